@@ -1,0 +1,45 @@
+# `make run` and `make test` need Python 3.11 or newer with venv, and nothing else.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format bench clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.run: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Sardonyx needs Python 3.11 or newer; set PYTHON=")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run tests/requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps -r tests/requirements.lock
+	@touch $@
+
+setup: $(VENV)/.dev ## everything that running, testing and checking need, into .venv
+
+run: $(VENV)/.run ## the gateway with the example models, at 127.0.0.1:8000
+	@$(BIN)/python examples/first_run.py
+
+test: $(VENV)/.dev ## the whole suite
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev ## format, lint, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## rewrite the sources as `make check` wants them
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev ## the gateway beside the usual hand-written app and a bare ASGI answer
+	@$(BIN)/python -m bench
+
+clean: ## forget the environment and the example data
+	rm -rf $(VENV) sardonyx-data build *.egg-info

@@ -1,0 +1,1 @@
+"""The traffic: HTTP, the command line, and the sessions behind them."""

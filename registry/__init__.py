@@ -1,0 +1,1 @@
+"""The words and the rules of the registry; imports nothing of ours."""

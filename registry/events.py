@@ -1,0 +1,32 @@
+"""The kinds of rows in the change feed, which is also the audit log."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class EventKind(StrEnum):
+    """What has happened."""
+
+    MODEL_CHANGED = "model_changed"
+    VERSION_REGISTERED = "version_registered"
+    VERSION_CHANGED = "version_changed"
+    VERSION_RETIRED = "version_retired"
+    ALIAS_MOVED = "alias_moved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One row of the feed; ``sequence`` grows in the order of commits."""
+
+    sequence: int
+    kind: EventKind
+    model: str
+    version: int | None
+    alias: str | None
+    actor: str
+    at: datetime
+    detail: Mapping[str, Any]
+    """What the kind adds: the changed fields, or an alias's from, to and kind of move."""

@@ -1,0 +1,284 @@
+"""What the use cases need from the world, and nothing about who provides it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from registry.artifact import Artifact, Digest
+from registry.events import Event, EventKind
+from registry.records import (
+    Alias,
+    Batching,
+    Canary,
+    Inspection,
+    Model,
+    Move,
+    MoveKind,
+    Page,
+    Version,
+    WorkerReport,
+)
+
+
+class Clock(Protocol):
+    """The wall clock, for what people read; never for durations or order."""
+
+    def now(self) -> datetime:
+        """Return the moment, in UTC."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredBlob:
+    """One object of the store, as a listing shows it."""
+
+    digest: Digest
+    size_bytes: int
+    modified_at: datetime
+
+
+class ArtifactStore(Protocol):
+    """Bytes by digest. An object is there whole or not at all, and never changes.
+
+    Every method raises StorageUnavailable where the store does not answer, InsufficientStorage where it is full.
+    """
+
+    def put(self, digest: Digest, path: Path) -> None:
+        """Store the file's bytes, durably, before returning; does nothing if they are there already.
+
+        The caller vouches that the bytes have the digest.
+        """
+        ...
+
+    def find_size(self, digest: Digest) -> int | None:
+        """Return the size in bytes, or None if the store does not have it."""
+        ...
+
+    def stream(self, digest: Digest) -> Iterator[bytes]:
+        """Yield the bytes in chunks, unverified.
+
+        Raises:
+            ArtifactMissing: before the first chunk, if the store does not have it.
+        """
+        ...
+
+    def blobs(self) -> Iterator[StoredBlob]:
+        """Yield everything that is stored, in no particular order."""
+        ...
+
+    def fragments(self) -> Iterator[str]:
+        """Yield what interrupted writes left behind, by a name that tells an operator where to look."""
+        ...
+
+    def discard(self, digest: Digest) -> None:
+        """Remove the bytes; does nothing if they are not there."""
+        ...
+
+    def locate(self, digest: Digest) -> str:
+        """Return where the bytes are (or would be), as a URI."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A file that has arrived in a folder of its own, hashed while it came."""
+
+    path: Path
+    """The only file of its folder, named ``model.onnx``."""
+    digest: Digest
+    size_bytes: int
+
+
+class ArtifactFolders(Protocol):
+    """Verified local copies of artifacts, for whoever must open them by path."""
+
+    def fetch(self, artifact: Artifact) -> Path:
+        """Return a folder that holds the artifact's files under their names, each with the right digest.
+
+        Blocks. Verifies every byte that it copies before anyone can see it.
+
+        Raises:
+            ArtifactMissing, ArtifactCorrupt, StorageUnavailable, InsufficientStorage.
+        """
+        ...
+
+
+class Inspector(Protocol):
+    """Finds out what a file is without letting it harm this process."""
+
+    @property
+    def runtime(self) -> str:
+        """Who would measure: the runtime's name and version and the machine's architecture."""
+        ...
+
+    def inspect(self, folder: Path, artifact: Artifact) -> Inspection:
+        """Inspect an artifact whose files lie in ``folder`` under their names; blocks for up to half a minute.
+
+        Raises:
+            UnsupportedFormat: the file is not ONNX at all.
+            InvalidArtifact: it is refused, with the reason as code.
+        """
+        ...
+
+
+class Catalog(Protocol):
+    """What can be read of the registry, at one moment.
+
+    Every method raises RegistryUnavailable where the database does not answer, RegistryBusy where it is locked.
+    """
+
+    def find_model(self, name: str) -> Model | None:
+        """Return the model, or None."""
+        ...
+
+    def list_models(self, *, limit: int, after: str | None = None, query: str | None = None) -> Page[Model]:
+        """Return models by name, after the cursor, those whose name or description contains ``query``."""
+        ...
+
+    def find_version(self, model: str, number: int) -> Version | None:
+        """Return the version, retired or not, or None."""
+        ...
+
+    def find_version_of_artifact(self, model: str, digest: Digest) -> Version | None:
+        """Return the model's version that has these bytes and is not retired, or None."""
+        ...
+
+    def list_versions(self, model: str, *, limit: int, after: str | None = None) -> Page[Version]:
+        """Return a model's versions, newest first, retired ones included."""
+        ...
+
+    def find_alias(self, model: str, name: str) -> Alias | None:
+        """Return the alias, or None if it has never been moved."""
+        ...
+
+    def find_inspection(self, digest: Digest, runtime: str) -> Inspection | None:
+        """Return what ``runtime`` found out about an artifact, or None."""
+        ...
+
+    def list_moves(self, model: str, alias: str | None = None) -> Sequence[Move]:
+        """Return the moves of one alias, or of all, oldest first."""
+        ...
+
+    def list_events(self, *, after: int, limit: int) -> Sequence[Event]:
+        """Return events with larger sequence numbers, in order."""
+        ...
+
+    def latest_sequence(self) -> int:
+        """Return the sequence number of the newest event, 0 if there is none."""
+        ...
+
+    def list_workers(self, *, since: datetime) -> Sequence[WorkerReport]:
+        """Return the workers that have reported since then, by host and process id."""
+        ...
+
+    def artifacts(self) -> Iterator[Artifact]:
+        """Yield every artifact that a version refers to, those of retired versions too."""
+        ...
+
+
+class Transaction(Catalog, Protocol):
+    """What can be written. Everything between entering and leaving is committed at once or not at all."""
+
+    def ensure_model(self, name: str, *, actor: str, at: datetime) -> None:
+        """Add the model if it is not there yet."""
+        ...
+
+    def change_model(self, name: str, *, description: str | None, tags: Mapping[str, str] | None) -> None:
+        """Replace what is not None."""
+        ...
+
+    def add_artifact(self, artifact: Artifact, inspection: Inspection, *, at: datetime) -> None:
+        """Remember an artifact and its inspection; does nothing for what is remembered already."""
+        ...
+
+    def add_version(
+        self, model: str, artifact: Artifact, *, description: str, tags: Mapping[str, str], actor: str, at: datetime
+    ) -> int:
+        """Add a version and return its number: one more than any that the model has ever had."""
+        ...
+
+    def change_version(
+        self,
+        model: str,
+        number: int,
+        *,
+        description: str | None,
+        tags: Mapping[str, str] | None,
+        batching: Batching | None,
+    ) -> None:
+        """Replace what is not None; everything else about a version is immutable."""
+        ...
+
+    def retire_version(self, model: str, number: int, *, actor: str, at: datetime) -> None:
+        """Leave a tombstone in the version's place."""
+        ...
+
+    def set_alias(self, model: str, name: str, *, version: int, canary: Canary | None, at: datetime) -> Alias:
+        """Point the alias somewhere and return it with its new generation."""
+        ...
+
+    def add_move(
+        self,
+        model: str,
+        alias: str,
+        *,
+        from_version: int | None,
+        to_version: int,
+        kind: MoveKind,
+        undoes: int | None,
+        actor: str,
+        reason: str,
+        at: datetime,
+    ) -> Move:
+        """Append to the history."""
+        ...
+
+    def add_event(
+        self,
+        kind: EventKind,
+        *,
+        model: str,
+        version: int | None = None,
+        alias: str | None = None,
+        actor: str,
+        at: datetime,
+        detail: Mapping[str, Any],
+    ) -> int:
+        """Append to the feed and return the sequence number."""
+        ...
+
+    def report_worker(self, report: WorkerReport) -> None:
+        """Replace what this worker said of itself before, and forget workers long silent."""
+        ...
+
+
+class Registry(Protocol):
+    """The database, as two kinds of visit."""
+
+    def reading(self) -> AbstractContextManager[Catalog]:
+        """Open a consistent view for reading.
+
+        Raises:
+            RegistryUnavailable, RegistryBusy: from here or from any call inside.
+        """
+        ...
+
+    def writing(self) -> AbstractContextManager[Transaction]:
+        """Open a transaction that holds the writers' lock; leaving commits, an exception rolls back.
+
+        Raises:
+            RegistryUnavailable, RegistryBusy: from here, from any call inside, or from the commit.
+        """
+        ...
+
+    def check_schema(self) -> None:
+        """Make sure that the database has the schema of this code.
+
+        Raises:
+            SchemaMismatch: it is older or newer; the message names both revisions.
+            RegistryUnavailable: it does not answer.
+        """
+        ...

@@ -1,0 +1,168 @@
+"""What the registry remembers, as values: nothing here can be changed, only replaced by a newer reading."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from registry.artifact import Artifact
+from registry.signature import Signature
+
+T = TypeVar("T")
+
+
+class Batching(StrEnum):
+    """What a version's owner accepts when requests share a run (design section 7)."""
+
+    EXACT = "exact"
+    STABLE = "stable"
+    CLOSE = "close"
+    OFF = "off"
+
+
+class MoveKind(StrEnum):
+    """Which way an alias went."""
+
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What the sandboxed child found out about an artifact before it was stored."""
+
+    signature: Signature
+    opset_imports: Mapping[str, int]
+    """Operator set version by domain; the default domain is spelled ``ai.onnx``."""
+    producer: str
+    metadata: Mapping[str, str]
+    runtime: str
+    """Who measured: the runtime's name and version, and the machine's architecture."""
+    memory_bytes: int
+    """Growth of Anonymous memory (smaps_rollup) from loading the model and running its largest probe."""
+    load_seconds: float
+    run_seconds: float | None
+    """The median run of the smallest probe; None where no generated input was accepted."""
+    is_bounded: bool
+    """True if the time of a run follows from the input's size: no Loop, no Scan, no shape computed from values."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the form that is stored; ``from_json(as_json(i)) == i``."""
+        return {
+            "signature": self.signature.as_json(),
+            "opset_imports": dict(self.opset_imports),
+            "producer": self.producer,
+            "metadata": dict(self.metadata),
+            "runtime": self.runtime,
+            "memory_bytes": self.memory_bytes,
+            "load_seconds": self.load_seconds,
+            "run_seconds": self.run_seconds,
+            "is_bounded": self.is_bounded,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Inspection":
+        """Return the inspection that ``as_json`` describes."""
+        return cls(**{**value, "signature": Signature.from_json(value["signature"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """An immutable positive integer under a model's name, and what it stands for."""
+
+    model: str
+    number: int
+    artifact: Artifact
+    inspection: Inspection
+    description: str
+    tags: Mapping[str, str]
+    batching: Batching
+    created_at: datetime
+    created_by: str
+    retired_at: datetime | None
+
+    @property
+    def signature(self) -> Signature:
+        """What the version takes and gives."""
+        return self.inspection.signature
+
+    @property
+    def is_retired(self) -> bool:
+        """True for a tombstone."""
+        return self.retired_at is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canary:
+    """A second version that gets a share of an alias's requests."""
+
+    version: int
+    percent: float
+    """More than 0, at most 100."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alias:
+    """A movable name for a version."""
+
+    model: str
+    name: str
+    version: int
+    canary: Canary | None
+    generation: int
+    """1 at the first move, one more at each: the order of moves never depends on a clock."""
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One promotion or rollback, kept for ever."""
+
+    id: int
+    model: str
+    alias: str
+    from_version: int | None
+    to_version: int
+    kind: MoveKind
+    undoes: int | None
+    """For a rollback: the oldest promotion that it takes back; all later ones are taken back with it."""
+    actor: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A name with versions."""
+
+    name: str
+    description: str
+    tags: Mapping[str, str]
+    latest_version: int | None
+    """The largest number that is not retired."""
+    aliases: tuple[Alias, ...]
+    created_at: datetime
+    created_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerReport:
+    """What one gateway process last said of itself."""
+
+    host: str
+    pid: int
+    applied: int
+    """The sequence number up to which it has applied the feed."""
+    resident: tuple[str, ...]
+    """Loaded versions, as ``iris:3``."""
+    reported_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[T]):
+    """Some items of a list, and where to go on."""
+
+    items: tuple[T, ...]
+    next: str | None
+    """The cursor of the next page; None at the end."""
