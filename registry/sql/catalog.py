@@ -7,22 +7,20 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, func, or_, select
 
-from registry.artifact import Artifact, ArtifactFile, Digest
+from registry.artifact import Artifact, Digest
 from registry.errors import InvalidRequest
-from registry.events import Event, EventKind
+from registry.events import Event
 from registry.names import quoted
 from registry.records import (
     Alias,
-    Batching,
-    Canary,
     Inspection,
     Model,
     Move,
-    MoveKind,
     Page,
     Version,
     WorkerReport,
 )
+from registry.sql.rows import alias_of, event_of, file_of, model_of, move_of, version_of
 from registry.sql.tables import (
     aliases,
     artifact_files,
@@ -117,7 +115,7 @@ class SqlCatalog:
     def find_alias(self, model: str, name: str) -> Alias | None:
         """Return the alias, or None if it has never been moved."""
         row = self._first(_ALIASES.where(models.c.name == model, aliases.c.name == name))
-        return None if row is None else _alias(row)
+        return None if row is None else alias_of(row)
 
     def find_inspection(self, digest: Digest, runtime: str) -> Inspection | None:
         """Return what ``runtime`` found out about an artifact, or None."""
@@ -133,12 +131,12 @@ class SqlCatalog:
         statement = _MOVES.where(models.c.name == model).order_by(moves.c.id)
         if alias is not None:
             statement = statement.where(moves.c.alias == alias)
-        return [_move(row) for row in self._all(statement)]
+        return [move_of(row) for row in self._all(statement)]
 
     def list_events(self, *, after: int, limit: int) -> Sequence[Event]:
         """Return events with larger sequence numbers, in order."""
         rows = self._all(_EVENTS.where(events.c.sequence > after).order_by(events.c.sequence).limit(limit))
-        return [_event(row) for row in rows]
+        return [event_of(row) for row in rows]
 
     def latest_sequence(self) -> int:
         """Return the sequence number of the newest event, 0 if there is none."""
@@ -158,7 +156,7 @@ class SqlCatalog:
         )
         rows = self._connection.execute(statement, execution_options={"yield_per": _ARTIFACTS_AT_ONCE}).mappings()
         for digest, files in groupby(rows, key=lambda row: row["artifact_digest"]):
-            yield Artifact(digest=Digest(digest), files=tuple(map(_file, files)))
+            yield Artifact(digest=Digest(digest), files=tuple(map(file_of, files)))
 
     def _all(self, statement: Select[Any]) -> Sequence[RowMapping]:
         return self._connection.execute(statement).mappings().all()
@@ -169,8 +167,8 @@ class SqlCatalog:
     def _models(self, rows: Sequence[RowMapping]) -> tuple[Model, ...]:
         ids = [row["id"] for row in rows]
         found = self._all(_ALIASES.where(aliases.c.model_id.in_(ids)).order_by(aliases.c.model_id, aliases.c.name))
-        by_model = {id_: tuple(map(_alias, group)) for id_, group in groupby(found, key=lambda row: row["model_id"])}
-        return tuple(_model(row, by_model.get(row["id"], ())) for row in rows)
+        by_model = {id_: tuple(map(alias_of, group)) for id_, group in groupby(found, key=lambda row: row["model_id"])}
+        return tuple(model_of(row, by_model.get(row["id"], ())) for row in rows)
 
     def _versions(self, rows: Sequence[RowMapping]) -> tuple[Version, ...]:
         digests = {row["artifact_digest"] for row in rows}
@@ -180,78 +178,7 @@ class SqlCatalog:
             .order_by(artifact_files.c.artifact_digest, artifact_files.c.position)
         )
         files = {
-            digest: Artifact(digest=Digest(digest), files=tuple(map(_file, group)))
+            digest: Artifact(digest=Digest(digest), files=tuple(map(file_of, group)))
             for digest, group in groupby(found, key=lambda row: row["artifact_digest"])
         }
-        return tuple(_version(row, files[row["artifact_digest"]]) for row in rows)
-
-
-def _model(row: RowMapping, of_model: tuple[Alias, ...]) -> Model:
-    return Model(
-        name=row["name"],
-        description=row["description"],
-        tags=row["tags"],
-        latest_version=row["latest_version"],
-        aliases=of_model,
-        created_at=row["created_at"],
-        created_by=row["created_by"],
-    )
-
-
-def _version(row: RowMapping, artifact: Artifact) -> Version:
-    return Version(
-        model=row["model"],
-        number=row["number"],
-        artifact=artifact,
-        inspection=Inspection.from_json(row["inspection"]),
-        description=row["description"],
-        tags=row["tags"],
-        batching=Batching(row["batching"]),
-        created_at=row["created_at"],
-        created_by=row["created_by"],
-        retired_at=row["retired_at"],
-    )
-
-
-def _file(row: RowMapping) -> ArtifactFile:
-    return ArtifactFile(name=row["name"], digest=Digest(row["file_digest"]), size_bytes=row["size_bytes"])
-
-
-def _alias(row: RowMapping) -> Alias:
-    canary = row["canary_version"]
-    return Alias(
-        model=row["model"],
-        name=row["name"],
-        version=row["version"],
-        canary=None if canary is None else Canary(version=canary, percent=row["canary_percent"]),
-        generation=row["generation"],
-        updated_at=row["updated_at"],
-    )
-
-
-def _move(row: RowMapping) -> Move:
-    return Move(
-        id=row["id"],
-        model=row["model"],
-        alias=row["alias"],
-        from_version=row["from_version"],
-        to_version=row["to_version"],
-        kind=MoveKind(row["kind"]),
-        undoes=row["undoes"],
-        actor=row["actor"],
-        reason=row["reason"],
-        at=row["at"],
-    )
-
-
-def _event(row: RowMapping) -> Event:
-    return Event(
-        sequence=row["sequence"],
-        kind=EventKind(row["kind"]),
-        model=row["model"],
-        version=row["version"],
-        alias=row["alias"],
-        actor=row["actor"],
-        at=row["at"],
-        detail=row["detail"],
-    )
+        return tuple(version_of(row, files[row["artifact_digest"]]) for row in rows)
