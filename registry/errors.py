@@ -298,6 +298,13 @@ class FileNotInVersion(NotFound):
     title = "There is no such file"
 
 
+class BlobNotFound(NotFound):
+    """A version was to be made of files that have not been uploaded."""
+
+    code = "blob_not_found"
+    title = "There are no such bytes"
+
+
 class VersionRetired(NotFound):
     """The version was retired; its number will not be used again."""
 
