@@ -6,12 +6,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from gateway.web.context import Actor, AliasName, ModelName, UsesServices
-from gateway.web.models import find_model
 from gateway.web.schemas import AliasBody, RollbackBody, alias_json, difference_json, move_json, timestamp
 from registry.errors import AliasNotFound, InvalidRequest, NoActiveVersion
+from registry.lookup import resolve_model
 from registry.names import PRODUCTION
 from registry.ports import Registry
-from registry.promotion import UNSET, AliasMove, MovePlan
+from registry.promotion import UNSET, AliasMove, Plan
 from registry.records import Alias, Move
 from registry.resolution import alias_at
 
@@ -93,12 +93,12 @@ def _moved_json(moved: AliasMove) -> dict[str, Any]:
     return {**alias_json(moved.alias), "sequence": moved.sequence, "move": move}
 
 
-def _plan_json(plan: MovePlan) -> dict[str, Any]:
+def _plan_json(plan: Plan) -> dict[str, Any]:
     return {
         "model": plan.model,
         "alias": plan.alias,
         "from": plan.from_version,
-        "to": plan.to_version,
+        "to": plan.version,
         "differences": [difference_json(difference) for difference in plan.differences],
         "sequence": None,
         "dry_run": True,
@@ -108,21 +108,21 @@ def _plan_json(plan: MovePlan) -> dict[str, Any]:
 def _find_alias(registry: Registry, name: str, alias: str) -> Alias:
     with registry.reading() as catalog:
         found = catalog.find_alias(name, alias)
-    if found is not None:
-        return found
-    find_model(registry, name)
+        if found is not None:
+            return found
+        resolve_model(catalog, name)
     if alias == PRODUCTION:
         raise NoActiveVersion(f"no version of '{name}' is promoted")
     raise AliasNotFound(f"'{name}' has no alias '{alias}'")
 
 
 def _find_alias_at(registry: Registry, name: str, alias: str, at: datetime) -> Move:
-    find_model(registry, name)
     with registry.reading() as catalog:
+        resolve_model(catalog, name)
         return alias_at(catalog, name, alias, at)
 
 
 def _list_moves(registry: Registry, name: str, alias: str | None) -> list[Move]:
-    find_model(registry, name)
     with registry.reading() as catalog:
+        resolve_model(catalog, name)
         return list(catalog.list_moves(name, alias))

@@ -18,8 +18,13 @@ async def live() -> dict[str, Any]:
 @router.get("/health/ready", summary="Predict requests can be answered")
 async def ready(services: UsesServices) -> dict[str, Any]:
     """Return 200 once the change feed has been read; else 503 and what is missing."""
-    services.readiness()
-    return {"status": "ready", "applied": services.feed.applied}
+    await services.check_ready()
+    trouble = services.feed.last_error
+    return {
+        "status": "ready",
+        "applied": services.feed.applied,
+        "registry": "ok" if trouble is None else trouble.code,
+    }
 
 
 @router.get("/metrics", summary="Counters in Prometheus's text format", response_class=Response)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from gateway.web.context import Actor, After, Limit, ModelName, UsesServices
 from gateway.web.schemas import ModelChange, model_json, page_json
-from registry.errors import ModelNotFound
+from registry.lookup import resolve_model
 from registry.ports import Registry
 from registry.records import Model, Page
 
@@ -28,7 +28,7 @@ async def list_models(
 @router.get("/{name}", summary="Show a model")
 async def show_model(services: UsesServices, name: ModelName) -> dict[str, Any]:
     """Return one model."""
-    return model_json(await services.call(find_model, services.registry, name))
+    return model_json(await services.call(_find, services.registry, name))
 
 
 @router.patch("/{name}", summary="Describe a model")
@@ -37,20 +37,12 @@ async def change_model(services: UsesServices, actor: Actor, name: ModelName, ch
     await services.write(
         services.editing.change_model, name, description=change.description, tags=change.tags, actor=actor
     )
-    return model_json(await services.call(find_model, services.registry, name))
+    return model_json(await services.call(_find, services.registry, name))
 
 
-def find_model(registry: Registry, name: str) -> Model:
-    """Return a model.
-
-    Raises:
-        ModelNotFound: there is none of this name.
-    """
+def _find(registry: Registry, name: str) -> Model:
     with registry.reading() as catalog:
-        model = catalog.find_model(name)
-    if model is None:
-        raise ModelNotFound(f"there is no model '{name}'")
-    return model
+        return resolve_model(catalog, name)
 
 
 def _list(registry: Registry, limit: int, after: str | None, query: str | None) -> Page[Model]:

@@ -15,7 +15,7 @@ import orjson
 from gateway.codec.json_tensors import PredictBody
 from gateway.web.endpoint import Endpoint
 from gateway.web.limits import ClientGone, Receive, check_json_type, read_body
-from gateway.web.routes import Target, Verb
+from gateway.web.paths import Target, Verb
 from gateway.web.services import Services
 
 Answer = tuple[tuple[tuple[bytes, bytes], ...], bytes]

@@ -14,13 +14,16 @@ from gateway.settings import Settings
 from gateway.telemetry import AccessLog, Metrics
 from gateway.web.endpoint import Endpoint
 from registry.editing import Editing
-from registry.ports import ArtifactStore, Clock, Registry, Upload
+from registry.errors import RegistryUnavailable
+from registry.ports import ArtifactFolders, ArtifactStore, Clock, Registry, Upload
 from registry.promotion import Promotion
 from registry.registration import Registration
 from registry.retirement import Retirement
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_CATCH_UP_SECONDS = 5.0
 
 
 class Spool(Protocol):
@@ -39,6 +42,18 @@ class Spool(Protocol):
         ...
 
 
+class Folders(ArtifactFolders, Protocol):
+    """Verified copies that can tell whether they are to be had."""
+
+    def check(self) -> None:
+        """Do nothing if copies can be made.
+
+        Raises:
+            StorageUnavailable, InsufficientStorage.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Everything that routes may use."""
@@ -46,6 +61,7 @@ class Services:
     settings: Settings
     registry: Registry
     store: ArtifactStore
+    folders: Folders
     clock: Clock
     registration: Registration
     promotion: Promotion
@@ -59,8 +75,6 @@ class Services:
     access_log: AccessLog
     executor: Executor
     """Where blocking calls go; bounded."""
-    readiness: Callable[[], None]
-    """Raises the ServiceError that keeps this worker from being ready."""
 
     async def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a blocking function off the event loop."""
@@ -70,5 +84,17 @@ class Services:
     async def write(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a blocking function that changes the registry, and follow the change before returning."""
         result = await self.call(function, *args, **kwargs)
-        await self.feed.catch_up()
+        # A new version that takes long to load is switched to when it is there; the writer need not wait for that.
+        await asyncio.wait((asyncio.ensure_future(self.feed.catch_up()),), timeout=_CATCH_UP_SECONDS)
         return result
+
+    async def check_ready(self) -> None:
+        """Do nothing if predict requests can be answered.
+
+        Raises:
+            SchemaMismatch, RegistryUnavailable, RegistryBusy: the change feed has never been read.
+            StorageUnavailable, InsufficientStorage: models cannot be loaded.
+        """
+        if not self.feed.is_ready:
+            raise self.feed.last_error or RegistryUnavailable("the change feed has not been read yet")
+        await self.call(self.folders.check)

@@ -8,11 +8,11 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from gateway.web.context import Actor, After, Limit, ModelName, UsesServices, VersionNumber
 from gateway.web.documentation import version_openapi
-from gateway.web.models import find_model
 from gateway.web.schemas import VersionChange, page_json, version_json
 from gateway.web.services import Services
 from registry.artifact import ArtifactFile
-from registry.errors import FileNotInVersion, VersionNotFound
+from registry.errors import FileNotInVersion
+from registry.lookup import resolve_model, resolve_version
 from registry.names import quoted
 from registry.ports import Registry
 from registry.records import Batching, Page, Version
@@ -64,14 +64,14 @@ async def retire_version(
 @router.get("/{number}/artifact", summary="Download a version's graph", response_class=Response)
 async def download_graph(services: UsesServices, name: ModelName, number: VersionNumber) -> Response:
     """Return the bytes of the ``.onnx`` file."""
-    version = await services.call(find_version, services.registry, name, number)
+    version = await services.call(_find, services.registry, name, number)
     return await _download(services, version.artifact.graph)
 
 
 @router.get("/{number}/artifact/{file}", summary="Download one of a version's files", response_class=Response)
 async def download_file(services: UsesServices, name: ModelName, number: VersionNumber, file: str) -> Response:
     """Return the bytes of the file of this name."""
-    version = await services.call(find_version, services.registry, name, number)
+    version = await services.call(_find, services.registry, name, number)
     for candidate in version.artifact.files:
         if candidate.name == file:
             return await _download(services, candidate)
@@ -81,32 +81,23 @@ async def download_file(services: UsesServices, name: ModelName, number: Version
 @router.get("/{number}/openapi.json", summary="The typed schema of a version's predict route")
 async def show_openapi(services: UsesServices, name: ModelName, number: VersionNumber) -> Response:
     """Return an OpenAPI 3.1 document with a valid example body."""
-    version = await services.call(find_version, services.registry, name, number)
+    version = await services.call(_find, services.registry, name, number)
     return JSONResponse(version_openapi(version))
 
 
-def find_version(registry: Registry, name: str, number: int) -> Version:
-    """Return a version, retired or not.
-
-    Raises:
-        ModelNotFound, VersionNotFound: there is none.
-    """
+def _find(registry: Registry, name: str, number: int) -> Version:
     with registry.reading() as catalog:
-        version = catalog.find_version(name, number)
-    if version is None:
-        find_model(registry, name)
-        raise VersionNotFound(f"'{name}' has no version {number}")
-    return version
+        return resolve_version(catalog, name, number)
 
 
 async def _shown(services: Services, name: str, number: int) -> dict[str, Any]:
-    version = await services.call(find_version, services.registry, name, number)
+    version = await services.call(_find, services.registry, name, number)
     return version_json(version, services.store.locate)
 
 
 def _list(registry: Registry, name: str, limit: int, after: str | None) -> Page[Version]:
-    find_model(registry, name)
     with registry.reading() as catalog:
+        resolve_model(catalog, name)
         return catalog.list_versions(name, limit=limit, after=after)
 
 

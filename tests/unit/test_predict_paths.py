@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.web.routes import PredictPaths, Target, Verb
+from gateway.web.paths import PredictPaths, Target, Verb
 from registry.errors import InvalidName, VersionNotFound
 from registry.names import Reference
 
