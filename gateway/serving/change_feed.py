@@ -1,10 +1,10 @@
 """Following the registry's change feed, for ever.
 
-1. A worker starts at the newest event: it knows nothing yet that an older one could correct.
+1. A worker starts at the newest event, and forgets what it read before that: no event would correct it any more.
 2. Events are started in order, and applied side by side: a slow load for one alias does not hold up another. What is
    reported as applied is the number below the first one that is still under way.
 3. An event that cannot be applied (the registry does not answer, the new version does not load) is tried again until it
-   can, or until a later event of the same alias makes it pointless.
+   can, or until a later event about the same thing has been applied.
 4. No error ends the feed: it is kept in ``last_error`` and goes away with the next success.
 5. The worker reports what it has applied when that has changed, and every ``report_seconds``.
 """
@@ -29,6 +29,7 @@ class ChangeFeed:
     Args:
         registry: read in ``executor``.
         apply: makes an event true for this worker; safe to repeat (Routing.apply).
+        begin: called once, when the place in the feed to start from is known (Routing.forget_all).
         report: describes this worker, given the sequence number that it has applied; called on the event loop.
         executor: where the registry is visited.
         clock: monotonic seconds.
@@ -41,6 +42,7 @@ class ChangeFeed:
         registry: Registry,
         *,
         apply: Callable[[Event], Awaitable[None]],
+        begin: Callable[[], None],
         report: Callable[[int], WorkerReport],
         executor: Executor,
         clock: Callable[[], float] = time.monotonic,
@@ -49,6 +51,7 @@ class ChangeFeed:
     ) -> None:
         self._registry = registry
         self._apply = apply
+        self._begin = begin
         self._report = report
         self._executor = executor
         self._clock = clock
@@ -57,8 +60,7 @@ class ChangeFeed:
         self._read_up_to: int | None = None
         self._read_at = clock()
         self._read_error: ServiceError | None = None
-        self._under_way: dict[int, asyncio.Task[None]] = {}
-        self._apply_errors: dict[int, ServiceError] = {}
+        self._under_way: dict[int, _Work] = {}
         self._reported: tuple[int, float] | None = None
         self._reading = asyncio.Lock()
         self._woken = asyncio.Event()
@@ -81,9 +83,9 @@ class ChangeFeed:
     @property
     def last_error(self) -> ServiceError | None:
         """Why the feed cannot be read, or else why its oldest waiting event cannot be applied; None if all is well."""
-        if self._read_error is not None or not self._apply_errors:
+        if self._read_error is not None:
             return self._read_error
-        return self._apply_errors[min(self._apply_errors)]
+        return next((work.error for _, work in sorted(self._under_way.items()) if work.error is not None), None)
 
     @property
     def seconds_since_read(self) -> float:
@@ -98,7 +100,9 @@ class ChangeFeed:
 
     async def close(self) -> None:
         """Stop following; events under way are given up."""
-        tasks = [task for task in (self._task, *self._under_way.values()) if task is not None]
+        tasks = [work.task for work in self._under_way.values()]
+        if self._task is not None:
+            tasks.append(self._task)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -113,9 +117,8 @@ class ChangeFeed:
         For a worker that has just written: its own next answers then know of it.
         """
         await self._read()
-        tasks = [task for number, task in self._under_way.items() if number not in self._apply_errors]
-        if tasks:
-            await asyncio.wait(tasks)
+        for work in tuple(self._under_way.values()):
+            await work.tried.wait()
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -134,6 +137,7 @@ class ChangeFeed:
                 events: Sequence[Event] = ()
                 if self._read_up_to is None:
                     self._read_up_to = await loop.run_in_executor(self._executor, self._find_start)
+                    self._begin()
                 else:
                     events = await loop.run_in_executor(self._executor, self._list_events, self._read_up_to)
             except Exception as error:  # noqa: BLE001  rule 4: a feed that ends would leave the worker deaf for ever
@@ -143,7 +147,8 @@ class ChangeFeed:
             self._read_at = self._clock()
             for event in events:
                 self._read_up_to = event.sequence
-                self._under_way[event.sequence] = loop.create_task(self._apply_until_done(event))
+                self._under_way[event.sequence] = work = _Work(event)
+                work.task = loop.create_task(self._apply_until_done(work))
             if len(events) == _PAGE:
                 self.wake()
 
@@ -158,18 +163,29 @@ class ChangeFeed:
 
     # --- applying -----------------------------------------------------------------------------------------------------
 
-    async def _apply_until_done(self, event: Event) -> None:
+    async def _apply_until_done(self, work: "_Work") -> None:
         try:
-            while True:
-                try:
-                    return await self._apply(event)
-                except Exception as error:  # noqa: BLE001  rules 3 and 4
-                    self._apply_errors[event.sequence] = known = _known(error)
-                await asyncio.sleep(known.retry_after_seconds or self._poll_seconds)
+            while not await self._try(work):  # noqa: ASYNC110  it waits before a retry, not for a condition
+                await asyncio.sleep((work.error and work.error.retry_after_seconds) or self._poll_seconds)
+            self._end_pointless(work)
         finally:
-            self._apply_errors.pop(event.sequence, None)
-            del self._under_way[event.sequence]
+            del self._under_way[work.event.sequence]
+            work.tried.set()
             self.wake()  # to report it
+
+    async def _try(self, work: "_Work") -> bool:
+        try:
+            await self._apply(work.event)
+        except Exception as error:  # noqa: BLE001  rules 3 and 4
+            work.error = _known(error)
+            work.tried.set()
+            return False
+        return True
+
+    def _end_pointless(self, done: "_Work") -> None:
+        for sequence, work in self._under_way.items():
+            if sequence < done.event.sequence and work.subject == done.subject:
+                work.task.cancel()
 
     # --- reporting ----------------------------------------------------------------------------------------------------
 
@@ -177,9 +193,12 @@ class ChangeFeed:
         if not self.is_ready:
             return
         applied, now = self.applied, self._clock()
-        if self._reported is not None and self._reported[0] == applied:
-            if now < self._reported[1] + self._report_seconds:
-                return
+        if (
+            self._reported is not None
+            and applied == self._reported[0]
+            and now < self._reported[1] + self._report_seconds
+        ):
+            return
         report = self._report(applied)
         try:
             await asyncio.get_running_loop().run_in_executor(self._executor, self._write_report, report)
@@ -199,3 +218,17 @@ def _known(error: Exception) -> ServiceError:
     unknown = InternalError(f"the change feed stumbled over {type(error).__name__}")
     unknown.__cause__ = error
     return unknown
+
+
+class _Work:
+    """An event that is being applied."""
+
+    __slots__ = ("error", "event", "subject", "task", "tried")
+
+    task: asyncio.Task[None]
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+        self.subject = (event.kind, event.model, event.version if event.alias is None else event.alias)
+        self.error: ServiceError | None = None
+        self.tried = asyncio.Event()

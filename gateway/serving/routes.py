@@ -14,6 +14,7 @@ from registry.records import Version
 E = TypeVar("E")
 
 _HASH_BYTES = 8
+_HASHES = float(1 << (8 * _HASH_BYTES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,4 +93,4 @@ def _point(reference: Reference, routing_key: bytes) -> float:
     """Map a key to a number from 0 up to 1, evenly, and differently for each alias."""
     whose = f"{reference.model}@{reference.alias}\0".encode()
     digest = blake2b(whose + routing_key, digest_size=_HASH_BYTES).digest()
-    return int.from_bytes(digest, "big") / 2 ** (8 * _HASH_BYTES)
+    return int.from_bytes(digest, "big") / _HASHES

@@ -3,7 +3,7 @@
 1. What has been asked for is kept, what has not is not: a worker that starts knows nothing and reads what it needs.
 2. An endpoint is built once for a version, and stays for as long as anything routes to it. Versions asked for by number
    are kept up to ``max_versions``, those asked for longest ago going first.
-3. However many ask for what is not known, the registry is visited once; that it is not there is remembered for a second.
+3. However many ask for what is not known, the registry is visited once; what is not there is remembered for a second.
 4. An event says only that something has changed. What is true now is read from the registry, so that events may be
    applied twice, or in any order. A visit that an event overtakes is made again.
 5. An alias that moves is switched when its new version is warm; until then the old version answers. If the new one
@@ -76,7 +76,7 @@ class Routing(Generic[E]):
         self._aliases: dict[str, dict[str, Route[E]]] = {}
         self._absences = Absences(clock)
         self._visits: dict[Reference, Visit[E]] = {}
-        self._switches: dict[Reference, object] = {}
+        self._switches: dict[Reference, int] = {}
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
@@ -141,7 +141,7 @@ class Routing(Generic[E]):
             del self._visits[reference]
 
     async def _read(self, reference: Reference) -> Reading | ServiceError:
-        """Return what the registry says; that it leads nowhere is an answer, that the registry is silent an exception."""
+        """Return what the registry says: an error that the reference leads nowhere is an answer, silence is raised."""
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._executor, read, self._registry, self._resolve, reference)
@@ -181,6 +181,13 @@ class Routing(Generic[E]):
 
     # --- following the feed -------------------------------------------------------------------------------------------
 
+    def forget_all(self) -> None:
+        """Forget what was read before the feed began: nothing would ever correct it."""
+        self._aliases.clear()
+        self._versions.clear()
+        for visit in self._visits.values():
+            visit.is_overtaken = True
+
     async def apply(self, event: Event) -> None:
         """Bring everything known of the event's model to what is true now, and return when it answers so.
 
@@ -193,7 +200,7 @@ class Routing(Generic[E]):
             if reference.model == event.model:
                 visit.is_overtaken = True
         for reference in self._touched(event):
-            await self._refresh(reference)
+            await self._refresh(reference, event.sequence)
 
     def _touched(self, event: Event) -> list[Reference]:
         """List what is known here and may have become another by the event."""
@@ -208,16 +215,18 @@ class Routing(Generic[E]):
                 touched.append(Reference(event.model, alias=alias))
         return touched
 
-    async def _refresh(self, reference: Reference) -> None:
-        mine = self._switches[reference] = object()
+    async def _refresh(self, reference: Reference, sequence: int) -> None:
+        if self._switches.get(reference, 0) > sequence:
+            return  # a later event is at it, and will leave what is true then
+        self._switches[reference] = sequence
         try:
             found = await self._read(reference)
             if reference.version is None and isinstance(found, Reading):
                 await self._warm_up(reference, found)
-            if self._switches[reference] is mine:  # else a later event read later, and it will install what it has read
+            if self._switches.get(reference) == sequence:  # else a later event has read later, and installs that
                 self._install(reference, found)
         finally:
-            if self._switches[reference] is mine:
+            if self._switches.get(reference) == sequence:
                 del self._switches[reference]
 
     async def _warm_up(self, reference: Reference, found: Reading) -> None:
