@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
 
-from gateway.client.comparison import compare
-from gateway.client.convert import Original, Submission, prepare
+from gateway.client.comparison import Original, compare
+from gateway.client.convert import Submission, prepare
 from gateway.client.errors import ApiError, UnusableArgument
 from gateway.client.references import PRODUCTION, Target, model_path, parse_target
 from gateway.client.tensors import decode_outputs, encode_inputs, name_inputs
@@ -126,10 +126,17 @@ class Client:
         """Return a model's versions, newest first, retired ones included."""
         return list(self._wire.pages(model_path(model, "versions")))
 
+    def example(self, model: str, version: int) -> Mapping[str, Any]:
+        """Return a body that the version's predict route accepts."""
+        document = self._wire.get(model_path(model, "versions", version, "openapi.json"))
+        operation = document["paths"][parse_target(f"{model}:{version}").predict_path]["post"]
+        example: Mapping[str, Any] = operation["requestBody"]["content"]["application/json"]["example"]
+        return example
+
     def retire(self, model: str, version: int) -> Mapping[str, Any]:
         """Leave a tombstone in a version's place; refused while an alias points at it."""
         self._versions.pop((model, version), None)
-        return read_document(self._wire.send("DELETE", model_path(model, "versions", version)))
+        return self._wire.call("DELETE", model_path(model, "versions", version))
 
     # --- models and aliases -------------------------------------------------------------------------------------------
 
@@ -179,7 +186,7 @@ class Client:
         if expected is not None:
             document["expected"] = expected
         path = model_path(model, "aliases", alias) + ("?dry_run=true" if is_dry_run else "")
-        return read_document(self._wire.send("PUT", path, document=document))
+        return self._wire.call("PUT", path, document=document)
 
     def rollback(
         self,
@@ -208,7 +215,7 @@ class Client:
         live = self.alias(model, alias)["version"]
         canary = None if version is None else {"version": version, "percent": percent}
         document = {"version": live, "expected": live, "canary": canary}
-        return read_document(self._wire.send("PUT", model_path(model, "aliases", alias), document=document))
+        return self._wire.call("PUT", model_path(model, "aliases", alias), document=document)
 
     def events(self, *, after: int = 0, limit: int = 100) -> list[Mapping[str, Any]]:
         """Return the change feed behind a sequence number, at most ``limit`` rows."""
@@ -241,11 +248,11 @@ class Client:
         version = self.version(answer["model"], answer["version"])
         return decode_outputs(answer["outputs"], version.outputs)
 
-    def predict_document(self, reference: str, body: bytes) -> Mapping[str, Any]:
-        """Send a body that is JSON already and return the answer's document."""
+    def predict_json(self, reference: str, body: bytes) -> bytes:
+        """Send a body that is JSON already and return the answer's, byte for byte."""
         headers = {"content-type": "application/json"}
         path = parse_target(reference).predict_path
-        return read_document(self._wire.request("POST", path, headers=headers, body=body, is_repeatable=True))
+        return self._wire.request("POST", path, headers=headers, body=body, is_repeatable=True).body
 
     def _check(self, version: VersionInfo, original: Original) -> None:
         names = [spec["name"] for spec in version.inputs if not spec.get("optional")]

@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.client.errors import ConversionMismatch
@@ -13,6 +14,16 @@ from gateway.client.versions import VersionInfo
 
 RELATIVE_TOLERANCE = 1e-3
 ABSOLUTE_TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Original:
+    """What the model said about the example before it was converted."""
+
+    inputs: Sequence[Any]
+    """One array for each input, in the graph's order."""
+    outputs: Sequence[Any]
+    """One array for each output, in the graph's order."""
 
 
 def compare(version: VersionInfo, *, expected: Sequence[Any], answer: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from gateway.client.comparison import Original
 from gateway.client.errors import UnusableArgument
 from gateway.client.external_data import external_file_names
 
@@ -35,16 +36,6 @@ class UploadFile:
         self.stream.seek(0)
         while chunk := self.stream.read(CHUNK_BYTES):
             yield chunk
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Original:
-    """What the model said about the example before it was converted."""
-
-    inputs: Sequence[Any]
-    """One array for each input, in the graph's order."""
-    outputs: Sequence[Any]
-    """One array for each output, in the graph's order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

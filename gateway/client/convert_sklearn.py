@@ -6,7 +6,7 @@ The graph's input is called ``x`` and has the example's dtype and width with a f
 
 from typing import Any
 
-from gateway.client.convert import Original
+from gateway.client.comparison import Original
 from gateway.client.errors import UnusableArgument
 
 INPUT_NAME = "x"

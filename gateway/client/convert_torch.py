@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gateway.client.convert import Original
+from gateway.client.comparison import Original
 from gateway.client.errors import UnusableArgument
 
 BATCH = "batch"

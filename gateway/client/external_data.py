@@ -1,7 +1,7 @@
 """Which files does an ONNX graph keep its weights in?
 
-Exporters write ``model.onnx`` beside ``model.onnx.data``; whoever registers the one must send the other. The answer lies in
-a few short strings of a protobuf file that may be gigabytes long, so it is read off the wire:
+Exporters write ``model.onnx`` beside ``model.onnx.data``; whoever registers the one must send the other. The answer
+lies in a few short strings of a protobuf file that may be gigabytes long, so it is read off the wire:
 
 1. Only the fields in ``_CHILDREN`` are entered; everything else is skipped by its length, without a copy.
 2. A file that is not protobuf names nothing: the gateway says what is wrong with it, and says it better.

@@ -23,7 +23,11 @@ class Wire:
 
     def get(self, path: str) -> Mapping[str, Any]:
         """Return the document at a path."""
-        return read_document(self.send("GET", path))
+        return self.call("GET", path)
+
+    def call(self, method: str, path: str, *, document: Any = None) -> Mapping[str, Any]:
+        """Send a document, or none, and return the one that comes back."""
+        return read_document(self.send(method, path, document=document))
 
     def pages(self, path: str, **query: str) -> Iterator[Mapping[str, Any]]:
         """Yield the items of a list, page after page."""
