@@ -9,10 +9,7 @@ from gateway.settings import Settings
 from gateway.web.control import make_control_application
 from gateway.web.front import Front
 from gateway.web.limits import Receive, Scope, Send
-from gateway.wiring import open_services
-
-ACTOR = "sardonyx.actor"
-"""The key of a scope under which whoever calls this application in process says who acts."""
+from gateway.wiring import create_embedded_database, open_services
 
 
 class Application:
@@ -53,10 +50,7 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _start(self) -> None:
+        if not self._is_worker:
+            create_embedded_database(self._settings)
         services = await self._opened.enter_async_context(open_services(self._settings, is_worker=self._is_worker))
         self._front = Front(services, make_control_application(services))
-
-
-def make_application(settings: Settings) -> Application:
-    """Return what a worker serves."""
-    return Application(settings)

@@ -97,6 +97,11 @@ class Settings(BaseSettings):
         return self.registry_url.startswith("sqlite")
 
     @property
+    def embedded_database_path(self) -> Path | None:
+        """The SQLite file; None where the database is another's."""
+        return Path(self.registry_url.removeprefix("sqlite:///")) if self.has_embedded_database else None
+
+    @property
     def store_dir(self) -> Path:
         """Where the artifacts lie."""
         return Path(self.store) if self.store else self.data_dir / "store"

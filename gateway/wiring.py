@@ -93,6 +93,18 @@ def open_parts(settings: Settings) -> Parts:
     )
 
 
+def create_embedded_database(settings: Settings) -> None:
+    """Make the embedded database if there is none, so that the first command on an empty data dir works.
+
+    Raises:
+        RegistryUnavailable, RegistryBusy: it cannot be made.
+    """
+    path = settings.embedded_database_path
+    if path is not None and not path.exists():
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        schema.upgrade(settings.registry_url)
+
+
 @asynccontextmanager
 async def open_services(settings: Settings, *, is_worker: bool) -> AsyncIterator[Services]:
     """Make everything that the HTTP layer works with, start it, and end it in reverse.
@@ -115,10 +127,16 @@ async def open_services(settings: Settings, *, is_worker: bool) -> AsyncIterator
             warm=_warmer(cache),
             executor=control,
         )
-        feed = ChangeFeed(parts.registry, apply=routing.apply, report=_reporter(parts, cache), executor=control)
+        feed = ChangeFeed(
+            parts.registry,
+            apply=routing.apply,
+            begin=routing.forget_all,
+            report=_reporter(parts, cache),
+            executor=control,
+        )
         metrics.watch(lambda: _feed_metrics(feed))
         keeps_log = is_worker and settings.log_level in ("debug", "info")
-        access_log = AccessLog(sys.stderr.buffer if keeps_log else None)
+        access_log = AccessLog(_write_log if keeps_log else None)
         opened.callback(access_log.flush)
         services = Services(
             settings=settings,
@@ -126,7 +144,13 @@ async def open_services(settings: Settings, *, is_worker: bool) -> AsyncIterator
             store=parts.store,
             folders=parts.folders,
             clock=parts.clock,
-            registration=Registration(parts.registry, parts.store, parts.inspector, parts.folders, parts.clock),
+            registration=Registration(
+                registry=parts.registry,
+                store=parts.store,
+                inspector=parts.inspector,
+                folders=parts.folders,
+                clock=parts.clock,
+            ),
             promotion=Promotion(parts.registry, parts.clock),
             retirement=Retirement(parts.registry, parts.clock),
             editing=Editing(parts.registry, parts.clock),
@@ -227,6 +251,11 @@ async def _preload(settings: Settings, routing: Routing[Endpoint], cache: Sessio
             await cache.preload(endpoint.version, monotonic() + _LOAD_SECONDS)
         except ServiceError as error:
             structlog.get_logger().error("not_preloaded", reference=text, code=error.code, detail=error.detail)
+
+
+def _write_log(lines: bytes) -> None:
+    sys.stderr.buffer.write(lines)
+    sys.stderr.buffer.flush()
 
 
 def _end_process() -> None:

@@ -9,7 +9,7 @@ import sys
 
 import uvicorn
 
-from gateway.app import make_application
+from gateway.app import Application
 from gateway.settings import load_settings
 from gateway.telemetry import configure_logs
 
@@ -28,7 +28,7 @@ def main() -> None:
     settings = load_settings()
     configure_logs(settings.log_level)
     config = uvicorn.Config(
-        make_application(settings),
+        Application(settings),
         loop="uvloop",
         http="httptools",
         ws="none",

@@ -29,15 +29,30 @@ async def move_alias(
     dry_run: Annotated[bool, Query(description="only say what would happen")] = False,
 ) -> dict[str, Any]:
     """Move the alias if it still points where the caller believes, and return it with the feed's sequence number."""
-    wanted = {
-        "version": body.version,
-        "expected": body.expected if "expected" in body.model_fields_set else UNSET,
-        "allow_breaking": body.allow_breaking,
-        "canary": body.asked_canary() if "canary" in body.model_fields_set else UNSET,
-    }
+    expected = body.expected if "expected" in body.model_fields_set else UNSET
+    canary = body.asked_canary() if "canary" in body.model_fields_set else UNSET
     if dry_run:
-        return _plan_json(await services.call(services.promotion.plan, name, alias, **wanted))
-    moved = await services.write(services.promotion.move, name, alias, reason=body.reason, actor=actor, **wanted)
+        plan = await services.call(
+            services.promotion.plan,
+            name,
+            alias,
+            version=body.version,
+            expected=expected,
+            allow_breaking=body.allow_breaking,
+            canary=canary,
+        )
+        return _plan_json(plan)
+    moved = await services.write(
+        services.promotion.move,
+        name,
+        alias,
+        version=body.version,
+        expected=expected,
+        allow_breaking=body.allow_breaking,
+        canary=canary,
+        reason=body.reason,
+        actor=actor,
+    )
     return _moved_json(moved)
 
 

@@ -55,6 +55,14 @@ class SqlRegistry:
         """
         schema.check(self._engine)
 
+    def current_revision(self) -> str | None:
+        """Return the revision that the database has, None if it has never been upgraded.
+
+        Raises:
+            RegistryUnavailable, RegistryBusy: it does not answer, or is locked.
+        """
+        return schema.current_revision(self._engine)
+
     def close(self) -> None:
         """Close all connections; visits that are still open keep theirs until they end."""
         self._engine.dispose()
