@@ -214,7 +214,7 @@ def _request_type(
 ) -> type[msgspec.Struct]:
     fields: list[Any] = [("id", Annotated[str, Meta(max_length=MAX_ID_CHARS)] | UnsetType, UNSET)]
     output_names = tuple(spec.name for spec in signature.outputs)
-    known: Any = Literal[output_names] if output_names else UnsetType  # type: ignore[valid-type] # made at run time
+    known: Any = Literal[output_names] if output_names else UnsetType
     outputs: Any = Annotated[_list_of(known), Meta(min_length=1)] if output_names else UnsetType
     fields.append(("outputs", outputs | UnsetType, UNSET))
     if len(inputs) == 1 and inputs[0].spec.shape:

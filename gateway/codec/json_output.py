@@ -2,8 +2,8 @@
 
 1. orjson writes numbers so that they read back to the same bits, straight from the array.
 2. It writes ``null`` for NaN and the infinities, and an array with a zero before its last size loses that size. Both
-   are rare and both can be seen in the bytes: only then is each array looked at, and those that need it are written in
-   their own way.
+   are rare and both can be seen in the bytes of a short answer: only then, or if the answer is long, is each array
+   looked at, and those that need it are written in their own way.
 3. What orjson cannot write by itself (text, scalars, other memory layouts) it hands over one by one.
 """
 
@@ -20,24 +20,26 @@ from registry.errors import OutputNotText
 _OPTION = orjson.OPT_SERIALIZE_NUMPY
 _NULL = re.compile(rb"null")
 
-
-def write_head(*, model: str, version: int) -> bytes:
-    """Return the beginning of every answer of a version."""
-    return orjson.dumps({"model": model, "version": version})[:-1] + b',"outputs":'
+_SHORT_BYTES = 4_096
+"""Up to here looking through the bytes is quicker than looking at the arrays."""
 
 
-def write_answer(head: bytes, outputs: Mapping[str, Array], request_id: str | None) -> bytes:
+def write_answer(*, model: str, version: int, outputs: Mapping[str, Array], request_id: str | None) -> bytes:
     """Return a whole answer.
 
     Raises:
         OutputNotText: a string of the outputs cannot be written in UTF-8.
     """
-    written = _write(outputs)
-    if b"null" in written or b"[]" in written:
-        written = _write({name: _special(array) for name, array in outputs.items()})
-    if request_id is None:
-        return head + written + b"}"
-    return head + written + b',"id":' + orjson.dumps(request_id) + b"}"
+    answer: dict[str, object] = {"model": model, "version": version, "outputs": outputs}
+    if request_id is not None:
+        answer["id"] = request_id
+    written = _write(answer)
+    if len(written) > _SHORT_BYTES or b"null" in written or b"[]" in written:
+        special = {name: _special(array) for name, array in outputs.items()}
+        if any(special[name] is not array for name, array in outputs.items()):
+            answer["outputs"] = special
+            written = _write(answer)
+    return written
 
 
 def _write(value: object) -> bytes:

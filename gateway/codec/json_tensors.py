@@ -7,7 +7,7 @@ import msgspec
 from gateway.codec.body import Array, PredictBody
 from gateway.codec.exact_decode import decode_exactly
 from gateway.codec.fast_decode import Doubt, FastDecoder, can_read_fast
-from gateway.codec.json_output import write_answer, write_head
+from gateway.codec.json_output import write_answer
 from registry.signature import Signature
 
 __all__ = ["JsonCodec", "PredictBody"]
@@ -27,7 +27,8 @@ class JsonCodec:
 
     def __init__(self, *, model: str, version: int, signature: Signature) -> None:
         self._signature = signature
-        self._head = write_head(model=model, version=version)
+        self._model = model
+        self._version = version
         self._fast = FastDecoder(signature) if can_read_fast(signature) else None
 
     def decode(self, body: bytes) -> PredictBody:
@@ -56,4 +57,5 @@ class JsonCodec:
         Raises:
             OutputNotText: a string is not text that UTF-8 can carry.
         """
-        return write_answer(self._head, dict(zip(names, arrays, strict=True)), request_id)
+        outputs = dict(zip(names, arrays, strict=True))
+        return write_answer(model=self._model, version=self._version, outputs=outputs, request_id=request_id)
