@@ -31,7 +31,7 @@ def check_expansion(main: Body, functions: Mapping[Operator, Body], *, limit: in
     """Make sure that the expanded model has at most ``limit`` nodes.
 
     Raises:
-        InvalidArtifact: ``too_complex`` if it has more; ``invalid_model`` if a function calls itself, if only indirectly.
+        InvalidArtifact: ``too_complex`` if it has more; ``invalid_model`` if a function ends up calling itself.
     """
     sizes: dict[Operator, int] = {}
     for called in main.calls:

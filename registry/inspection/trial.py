@@ -34,7 +34,7 @@ _TIMED_RUNS = 5
 _MAX_DETAIL_CHARACTERS = 300
 
 _NO_MEMORY = re.compile(r"bad_alloc|failed to allocate|out of memory|cannot allocate", re.IGNORECASE)
-_PLACE = re.compile(r"\S*onnxruntime_src\S*.*?(?=\w+ was false|$)|\[ONNXRuntimeError\] : \d+ : |/\S+/")
+_PLACE = re.compile(r"\[ONNXRuntimeError\] : \d+ : |/\S*onnxruntime_src/\S+ (?:.*?\)(?:::<lambda\(\)>)? )?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +150,7 @@ def _load(path: Path) -> Any:
 
 def _one_line(message: str) -> str:
     """Return what the runtime said, without the places in its own source and in our folders."""
-    said = " ".join(_PLACE.sub("", message).split())
+    said = " ".join(_PLACE.sub("", message.replace(f"{Path.cwd()}/", "")).split())
     return quoted(said, limit=_MAX_DETAIL_CHARACTERS)[1:-1]
 
 
