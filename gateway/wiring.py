@@ -5,7 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -118,23 +118,8 @@ async def open_services(settings: Settings, *, is_worker: bool) -> AsyncIterator
         opened.callback(parts.close)
         control = _executor(opened, _CONTROL_THREADS, "control")
         metrics = Metrics()
-        cache, predictor = _open_serving(opened, parts)
-        metrics.watch(lambda: _serving_metrics(cache, predictor))
-        routing: Routing[Endpoint] = Routing(
-            parts.registry,
-            resolve=partial(resolve, choose_canary=lambda _percent: False),
-            build=EndpointFactory(metrics),
-            warm=_warmer(cache),
-            executor=control,
-        )
-        feed = ChangeFeed(
-            parts.registry,
-            apply=routing.apply,
-            begin=routing.forget_all,
-            report=_reporter(parts, cache),
-            executor=control,
-        )
-        metrics.watch(lambda: _feed_metrics(feed))
+        cache, predictor = _open_serving(opened, parts, metrics)
+        routing, feed = _open_following(parts, metrics, cache, control)
         keeps_log = is_worker and settings.log_level in ("debug", "info")
         access_log = AccessLog(_write_log if keeps_log else None)
         opened.callback(access_log.flush)
@@ -170,7 +155,29 @@ async def open_services(settings: Settings, *, is_worker: bool) -> AsyncIterator
         yield services
 
 
-def _open_serving(opened: AsyncExitStack, parts: Parts) -> tuple[SessionCache[Session], Predictor]:
+def _open_following(
+    parts: Parts, metrics: Metrics, cache: SessionCache[Session], control: Executor
+) -> tuple[Routing[Endpoint], ChangeFeed]:
+    """Make what knows which version answers, and learns of changes."""
+    routing: Routing[Endpoint] = Routing(
+        parts.registry,
+        resolve=partial(resolve, choose_canary=lambda _percent: False),
+        build=EndpointFactory(metrics),
+        warm=_warmer(cache),
+        executor=control,
+    )
+    feed = ChangeFeed(
+        parts.registry,
+        apply=routing.apply,
+        begin=routing.forget_all,
+        report=_reporter(parts, cache),
+        executor=control,
+    )
+    metrics.watch(lambda: _feed_metrics(feed))
+    return routing, feed
+
+
+def _open_serving(opened: AsyncExitStack, parts: Parts, metrics: Metrics) -> tuple[SessionCache[Session], Predictor]:
     """Make what loads and runs models."""
     settings = parts.settings
     places = usable_cpus()
@@ -194,6 +201,7 @@ def _open_serving(opened: AsyncExitStack, parts: Parts) -> tuple[SessionCache[Se
         spare=_SPARE_RUN_THREADS,
         max_queue=settings.max_queue,
     )
+    metrics.watch(lambda: _serving_metrics(cache, predictor))
     return cache, predictor
 
 

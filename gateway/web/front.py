@@ -13,9 +13,9 @@ import structlog
 from gateway.web.access import LoopbackGuard
 from gateway.web.exchange import Exchange, RequestIds
 from gateway.web.limits import ClientGone, Receive, Scope, Send
+from gateway.web.paths import PredictPaths, Target
 from gateway.web.predict import PredictRoutes
 from gateway.web.problems import problem_answer
-from gateway.web.paths import PredictPaths, Target
 from gateway.web.services import Services
 from registry.errors import InternalError, InvalidHost, MethodNotAllowed, ServiceError
 

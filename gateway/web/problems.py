@@ -42,6 +42,7 @@ STATUS: dict[type[ServiceError], int] = {
     errors.VersionNotFound: 404,
     errors.AliasNotFound: 404,
     errors.FileNotInVersion: 404,
+    errors.BlobNotFound: 404,
     errors.VersionRetired: 410,
     errors.Conflict: 409,
     errors.NoActiveVersion: 409,
