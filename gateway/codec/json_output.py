@@ -46,6 +46,8 @@ def _write(value: object) -> bytes:
     try:
         return orjson.dumps(value, default=_plain, option=_OPTION)
     except orjson.JSONEncodeError as error:
+        if isinstance(error.__cause__, TypeError):
+            raise
         raise OutputNotText("an output of the model holds text that is not UTF-8") from error
 
 
@@ -56,7 +58,10 @@ def _plain(value: Any) -> object:
         raise TypeError(f"{type(value).__name__} is no element of a tensor")
     if value.dtype.kind in "OSU":
         return value.tolist()
-    return np.ascontiguousarray(value) if value.ndim else value[()]
+    if value.ndim:
+        return np.ascontiguousarray(value)
+    # The runtime's 64-bit integers are C's long long, which numpy tells from long and orjson does not know.
+    return value.item() if value.dtype.kind in "iub" else value[()]
 
 
 def _special(array: Array) -> object:
