@@ -15,16 +15,16 @@ SITE_PACKAGES = Path(sys.prefix) / "lib" / f"python{sys.version_info.major}.{sys
 
 def lay_out(folder: Path, files: Mapping[str, bytes]) -> Artifact:
     """Write the files into the folder under the names that their artifact gives them."""
-    artifact = make_artifact({name: (Digest(hashlib.sha256(data).hexdigest()), len(data)) for name, data in files.items()})
+    artifact = make_artifact(
+        {name: (Digest(hashlib.sha256(data).hexdigest()), len(data)) for name, data in files.items()}
+    )
     by_digest = {hashlib.sha256(data).hexdigest(): data for data in files.values()}
     for file in artifact.files:
         (folder / file.name).write_bytes(by_digest[file.digest.hex])
     return artifact
 
 
-def inspect_files(
-    folder: Path, files: Mapping[str, bytes], inspector: SandboxedInspector | None = None
-) -> Inspection:
+def inspect_files(folder: Path, files: Mapping[str, bytes], inspector: SandboxedInspector | None = None) -> Inspection:
     """Inspect these files in this folder."""
     return (inspector or SandboxedInspector()).inspect(folder, lay_out(folder, files))
 

@@ -67,9 +67,7 @@ def wide_linear(size: int = 1024, layers: int = 1, *, seed: int = 0) -> ModelPro
         helper.make_node("MatMul", [names[layer], f"w{layer}"], [names[layer + 1]], name=f"n{layer}")
         for layer in range(layers)
     ]
-    return model(
-        nodes, [value("x", shape=("batch", size))], [value("y", shape=("batch", size))], initializers=weights
-    )
+    return model(nodes, [value("x", shape=("batch", size))], [value("y", shape=("batch", size))], initializers=weights)
 
 
 def identity(dtype: str = "float32", shape: Shape | None = ("batch",)) -> ModelProto:
