@@ -1,5 +1,7 @@
 """How the cache keeps its limit, and whom it spares."""
 
+import random
+import threading
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,42 @@ def test_an_artifact_larger_than_the_cache_is_refused_and_evicts_nobody(store: C
         cache.fetch(large)
     assert caught.value.detail == "the model's files take 1000 bytes, the whole artifact cache may hold 999"
     assert cached_in(tmp_path) == {small.digest.hex}
+
+
+def test_threads_that_evict_each_other_always_hold_whole_folders(store: CountingStore, tmp_path: Path) -> None:
+    artifacts = _artifacts(store, tmp_path, 6)
+    caches = [open_cache(store, tmp_path, limit_bytes=250) for _ in range(2)]  # as in two processes
+    wrong: list[object] = []
+
+    def fetch_at_random(seed: int) -> None:
+        choice = random.Random(seed)  # noqa: S311  a choice of models, not a secret
+        try:
+            for _ in range(60):
+                number = choice.randrange(len(artifacts))
+                with caches[seed % 2].hold(artifacts[number]) as folder:
+                    content = contents_of(folder)
+                if content != {"model.onnx": bytes([number]) * 100}:
+                    wrong.append(content)
+        except Exception as error:  # noqa: BLE001  a thread's failure is shown by the assertion below
+            wrong.append(error)
+
+    threads = [threading.Thread(target=fetch_at_random, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert len(store.reads) > len(artifacts)
+
+
+def test_evicting_a_damaged_folder_follows_no_link(store: CountingStore, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine").write_text("mine")
+    damaged, *others = _artifacts(store, tmp_path, 4)
+    cache = open_cache(store, tmp_path, limit_bytes=250)
+    (cache.fetch(damaged) / "link").symlink_to(elsewhere)
+    for artifact in others:
+        cache.fetch(artifact)
+    assert damaged.digest.hex not in cached_in(tmp_path)
+    assert contents_of(elsewhere) == {"mine": b"mine"}
