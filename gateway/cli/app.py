@@ -1,0 +1,52 @@
+"""The commands, put together. What each one does stands in the module of its theme."""
+
+from typing import Annotated
+
+import typer
+
+from gateway.cli import doctor, models, moves, predict, register, serve, upkeep
+from gateway.cli.options import AsJson, Url
+
+app = typer.Typer(
+    help="Sardonyx: register ONNX models, serve them by version, promote and roll back.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(value: bool) -> None:  # noqa: FBT001 - the signature that typer calls
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"sardonyx {version('sardonyx')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _everywhere(
+    *,
+    as_json: AsJson = False,
+    url: Url = None,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("serve")(serve.serve)
+app.command("register")(register.register)
+app.command("models")(models.models)
+app.command("versions")(models.versions)
+app.command("show")(models.show)
+app.command("history")(models.history)
+app.command("promote")(moves.promote)
+app.command("rollback")(moves.rollback)
+app.command("canary")(moves.canary)
+app.command("retire")(models.retire)
+app.command("predict")(predict.predict)
+app.add_typer(upkeep.database, name="db")
+app.command("fsck")(upkeep.fsck)
+app.command("doctor")(doctor.doctor)

@@ -1,0 +1,132 @@
+"""What there is: models, versions, history; and how a version ends."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli.connection import connect
+from gateway.cli.options import AsJson, Model, ModelOrVersion, Url, VersionNumber
+from gateway.cli.output import Output, align, spell_bytes, spell_time
+from gateway.client.versions import spell_specs
+
+_DIGEST_SHOWN = len("sha256:") + 12
+
+
+def models(
+    *,
+    query: Annotated[
+        str | None, typer.Option("--query", "-q", metavar="TEXT", help="Only those with this in name or description.")
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """List the models and their aliases."""
+    output = Output(as_json)
+    with connect(url) as client:
+        found = client.models(query)
+    output.data(found)
+    rows = [(model["name"], model["latest_version"], spell_aliases(model), model["description"]) for model in found]
+    output.table(("NAME", "LATEST", "ALIASES", "DESCRIPTION"), rows)
+
+
+def versions(name: Model, *, as_json: AsJson = False, url: Url = None) -> None:
+    """List a model's versions, newest first."""
+    output = Output(as_json)
+    with connect(url) as client:
+        found = client.versions(name)
+    output.data(found)
+    rows = [
+        (
+            version["version"],
+            version["state"],
+            spell_bytes(version["size_bytes"]),
+            version["digest"][:_DIGEST_SHOWN],
+            spell_time(version["created_at"]),
+            version["created_by"],
+            version["description"],
+        )
+        for version in found
+    ]
+    output.table(("VERSION", "STATE", "SIZE", "DIGEST", "CREATED (UTC)", "BY", "DESCRIPTION"), rows)
+
+
+def show(reference: ModelOrVersion, *, as_json: AsJson = False, url: Url = None) -> None:
+    """Show a model, or one version with its signature."""
+    output = Output(as_json)
+    with connect(url) as client:
+        found = client.show(reference)
+    output.data(found)
+    if not as_json:
+        output.say(*align(list(_version_facts(found) if "signature" in found else _model_facts(found))))
+
+
+def history(name: Model, *, as_json: AsJson = False, url: Url = None) -> None:
+    """List a model's promotions and rollbacks."""
+    output = Output(as_json)
+    with connect(url) as client:
+        moves = client.history(name)
+    output.data(moves)
+    rows = [
+        (spell_time(move["at"]), move["alias"], move["kind"], move["from"], move["to"], move["actor"], move["reason"])
+        for move in moves
+    ]
+    output.table(("AT (UTC)", "ALIAS", "KIND", "FROM", "TO", "BY", "REASON"), rows)
+
+
+def retire(name: Model, version: VersionNumber, *, as_json: AsJson = False, url: Url = None) -> None:
+    """Retire a version for good.
+
+    It answers no more, and its number is never used again.
+    """
+    output = Output(as_json)
+    with connect(url) as client:
+        document = client.retire(name, version)
+    output.data(document)
+    output.say(f"Retired {name}:{version}")
+
+
+def spell_aliases(model: Mapping[str, Any]) -> str:
+    """Spell where a model's aliases point: ``production -> 3 (10 % -> 4), staging -> 4``."""
+    canaries = model.get("canaries") or {}
+    return ", ".join(
+        f"{alias} -> {version}" + (f" ({spell_canary(canaries[alias])})" if alias in canaries else "")
+        for alias, version in sorted(model["aliases"].items())
+    )
+
+
+def spell_canary(canary: Mapping[str, Any]) -> str:
+    """Spell a canary: ``10 % -> 4``."""
+    return f"{canary['percent']:g} % -> {canary['version']}"
+
+
+def _model_facts(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "model", model["name"]
+    yield "description", model["description"]
+    yield "tags", _spell_tags(model["tags"])
+    yield "latest version", str(model["latest_version"] or "none")
+    yield "aliases", spell_aliases(model) or "none"
+    yield "created", f"{spell_time(model['created_at'])} UTC by {model['created_by']}"
+
+
+def _version_facts(version: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "version", f"{version['model']}:{version['version']}"
+    yield "state", version["state"]
+    yield "inputs", spell_specs(version["signature"]["inputs"])
+    yield "outputs", spell_specs(version["signature"]["outputs"])
+    yield "size", spell_bytes(version["size_bytes"])
+    yield "memory", spell_bytes(version["memory_bytes"])
+    yield "batching", version["batching"]
+    yield "opset", str(version["opset"])
+    yield "producer", version["producer"]
+    yield "description", version["description"]
+    yield "tags", _spell_tags(version["tags"])
+    yield "created", f"{spell_time(version['created_at'])} UTC by {version['created_by']}"
+    yield "digest", version["digest"]
+    yield "location", version["location"]
+    for file in version["files"]:
+        yield "file", f"{file['name']}, {spell_bytes(file['size_bytes'])}, {file['digest']}"
+
+
+def _spell_tags(tags: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}:{value}" for key, value in sorted(tags.items()))

@@ -1,0 +1,183 @@
+"""Which version answers: promote, roll back, canary. Each says what moved, and how to take it back."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli.connection import connect
+from gateway.cli.exits import ExitCode, difference_lines
+from gateway.cli.models import spell_canary
+from gateway.cli.options import (
+    DEFAULT_ALIAS,
+    DEFAULT_TIMEOUT_SECONDS,
+    Alias,
+    AsJson,
+    Model,
+    Reason,
+    Timeout,
+    Url,
+    VersionNumber,
+    Wait,
+)
+from gateway.cli.output import Output
+from gateway.cli.waiting import wait_until_applied
+from gateway.client.client import Client
+
+
+def promote(  # noqa: PLR0913 - a parameter is an option
+    name: Model,
+    version: VersionNumber,
+    *,
+    alias: Alias = DEFAULT_ALIAS,
+    expected: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Refuse unless this version is live now.")
+    ] = None,
+    reason: Reason = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
+    allow_breaking: Annotated[
+        bool, typer.Option("--allow-breaking", help="Accept a signature that breaks callers.")
+    ] = False,
+    wait: Wait = False,
+    timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Point an alias at a version."""
+    output = Output(as_json)
+    with connect(url) as client:
+        moved = client.promote(
+            name,
+            version,
+            alias=alias,
+            expected=expected,
+            reason=reason,
+            allow_breaking=allow_breaking,
+            is_dry_run=dry_run,
+        )
+        if dry_run:
+            _report_plan(output, moved, allow_breaking=allow_breaking)
+            return
+        _report_move(output, client, moved, url=url, timeout_seconds=timeout if wait else None)
+
+
+def rollback(
+    name: Model,
+    *,
+    alias: Alias = DEFAULT_ALIAS,
+    to: Annotated[int | None, typer.Option(metavar="N", min=1, help="To this version, which was live before.")] = None,
+    to_time: Annotated[
+        str | None, typer.Option(metavar="TIME", help="To what was live then, such as 2026-11-22T03:00:00Z.")
+    ] = None,
+    reason: Reason = "",
+    wait: Wait = False,
+    timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Undo an alias's last promotion.
+
+    Again goes one promotion further back; --to and --to-time go to any version that was live.
+    """
+    moment = None if to_time is None else parse_time(to_time).isoformat()
+    if to is not None and moment is not None:
+        raise typer.BadParameter("give either --to or --to-time")
+    with connect(url) as client:
+        moved = client.rollback(name, alias=alias, to=to, to_time=moment, reason=reason)
+        _report_move(Output(as_json), client, moved, url=url, timeout_seconds=timeout if wait else None)
+
+
+def canary(
+    name: Model,
+    version: Annotated[int | None, typer.Argument(metavar="VERSION", min=1, help="The second version.")] = None,
+    percent: Annotated[
+        float | None, typer.Argument(metavar="PERCENT", help="Its share of the requests: more than 0, at most 100.")
+    ] = None,
+    *,
+    drop: Annotated[bool, typer.Option("--drop", help="Send everything to the alias's own version again.")] = False,
+    alias: Alias = DEFAULT_ALIAS,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Try a version on a share of the requests.
+
+    With --drop the alias's own version gets all of them again.
+    """
+    if drop != (version is None) or drop != (percent is None):
+        raise typer.BadParameter("give VERSION and PERCENT, or --drop alone")
+    with connect(url) as client:
+        changed = client.canary(name, version, percent, alias=alias)
+    output = Output(as_json)
+    output.data(changed)
+    output.say(*canary_lines(changed, url))
+
+
+def parse_time(text: str) -> datetime:
+    """Parse a moment in ISO 8601; without a time zone it is this machine's.
+
+    Raises:
+        typer.BadParameter: it is no moment.
+    """
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        message = f"{text!r} is not a time: write 2026-11-22T03:00:00Z"
+        raise typer.BadParameter(message, param_hint="--to-time") from None
+
+
+def move_lines(moved: Mapping[str, Any], url: str | None) -> Iterator[str]:
+    """Yield what moved from where to where, and the command that takes it back."""
+    where = f"{moved['model']}@{moved['alias']}"
+    move = moved["move"]
+    if move is None:
+        yield f"{where} points at version {moved['version']} already; nothing has moved"
+        return
+    yield f"{where}: {_spell_end(move['from'])} -> {move['to']}"
+    if move["kind"] == "rollback":
+        yield f"Go back with  sardonyx promote {moved['model']} {move['from']}{_options(moved, url)}"
+    elif move["from"] is not None:
+        yield f"Undo with  sardonyx rollback {moved['model']}{_options(moved, url)}"
+
+
+def canary_lines(changed: Mapping[str, Any], url: str | None) -> Iterator[str]:
+    """Yield where an alias's requests go now, and the command that takes the canary back."""
+    where = f"{changed['model']}@{changed['alias']}"
+    found = changed["canary"]
+    if found is None:
+        yield f"{where}: every request -> {changed['version']}"
+        return
+    yield f"{where}: {spell_canary(found)}, the rest -> {changed['version']}"
+    yield f"Undo with  sardonyx canary {changed['model']} --drop{_options(changed, url)}"
+
+
+def _report_plan(output: Output, plan: Mapping[str, Any], *, allow_breaking: bool) -> None:
+    output.data(plan)
+    where = f"{plan['model']}@{plan['alias']}: {_spell_end(plan['from'])} -> {plan['to']}"
+    if not plan["differences"]:
+        output.say(f"Would move {where}; no caller would break")
+        return
+    verdict = "Would move" if allow_breaking else "Would be refused without --allow-breaking:"
+    output.say(f"{verdict} {where}", "Callers would break:", *difference_lines(plan["differences"]))
+    if not allow_breaking:
+        raise typer.Exit(ExitCode.CONFLICT)
+
+
+def _report_move(
+    output: Output, client: Client, moved: Mapping[str, Any], *, url: str | None, timeout_seconds: float | None
+) -> None:
+    """Say what moved before waiting: it has moved, whether or not the workers follow in time."""
+    output.say(*move_lines(moved, url))
+    output.data(moved)
+    if timeout_seconds is not None:
+        count = wait_until_applied(client.workers, sequence=moved["sequence"], timeout_seconds=timeout_seconds)
+        output.say(f"Every live worker follows ({count})" if count else "No worker is running; the next one follows")
+
+
+def _spell_end(version: int | None) -> str:
+    return "nothing" if version is None else str(version)
+
+
+def _options(moved: Mapping[str, Any], url: str | None) -> str:
+    alias = f" --alias {moved['alias']}" if moved["alias"] != DEFAULT_ALIAS else ""
+    return alias + (f" --url {url}" if url else "")

@@ -1,0 +1,27 @@
+"""``sardonyx serve``: the gateway in the foreground."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.connection import read_settings
+
+
+def serve(
+    *,
+    host: Annotated[str | None, typer.Option(help="Address to listen at; by default 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen at; by default 8000.")] = None,
+    workers: Annotated[int | None, typer.Option(help="How many processes answer; by default 1.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where everything is kept; by default ./sardonyx-data.")
+    ] = None,
+) -> None:
+    """Run the gateway until SIGTERM or Ctrl-C.
+
+    Every option is also a SARDONYX_* variable.
+    """
+    settings = read_settings(host=host, port=port, workers=workers, data_dir=data_dir)
+    from gateway import supervisor
+
+    raise typer.Exit(supervisor.serve(settings))

@@ -1,0 +1,43 @@
+"""The client that the environment describes, for scripts and notebooks that need no other."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from gateway.client.client import Client
+from gateway.client.versions import VersionInfo
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LOCAL_URL = "http://127.0.0.1:8000"
+
+
+def register(
+    model: Any,
+    *,
+    name: str,
+    example: Any = None,
+    description: str = "",
+    tags: Mapping[str, str] | None = None,
+) -> VersionInfo:
+    """Register a model with the gateway of the environment; see ``Client.register``."""
+    return default_client().register(model, name=name, example=example, description=description, tags=tags)
+
+
+def predict(reference: str, inputs: Any, *, outputs: Sequence[str] | None = None) -> "dict[str, np.ndarray[Any, Any]]":
+    """Run a model of the gateway of the environment; see ``Client.predict``."""
+    return default_client().predict(reference, inputs, outputs=outputs)
+
+
+def default_client() -> Client:
+    """Return the client for ``SARDONYX_URL`` and ``SARDONYX_TOKEN`` as they are now; the same one while they are."""
+    from gateway.settings import client_settings
+
+    found = client_settings()
+    return _client(found.url or LOCAL_URL, found.token)
+
+
+@cache
+def _client(url: str, token: str | None) -> Client:
+    return Client(url, token=token)

@@ -1,0 +1,167 @@
+"""How requests reach a gateway.
+
+1. A connection is used by one thread at a time and kept for the next request; idle ones wait in a list.
+2. An idle connection may have been closed by the other side meanwhile. A request that may be repeated is then sent once
+   more on a fresh connection; one that may not always starts on a fresh connection.
+3. A gateway may answer before it has read the whole body (413, 401): a broken pipe while sending is no failure until
+   there is no answer to read either.
+"""
+
+import http.client
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from gateway.client.errors import ConnectionFailed, UnusableArgument
+
+Body = bytes | Iterable[bytes] | None
+"""A body that is an iterable can be sent once; its length in bytes is announced beside it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """An answer, read to its end; header names are lower-case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Transport(Protocol):
+    """One request, one answer; safe to share between threads unless the class says otherwise."""
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        body: Body = None,
+        content_length: int | None = None,
+        is_repeatable: bool = False,
+    ) -> Response:
+        """Send a request to a path (with its query) and return the answer, whatever its status.
+
+        Args:
+            method: as HTTP spells it.
+            path: begins with a slash; percent-encoded.
+            headers: sent as they are, beside those that the transport itself is responsible for.
+            body: nothing, the bytes, or chunks whose length is ``content_length``.
+            content_length: bytes; needed for chunks only.
+            is_repeatable: True if sending it twice does no more than sending it once.
+
+        Raises:
+            ConnectionFailed: nobody answered.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back what the transport holds; it is not used afterwards."""
+        ...
+
+
+@dataclass(slots=True)
+class HttpTransport:
+    """HTTP/1.1 to a URL (``http`` or ``https``, with a path before the gateway's own if need be).
+
+    ``timeout_seconds`` bounds each wait for the network, not the whole exchange.
+    """
+
+    url: str
+    token: str | None = field(default=None, repr=False)
+    timeout_seconds: float = 120.0
+    _idle: list[http.client.HTTPConnection] = field(default_factory=list, init=False, repr=False)
+    _host: str = field(default="", init=False, repr=False)
+    _port: int | None = field(default=None, init=False, repr=False)
+    _prefix: str = field(default="", init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise UnusableArgument(f"{self.url!r} is not a gateway's URL: write http://host:port or https://host")
+        if parts.username is not None or parts.password is not None:
+            raise UnusableArgument("the gateway's URL holds a user or a password: give a token instead")
+        self._host, self._port, self._prefix = parts.hostname, _port(parts.netloc, self.url), parts.path.rstrip("/")
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        body: Body = None,
+        content_length: int | None = None,
+        is_repeatable: bool = False,
+    ) -> Response:
+        """Send it over a kept connection or a new one; see Transport."""
+        sent = self._headers(headers, body, content_length)
+        can_replay = is_repeatable and (body is None or isinstance(body, bytes))
+        try:
+            if can_replay and self._idle:
+                kept = self._idle.pop()
+                try:
+                    return self._exchange(kept, method, path, sent, body)
+                except (http.client.HTTPException, ConnectionError):
+                    kept.close()
+            return self._exchange(self._connect(), method, path, sent, body)
+        except (http.client.HTTPException, OSError) as error:
+            raise ConnectionFailed(f"no gateway answered at {self.url}: {_words(error)}") from error
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _headers(self, headers: Mapping[str, str], body: Body, content_length: int | None) -> dict[str, str]:
+        sent = {"accept": "application/json", "user-agent": "sardonyx-client", **headers}
+        if self.token:
+            sent["authorization"] = f"Bearer {self.token}"
+        if body is not None:
+            sent["content-length"] = str(len(body) if isinstance(body, bytes) else content_length)
+        return sent
+
+    def _connect(self) -> http.client.HTTPConnection:
+        if self.url.startswith("https:"):
+            return http.client.HTTPSConnection(self._host, self._port, timeout=self.timeout_seconds)
+        return http.client.HTTPConnection(self._host, self._port, timeout=self.timeout_seconds)
+
+    def _exchange(
+        self, connection: http.client.HTTPConnection, method: str, path: str, headers: Mapping[str, str], body: Body
+    ) -> Response:
+        is_whole = True
+        try:
+            try:
+                connection.request(method, self._prefix + path, body=body, headers=dict(headers))
+            except (BrokenPipeError, ConnectionResetError):
+                is_whole = False
+                if connection.sock is None:
+                    raise
+            answer = connection.getresponse()
+            response = Response(
+                status=answer.status,
+                headers={name.lower(): value for name, value in answer.getheaders()},
+                body=answer.read(),
+            )
+        except BaseException:
+            connection.close()
+            raise
+        if is_whole and connection.sock is not None:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        return response
+
+
+def _port(netloc: str, url: str) -> int | None:
+    try:
+        return urlsplit(f"//{netloc}").port
+    except ValueError:
+        raise UnusableArgument(f"{url!r} has a port that is none") from None
+
+
+def _words(error: Exception) -> str:
+    """Say what happened without the class's own punctuation."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

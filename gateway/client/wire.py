@@ -1,0 +1,121 @@
+"""Documents over a transport: JSON out, JSON in, problems raised."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from gateway.client.convert import UploadFile
+from gateway.client.errors import ApiError, UnusableArgument, api_error
+from gateway.client.transport import Body, Response, Transport
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes sent so far and the bytes in all, about once a mebibyte."""
+
+_OK = range(200, 300)
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """One gateway, asked in documents. Every method raises ApiError and ConnectionFailed."""
+
+    transport: Transport
+
+    def get(self, path: str) -> Mapping[str, Any]:
+        """Return the document at a path."""
+        return self.call("GET", path)
+
+    def call(self, method: str, path: str, *, document: Any = None) -> Mapping[str, Any]:
+        """Send a document, or none, and return the one that comes back."""
+        return read_document(self.send(method, path, document=document))
+
+    def pages(self, path: str, **query: str) -> Iterator[Mapping[str, Any]]:
+        """Yield the items of a list, page after page."""
+        cursor: str | None = None
+        while True:
+            asked = urlencode({**query, **({"after": cursor} if cursor else {})})
+            page = self.get(f"{path}?{asked}" if asked else path)
+            yield from page["items"]
+            cursor = page.get("next")
+            if cursor is None:
+                return
+
+    def send(self, method: str, path: str, *, document: Any = None, is_repeatable: bool | None = None) -> Response:
+        """Send a document (numpy arrays included), or none; GETs are repeatable unless said otherwise.
+
+        Raises:
+            UnusableArgument: something in the document has no form in JSON.
+        """
+        import orjson
+
+        body, headers = None, {}
+        if document is not None:
+            headers = {"content-type": "application/json"}
+            try:
+                body = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+            except TypeError as error:
+                raise UnusableArgument(f"the inputs cannot be written as JSON: {error}") from None
+        repeatable = method == "GET" if is_repeatable is None else is_repeatable
+        return self.request(method, path, headers=headers, body=body, is_repeatable=repeatable)
+
+    def upload(self, method: str, path: str, *, file: UploadFile, sent: "SentCounter") -> Response:
+        """Send a file's bytes."""
+        headers = {"content-type": "application/octet-stream"}
+        body = (sent.count(chunk) for chunk in file.chunks())
+        return self.request(method, path, headers=headers, body=body, content_length=file.size_bytes)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        body: Body,
+        content_length: int | None = None,
+        is_repeatable: bool = False,
+    ) -> Response:
+        """Send a request as it is and return the answer if it is a success."""
+        response = self.transport.request(
+            method, path, headers=headers, body=body, content_length=content_length, is_repeatable=is_repeatable
+        )
+        if response.status not in _OK:
+            raise api_error(response.status, response.headers, response.body)
+        return response
+
+    def close(self) -> None:
+        """Close the transport."""
+        self.transport.close()
+
+
+class SentCounter:
+    """Tells a progress bar how much of an upload is on its way."""
+
+    def __init__(self, total_bytes: int, progress: Progress | None) -> None:
+        self._sent_bytes, self._total_bytes, self._progress = 0, total_bytes, progress
+
+    def count(self, chunk: bytes) -> bytes:
+        """Return the chunk, counted."""
+        self._sent_bytes += len(chunk)
+        if self._progress is not None:
+            self._progress(self._sent_bytes, self._total_bytes)
+        return chunk
+
+
+def read_document(response: Response) -> Mapping[str, Any]:
+    """Read a successful answer; one without a body (204) is an empty document.
+
+    Raises:
+        ApiError: ``not_a_gateway``: it is something else than a JSON object.
+    """
+    import orjson
+
+    if not response.body:
+        return {}
+    try:
+        document = orjson.loads(response.body)
+    except orjson.JSONDecodeError:
+        document = None
+    if not isinstance(document, dict):
+        problem = {"title": "The answer is not a gateway's", "code": "not_a_gateway", "detail": "it is not JSON"}
+        raise ApiError(status=502, document=problem)
+    return document
