@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench clean
+.PHONY: help setup run test check format bench soak clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,7 +39,10 @@ format: $(VENV)/.dev ## rewrite the sources as `make check` wants them
 	@$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.dev ## the gateway beside the usual hand-written app and a bare ASGI answer
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench $(ARGS)
+
+soak: $(VENV)/.dev ## a minute of mixed load while models are evicted, promoted and rolled back
+	@$(BIN)/python -m bench.soak $(ARGS)
 
 clean: ## forget the environment and the example data
 	rm -rf $(VENV) sardonyx-data build *.egg-info

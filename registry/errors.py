@@ -64,6 +64,8 @@ class ServiceError(Exception):
     """Everything that Sardonyx refuses or cannot do; never raised itself."""
 
     code: str = "internal_error"
+    is_private: bool = False
+    """True if the detail is about our insides: for the log, never for the wire."""
     title: str = "Something went wrong"
 
     def __init__(self, detail: str, *, retry_after_seconds: int | None = None) -> None:
@@ -296,6 +298,13 @@ class FileNotInVersion(NotFound):
     title = "There is no such file"
 
 
+class BlobNotFound(NotFound):
+    """A version was to be made of files that have not been uploaded."""
+
+    code = "blob_not_found"
+    title = "There are no such bytes"
+
+
 class VersionRetired(NotFound):
     """The version was retired; its number will not be used again."""
 
@@ -428,7 +437,9 @@ class RegistryBusy(Busy):
 
 
 class Fault(ServiceError):
-    """Nobody outside can help; the detail is for the log, never for the wire."""
+    """Nobody outside can help."""
+
+    is_private = True
 
 
 class ArtifactMissing(Fault):
@@ -446,8 +457,9 @@ class ArtifactCorrupt(Fault):
 
 
 class SchemaMismatch(Fault):
-    """The database's schema is older or newer than this code."""
+    """The database's schema is older or newer than this code; the detail names both revisions."""
 
+    is_private = False
     code = "schema_mismatch"
     title = "The database has another schema"
 

@@ -47,7 +47,7 @@ class ArtifactStore(Protocol):
     """
 
     def put(self, digest: Digest, path: Path) -> None:
-        """Store the file's bytes, durably, before returning; does nothing if they are there already.
+        """Store the file's bytes, durably, before returning; only renews their age if they are there already.
 
         The caller vouches that the bytes have the digest.
         """
@@ -73,8 +73,18 @@ class ArtifactStore(Protocol):
         """Yield what interrupted writes left behind, by a name that tells an operator where to look."""
         ...
 
-    def discard(self, digest: Digest) -> None:
-        """Remove the bytes; does nothing if they are not there."""
+    def discard_fragments(self, *, modified_before: datetime) -> list[str]:
+        """Remove what writes that were interrupted before then left behind, and return the names."""
+        ...
+
+    def discard(self, digest: Digest, *, modified_before: datetime | None = None) -> bool:
+        """Remove the bytes and return True; False if they are not there.
+
+        Args:
+            digest: whose bytes.
+            modified_before: spare bytes (and return False) that were put since then, be it for the second time:
+                ``put`` renews an object's age, and no ``put`` falls between this look at the age and the removal.
+        """
         ...
 
     def locate(self, digest: Digest) -> str:

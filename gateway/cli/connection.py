@@ -39,13 +39,10 @@ def connect(url: str | None) -> Iterator[Client]:
     actor = actor_name()
     settings = local_settings()
     # Only now is it known that the application is needed; importing it takes most of a second.
-    from gateway.app import open_local_application
+    from gateway.app import Application
     from gateway.cli.local_transport import LocalTransport
 
-    with (
-        open_local_application(settings, actor=actor) as application,
-        Client(transport=LocalTransport(application)) as client,
-    ):
+    with Client(transport=LocalTransport(Application(settings, is_worker=False), actor=actor)) as client:
         yield client
 
 

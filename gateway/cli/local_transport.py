@@ -7,6 +7,9 @@ from urllib.parse import unquote, urlsplit
 
 from gateway.client.transport import Body, Response
 
+ACTOR = "sardonyx.actor"
+"""The key of a scope under which whoever calls the application in process says who acts."""
+
 Message = MutableMapping[str, Any]
 Application = Callable[
     [MutableMapping[str, Any], Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
@@ -14,11 +17,23 @@ Application = Callable[
 
 
 class LocalTransport:
-    """One event loop for all requests of one command; used by one thread."""
+    """One event loop for all requests of one command; used by one thread.
 
-    def __init__(self, application: Application) -> None:
+    Args:
+        application: is started here, and ended by ``close``.
+        actor: who acts, for the history.
+    """
+
+    def __init__(self, application: Application, *, actor: str) -> None:
         self._application = application
+        self._actor = actor
         self._runner = asyncio.Runner()
+        self._life = _Life()
+        try:
+            self._runner.run(self._life.start(application))
+        except BaseException:
+            self._runner.close()
+            raise
 
     def request(
         self,
@@ -35,11 +50,57 @@ class LocalTransport:
         chunks = iter(()) if body is None else iter((body,)) if isinstance(body, bytes) else iter(body)
         if body is not None:
             sent["content-length"] = str(len(body) if isinstance(body, bytes) else content_length)
-        return self._runner.run(_Exchange(chunks).run(self._application, _scope(method, path, sent)))
+        return self._runner.run(_Exchange(chunks).run(self._application, self._scope(method, path, sent)))
 
     def close(self) -> None:
-        """Close the event loop."""
-        self._runner.close()
+        """End the application and close the event loop."""
+        try:
+            self._runner.run(self._life.end())
+        finally:
+            self._runner.close()
+
+    def _scope(self, method: str, path: str, headers: Mapping[str, str]) -> dict[str, Any]:
+        return _scope(method, path, headers) | {ACTOR: self._actor}
+
+
+class _Life:
+    """The application's lifespan, held open between its two messages."""
+
+    def __init__(self) -> None:
+        self._is_over = asyncio.Event()
+        self._is_started = asyncio.Event()
+        self._received = 0
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, application: Application) -> None:
+        """Return once the application has started; raises what kept it from starting."""
+
+        async def live() -> None:
+            await application({"type": "lifespan", "asgi": {"version": "3.0"}}, self._receive, self._send)
+
+        self._task = asyncio.create_task(live())
+        started = asyncio.create_task(self._is_started.wait())
+        await asyncio.wait((self._task, started), return_when=asyncio.FIRST_COMPLETED)
+        if self._task.done():
+            started.cancel()
+            await self._task
+
+    async def end(self) -> None:
+        """Return once the application has ended."""
+        self._is_over.set()
+        if self._task is not None:
+            await self._task
+
+    async def _receive(self) -> Message:
+        self._received += 1
+        if self._received == 1:
+            return {"type": "lifespan.startup"}
+        await self._is_over.wait()
+        return {"type": "lifespan.shutdown"}
+
+    async def _send(self, message: Message) -> None:
+        if message["type"] == "lifespan.startup.complete":
+            self._is_started.set()
 
 
 class _Exchange:

@@ -22,8 +22,7 @@ database = typer.Typer(help="The database's schema.", no_args_is_help=True)
 def upgrade(*, as_json: AsJson = False) -> None:
     """Bring the database to the schema of this program; does nothing where it has it."""
     with local_parts() as parts:
-        before, _ = parts.schema_revisions()
-        parts.upgrade_schema()
+        before, _ = parts.upgrade_schema()
         current, head = parts.schema_revisions()
     output = Output(as_json)
     output.data({"before": before, "current": current, "head": head})

@@ -1,0 +1,77 @@
+"""The load generator: wrk, on a core of its own, told to report in JSON."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+
+from bench.servers import HOST, pinned
+
+_SCRIPT = """
+wrk.method = "POST"
+wrk.headers["content-type"] = "application/json"
+wrk.body = [==[{body}]==]
+
+function done(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format(
+    '\\nREPORT {{"requests": %d, "microseconds": %d, "p50": %d, "p99": %d, "status": %d, "socket": %d}}\\n',
+    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
+    e.status, e.connect + e.read + e.write + e.timeout))
+end
+"""
+
+
+class LoadFailedError(Exception):
+    """wrk is missing, or did not report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What one run of the load generator saw."""
+
+    requests: int
+    seconds: float
+    p50_us: int
+    p99_us: int
+    error_count: int
+    """Answers of status 400 and above, and socket errors and timeouts."""
+
+    @property
+    def requests_per_second(self) -> float:
+        return self.requests / self.seconds
+
+
+def find_wrk() -> str:
+    """Return the program's path; installs it where we are root and apt-get is there."""
+    if shutil.which("wrk") is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        print("installing wrk ...", flush=True)
+        command = ["apt-get", "install", "-y", "-qq", "wrk"]
+        subprocess.run(command, check=False, capture_output=True)
+    found = shutil.which("wrk")
+    if found is None:
+        raise LoadFailedError("wrk is needed: apt-get install wrk, dnf install wrk or brew install wrk")
+    return found
+
+
+def run_wrk(wrk: str, *, port: int, path: str, body: bytes, connections: int, seconds: int, core: int) -> Load:
+    """Send the body for so many seconds over so many keep-alive connections."""
+    url = f"http://{HOST}:{port}{path}"
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script, pinned(core):
+        script.write(_SCRIPT.format(body=body.decode()))
+        script.flush()
+        command = [wrk, "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "-s", script.name, url]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+    reports = [line.removeprefix("REPORT ") for line in done.stdout.splitlines() if line.startswith("REPORT ")]
+    if len(reports) != 1:
+        raise LoadFailedError(f"wrk did not report: {done.stdout}{done.stderr}")
+    report = json.loads(reports[0])
+    return Load(
+        requests=report["requests"],
+        seconds=report["microseconds"] / 1e6,
+        p50_us=report["p50"],
+        p99_us=report["p99"],
+        error_count=report["status"] + report["socket"],
+    )

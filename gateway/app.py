@@ -1,0 +1,56 @@
+"""The application as ASGI sees it: lifespan, and the door for everything else."""
+
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack
+
+import structlog
+
+from gateway.settings import Settings
+from gateway.web.control import make_control_application
+from gateway.web.front import Front
+from gateway.web.limits import Receive, Scope, Send
+from gateway.wiring import create_embedded_database, open_services
+
+
+class Application:
+    """An ASGI application that makes everything at startup and ends it at shutdown.
+
+    Args:
+        settings: of this process.
+        is_worker: False for a command that only borrows the application for a moment: nothing is followed, reported
+            or logged.
+    """
+
+    def __init__(self, settings: Settings, *, is_worker: bool = True) -> None:
+        self._settings = settings
+        self._is_worker = is_worker
+        self._opened = AsyncExitStack()
+        self._front: Front | None = None
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer one request, or follow the server's life."""
+        if scope["type"] == "http" and self._front is not None:
+            return self._front(scope, receive, send)
+        return self._live(scope, receive, send)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            raise RuntimeError(f"the application takes no {scope['type']} before it is started")
+        await receive()
+        try:
+            await self._start()
+        except Exception as error:
+            structlog.get_logger().exception("not_started")
+            await send({"type": "lifespan.startup.failed", "message": type(error).__name__})
+            raise
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self._front = None
+        await self._opened.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start(self) -> None:
+        if not self._is_worker:
+            create_embedded_database(self._settings)
+        services = await self._opened.enter_async_context(open_services(self._settings, is_worker=self._is_worker))
+        self._front = Front(services, make_control_application(services))

@@ -1,0 +1,78 @@
+"""Arrays to JSON.
+
+1. orjson writes numbers so that they read back to the same bits, straight from the array.
+2. It writes ``null`` for NaN and the infinities, and an array with a zero before its last size loses that size. Both
+   are rare and both can be seen in the bytes of a short answer: only then, or if the answer is long, is each array
+   looked at, and those that need it are written in their own way.
+3. What orjson cannot write by itself (text, scalars, other memory layouts) it hands over one by one.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+
+from gateway.codec.body import Array
+from registry.errors import OutputNotText
+
+_OPTION = orjson.OPT_SERIALIZE_NUMPY
+_NULL = re.compile(rb"null")
+
+_SHORT_BYTES = 4_096
+"""Up to here looking through the bytes is quicker than looking at the arrays."""
+
+
+def write_answer(*, model: str, version: int, outputs: Mapping[str, Array], request_id: str | None) -> bytes:
+    """Return a whole answer.
+
+    Raises:
+        OutputNotText: a string of the outputs cannot be written in UTF-8.
+    """
+    answer: dict[str, object] = {"model": model, "version": version, "outputs": outputs}
+    if request_id is not None:
+        answer["id"] = request_id
+    written = _write(answer)
+    if len(written) > _SHORT_BYTES or b"null" in written or b"[]" in written:
+        special = {name: _special(array) for name, array in outputs.items()}
+        if any(special[name] is not array for name, array in outputs.items()):
+            answer["outputs"] = special
+            written = _write(answer)
+    return written
+
+
+def _write(value: object) -> bytes:
+    try:
+        return orjson.dumps(value, default=_plain, option=_OPTION)
+    except orjson.JSONEncodeError as error:
+        raise OutputNotText("an output of the model holds text that is not UTF-8") from error
+
+
+def _plain(value: Any) -> object:
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{type(value).__name__} is no element of a tensor")
+    if value.dtype.kind in "OSU":
+        return value.tolist()
+    return np.ascontiguousarray(value) if value.ndim else value[()]
+
+
+def _special(array: Array) -> object:
+    if 0 in array.shape[:-1]:
+        return {"shape": list(array.shape), "data": []}
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        return orjson.Fragment(_write_with_words(array))
+    return array
+
+
+def _write_with_words(array: Array) -> bytes:
+    words = iter([_word(value) for value in array[~np.isfinite(array)].tolist()])
+    return _NULL.sub(lambda _: next(words), _write(array))
+
+
+def _word(value: float) -> bytes:
+    if np.isnan(value):
+        return b'"NaN"'
+    return b'"Infinity"' if value > 0 else b'"-Infinity"'

@@ -1,0 +1,61 @@
+"""Predict bodies as JSON: bytes to arrays that fit a version's signature, and arrays to the bytes of its answer."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from gateway.codec.body import Array, PredictBody
+from gateway.codec.exact_decode import decode_exactly
+from gateway.codec.fast_decode import Doubt, FastDecoder, can_read_fast
+from gateway.codec.json_output import write_answer
+from registry.signature import Signature
+
+__all__ = ["JsonCodec", "PredictBody"]
+
+
+class JsonCodec:
+    """The JSON of one version's predict route, compiled once.
+
+    ``decode(encode(names, arrays))`` gives the same arrays bit for bit, for every dtype that a signature can have (one
+    NaN stands for all). Any number of threads may use one codec.
+
+    Args:
+        model: the model's name, as answers give it.
+        version: the version's number.
+        signature: what the version takes and gives.
+    """
+
+    def __init__(self, *, model: str, version: int, signature: Signature) -> None:
+        self._signature = signature
+        self._model = model
+        self._version = version
+        self._fast = FastDecoder(signature) if can_read_fast(signature) else None
+
+    def decode(self, body: bytes) -> PredictBody:
+        """Return what a body says.
+
+        Raises:
+            UndecodableBody: it is not strict JSON.
+            TooManyElements: its tensors hold more elements than one request may bring.
+            SignatureMismatch: it does not fit the signature; carries every violation.
+        """
+        if self._fast is not None:
+            try:
+                return self._fast.decode(body)
+            except (Doubt, ValueError, OverflowError, msgspec.DecodeError):
+                pass
+        return decode_exactly(self._signature, body)
+
+    def encode(self, names: Sequence[str], arrays: Sequence[Array], *, request_id: str | None) -> bytes:
+        """Return the answer: model, version, the outputs by name, and the request's own id if it had one.
+
+        Args:
+            names: the outputs' names, each once.
+            arrays: as many arrays, of the dtypes of ``registry.tensor.DTYPES``, in any memory layout.
+            request_id: the ``id`` of the request.
+
+        Raises:
+            OutputNotText: a string is not text that UTF-8 can carry.
+        """
+        outputs = dict(zip(names, arrays, strict=True))
+        return write_answer(model=self._model, version=self._version, outputs=outputs, request_id=request_id)

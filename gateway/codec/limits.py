@@ -1,0 +1,19 @@
+"""What one request may bring, whatever the model takes."""
+
+MAX_ELEMENTS = 4_194_304
+"""Elements of all tensors of one request together."""
+
+MAX_DEPTH = 32
+"""Objects and lists inside each other, the body itself counted."""
+
+MAX_INTEGER_DIGITS = 20
+"""Digits of an integer literal: 2**64 has 20."""
+
+MAX_NUMBER_CHARS = 1_100
+"""Characters of any number literal: enough to write every float64, and every point halfway between two, in full."""
+
+MAX_ID_CHARS = 128
+"""Characters of a request's own ``id``."""
+
+MAX_NAMED = 100
+"""Unknown names of one kind that an answer lists, so that a refusal is never much larger than its request."""

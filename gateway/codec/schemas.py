@@ -1,0 +1,114 @@
+"""The JSON of a version's predict route as JSON Schema (2020-12), for OpenAPI 3.1, with a body to begin with.
+
+The schemas describe the named form, rows, and shape and data. JSON Schema has no words for symbolic dimensions that
+must agree: those are in the descriptions.
+"""
+
+import math
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from gateway.codec.body import INFINITE_WORDS
+from gateway.codec.limits import MAX_DEPTH, MAX_ID_CHARS
+from registry.signature import Signature
+from registry.tensor import MAX_RANK, DType, Shape, TensorSpec
+
+Schema: TypeAlias = dict[str, Any]
+
+_EXAMPLES = {"f": 0.5, "i": 1, "u": 1, "b": True, "O": "text"}
+
+
+def request_schema(signature: Signature) -> Schema:
+    """Return the schema of a predict body."""
+    inputs: Schema = _object_of({spec.name: _tensor(spec) for spec in signature.inputs}, _required(signature))
+    instances: Schema = {"type": "array", "description": "Rows, stacked along a new first axis."}
+    if len(signature.inputs) == 1:
+        (only,) = signature.inputs
+        inputs = {"anyOf": [inputs, _tensor(only)]}
+        instances["items"] = _rows(only)
+    else:
+        rows = {spec.name: _rows(spec) for spec in signature.inputs}
+        instances |= {"items": _object_of(rows, _required(signature)), "minItems": 1}
+    properties: Schema = {
+        "inputs": inputs,
+        "instances": instances,
+        "id": {"type": "string", "maxLength": MAX_ID_CHARS, "description": "Given back in the answer."},
+    }
+    if signature.outputs:
+        names = [spec.name for spec in signature.outputs]
+        items = {"type": "string", "enum": names}
+        properties["outputs"] = {"type": "array", "items": items, "minItems": 1, "uniqueItems": True}
+    return _object_of(properties, []) | {"oneOf": [{"required": ["inputs"]}, {"required": ["instances"]}]}
+
+
+def response_schema(signature: Signature) -> Schema:
+    """Return the schema of an answer; only the outputs that were asked for are in it."""
+    properties: Schema = {
+        "model": {"type": "string"},
+        "version": {"type": "integer", "minimum": 1},
+        "outputs": _object_of({spec.name: _tensor(spec) for spec in signature.outputs}, []),
+        "id": {"type": "string"},
+    }
+    return _object_of(properties, ["model", "version", "outputs"])
+
+
+def example_body(signature: Signature) -> dict[str, Any]:
+    """Return a body that the version takes: every required input, free dimensions of size 1."""
+    return {"inputs": {spec.name: _example(spec) for spec in signature.inputs if not spec.optional}}
+
+
+def _required(signature: Signature) -> list[str]:
+    return [spec.name for spec in signature.inputs if not spec.optional]
+
+
+def _object_of(properties: Schema, required: list[str]) -> Schema:
+    schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return schema | {"required": required} if required else schema
+
+
+def _tensor(spec: TensorSpec) -> Schema:
+    flat = _object_of(
+        {
+            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "maxItems": MAX_RANK},
+            "data": {"type": "array", "items": _element(spec.dtype)},
+        },
+        ["shape", "data"],
+    )
+    return {"description": str(spec), "anyOf": [_lists(spec.dtype, spec.shape), flat]}
+
+
+def _rows(spec: TensorSpec) -> Schema:
+    return _lists(spec.dtype, spec.shape[1:] if spec.shape else None)
+
+
+def _lists(dtype: DType, shape: Shape | None) -> Schema:
+    if shape is None:
+        return {"anyOf": [_element(dtype), {"type": "array"}]}
+    schema = _element(dtype)
+    for dim in reversed(shape):
+        schema = {"type": "array", "items": schema}
+        if isinstance(dim, int):
+            schema |= {"minItems": dim, "maxItems": dim}
+    return schema
+
+
+def _element(dtype: DType) -> Schema:
+    if dtype.kind == "f":
+        return {"anyOf": [{"type": "number"}, {"type": "string", "enum": list(INFINITE_WORDS)}]}
+    if dtype.kind in "iu":
+        bounds = np.iinfo(dtype.numpy)
+        return {"type": "integer", "minimum": int(bounds.min), "maximum": int(bounds.max)}
+    return {"type": "boolean"} if dtype.kind == "b" else {"type": "string"}
+
+
+def _example(spec: TensorSpec) -> Any:
+    dims: Shape = (None,) if spec.shape is None else spec.shape
+    shape = tuple(dim if isinstance(dim, int) else 1 for dim in dims)
+    element = _EXAMPLES[spec.dtype.kind]
+    if 0 in shape[:-1] or len(shape) + 2 > MAX_DEPTH:
+        return {"shape": list(shape), "data": [element] * math.prod(shape)}
+    nested: Any = element
+    for size in reversed(shape):
+        nested = [nested] * size
+    return nested

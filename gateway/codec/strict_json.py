@@ -1,0 +1,87 @@
+"""JSON as RFC 8259 has it, with the numbers as they were written.
+
+1. Depth is measured on the bytes before anything recurses.
+2. An integer literal becomes an ``int``, any other number the ``bytes`` of its literal: rounding is for those who know
+   the dtype. ``-0`` is the integer zero, ``-0.0`` a decimal.
+3. What two readers could understand differently is refused: keys that come twice, lone surrogates, ``NaN`` and
+   ``Infinity``, numbers of absurd length.
+"""
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+
+from gateway.codec.limits import MAX_DEPTH, MAX_INTEGER_DIGITS, MAX_NUMBER_CHARS
+from registry.errors import DuplicateKey, InvalidNumber, JsonTooDeep, UndecodableBody
+from registry.names import quoted
+
+# The closing quote may be missing, so that no quote is ever tried twice and the scan stays linear.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEPS = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_ESCAPED_BACKSLASH_OR_PAIR = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}",
+)
+
+
+def parse_strictly(body: bytes) -> object:
+    """Return the document as dicts, lists, str, bool, None, int, and bytes for the literals of decimals.
+
+    Raises:
+        UndecodableBody: the body is not JSON in UTF-8, or a string of it is not text.
+        JsonTooDeep: more than ``MAX_DEPTH`` levels.
+        InvalidNumber: a number that JSON does not have, or a literal past its limit.
+        DuplicateKey: an object names a key twice.
+    """
+    if _depth(body) > MAX_DEPTH:
+        raise JsonTooDeep(f"the body nests deeper than {MAX_DEPTH} levels")
+    try:
+        document = _DECODER.decode(body.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise UndecodableBody(f"the body is not UTF-8: see byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        what = f"{error.msg}, at character {error.pos}" if body else "it is empty"
+        raise UndecodableBody(f"the body is not JSON: {what}") from error
+    if _SURROGATE.search(body) and _SURROGATE.search(_ESCAPED_BACKSLASH_OR_PAIR.sub(b"_", body)):
+        raise UndecodableBody("the body is not JSON: a string holds a lone surrogate")
+    return document
+
+
+def _depth(body: bytes) -> int:
+    brackets = _STRING.sub(b"", body).translate(None, _NOT_BRACKETS)
+    steps = np.frombuffer(brackets.translate(_STEPS), dtype=np.int8)
+    return int(steps.cumsum(dtype=np.int64).max(initial=0))
+
+
+def _integer(literal: str) -> int:
+    if len(literal) - literal.startswith("-") > MAX_INTEGER_DIGITS:
+        raise InvalidNumber(f"the integer {quoted(literal, limit=24)} has more than {MAX_INTEGER_DIGITS} digits")
+    return int(literal)
+
+
+def _decimal(literal: str) -> bytes:
+    if len(literal) > MAX_NUMBER_CHARS:
+        raise InvalidNumber(f"the number {quoted(literal, limit=24)} has more than {MAX_NUMBER_CHARS} characters")
+    return literal.encode("ascii")
+
+
+def _constant(word: str) -> object:
+    raise InvalidNumber(f'{word} is not a JSON number: write "{word}", in quotes, for a float tensor')
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise DuplicateKey(f"the key {quoted(twice)} stands twice in one object")
+    return members
+
+
+_DECODER = json.JSONDecoder(
+    parse_int=_integer, parse_float=_decimal, parse_constant=_constant, object_pairs_hook=_object
+)

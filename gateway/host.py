@@ -1,0 +1,56 @@
+"""What this process may use of the machine: CPUs, memory, disk. A container's limits count, not the machine's size."""
+
+import os
+import shutil
+from pathlib import Path
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def usable_cpus() -> int:
+    """Return how many CPUs this process may keep busy, at least 1: affinity, then the cgroup's quota."""
+    affinity = len(os.sched_getaffinity(0))
+    quota = _cpu_quota()
+    return max(1, min(affinity, quota) if quota else affinity)
+
+
+def usable_memory_bytes() -> int:
+    """Return the bytes of memory that this process's container may take, or the machine's."""
+    limits = [_machine_memory_bytes()]
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        text = _read(_CGROUP / name)
+        if text.isdigit():
+            limits.append(int(text))
+    return min(limits)
+
+
+def free_disk_bytes(folder: Path) -> int:
+    """Return the bytes that are free where ``folder`` is, or will be once it is made."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(existing).free
+
+
+def anonymous_bytes() -> int:
+    """Return the Anonymous memory of this process, from ``/proc/self/smaps_rollup``; 0 where that is not to be had."""
+    for line in _read(Path("/proc/self/smaps_rollup")).splitlines():
+        if line.startswith("Anonymous:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _cpu_quota() -> int | None:
+    words = _read(_CGROUP / "cpu.max").split()
+    if len(words) == 2 and words[0].isdigit():  # noqa: PLR2004 - quota and period
+        return max(1, -(-int(words[0]) // int(words[1])))
+    return None
+
+
+def _machine_memory_bytes() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

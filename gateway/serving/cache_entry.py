@@ -1,0 +1,99 @@
+"""What the session cache keeps of each version, and what its callers get."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeAlias, TypeVar
+
+from gateway.serving.lifecycle import State, transition
+from registry.errors import ServiceError
+from registry.records import Version
+
+MIN_SESSION_BYTES = 128 * 1024
+"""What the smallest session takes beside its weights; a measurement below it is noise."""
+
+Key: TypeAlias = tuple[str, int]
+"""A model's name and a version's number."""
+
+
+class Closeable(Protocol):
+    """What a cache can hold: something whose memory can be given back."""
+
+    def close(self) -> None:
+        """Give it back; blocks; called once, in an executor, when nobody uses it any more."""
+        ...
+
+
+S = TypeVar("S", bound=Closeable)
+
+
+def key_of(version: Version) -> Key:
+    """Return what a version is known by."""
+    return version.model, version.number
+
+
+@dataclass(slots=True, kw_only=True)
+class Stats:
+    """What the cache has done since it was made."""
+
+    hits: int = 0
+    misses: int = 0
+    evictions: int = 0
+    loads: int = 0
+    load_failures: int = 0
+    load_seconds_total: float = 0.0
+    """Of the loads that succeeded."""
+
+
+class Entry(Generic[S]):
+    """One life of one version's session, from being wanted to being closed."""
+
+    __slots__ = (
+        "is_impatient",
+        "is_overdue",
+        "key",
+        "lease_count",
+        "session",
+        "size_bytes",
+        "state",
+        "version",
+        "waiters",
+    )
+
+    def __init__(self, key: Key, version: Version) -> None:
+        self.key = key
+        self.version = version
+        self.size_bytes = max(MIN_SESSION_BYTES, version.inspection.memory_bytes)
+        self.state = State.NEW
+        self.session: S | None = None
+        self.lease_count = 0
+        self.waiters: dict[asyncio.Future[Lease[S]], None] = {}  # a set that keeps the order of arrival
+        self.is_impatient = False
+        self.is_overdue = False
+
+    def become(self, state: State) -> None:
+        """Go on to ``state``."""
+        self.state = transition(self.state, state)
+
+    def refuse_all(self, make_error: Callable[[], ServiceError]) -> None:
+        """Answer everybody who waits with an error, each with one of their own."""
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_exception(make_error())
+
+
+class Lease(Generic[S]):
+    """The right to use a session until it is released; ``session`` must not be kept beyond that."""
+
+    __slots__ = ("_entry", "_released", "session")
+
+    def __init__(self, entry: Entry[S], released: Callable[[Entry[S]], None]) -> None:
+        self._entry: Entry[S] | None = entry
+        self._released = released
+        self.session: S = entry.session  # type: ignore[assignment]  # leases are made of READY entries only
+
+    def release(self) -> None:
+        """Give the right back; does nothing the second time."""
+        entry, self._entry = self._entry, None
+        if entry is not None:
+            self._released(entry)

@@ -1,0 +1,234 @@
+"""Following the registry's change feed, for ever.
+
+1. A worker starts at the newest event, and forgets what it read before that: no event would correct it any more.
+2. Events are started in order, and applied side by side: a slow load for one alias does not hold up another. What is
+   reported as applied is the number below the first one that is still under way.
+3. An event that cannot be applied (the registry does not answer, the new version does not load) is tried again until it
+   can, or until a later event about the same thing has been applied.
+4. No error ends the feed: it is kept in ``last_error`` and goes away with the next success.
+5. The worker reports what it has applied when that has changed, and every ``report_seconds``.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
+
+from registry.errors import InternalError, ServiceError
+from registry.events import Event
+from registry.ports import Registry
+from registry.records import WorkerReport
+
+_PAGE = 500
+
+
+class ChangeFeed:
+    """Reads events and has them applied; belongs to one event loop.
+
+    Args:
+        registry: read in ``executor``.
+        apply: makes an event true for this worker; safe to repeat (Routing.apply).
+        begin: called once, when the place in the feed to start from is known (Routing.forget_all).
+        report: describes this worker, given the sequence number that it has applied; called on the event loop.
+        executor: where the registry is visited.
+        clock: monotonic seconds.
+        poll_seconds: how long to wait between two readings if nobody wakes the feed.
+        report_seconds: how long to be silent at most.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        apply: Callable[[Event], Awaitable[None]],
+        begin: Callable[[], None],
+        report: Callable[[int], WorkerReport],
+        executor: Executor,
+        clock: Callable[[], float] = time.monotonic,
+        poll_seconds: float = 0.25,
+        report_seconds: float = 5.0,
+    ) -> None:
+        self._registry = registry
+        self._apply = apply
+        self._begin = begin
+        self._report = report
+        self._executor = executor
+        self._clock = clock
+        self._poll_seconds = poll_seconds
+        self._report_seconds = report_seconds
+        self._read_up_to: int | None = None
+        self._read_at = clock()
+        self._read_error: ServiceError | None = None
+        self._under_way: dict[int, _Work] = {}
+        self._reported: tuple[int, float] | None = None
+        self._reading = asyncio.Lock()
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    # --- what others ask ----------------------------------------------------------------------------------------------
+
+    @property
+    def is_ready(self) -> bool:
+        """True once the feed has been read."""
+        return self._read_up_to is not None
+
+    @property
+    def applied(self) -> int:
+        """The sequence number up to which every event has been applied; 0 before the first reading."""
+        if self._under_way:
+            return min(self._under_way) - 1
+        return self._read_up_to or 0
+
+    @property
+    def last_error(self) -> ServiceError | None:
+        """Why the feed cannot be read, or else why its oldest waiting event cannot be applied; None if all is well."""
+        if self._read_error is not None:
+            return self._read_error
+        return next((work.error for _, work in sorted(self._under_way.items()) if work.error is not None), None)
+
+    @property
+    def seconds_since_read(self) -> float:
+        """How old the newest reading is; before the first one, how long it has been waited for."""
+        return self._clock() - self._read_at
+
+    # --- what others do -----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._task = asyncio.get_running_loop().create_task(self._follow())
+
+    async def close(self) -> None:
+        """Stop following; events under way are given up."""
+        tasks = [work.task for work in self._under_way.values()]
+        if self._task is not None:
+            tasks.append(self._task)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def wake(self) -> None:
+        """Read now instead of after ``poll_seconds``; to be called on the event loop."""
+        self._woken.set()
+
+    async def catch_up(self) -> None:
+        """Read now, and return when what was read has been applied or has failed once; never raises for the registry.
+
+        For a worker that has just written: its own next answers then know of it.
+        """
+        await self._read()
+        for work in tuple(self._under_way.values()):
+            await work.tried.wait()
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        while True:
+            self._woken.clear()
+            await self._read()
+            await self._tell()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), self._poll_seconds)
+
+    async def _read(self) -> None:
+        loop = asyncio.get_running_loop()
+        async with self._reading:
+            try:
+                events: Sequence[Event] = ()
+                if self._read_up_to is None:
+                    self._read_up_to = await loop.run_in_executor(self._executor, self._find_start)
+                    self._begin()
+                else:
+                    events = await loop.run_in_executor(self._executor, self._list_events, self._read_up_to)
+            except Exception as error:  # noqa: BLE001  rule 4: a feed that ends would leave the worker deaf for ever
+                self._read_error = _known(error)
+                return
+            self._read_error = None
+            self._read_at = self._clock()
+            for event in events:
+                self._read_up_to = event.sequence
+                self._under_way[event.sequence] = work = _Work(event)
+                work.task = loop.create_task(self._apply_until_done(work))
+            if len(events) == _PAGE:
+                self.wake()
+
+    def _find_start(self) -> int:
+        self._registry.check_schema()
+        with self._registry.reading() as catalog:
+            return catalog.latest_sequence()
+
+    def _list_events(self, after: int) -> Sequence[Event]:
+        with self._registry.reading() as catalog:
+            return catalog.list_events(after=after, limit=_PAGE)
+
+    # --- applying -----------------------------------------------------------------------------------------------------
+
+    async def _apply_until_done(self, work: "_Work") -> None:
+        try:
+            while not await self._try(work):  # noqa: ASYNC110  it waits before a retry, not for a condition
+                await asyncio.sleep((work.error and work.error.retry_after_seconds) or self._poll_seconds)
+            self._end_pointless(work)
+        finally:
+            del self._under_way[work.event.sequence]
+            work.tried.set()
+            self.wake()  # to report it
+
+    async def _try(self, work: "_Work") -> bool:
+        try:
+            await self._apply(work.event)
+        except Exception as error:  # noqa: BLE001  rules 3 and 4
+            work.error = _known(error)
+            work.tried.set()
+            return False
+        return True
+
+    def _end_pointless(self, done: "_Work") -> None:
+        for sequence, work in self._under_way.items():
+            if sequence < done.event.sequence and work.subject == done.subject:
+                work.task.cancel()
+
+    # --- reporting ----------------------------------------------------------------------------------------------------
+
+    async def _tell(self) -> None:
+        if not self.is_ready:
+            return
+        applied, now = self.applied, self._clock()
+        if (
+            self._reported is not None
+            and applied == self._reported[0]
+            and now < self._reported[1] + self._report_seconds
+        ):
+            return
+        report = self._report(applied)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._write_report, report)
+        except Exception as error:  # noqa: BLE001  rule 4
+            self._read_error = _known(error)
+            return
+        self._reported = (applied, now)
+
+    def _write_report(self, report: WorkerReport) -> None:
+        with self._registry.writing() as transaction:
+            transaction.report_worker(report)
+
+
+def _known(error: Exception) -> ServiceError:
+    if isinstance(error, ServiceError):
+        return error
+    unknown = InternalError(f"the change feed stumbled over {type(error).__name__}")
+    unknown.__cause__ = error
+    return unknown
+
+
+class _Work:
+    """An event that is being applied."""
+
+    __slots__ = ("error", "event", "subject", "task", "tried")
+
+    task: asyncio.Task[None]
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+        self.subject = (event.kind, event.model, event.version if event.alias is None else event.alias)
+        self.error: ServiceError | None = None
+        self.tried = asyncio.Event()

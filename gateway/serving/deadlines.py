@@ -1,0 +1,92 @@
+"""The one thread that ends runs which take too long.
+
+1. The event loop cannot keep the deadline of a run that it is inside of, so a thread does.
+2. A run is registered by storing one tuple in a slot and cleared by storing None: no lock and no wake-up on the way of
+   a request. The thread looks into all slots every ``poll_seconds``; a deadline is kept to that much.
+3. The tuple's identity is the run's: a cancellation meant for one run never reaches the next one in the same slot.
+4. A run past its deadline is cancelled. One that is still there ``grace_seconds`` after that sits in a kernel that does
+   not listen, and ``on_stuck`` is called, once: only the end of the process ends such a run.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Cancellable(Protocol):
+    """A run that can be asked to stop, from another thread."""
+
+    def cancel(self) -> None:
+        """Ask."""
+        ...
+
+
+class Watch:
+    """One thread's slot: ``run`` is what that thread is running, as (deadline, cancellation), or None."""
+
+    __slots__ = ("cancelled", "run", "stuck", "stuck_at")
+
+    def __init__(self) -> None:
+        self.run: tuple[float, Cancellable] | None = None
+        self.cancelled: tuple[float, Cancellable] | None = None
+        self.stuck_at = 0.0
+        self.stuck: tuple[float, Cancellable] | None = None
+
+
+class Watchdog:
+    """Keeps the deadlines of runs; deadlines are moments of ``clock``, which must be monotonic."""
+
+    def __init__(
+        self,
+        *,
+        on_stuck: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+        poll_seconds: float = 0.05,
+        grace_seconds: float = 1.0,
+    ) -> None:
+        self._on_stuck = on_stuck
+        self._clock = clock
+        self._poll_seconds = poll_seconds
+        self._grace_seconds = grace_seconds
+        self._watches: list[Watch] = []
+        self._local = threading.local()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._keep_looking, name="watchdog", daemon=True)
+
+    def watch(self) -> Watch:
+        """Return the calling thread's slot, the same at every call; it is watched for as long as the watchdog lives."""
+        watch: Watch | None = getattr(self._local, "watch", None)
+        if watch is None:
+            watch = self._local.watch = Watch()
+            self._watches.append(watch)  # appending is atomic, and the thread below iterates over a copy
+        return watch
+
+    def look(self) -> None:
+        """Cancel what is past its deadline and report what is stuck; what the thread does every ``poll_seconds``."""
+        now = self._clock()
+        for watch in tuple(self._watches):
+            run = watch.run
+            if run is None or now < run[0]:
+                continue
+            if watch.cancelled is not run:
+                watch.cancelled = run
+                watch.stuck_at = now + self._grace_seconds  # from now: this thread may itself have been late
+                run[1].cancel()
+            elif now >= watch.stuck_at and watch.stuck is not run:
+                watch.stuck = run
+                self._on_stuck()
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop the thread and wait for it; does nothing if it was never started."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _keep_looking(self) -> None:
+        while not self._closing.wait(self._poll_seconds):
+            self.look()

@@ -1,0 +1,96 @@
+"""The parts of the routing table, and the one visit to the registry that fills it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Generic, TypeVar
+
+from registry.errors import ServiceError
+from registry.names import Reference
+from registry.ports import Catalog, Registry
+from registry.records import Version
+
+E = TypeVar("E")
+
+_HASH_BYTES = 8
+_HASHES = float(1 << (8 * _HASH_BYTES))
+
+
+@dataclass(frozen=True, slots=True)
+class Built(Generic[E]):
+    """A version and what was built for it."""
+
+    version: Version
+    endpoint: E
+
+
+@dataclass(frozen=True, slots=True)
+class Route(Generic[E]):
+    """Where a reference leads: a version, and a share of its requests to another one."""
+
+    main: Built[E]
+    canary: Built[E] | None
+    share: float
+    """Of the canary, from 0 to 1."""
+
+    @property
+    def targets(self) -> tuple[Built[E], ...]:
+        """Everything that the route may lead to."""
+        return (self.main,) if self.canary is None else (self.main, self.canary)
+
+    def choose(self, reference: Reference, routing_key: bytes | None, draw: Callable[[], float]) -> E:
+        """Return the endpoint for one request.
+
+        Equal keys get equal answers in every process; a growing share keeps whom it had.
+        """
+        if self.canary is None:
+            return self.main.endpoint
+        point = draw() if routing_key is None else _point(reference, routing_key)
+        return self.canary.endpoint if point < self.share else self.main.endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the registry says of a reference, at one moment."""
+
+    version: Version
+    canary: Version | None = None
+    share: float = 0.0
+
+
+class Visit(Generic[E]):
+    """A visit to the registry that several callers may be waiting for."""
+
+    __slots__ = ("is_overtaken", "task")
+
+    task: asyncio.Task[Route[E] | ServiceError]
+
+    def __init__(self) -> None:
+        self.is_overtaken = False
+
+
+def read(registry: Registry, resolve: Callable[[Catalog, Reference], Version], reference: Reference) -> Reading:
+    """Read what a reference leads to; blocks.
+
+    A canary that is not there, or retired, is no canary: it never had a right to the requests.
+
+    Raises:
+        What ``resolve`` raises; RegistryUnavailable, RegistryBusy.
+    """
+    with registry.reading() as catalog:
+        version = resolve(catalog, reference)
+        alias = None if reference.version is not None else catalog.find_alias(reference.model, reference.alias)
+        if alias is None or alias.canary is None:
+            return Reading(version)
+        canary = catalog.find_version(reference.model, alias.canary.version)
+        if canary is None or canary.is_retired:
+            return Reading(version)
+        return Reading(version, canary, alias.canary.percent / 100)
+
+
+def _point(reference: Reference, routing_key: bytes) -> float:
+    """Map a key to a number from 0 up to 1, evenly, and differently for each alias."""
+    whose = f"{reference.model}@{reference.alias}\0".encode()
+    digest = blake2b(whose + routing_key, digest_size=_HASH_BYTES).digest()
+    return int.from_bytes(digest, "big") / _HASHES

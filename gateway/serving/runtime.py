@@ -1,0 +1,139 @@
+"""ONNX Runtime, seen as a session that can be loaded, run, cancelled and closed.
+
+1. A session is made from a path, never from bytes, and the file is read as ONNX whatever it looks like: bytes would
+   bring in the runtime's second parser and a search for external data in the working directory.
+2. Every option is the default or changes no bit of an answer: one intra-op thread is what the reference has, spinning
+   and logging touch no number. Parallelism comes from requests, not from inside a run.
+3. Each run has RunOptions of its own (0.2 us), so that a cancellation that comes too late hits nobody else's run.
+4. What the runtime says about a failure stays here: its texts name nodes, files and addresses. Outside, only the class
+   is told; the cause is chained for the log.
+"""
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as native
+
+from registry.errors import DeadlinePassed, LoadFailed, OutputNotText, RunFailed
+
+Array = NDArray[Any]
+
+_FATAL_ONLY = 4
+
+RUNTIME_ERRORS: Final[tuple[type[Exception], ...]] = (
+    native.DeviceReset,
+    native.EngineError,
+    native.EPFail,
+    native.Fail,
+    native.InvalidArgument,
+    native.InvalidGraph,
+    native.InvalidProtobuf,
+    native.ModelLoadCanceled,
+    native.ModelLoaded,
+    native.ModelRequiresCompilation,
+    native.NoModel,
+    native.NoSuchFile,
+    native.NotFound,
+    native.NotImplemented,
+    native.RuntimeException,
+)
+"""Every error class of the runtime; they have no common ancestor below Exception."""
+
+_REFUSALS: Final[tuple[type[Exception], ...]] = (*RUNTIME_ERRORS, MemoryError, RuntimeError, TypeError, ValueError)
+"""What can come out of loading or running: the runtime's own errors and those of its Python binding."""
+
+
+class Cancellation:
+    """The right to stop one run, from any thread and at any time: before it, in it (between two nodes), after it."""
+
+    __slots__ = ("options",)
+
+    def __init__(self) -> None:
+        self.options = onnxruntime.RunOptions()
+
+    def cancel(self) -> None:
+        """Make the run fail with DeadlinePassed as soon as the node that it is in has finished."""
+        self.options.terminate = True
+
+    @property
+    def is_cancelled(self) -> bool:
+        """True once ``cancel`` has been called."""
+        return bool(self.options.terminate)
+
+
+class Session:
+    """A loaded model.
+
+    Thread-safety: ``run`` may be called from several threads at once; ``close`` only when no run is under way.
+    """
+
+    __slots__ = ("_inner", "_run")
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self._run = inner.run
+
+    @classmethod
+    def load(cls, path: Path) -> "Session":
+        """Load the ``.onnx`` file at ``path``; blocks, without the GIL, for as long as the graph's optimisation takes.
+
+        Raises:
+            LoadFailed: the runtime refused it.
+        """
+        try:
+            session = onnxruntime.InferenceSession(str(path), _session_options(), providers=["CPUExecutionProvider"])
+        except _REFUSALS as error:
+            raise LoadFailed(f"the runtime refused the model ({type(error).__name__})") from error
+        # The wrapper repeats checks that the signature has made already and looks names up anew: a quarter of a short
+        # run. The object inside is the same session.
+        return cls(session._sess)  # noqa: SLF001  the cheaper door to the same run, see above
+
+    def run(self, outputs: Sequence[str], feed: Mapping[str, Array], cancellation: Cancellation) -> list[Array]:
+        """Run the model and return the arrays of ``outputs``, in that order.
+
+        Args:
+            outputs: names of the model's outputs, at least one.
+            feed: an array for every input that has no default in the graph, checked against the signature before.
+            cancellation: of this run only.
+
+        Raises:
+            RunFailed: the runtime refused these inputs.
+            OutputNotText: a string output is not UTF-8.
+            DeadlinePassed: the run was cancelled.
+        """
+        try:
+            return self._run(outputs, feed, cancellation.options)  # type: ignore[no-any-return]
+        except UnicodeDecodeError as error:
+            raise OutputNotText("an output of the model is not UTF-8 text") from error
+        except _REFUSALS as error:
+            if cancellation.is_cancelled:
+                raise DeadlinePassed("the run was stopped before it had finished") from error
+            raise RunFailed(f"the runtime could not run the model on these inputs ({type(error).__name__})") from error
+
+    def close(self) -> None:
+        """Give back the memory; holds the GIL for some 10 ms per 90 MB, so not on the event loop."""
+        self._inner = self._run = None
+        _trim()
+
+
+def _session_options() -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = _FATAL_ONLY
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    return options
+
+
+def _trim() -> None:
+    """Return freed pages to the system: glibc keeps all of a dropped session's otherwise. Does nothing elsewhere."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -1,0 +1,312 @@
+"""Loaded sessions under a memory budget, leased to whoever runs them.
+
+1. Nobody holds a session, only a lease. What is leased is never closed.
+2. However many ask for a version, it is loaded once, in an executor. When it is there, everybody who waited has a lease
+   before anything else can happen to it.
+3. A version that is not loaded joins the end of one line for room. The first in line gets room first, even where one
+   behind it would fit sooner: otherwise big models would wait for ever. Who has a loaded model never stands in line.
+4. Room is made by dropping the least recently used idle sessions, as many as it takes, and none unless it is enough.
+5. Where idle sessions are not enough for ``patience_seconds``, the least recently used ones get no new leases, and are
+   dropped when their last lease has ended: a model that is never idle cannot keep the others out.
+6. Memory is what inspection measured. It counts from before the load until after the session has been dropped, which
+   also happens in the executor, since dropping holds the GIL for long.
+7. A caller that gives up (cancelled, or its deadline has passed) leaves no trace; a load that has begun goes on.
+8. A model that could not fit into an empty cache is refused at once, and nobody is dropped for it.
+
+Everything here runs on one event loop; only ``load`` and ``close`` run elsewhere.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
+from typing import Generic
+
+from gateway.serving.cache_entry import Closeable, Entry, Key, Lease, S, Stats, key_of
+from gateway.serving.lifecycle import State
+from gateway.serving.load_failures import LoadFailures
+from registry.errors import DeadlinePassed, InsufficientMemory, Overloaded, ServiceError
+from registry.records import Version
+
+__all__ = ["Closeable", "Lease", "SessionCache", "Stats"]
+
+
+class SessionCache(Generic[S]):
+    """Loaded sessions by version.
+
+    Args:
+        budget_bytes: what all sessions together may take.
+        load: makes a version's session; blocks; runs in ``executor``. It may raise LoadFailed, ArtifactMissing,
+            ArtifactCorrupt, StorageUnavailable, InsufficientStorage.
+        executor: where loads and drops run; its threads bound how many loads run at once.
+        max_queue: how many callers may wait for one version.
+        clock: monotonic seconds; deadlines are moments of it.
+        patience_seconds: rule 5.
+    """
+
+    def __init__(
+        self,
+        *,
+        budget_bytes: int,
+        load: Callable[[Version], S],
+        executor: Executor,
+        max_queue: int = 256,
+        clock: Callable[[], float] = time.monotonic,
+        patience_seconds: float = 0.25,
+    ) -> None:
+        self.stats = Stats()
+        self._budget_bytes = budget_bytes
+        self._load = load
+        self._executor = executor
+        self._max_queue = max_queue
+        self._clock = clock
+        self._patience_seconds = patience_seconds
+        self._failures = LoadFailures(clock)
+        self._ready: OrderedDict[Key, Entry[S]] = OrderedDict()  # least recently used first
+        self._line: dict[Key, Entry[S]] = {}  # NEW, in the order in which room is given
+        self._loading: dict[Key, Entry[S]] = {}
+        self._used_bytes = 0  # loading, ready and draining
+        self._leaving_bytes = 0  # draining
+        self._is_open = True
+        self._changed = asyncio.Event()
+
+    # --- what callers do ----------------------------------------------------------------------------------------------
+
+    def try_acquire(self, version: Version) -> Lease[S] | None:
+        """Return a lease if the version is loaded, else None. Every lease must be released, once."""
+        entry = self._ready.get((version.model, version.number))
+        if entry is None:
+            return None
+        self._ready.move_to_end(entry.key)
+        entry.lease_count += 1
+        self.stats.hits += 1
+        return Lease(entry, self._released)
+
+    async def acquire(self, version: Version, deadline: float) -> Lease[S]:
+        """Return a lease, once the version is loaded. Every lease must be released, once.
+
+        Raises:
+            InsufficientMemory: the model alone exceeds the budget; or there was no room until the deadline.
+            DeadlinePassed: the load took until the deadline.
+            LoadFailed, ArtifactMissing, ArtifactCorrupt, StorageUnavailable, InsufficientStorage: it did not load, now
+                or a short while ago.
+            Overloaded: ``max_queue`` callers wait for this version already, or the cache is draining.
+        """
+        lease = self.try_acquire(version)
+        if lease is not None:
+            return lease
+        self.stats.misses += 1
+        entry = self._wanted(version)
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Lease[S]] = loop.create_future()
+        entry.waiters[waiter] = None
+        timer = loop.call_later(max(0.0, deadline - self._clock()), self._expire, entry, waiter)
+        self._give_room()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            _disown(waiter)
+            raise
+        finally:
+            timer.cancel()
+            self._leave(entry, waiter)
+
+    async def preload(self, version: Version, deadline: float) -> None:
+        """Load the version if it is not loaded; raises what ``acquire`` raises. It may be dropped again at any time."""
+        (await self.acquire(version, deadline)).release()
+
+    def is_resident(self, version: Version) -> bool:
+        """Tell whether the version is loaded; does not count as use."""
+        return key_of(version) in self._ready
+
+    def resident(self) -> tuple[str, ...]:
+        """Return the loaded versions, as ``iris:3``, least recently used first."""
+        return tuple(f"{model}:{number}" for model, number in self._ready)
+
+    @property
+    def resident_bytes(self) -> int:
+        """What sessions take that are loaded, being loaded or not yet dropped."""
+        return self._used_bytes
+
+    async def drain(self) -> None:
+        """Give no new lease, refuse those who wait, and drop all when their leases and loads have ended; for good."""
+        self._is_open = False
+        for entry in (*self._line.values(), *self._loading.values()):
+            entry.refuse_all(_closing)
+        self._line.clear()
+        for entry in tuple(self._ready.values()):
+            self._evict(entry)
+        while self._used_bytes:
+            self._changed.clear()
+            await self._changed.wait()
+
+    # --- waiting ------------------------------------------------------------------------------------------------------
+
+    def _wanted(self, version: Version) -> Entry[S]:
+        if not self._is_open:
+            raise _closing()
+        key = key_of(version)
+        entry = self._line.get(key) or self._loading.get(key)
+        if entry is None:
+            return self._join_line(key, version)
+        if len(entry.waiters) >= self._max_queue:
+            raise Overloaded(
+                f"{self._max_queue} requests wait for {version.model} version {version.number} already",
+                retry_after_seconds=1,
+            )
+        return entry
+
+    def _join_line(self, key: Key, version: Version) -> Entry[S]:
+        failure = self._failures.find(key)
+        if failure is not None:
+            raise failure
+        entry: Entry[S] = Entry(key, version)
+        if entry.size_bytes > self._budget_bytes:
+            raise InsufficientMemory(
+                f"the model takes {entry.size_bytes} bytes of memory, more than the whole budget of "
+                f"{self._budget_bytes} bytes"
+            )
+        self._line[key] = entry
+        return entry
+
+    def _expire(self, entry: Entry[S], waiter: asyncio.Future[Lease[S]]) -> None:
+        if waiter.done():
+            return
+        if entry.state is State.NEW:
+            waiter.set_exception(
+                InsufficientMemory("no memory became free for the model in time", retry_after_seconds=1)
+            )
+        else:
+            waiter.set_exception(DeadlinePassed("the model was still being loaded", retry_after_seconds=1))
+
+    def _leave(self, entry: Entry[S], waiter: asyncio.Future[Lease[S]]) -> None:
+        entry.waiters.pop(waiter, None)
+        if entry.state is State.NEW and not entry.waiters and self._line.get(entry.key) is entry:
+            del self._line[entry.key]
+            self._give_room()
+
+    # --- room ---------------------------------------------------------------------------------------------------------
+
+    def _give_room(self) -> None:
+        while self._line:
+            first = next(iter(self._line.values()))
+            shortfall_bytes = first.size_bytes - (self._budget_bytes - self._used_bytes)
+            if shortfall_bytes > 0:
+                self._make_room(first, shortfall_bytes - self._leaving_bytes)
+                return
+            self._start_load(first)
+
+    def _make_room(self, first: Entry[S], wanted_bytes: int) -> None:
+        if wanted_bytes <= 0:
+            return  # enough is on its way out
+        chosen = self._choose(wanted_bytes, leased_too=False)
+        if not chosen and first.is_overdue:
+            chosen = self._choose(wanted_bytes, leased_too=True)
+        for entry in chosen:
+            self._evict(entry)
+        if not chosen and not first.is_impatient:
+            first.is_impatient = True
+            asyncio.get_running_loop().call_later(self._patience_seconds, self._lose_patience, first)
+
+    def _choose(self, wanted_bytes: int, *, leased_too: bool) -> list[Entry[S]]:
+        """Return the least recently used sessions that together take at least ``wanted_bytes``; none if all do not."""
+        chosen = []
+        for entry in self._ready.values():
+            if leased_too or entry.lease_count == 0:
+                chosen.append(entry)
+                wanted_bytes -= entry.size_bytes
+                if wanted_bytes <= 0:
+                    return chosen
+        return []
+
+    def _lose_patience(self, entry: Entry[S]) -> None:
+        entry.is_overdue = True
+        self._give_room()
+
+    def _evict(self, entry: Entry[S]) -> None:
+        del self._ready[entry.key]
+        entry.become(State.DRAINING)
+        self._leaving_bytes += entry.size_bytes
+        self.stats.evictions += 1
+        if entry.lease_count == 0:
+            self._drop(entry)
+
+    def _released(self, entry: Entry[S]) -> None:
+        entry.lease_count -= 1
+        if entry.lease_count:
+            return
+        if entry.state is State.DRAINING:
+            self._drop(entry)
+        elif self._line:
+            self._give_room()
+
+    # --- loading and dropping -----------------------------------------------------------------------------------------
+
+    def _start_load(self, entry: Entry[S]) -> None:
+        del self._line[entry.key]
+        self._loading[entry.key] = entry
+        entry.become(State.LOADING)
+        self._used_bytes += entry.size_bytes
+        future = asyncio.get_running_loop().run_in_executor(self._executor, self._timed_load, entry.version)
+        future.add_done_callback(partial(self._loaded, entry))
+
+    def _timed_load(self, version: Version) -> tuple[S, float]:
+        started = self._clock()
+        return self._load(version), self._clock() - started
+
+    def _loaded(self, entry: Entry[S], future: asyncio.Future[tuple[S, float]]) -> None:
+        del self._loading[entry.key]
+        error = future.exception()
+        if error is not None:
+            self._failed(entry, error)
+        else:
+            session, seconds = future.result()
+            self._became_ready(entry, session, seconds)
+        self._changed.set()
+        self._give_room()
+
+    def _became_ready(self, entry: Entry[S], session: S, seconds: float) -> None:
+        entry.session = session
+        entry.become(State.READY)
+        self.stats.loads += 1
+        self.stats.load_seconds_total += seconds
+        self._failures.forget(entry.key)
+        self._ready[entry.key] = entry
+        for waiter in entry.waiters:
+            if not waiter.done():
+                entry.lease_count += 1
+                waiter.set_result(Lease(entry, self._released))
+        if not self._is_open:
+            self._evict(entry)
+
+    def _failed(self, entry: Entry[S], error: BaseException) -> None:
+        entry.become(State.FAILED)
+        self._used_bytes -= entry.size_bytes
+        self.stats.load_failures += 1
+        entry.refuse_all(self._failures.remember(entry.key, error))
+
+    def _drop(self, entry: Entry[S]) -> None:
+        session, entry.session = entry.session, None
+        if session is not None:
+            future = asyncio.get_running_loop().run_in_executor(self._executor, session.close)
+            future.add_done_callback(partial(self._dropped, entry))
+
+    def _dropped(self, entry: Entry[S], future: asyncio.Future[None]) -> None:
+        entry.become(State.CLOSED)
+        self._used_bytes -= entry.size_bytes
+        self._leaving_bytes -= entry.size_bytes
+        self._changed.set()
+        self._give_room()
+        future.result()  # a session that cannot be closed is a bug: the loop's exception handler tells of it
+
+
+def _disown(waiter: asyncio.Future[Lease[S]]) -> None:
+    """Give back what a cancelled caller was handed in the very same tick."""
+    if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+        waiter.result().release()
+
+
+def _closing() -> ServiceError:
+    return Overloaded("the gateway is shutting down", retry_after_seconds=1)

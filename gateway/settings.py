@@ -1,0 +1,198 @@
+"""Every setting, read once from the environment (``SARDONYX_*``) and frozen."""
+
+import ipaddress
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gateway.host import free_disk_bytes, usable_memory_bytes
+
+PREFIX = "SARDONYX_"
+
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
+
+_UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": KIB, "mib": MIB, "gib": GIB}
+_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\s*")
+_SHARE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*")
+
+
+class Settings(BaseSettings):
+    """What an operator may choose; design section 6 lists the names and what they mean."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+
+    data_dir: Path = Path("sardonyx-data")
+    database_url: str = ""
+    """Empty for the embedded SQLite in the data dir."""
+    store: str = ""
+    """A folder; empty for one in the data dir."""
+    cache_dir: Path | None = None
+    cache_bytes: int | None = None
+    memory_budget: str = "50%"
+    """Bytes (``2GiB``) or a share of the memory that the container may use (``50%``)."""
+    workers: int = Field(default=1, ge=1, le=256)
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    auth: Literal["on", "off"] | None = None
+    """None means off on loopback."""
+    batching: Literal["exact", "stable", "close", "off"] = "exact"
+    max_upload_bytes: int = Field(default=2 * GIB - 1, gt=0, le=2 * GIB - 1)
+    max_body_bytes: int = Field(default=16 * MIB, gt=0)
+    predict_timeout_seconds: float = Field(default=30.0, gt=0)
+    max_queue: int = Field(default=256, ge=1)
+    preload: str = ""
+    """References, separated by commas, that are loaded before the gateway is ready: ``iris,ocr@staging``."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("cache_bytes", "max_upload_bytes", "max_body_bytes", mode="before")
+    @classmethod
+    def _read_size(cls, value: object) -> object:
+        return parse_size(value) if isinstance(value, str) else value
+
+    @field_validator("memory_budget")
+    @classmethod
+    def _check_budget(cls, value: str) -> str:
+        if _SHARE.fullmatch(value) is None:
+            parse_size(value)
+        return value
+
+    @field_validator("store")
+    @classmethod
+    def _check_store(cls, value: str) -> str:
+        if "://" in value and not value.startswith("file://"):
+            raise ValueError("the artifact store is a folder: give its path")
+        return value.removeprefix("file://")
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database(cls, value: str) -> str:
+        if value and not value.startswith("sqlite"):
+            raise ValueError("the registry's database is SQLite: sqlite:///path/to/registry.sqlite3")
+        return value
+
+    @model_validator(mode="after")
+    def _check_reach(self) -> Self:
+        if self.auth == "on":
+            raise ValueError("auth: 'on' needs access tokens, which this version does not have; serve on loopback")
+        if not is_loopback(self.host):
+            raise ValueError(
+                f"host: {self.host} is not a loopback address, and without access tokens the gateway answers on "
+                "loopback only; put a reverse proxy that authenticates in front of it"
+            )
+        return self
+
+    @property
+    def registry_url(self) -> str:
+        """The database's URL."""
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'registry.sqlite3'}"
+
+    @property
+    def has_embedded_database(self) -> bool:
+        """True if the gateway itself creates and upgrades the database."""
+        return self.registry_url.startswith("sqlite")
+
+    @property
+    def embedded_database_path(self) -> Path | None:
+        """The SQLite file; None where the database is another's."""
+        return Path(self.registry_url.removeprefix("sqlite:///")) if self.has_embedded_database else None
+
+    @property
+    def store_dir(self) -> Path:
+        """Where the artifacts lie."""
+        return Path(self.store) if self.store else self.data_dir / "store"
+
+    @property
+    def folders_dir(self) -> Path:
+        """Where verified copies of artifacts lie, ready to be opened by path."""
+        return self.cache_dir or self.data_dir / "cache"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Where uploads lie until they are inspected; on the store's file system, so that storing is a rename."""
+        return self.data_dir / "spool"
+
+    @property
+    def folders_limit_bytes(self) -> int:
+        """How much the verified copies may take: 20 GiB, or half of the free disk if that is less."""
+        if self.cache_bytes is not None:
+            return self.cache_bytes
+        return min(20 * GIB, free_disk_bytes(self.folders_dir) // 2)
+
+    @property
+    def memory_budget_bytes(self) -> int:
+        """How much the loaded models of this host may take."""
+        share = _SHARE.fullmatch(self.memory_budget)
+        if share is not None:
+            return int(usable_memory_bytes() * float(share.group(1)) / 100)
+        return parse_size(self.memory_budget)
+
+    def as_environment(self) -> dict[str, str]:
+        """Return the variables that make another process read the same settings."""
+        values = self.model_dump(mode="json", exclude_none=True)
+        return {PREFIX + name.upper(): str(value) for name, value in values.items() if value != ""}
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment, with these values (None: not given) taking precedence.
+
+    Raises:
+        pydantic.ValidationError: a value makes no sense; the error names the setting.
+    """
+    return Settings(**{name: value for name, value in overrides.items() if value is not None})
+
+
+def parse_size(text: str) -> int:
+    """Parse ``1048576``, ``500MB`` or ``2 GiB`` into bytes.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None or match.group(2).lower() not in _UNITS:
+        raise ValueError(f"{text!r} is not a size: write bytes, or a number with KiB, MiB, GiB, kB, MB or GB")
+    return int(float(match.group(1)) * _UNITS[match.group(2).lower()])
+
+
+def is_loopback(host: str) -> bool:
+    """True for ``localhost`` and for addresses that only this machine can reach."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientSettings:
+    """Which gateway the client and the command line talk to."""
+
+    url: str | None
+    token: str | None
+
+
+def client_settings() -> ClientSettings:
+    """Read ``SARDONYX_URL`` and ``SARDONYX_TOKEN``."""
+    return ClientSettings(url=_variable("URL"), token=_variable("TOKEN"))
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """Return the environment of a worker: this one's, and the settings as they are now."""
+    # ORT_LOAD_CONFIG_FROM_MODEL would let a model's own metadata configure the runtime.
+    inherited = {name: value for name, value in os.environ.items() if name != "ORT_LOAD_CONFIG_FROM_MODEL"}  # noqa: TID251
+    return {**inherited, **settings.as_environment()}
+
+
+def unknown_variables() -> list[str]:
+    """Return the ``SARDONYX_*`` variables that mean nothing: most likely misspelt."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {PREFIX + "URL", PREFIX + "TOKEN"}
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)  # noqa: TID251
+
+
+def _variable(name: str) -> str | None:
+    return os.environ.get(PREFIX + name) or None  # noqa: TID251

@@ -1,0 +1,143 @@
+"""Aliases: promote, roll back, look up what was live when."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from gateway.web.context import Actor, AliasName, ModelName, UsesServices
+from gateway.web.schemas import AliasBody, RollbackBody, alias_json, difference_json, move_json, timestamp
+from registry.errors import AliasNotFound, InvalidRequest, NoActiveVersion
+from registry.lookup import resolve_model
+from registry.names import PRODUCTION
+from registry.ports import Registry
+from registry.promotion import UNSET, AliasMove, Plan
+from registry.records import Alias, Move
+from registry.resolution import alias_at
+
+router = APIRouter(prefix="/registry/models/{name}", tags=["promoting"])
+
+
+@router.put("/aliases/{alias}", summary="Promote: point an alias at a version")
+async def move_alias(
+    services: UsesServices,
+    actor: Actor,
+    name: ModelName,
+    alias: AliasName,
+    body: AliasBody,
+    *,
+    dry_run: Annotated[bool, Query(description="only say what would happen")] = False,
+) -> dict[str, Any]:
+    """Move the alias if it still points where the caller believes, and return it with the feed's sequence number."""
+    expected = body.expected if "expected" in body.model_fields_set else UNSET
+    canary = body.asked_canary() if "canary" in body.model_fields_set else UNSET
+    if dry_run:
+        plan = await services.call(
+            services.promotion.plan,
+            name,
+            alias,
+            version=body.version,
+            expected=expected,
+            allow_breaking=body.allow_breaking,
+            canary=canary,
+        )
+        return _plan_json(plan)
+    moved = await services.write(
+        services.promotion.move,
+        name,
+        alias,
+        version=body.version,
+        expected=expected,
+        allow_breaking=body.allow_breaking,
+        canary=canary,
+        reason=body.reason,
+        actor=actor,
+    )
+    return _moved_json(moved)
+
+
+@router.post("/aliases/{alias}/rollback", summary="Roll back: return an alias to what was live before")
+async def roll_back(
+    services: UsesServices, actor: Actor, name: ModelName, alias: AliasName, body: RollbackBody | None = None
+) -> dict[str, Any]:
+    """Undo the last promotion that is not undone yet, or go to a version or a moment of the past."""
+    asked = body or RollbackBody()
+    moved = await services.write(
+        services.promotion.rollback,
+        name,
+        alias,
+        to=asked.to,
+        to_time=asked.to_time,
+        reason=asked.reason,
+        actor=actor,
+    )
+    return _moved_json(moved)
+
+
+@router.get("/aliases/{alias}", summary="What an alias points to, or pointed to then")
+async def show_alias(
+    services: UsesServices,
+    name: ModelName,
+    alias: AliasName,
+    at: Annotated[
+        datetime | None, Query(description="a moment with its time zone, such as 2026-11-22T03:00:00Z")
+    ] = None,
+) -> dict[str, Any]:
+    """Return the alias as it is, or the move that was the last one at the given moment."""
+    if at is None:
+        return alias_json(await services.call(_find_alias, services.registry, name, alias))
+    if at.tzinfo is None:
+        raise InvalidRequest("at needs a time zone, such as 2026-11-22T03:00:00Z")
+    move = await services.call(_find_alias_at, services.registry, name, alias, at)
+    return {"model": name, "alias": alias, "version": move.to_version, "at": timestamp(at), "move": move_json(move)}
+
+
+@router.get("/history", summary="Every move of a model's aliases, oldest first")
+async def show_history(
+    services: UsesServices,
+    name: ModelName,
+    alias: Annotated[str | None, Query(description="only this alias")] = None,
+) -> dict[str, Any]:
+    """Return promotions and rollbacks with actor, reason and time; nothing is ever rewritten."""
+    moves = await services.call(_list_moves, services.registry, name, alias)
+    return {"items": [move_json(move) for move in moves], "next": None}
+
+
+def _moved_json(moved: AliasMove) -> dict[str, Any]:
+    move = None if moved.move is None else move_json(moved.move)
+    return {**alias_json(moved.alias), "sequence": moved.sequence, "move": move}
+
+
+def _plan_json(plan: Plan) -> dict[str, Any]:
+    return {
+        "model": plan.model,
+        "alias": plan.alias,
+        "from": plan.from_version,
+        "to": plan.version,
+        "differences": [difference_json(difference) for difference in plan.differences],
+        "sequence": None,
+        "dry_run": True,
+    }
+
+
+def _find_alias(registry: Registry, name: str, alias: str) -> Alias:
+    with registry.reading() as catalog:
+        found = catalog.find_alias(name, alias)
+        if found is not None:
+            return found
+        resolve_model(catalog, name)
+    if alias == PRODUCTION:
+        raise NoActiveVersion(f"no version of '{name}' is promoted")
+    raise AliasNotFound(f"'{name}' has no alias '{alias}'")
+
+
+def _find_alias_at(registry: Registry, name: str, alias: str, at: datetime) -> Move:
+    with registry.reading() as catalog:
+        resolve_model(catalog, name)
+        return alias_at(catalog, name, alias, at)
+
+
+def _list_moves(registry: Registry, name: str, alias: str | None) -> list[Move]:
+    with registry.reading() as catalog:
+        resolve_model(catalog, name)
+        return list(catalog.list_moves(name, alias))

@@ -1,0 +1,39 @@
+"""What a control-plane route needs of its request, as FastAPI dependencies."""
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Query, Request
+
+from gateway.web.services import Services
+from registry.names import parse_alias_name, parse_model_name, parse_version_number
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+def _actor(request: Request) -> str:
+    actor: str = request.scope.get("sardonyx.actor", "anonymous")
+    return actor
+
+
+def _model_name(name: Annotated[str, Path(description="a model's name", examples=["iris"])]) -> str:
+    return parse_model_name(name)
+
+
+def _version_number(number: Annotated[str, Path(description="a version's number", examples=["1"])]) -> int:
+    return parse_version_number(number)
+
+
+def _alias_name(alias: Annotated[str, Path(description="an alias's name", examples=["production"])]) -> str:
+    return parse_alias_name(alias)
+
+
+UsesServices = Annotated[Services, Depends(_services)]
+Actor = Annotated[str, Depends(_actor)]
+ModelName = Annotated[str, Depends(_model_name)]
+VersionNumber = Annotated[int, Depends(_version_number)]
+AliasName = Annotated[str, Depends(_alias_name)]
+Limit = Annotated[int, Query(ge=1, le=1000, description="how many items at most")]
+After = Annotated[str | None, Query(max_length=256, description="the cursor that the page before ended with")]

@@ -1,0 +1,101 @@
+"""The control plane as a FastAPI application: the framework is welcome where milliseconds do not matter."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from gateway.web import aliases, documentation, feed, health, models, uploads, versions
+from gateway.web.exchange import Exchange
+from gateway.web.front import CONTEXT
+from gateway.web.problems import problem_answer
+from gateway.web.services import Services
+from registry.errors import (
+    BodyTooLarge,
+    InvalidRequest,
+    MethodNotAllowed,
+    RouteNotFound,
+    ServiceError,
+    UndecodableBody,
+    Violation,
+)
+from registry.signature import pointer_token
+
+_MAX_BODY_BYTES = 1024 * 1024
+
+
+def make_control_application(services: Services) -> FastAPI:
+    """Return the application that answers everything but predict requests."""
+    control = FastAPI(
+        title="Sardonyx",
+        summary="A multi-model registry gateway for ONNX",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,
+        max_body_size=_MAX_BODY_BYTES,
+    )
+    control.state.services = services
+    for router in (models.router, uploads.router, versions.router, aliases.router, feed.router, health.router):
+        control.include_router(router)
+    documentation.add_to(control)
+    control.add_exception_handler(ServiceError, _answer_error)
+    control.add_exception_handler(RequestValidationError, _answer_invalid)
+    control.add_exception_handler(HTTPException, _answer_framework)
+    return control
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)  # noqa: S101 - what the handler is registered for
+    exchange: Exchange = request.scope[CONTEXT]
+    exchange.code = error.code
+    status, headers, body = problem_answer(error, request_id=exchange.request_id)
+    response = Response(body, status_code=status)
+    response.raw_headers = headers
+    if isinstance(error, BodyTooLarge):
+        response.headers["connection"] = "close"
+    return response
+
+
+async def _answer_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
+    return await _answer_error(request, _translate(error))
+
+
+async def _answer_framework(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - as above
+    response = await _answer_error(request, _translate_status(error))
+    for name, value in (error.headers or {}).items():
+        response.headers[name] = value
+    return response
+
+
+def _translate(error: RequestValidationError) -> ServiceError:
+    faults: list[dict[str, Any]] = list(error.errors())
+    if any(fault["type"] == "json_invalid" for fault in faults):
+        return UndecodableBody("the body must be a JSON object")
+    violations = [
+        Violation(
+            path="/" + "/".join(pointer_token(str(part)) for part in fault["loc"][1:]),
+            expected=str(fault["msg"]),
+            received=str(fault.get("input"))[:64],
+            code="invalid_field",
+        )
+        for fault in faults
+    ]
+    first = violations[0]
+    return InvalidRequest(f"{first.path}: {first.expected}", violations=violations)
+
+
+def _translate_status(error: HTTPException) -> ServiceError:
+    match error.status_code:
+        case 404:
+            return RouteNotFound("no route has this path; the documentation is at /docs")
+        case 405:
+            return MethodNotAllowed("this route does not take this method")
+        case 413:
+            return BodyTooLarge(f"the body may have at most {_MAX_BODY_BYTES} bytes")
+        case _:
+            return UndecodableBody("the body must be a JSON object")

@@ -1,0 +1,225 @@
+"""The documentation that the gateway serves itself: no page of it needs the internet.
+
+The predict routes are not the framework's, so they are described here, from the signatures of what is really promoted:
+whoever opens `/docs` finds a request that works as it stands.
+"""
+
+from html import escape
+from importlib import resources
+from importlib.metadata import version as distribution_version
+from typing import Any
+
+from fastapi import FastAPI, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+
+from gateway.codec.schemas import example_body, request_schema, response_schema
+from gateway.web.context import UsesServices
+from gateway.web.problems import DOCUMENTATION, STATUS, all_errors
+from registry.errors import RouteNotFound
+from registry.names import PRODUCTION
+from registry.ports import Registry
+from registry.records import Version
+
+_SHOWN_MODELS = 50
+
+_ASSETS = {
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+    "favicon-32x32.png": "image/png",
+}
+
+_PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance", "code"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string", "description": "the request id"},
+        "code": {"type": "string"},
+        "violations": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["path", "expected", "received", "code"],
+                "properties": {name: {"type": "string"} for name in ("path", "expected", "received", "code")},
+            },
+        },
+        "differences": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["path", "before", "after"],
+                "properties": {name: {"type": "string"} for name in ("path", "before", "after")},
+            },
+        },
+    },
+}
+
+
+def add_to(control: FastAPI) -> None:
+    """Add the documentation's routes."""
+
+    @control.get("/", include_in_schema=False)
+    async def home() -> Response:
+        return RedirectResponse("/docs")
+
+    @control.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title="Sardonyx",
+            swagger_js_url="/docs/assets/swagger-ui-bundle.js",
+            swagger_css_url="/docs/assets/swagger-ui.css",
+            swagger_favicon_url="/docs/assets/favicon-32x32.png",
+            swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True},
+        )
+
+    @control.get("/docs/assets/{name}", include_in_schema=False)
+    async def asset(name: str) -> Response:
+        if name not in _ASSETS:
+            raise RouteNotFound("the documentation has no such file")
+        content = (resources.files("fastapi_swagger.resources") / name).read_bytes()
+        return Response(content, media_type=_ASSETS[name], headers={"cache-control": "max-age=86400"})
+
+    @control.get(DOCUMENTATION, include_in_schema=False)
+    async def problems() -> HTMLResponse:
+        return HTMLResponse(_problems_page())
+
+    @control.get("/openapi.json", include_in_schema=False)
+    async def openapi(services: UsesServices) -> JSONResponse:
+        promoted = await services.call(_promoted_versions, services.registry)
+        return JSONResponse(_openapi(control, promoted))
+
+
+def version_openapi(version: Version) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of one version's predict and validate routes."""
+    base = f"/v{version.number}/models/{version.model}"
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": f"{version.model}, version {version.number}", "version": str(version.number)},
+        "paths": {
+            f"{base}/predict": {"post": _predict_operation(version)},
+            f"{base}/validate": {"post": _validate_operation(version)},
+        },
+        "components": {"schemas": {"Problem": _PROBLEM_SCHEMA}},
+    }
+
+
+def _openapi(control: FastAPI, promoted: list[Version]) -> dict[str, Any]:
+    document = get_openapi(
+        title=control.title,
+        version=distribution_version("sardonyx"),
+        summary=control.summary,
+        description="Predict routes by version, by alias and by name; a registry to register, promote and roll back.",
+        routes=control.routes,
+    )
+    paths = {f"/models/{version.model}/predict": {"post": _predict_operation(version)} for version in promoted}
+    shown = promoted[0] if promoted else None
+    general = {
+        "/v{version}/models/{name}/predict": ("version", "name"),
+        "/models/{name}/predict": ("name",),
+        "/models/{name}@{alias}/predict": ("name", "alias"),
+        "/v{version}/models/{name}/validate": ("version", "name"),
+    }
+    paths |= {path: {"post": _general_operation(path, names, shown)} for path, names in general.items()}
+    document["paths"] = paths | document["paths"]
+    document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = _PROBLEM_SCHEMA
+    return document
+
+
+def _predict_operation(version: Version) -> dict[str, Any]:
+    signature = version.signature
+    return {
+        "tags": ["predicting"],
+        "summary": f"Predict with {version.model} (version {version.number})",
+        "operationId": f"predict_{version.model}_{version.number}",
+        "requestBody": _json_body(request_schema(signature), example_body(signature)),
+        "responses": _answers(response_schema(signature)),
+    }
+
+
+def _validate_operation(version: Version) -> dict[str, Any]:
+    operation = _predict_operation(version)
+    valid = {
+        "type": "object",
+        "properties": {"model": {"type": "string"}, "version": {"type": "integer"}, "valid": {"const": True}},
+    }
+    return operation | {
+        "summary": f"Check a body for {version.model} (version {version.number}) and run nothing",
+        "operationId": f"validate_{version.model}_{version.number}",
+        "responses": _answers(valid),
+    }
+
+
+def _general_operation(path: str, names: tuple[str, ...], shown: Version | None) -> dict[str, Any]:
+    values: dict[str, Any] = {"name": "iris", "version": 1, "alias": PRODUCTION}
+    example: dict[str, Any] = {"inputs": {"x": [[5.1, 3.5, 1.4, 0.2]]}}
+    if shown is not None:
+        values |= {"name": shown.model, "version": shown.number}
+        example = example_body(shown.signature)
+    kinds = {"name": "string", "version": "integer", "alias": "string"}
+    return {
+        "tags": ["predicting"],
+        "summary": "Check a body and run nothing" if path.endswith("/validate") else "Predict",
+        "operationId": path.strip("/").replace("/", "_").translate({ord(sign): None for sign in "{}"}),
+        "parameters": [
+            {
+                "name": name,
+                "in": "path",
+                "required": True,
+                "schema": {"type": kinds[name]},
+                "example": values[name],
+            }
+            for name in names
+        ],
+        "requestBody": _json_body({"type": "object"}, example),
+        "responses": _answers({"type": "object"}),
+    }
+
+
+def _json_body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
+
+
+def _answers(schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "200": {"description": "The answer", "content": {"application/json": {"schema": schema}}},
+        "default": {
+            "description": "What to change, or when to come back",
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        },
+    }
+
+
+def _promoted_versions(registry: Registry) -> list[Version]:
+    """Return the versions that the first promoted models answer with."""
+    promoted = []
+    with registry.reading() as catalog:
+        for model in catalog.list_models(limit=_SHOWN_MODELS).items:
+            for alias in model.aliases:
+                version = catalog.find_version(model.name, alias.version) if alias.name == PRODUCTION else None
+                if version is not None:
+                    promoted.append(version)
+    return promoted
+
+
+def _problems_page() -> str:
+    rows = {
+        error.code: f'<tr id="{escape(error.code)}"><td><code>{escape(error.code)}</code></td>'
+        f"<td>{STATUS[error]}</td><td>{escape(error.title)}</td><td>{escape(error.__doc__ or '')}</td></tr>"
+        for error in all_errors()
+        if not error.__subclasses__() or "code" in vars(error)
+    }
+    table = "".join(rows[code] for code in sorted(rows))
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Sardonyx: problems</title>"
+        "<style>body{font:16px/1.5 system-ui;max-width:72rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
+        "td{padding:.3rem .8rem;vertical-align:top;border-top:1px solid #8884}tr:target{background:#fc03}</style>"
+        "<h1>Problems</h1><p>Every refusal is <code>application/problem+json</code> with one of these codes. "
+        "Files that cannot be registered are refused with a code of their own that names the reason.</p>"
+        f"<table>{table}</table>"
+    )

@@ -1,0 +1,40 @@
+"""What answers the predict requests of one version, made once when the version is first routed to."""
+
+from dataclasses import dataclass
+
+from gateway.codec.json_tensors import JsonCodec
+from gateway.telemetry import Metrics, RequestCounts
+from registry.records import Version
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Endpoint:
+    """A version with everything about it that does not depend on the request."""
+
+    version: Version
+    codec: JsonCodec
+    counts: RequestCounts
+    output_names: tuple[str, ...]
+    headers: tuple[tuple[bytes, bytes], ...]
+    """The headers of every good answer, but for its length and the request id."""
+
+
+class EndpointFactory:
+    """Makes endpoints, all of which count into the same metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def __call__(self, version: Version) -> Endpoint:
+        """Return the endpoint of a version."""
+        return Endpoint(
+            version=version,
+            codec=JsonCodec(model=version.model, version=version.number, signature=version.signature),
+            counts=self._metrics.of_version(version.model, version.number),
+            output_names=tuple(spec.name for spec in version.signature.outputs),
+            headers=(
+                (b"content-type", b"application/json"),
+                (b"x-model-version", str(version.number).encode()),
+                (b"x-model-digest", str(version.artifact.digest).encode()),
+            ),
+        )

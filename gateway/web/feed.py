@@ -1,0 +1,48 @@
+"""The change feed and those who follow it."""
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from gateway.web.context import Limit, UsesServices
+from gateway.web.schemas import event_json, worker_json
+from registry.events import Event
+from registry.ports import Clock, Registry
+from registry.records import WorkerReport
+
+router = APIRouter(prefix="/registry", tags=["watching"])
+
+LIVE_SECONDS = 15
+"""A worker that has not reported for so long is not counted as live (design section 3)."""
+
+
+@router.get("/events", summary="The change feed, which is the audit log")
+async def list_events(
+    services: UsesServices,
+    after: Annotated[int, Query(ge=0, description="the last sequence number that is known already")] = 0,
+    limit: Limit = 100,
+) -> dict[str, Any]:
+    """Return events in the order of their commits; ``next`` is what to pass as ``after``."""
+    events = await services.call(_list, services.registry, after, limit)
+    return {
+        "items": [event_json(event) for event in events],
+        "next": events[-1].sequence if len(events) == limit else None,
+    }
+
+
+@router.get("/workers", summary="Live workers, what they have applied and what they hold")
+async def list_workers(services: UsesServices) -> dict[str, Any]:
+    """Return every worker that has reported within 15 seconds."""
+    reports = await services.call(_workers, services.registry, services.clock)
+    return {"items": [worker_json(report) for report in reports], "next": None}
+
+
+def _list(registry: Registry, after: int, limit: int) -> list[Event]:
+    with registry.reading() as catalog:
+        return list(catalog.list_events(after=after, limit=limit))
+
+
+def _workers(registry: Registry, clock: Clock) -> list[WorkerReport]:
+    with registry.reading() as catalog:
+        return list(catalog.list_workers(since=clock.now() - timedelta(seconds=LIVE_SECONDS)))

@@ -1,0 +1,33 @@
+"""Whether this worker lives, whether it can answer, and what it has counted."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from gateway.web.context import UsesServices
+
+router = APIRouter(tags=["watching"])
+
+
+@router.get("/health/live", summary="The process answers")
+async def live() -> dict[str, Any]:
+    """Return 200 for as long as the process can answer at all."""
+    return {"status": "live"}
+
+
+@router.get("/health/ready", summary="Predict requests can be answered")
+async def ready(services: UsesServices) -> dict[str, Any]:
+    """Return 200 once the change feed has been read; else 503 and what is missing."""
+    await services.check_ready()
+    trouble = services.feed.last_error
+    return {
+        "status": "ready",
+        "applied": services.feed.applied,
+        "registry": "ok" if trouble is None else trouble.code,
+    }
+
+
+@router.get("/metrics", summary="Counters in Prometheus's text format", response_class=Response)
+async def metrics(services: UsesServices) -> Response:
+    """Return this worker's counters."""
+    return Response(services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")

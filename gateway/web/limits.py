@@ -1,0 +1,112 @@
+"""Reading a body without ever holding more of it than its cap.
+
+1. A Content-Length over the cap is refused before a byte is read.
+2. What comes in chunks is counted while it comes, and inflated only up to the cap.
+3. After a refusal the rest is left unread: the server closes the connection.
+"""
+
+import zlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from registry.errors import BodyTooLarge, UndecodableBody, UnsupportedEncoding, UnsupportedMediaType
+from registry.names import quoted
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Scope: TypeAlias = MutableMapping[str, Any]
+
+_GZIP_WINDOW = 31
+
+
+class ClientGone(Exception):  # noqa: N818 - an event, not an error: nobody is left to answer
+    """The client closed the connection before its request was complete."""
+
+
+async def read_body(
+    receive: Receive, *, limit_bytes: int, content_length: bytes | None, content_encoding: bytes | None
+) -> bytes:
+    """Return the whole body, inflated.
+
+    Raises:
+        BodyTooLarge: it is longer than ``limit_bytes``, as sent or inflated.
+        UnsupportedEncoding: the encoding is neither gzip nor identity.
+        UndecodableBody: it says gzip and is not.
+        ClientGone: the client left.
+    """
+    encoding = (content_encoding or b"").strip().lower()
+    if encoding not in (b"", b"identity", b"gzip"):
+        raise UnsupportedEncoding(f"{quoted(encoding.decode('latin-1'))} is not supported: send gzip or plain bytes")
+    check_length(content_length, limit_bytes)
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    body: bytes = message.get("body", b"")
+    if message.get("more_body", False):
+        body = await _read_rest(receive, body, limit_bytes)
+    if len(body) > limit_bytes:
+        raise _too_large(limit_bytes)
+    return inflate(body, limit_bytes) if encoding == b"gzip" else body
+
+
+def check_length(content_length: bytes | None, limit_bytes: int) -> None:
+    """Refuse a body that says itself that it is too long.
+
+    Raises:
+        BodyTooLarge: it is longer than ``limit_bytes``.
+    """
+    if content_length is not None and content_length.isdigit() and int(content_length) > limit_bytes:
+        raise _too_large(limit_bytes)
+
+
+async def _read_rest(receive: Receive, first: bytes, limit_bytes: int) -> bytes:
+    parts = [first]
+    size = len(first)
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit_bytes:
+            raise _too_large(limit_bytes)
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def inflate(body: bytes, limit_bytes: int) -> bytes:
+    """Return what a gzip body holds, stopping at the cap.
+
+    Raises:
+        BodyTooLarge: it holds more.
+        UndecodableBody: it is not gzip, or cut short.
+    """
+    inflater = zlib.decompressobj(_GZIP_WINDOW)
+    try:
+        plain = inflater.decompress(body, limit_bytes + 1)
+    except zlib.error as error:
+        raise UndecodableBody("the body says that it is gzip, but cannot be inflated") from error
+    if len(plain) > limit_bytes:
+        raise _too_large(limit_bytes)
+    if not inflater.eof or inflater.unused_data:
+        raise UndecodableBody("the body says that it is gzip, but is cut short or followed by something else")
+    return plain
+
+
+def check_json_type(content_type: bytes | None) -> None:
+    """Accept JSON, with or without parameters, and a body that says nothing about its type.
+
+    Raises:
+        UnsupportedMediaType: it says that it is something else.
+    """
+    if content_type is None or content_type == b"application/json":
+        return
+    if content_type.split(b";", 1)[0].strip().lower() != b"application/json":
+        given = quoted(content_type.decode("latin-1"))
+        raise UnsupportedMediaType(f"{given} is not supported here: send Content-Type: application/json")
+
+
+def _too_large(limit_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the body may have at most {limit_bytes} bytes")

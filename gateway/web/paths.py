@@ -1,0 +1,60 @@
+"""Predict paths, read once: ``/v3/models/iris/predict`` and its kin."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from registry.errors import InvalidName
+from registry.names import PRODUCTION, Reference, parse_alias_name, parse_model_name, parse_version_number
+
+_PATH = re.compile(r"(?:/v(?P<version>[^/]*))?/models/(?P<model>[^/]*)/(?P<verb>predict|validate)", re.DOTALL)
+
+_REMEMBERED = 20_000
+
+
+class Verb(StrEnum):
+    """What is asked of a version."""
+
+    PREDICT = "predict"
+    VALIDATE = "validate"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A predict path, understood."""
+
+    reference: Reference
+    verb: Verb
+
+
+class PredictPaths:
+    """Understands predict paths, and remembers those that make sense."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Target] = {}
+
+    def read(self, path: str) -> Target | None:
+        """Return what the path means, or None if it is no predict path.
+
+        Raises:
+            InvalidName: the model's or the alias's part is malformed.
+            VersionNotFound: the version's part is not a version's number.
+        """
+        target = self._known.get(path)
+        if target is None:
+            match = _PATH.fullmatch(path)
+            if match is None:
+                return None
+            target = Target(_reference(match["version"], match["model"]), Verb(match["verb"]))
+            if len(self._known) < _REMEMBERED:
+                self._known[path] = target
+        return target
+
+
+def _reference(version: str | None, model: str) -> Reference:
+    if version is not None:
+        return Reference(parse_model_name(model), version=parse_version_number(version))
+    name, separator, alias = model.partition("@")
+    if separator and not alias:
+        raise InvalidName("an alias's name is missing after '@'")
+    return Reference(parse_model_name(name), alias=parse_alias_name(alias) if separator else PRODUCTION)

@@ -1,0 +1,104 @@
+"""The predict routes: body bytes -> version -> decode and check -> session -> run -> encode -> bytes.
+
+1. Everything about the request is checked before a session is asked for: a bad request never makes a cold model load.
+2. What can be decided without waiting is: a resident model with short runs is answered within one step of the loop.
+3. A caller that has gone takes its run with it.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from time import monotonic
+from typing import Any
+
+import orjson
+
+from gateway.codec.json_tensors import PredictBody
+from gateway.web.endpoint import Endpoint
+from gateway.web.limits import ClientGone, Receive, check_json_type, read_body
+from gateway.web.paths import Target, Verb
+from gateway.web.services import Services
+
+Answer = tuple[tuple[tuple[bytes, bytes], ...], bytes]
+"""Headers and body of a good answer."""
+
+
+class PredictRoutes:
+    """Answers predict and validate requests for any version."""
+
+    def __init__(self, services: Services) -> None:
+        self._routing = services.routing
+        self._predictor = services.predictor
+        self._limit_bytes = services.settings.max_body_bytes
+        self._timeout_seconds = services.settings.predict_timeout_seconds
+
+    def find(self, target: Target, headers: dict[bytes, bytes]) -> Endpoint | None:
+        """Return the endpoint that this worker knows of, or None."""
+        return self._routing.find(target.reference, headers.get(b"x-routing-key"))
+
+    async def resolve(self, target: Target, headers: dict[bytes, bytes]) -> Endpoint:
+        """Ask the registry which endpoint is meant.
+
+        Raises:
+            NotFound, Conflict: there is none.
+            RegistryUnavailable, RegistryBusy.
+        """
+        return await self._routing.resolve(target.reference, headers.get(b"x-routing-key"))
+
+    async def read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        """Return the body.
+
+        Raises:
+            CallerError: it is too large, or not of a type that can be read.
+            ClientGone: the caller left.
+        """
+        check_json_type(headers.get(b"content-type"))
+        return await read_body(
+            receive,
+            limit_bytes=self._limit_bytes,
+            content_length=headers.get(b"content-length"),
+            content_encoding=headers.get(b"content-encoding"),
+        )
+
+    async def answer(self, endpoint: Endpoint, verb: Verb, body: bytes, receive: Receive) -> Answer:
+        """Check the body and, unless it is only to be validated, predict.
+
+        Raises:
+            ServiceError: of any family but access.
+            ClientGone: the caller left.
+        """
+        request = endpoint.codec.decode(body)
+        if verb is Verb.VALIDATE:
+            return endpoint.headers, _valid(endpoint)
+        deadline = monotonic() + self._timeout_seconds
+        arrays = self._predictor.try_predict_now(endpoint.version, request.feed, request.outputs, deadline=deadline)
+        if arrays is None:
+            arrays = await _until_gone(receive, self._wait(endpoint, request, deadline))
+        names = request.outputs or endpoint.output_names
+        return endpoint.headers, endpoint.codec.encode(names, arrays, request_id=request.id)
+
+    async def _wait(self, endpoint: Endpoint, request: PredictBody, deadline: float) -> list[Any]:
+        return await self._predictor.predict(endpoint.version, request.feed, request.outputs, deadline=deadline)
+
+
+def _valid(endpoint: Endpoint) -> bytes:
+    version = endpoint.version
+    return orjson.dumps({"model": version.model, "version": version.number, "valid": True})
+
+
+async def _until_gone(receive: Receive, work: Coroutine[Any, Any, list[Any]]) -> list[Any]:
+    """Return what the work returns, unless the client leaves first."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_disconnect(receive))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientGone
+        return working.result()
+    finally:
+        leaving.cancel()
+        working.cancel()
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

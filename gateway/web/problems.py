@@ -1,0 +1,120 @@
+"""The one place where errors become HTTP: a status for each class, problem+json for each error (RFC 9457)."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from registry import errors
+from registry.errors import ServiceError
+
+Headers = list[tuple[bytes, bytes]]
+
+DOCUMENTATION = "/docs/problems"
+"""Where the codes are explained; ``type`` of a problem is this page and the code as fragment."""
+
+STATUS: dict[type[ServiceError], int] = {
+    errors.CallerError: 400,
+    errors.UndecodableBody: 400,
+    errors.JsonTooDeep: 400,
+    errors.InvalidNumber: 400,
+    errors.DuplicateKey: 400,
+    errors.InvalidRequest: 422,
+    errors.InvalidName: 422,
+    errors.InvalidHost: 400,
+    errors.BodyTooLarge: 413,
+    errors.UnsupportedEncoding: 415,
+    errors.UnsupportedMediaType: 415,
+    errors.UnsupportedFormat: 415,
+    errors.MethodNotAllowed: 405,
+    errors.SignatureMismatch: 422,
+    errors.TooManyElements: 413,
+    errors.InvalidArtifact: 422,
+    errors.DigestMismatch: 422,
+    errors.RunFailed: 422,
+    errors.OutputNotText: 422,
+    errors.AccessError: 403,
+    errors.ForeignOrigin: 403,
+    errors.NotFound: 404,
+    errors.RouteNotFound: 404,
+    errors.ModelNotFound: 404,
+    errors.VersionNotFound: 404,
+    errors.AliasNotFound: 404,
+    errors.FileNotInVersion: 404,
+    errors.BlobNotFound: 404,
+    errors.VersionRetired: 410,
+    errors.Conflict: 409,
+    errors.NoActiveVersion: 409,
+    errors.NoPreviousVersion: 409,
+    errors.GenerationConflict: 409,
+    errors.BreakingSignature: 409,
+    errors.VersionActive: 409,
+    errors.NotPromotable: 409,
+    errors.Busy: 503,
+    errors.Overloaded: 429,
+    errors.DeadlinePassed: 504,
+    errors.InsufficientMemory: 503,
+    errors.LoadFailed: 503,
+    errors.StorageUnavailable: 503,
+    errors.InsufficientStorage: 507,
+    errors.RegistryUnavailable: 503,
+    errors.RegistryBusy: 503,
+    errors.Fault: 500,
+    errors.ArtifactMissing: 503,
+    errors.ArtifactCorrupt: 503,
+    errors.SchemaMismatch: 503,
+    errors.InternalError: 500,
+}
+"""Every class of the tree; a house test keeps it complete."""
+
+_RETRY_AFTER_SECONDS = 1
+_WITHHELD = "Nothing in the request has to change. The operator finds the cause in the log by this request id."
+
+
+def status_of(error: ServiceError) -> int:
+    """Return the HTTP status of an error."""
+    return STATUS[type(error)]
+
+
+def problem(error: ServiceError, *, request_id: str) -> dict[str, Any]:
+    """Return the body of the answer; a detail about our insides is withheld."""
+    body: dict[str, Any] = {
+        "type": f"{DOCUMENTATION}#{error.code}",
+        "title": error.title,
+        "status": status_of(error),
+        "detail": _WITHHELD if error.is_private else error.detail,
+        "instance": request_id,
+        "code": error.code,
+    }
+    if error.violations:
+        body["violations"] = [asdict(violation) for violation in error.violations]
+    if error.differences:
+        body["differences"] = [asdict(difference) for difference in error.differences]
+    return body
+
+
+def problem_answer(error: ServiceError, *, request_id: str) -> tuple[int, Headers, bytes]:
+    """Return status, headers and body of the answer to a request that met ``error``."""
+    body = orjson.dumps(problem(error, request_id=request_id))
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+    ]
+    status = status_of(error)
+    wait = error.retry_after_seconds
+    if wait is None and status in (429, 503):
+        wait = _RETRY_AFTER_SECONDS
+    if wait is not None:
+        headers.append((b"retry-after", str(wait).encode()))
+    return status, headers, body
+
+
+def all_errors() -> Iterator[type[ServiceError]]:
+    """Yield every class of the tree below the root."""
+    stack: list[type[ServiceError]] = [ServiceError]
+    while stack:
+        for child in stack.pop().__subclasses__():
+            stack.append(child)
+            yield child

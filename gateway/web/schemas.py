@@ -1,0 +1,200 @@
+"""The control plane's wire types: what bodies may say, and how records are written."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from registry.artifact import Digest
+from registry.errors import Difference
+from registry.events import Event
+from registry.records import Alias, Canary, Model, Move, Page, Version, WorkerReport
+
+T = TypeVar("T")
+
+Locate = Callable[[Digest], str]
+"""Where the store keeps the bytes of a digest, as a URI."""
+
+
+class Body(BaseModel):
+    """A request body: unknown fields are refused, so that a misspelt one is not silently without effect."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class FilesBody(Body):
+    """Registers files that were sent before, each by its digest."""
+
+    files: dict[str, str] = Field(
+        min_length=1, examples=[{"model.onnx": "sha256:" + "0" * 64, "model.onnx.data": "sha256:" + "1" * 64}]
+    )
+    description: str = ""
+    tags: dict[str, str] = Field(default_factory=dict)
+
+
+class ModelChange(Body):
+    """What may be changed about a model; what is absent stays."""
+
+    description: str | None = None
+    tags: dict[str, str] | None = None
+
+
+class VersionChange(Body):
+    """What may be changed about a version; what is absent stays."""
+
+    description: str | None = None
+    tags: dict[str, str] | None = None
+    batching: Literal["exact", "stable", "close", "off"] | None = None
+
+
+class CanaryBody(Body):
+    """A second version that gets a share of the alias's requests."""
+
+    version: int = Field(ge=1, lt=10**9)
+    percent: float = Field(gt=0, le=100, strict=False)
+
+
+class AliasBody(Body):
+    """Points an alias at a version."""
+
+    version: int = Field(ge=1, lt=10**9)
+    expected: int | None = Field(default=None, ge=1, lt=10**9)
+    """What the caller believes to be live; null means nothing. Absent: whatever it is."""
+    reason: str = Field(default="", max_length=1024)
+    allow_breaking: bool = False
+    canary: CanaryBody | None = None
+
+    def asked_canary(self) -> Canary | None:
+        """Return the canary as the registry knows it."""
+        return None if self.canary is None else Canary(version=self.canary.version, percent=self.canary.percent)
+
+
+class RollbackBody(Body):
+    """Moves an alias back; to what was live before, unless told where or when."""
+
+    to: int | None = Field(default=None, ge=1, lt=10**9)
+    to_time: datetime | None = Field(default=None, strict=False)
+    reason: str = Field(default="", max_length=1024)
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if self.to is not None and self.to_time is not None:
+            raise ValueError("give either to or to_time")
+        if self.to_time is not None and self.to_time.tzinfo is None:
+            raise ValueError("to_time needs a time zone, such as 2026-11-22T03:00:00Z")
+        return self
+
+
+def version_json(version: Version, locate: Locate) -> dict[str, Any]:
+    """Return a version as the wire has it."""
+    inspection, artifact = version.inspection, version.artifact
+    return {
+        "model": version.model,
+        "version": version.number,
+        "state": "retired" if version.is_retired else "ready",
+        "digest": str(artifact.digest),
+        "size_bytes": artifact.size_bytes,
+        "location": locate(artifact.graph.digest),
+        "files": [
+            {"name": file.name, "digest": str(file.digest), "size_bytes": file.size_bytes} for file in artifact.files
+        ],
+        "signature": inspection.signature.as_json(),
+        "opset": inspection.opset_imports.get("ai.onnx"),
+        "opset_imports": dict(inspection.opset_imports),
+        "producer": inspection.producer,
+        "metadata": dict(inspection.metadata),
+        "memory_bytes": inspection.memory_bytes,
+        "batching": version.batching.value,
+        "description": version.description,
+        "tags": dict(version.tags),
+        "created_at": timestamp(version.created_at),
+        "created_by": version.created_by,
+    }
+
+
+def model_json(model: Model) -> dict[str, Any]:
+    """Return a model as the wire has it."""
+    return {
+        "name": model.name,
+        "description": model.description,
+        "tags": dict(model.tags),
+        "latest_version": model.latest_version,
+        "aliases": {alias.name: alias.version for alias in model.aliases},
+        "canaries": {alias.name: canary_json(alias.canary) for alias in model.aliases if alias.canary is not None},
+        "created_at": timestamp(model.created_at),
+        "created_by": model.created_by,
+    }
+
+
+def alias_json(alias: Alias) -> dict[str, Any]:
+    """Return an alias as the wire has it."""
+    return {
+        "model": alias.model,
+        "alias": alias.name,
+        "version": alias.version,
+        "canary": canary_json(alias.canary),
+        "generation": alias.generation,
+        "updated_at": timestamp(alias.updated_at),
+    }
+
+
+def canary_json(canary: Canary | None) -> dict[str, Any] | None:
+    """Return a canary as the wire has it."""
+    return None if canary is None else {"version": canary.version, "percent": canary.percent}
+
+
+def move_json(move: Move) -> dict[str, Any]:
+    """Return a promotion or rollback as the wire has it."""
+    return {
+        "id": move.id,
+        "alias": move.alias,
+        "from": move.from_version,
+        "to": move.to_version,
+        "kind": move.kind.value,
+        "undoes": move.undoes,
+        "actor": move.actor,
+        "reason": move.reason,
+        "at": timestamp(move.at),
+    }
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    """Return a row of the change feed as the wire has it."""
+    return {
+        "sequence": event.sequence,
+        "kind": event.kind.value,
+        "model": event.model,
+        "version": event.version,
+        "alias": event.alias,
+        "actor": event.actor,
+        "at": timestamp(event.at),
+        "detail": dict(event.detail),
+    }
+
+
+def worker_json(report: WorkerReport) -> dict[str, Any]:
+    """Return what a worker said of itself, as the wire has it."""
+    return {
+        "host": report.host,
+        "pid": report.pid,
+        "applied": report.applied,
+        "resident": list(report.resident),
+        "reported_at": timestamp(report.reported_at),
+    }
+
+
+def difference_json(difference: Difference) -> dict[str, str]:
+    """Return one breaking difference as the wire has it."""
+    return asdict(difference)
+
+
+def page_json(page: Page[T], write: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
+    """Return one page of a list as the wire has it."""
+    return {"items": [write(item) for item in page.items], "next": page.next}
+
+
+def timestamp(moment: datetime) -> str:
+    """Write a moment in RFC 3339, in UTC, with ``Z``."""
+    return moment.isoformat().replace("+00:00", "Z")

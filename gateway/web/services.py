@@ -1,0 +1,100 @@
+"""What the HTTP layer works with; made in ``gateway.wiring``."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import ParamSpec, Protocol, TypeVar
+
+from gateway.serving.change_feed import ChangeFeed
+from gateway.serving.predictor import Predictor
+from gateway.serving.routing import Routing
+from gateway.settings import Settings
+from gateway.telemetry import AccessLog, Metrics
+from gateway.web.endpoint import Endpoint
+from registry.editing import Editing
+from registry.errors import RegistryUnavailable
+from registry.ports import ArtifactFolders, ArtifactStore, Clock, Registry, Upload
+from registry.promotion import Promotion
+from registry.registration import Registration
+from registry.retirement import Retirement
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_CATCH_UP_SECONDS = 5.0
+
+
+class Spool(Protocol):
+    """A file that is being received."""
+
+    def write(self, chunk: bytes) -> None:
+        """Append, up to the limit.
+
+        Raises:
+            BodyTooLarge, InsufficientStorage.
+        """
+        ...
+
+    def finish(self) -> Upload:
+        """Return what has arrived; the file is gone when the context is left."""
+        ...
+
+
+class Folders(ArtifactFolders, Protocol):
+    """Verified copies that can tell whether they are to be had."""
+
+    def check(self) -> None:
+        """Do nothing if copies can be made.
+
+        Raises:
+            StorageUnavailable, InsufficientStorage.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything that routes may use."""
+
+    settings: Settings
+    registry: Registry
+    store: ArtifactStore
+    folders: Folders
+    clock: Clock
+    registration: Registration
+    promotion: Promotion
+    retirement: Retirement
+    editing: Editing
+    open_spool: Callable[[], AbstractContextManager[Spool]]
+    routing: Routing[Endpoint]
+    predictor: Predictor
+    feed: ChangeFeed
+    metrics: Metrics
+    access_log: AccessLog
+    executor: Executor
+    """Where blocking calls go; bounded."""
+
+    async def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a blocking function off the event loop."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.executor, lambda: function(*args, **kwargs))
+
+    async def write(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a blocking function that changes the registry, and follow the change before returning."""
+        result = await self.call(function, *args, **kwargs)
+        # A new version that takes long to load is switched to when it is there; the writer need not wait for that.
+        await asyncio.wait((asyncio.ensure_future(self.feed.catch_up()),), timeout=_CATCH_UP_SECONDS)
+        return result
+
+    async def check_ready(self) -> None:
+        """Do nothing if predict requests can be answered.
+
+        Raises:
+            SchemaMismatch, RegistryUnavailable, RegistryBusy: the change feed has never been read.
+            StorageUnavailable, InsufficientStorage: models cannot be loaded.
+        """
+        if not self.feed.is_ready:
+            raise self.feed.last_error or RegistryUnavailable("the change feed has not been read yet")
+        await self.call(self.folders.check)

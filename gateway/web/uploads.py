@@ -1,0 +1,206 @@
+"""Registering: one file as it is, or several that were sent before.
+
+The bytes go to a spool file and are hashed on the way; nothing of them stays in memory, and nothing stays on the disk
+unless the registration succeeds.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
+
+from gateway.web.context import Actor, ModelName, UsesServices
+from gateway.web.limits import ClientGone, check_length, read_body
+from gateway.web.schemas import FilesBody, version_json
+from gateway.web.services import Services, Spool
+from registry.artifact import Digest, parse_digest
+from registry.errors import InvalidRequest, UndecodableBody, UnsupportedEncoding, UnsupportedMediaType, Violation
+from registry.names import quoted
+from registry.ports import Upload
+from registry.registration import Registered
+from registry.signature import pointer_token
+
+router = APIRouter(prefix="/registry", tags=["registering"])
+
+_CHUNK_BYTES = 1024 * 1024
+_MAX_FILES_BODY_BYTES = 1024 * 1024
+_FRAMEWORK_LIMIT_BYTES = 2 * 1024**3
+"""The framework's own limit is for JSON; files have the setting MAX_UPLOAD_BYTES, which is always less than this."""
+
+_VERSION_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            "application/json": {"schema": FilesBody.model_json_schema()},
+        },
+    }
+}
+_BLOB_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@router.put(
+    "/blobs/{digest}",
+    summary="Send one file of a version that has several",
+    openapi_extra=_BLOB_BODY,
+    status_code=201,
+    max_body_size=_FRAMEWORK_LIMIT_BYTES,
+)
+async def put_blob(services: UsesServices, request: Request, digest: str) -> Response:
+    """Store a file's bytes under their digest: 201, or 200 when they were there already."""
+    announced = parse_digest(digest)
+    _check_bytes_type(request)
+    with services.open_spool() as spool:
+        upload = await _receive(services, request, spool)
+        is_new = await services.call(services.registration.put_blob, upload, announced=announced)
+    body = {"digest": str(announced), "size_bytes": upload.size_bytes}
+    return JSONResponse(body, status_code=201 if is_new else 200)
+
+
+@router.post(
+    "/models/{name}/versions",
+    summary="Register a version",
+    openapi_extra=_VERSION_BODY,
+    status_code=201,
+    max_body_size=_FRAMEWORK_LIMIT_BYTES,
+)
+async def register_version(
+    services: UsesServices,
+    actor: Actor,
+    request: Request,
+    name: ModelName,
+    description: Annotated[str, Query(max_length=4096)] = "",
+    tag: Annotated[
+        list[str] | None, Query(description="key:value, as often as needed", examples=["team:vision"])
+    ] = None,
+    sha256: Annotated[str | None, Query(description="the digest that the bytes must have")] = None,
+) -> Response:
+    """Inspect the model in a sandbox, store it and give it the next number.
+
+    201 and a Location header for a new version; 200 with the version that has these very bytes already. The body is the
+    `.onnx` file, or JSON that names files sent before to `/registry/blobs`.
+    """
+    media_type = _media_type(request)
+    if media_type == "application/json":
+        registered = await _register_files(services, request, name, actor)
+    else:
+        _check_bytes_type(request)
+        announced = None if sha256 is None else parse_digest(sha256)
+        tags = _tags(tag or [])
+        with services.open_spool() as spool:
+            upload = await _receive(services, request, spool)
+            registered = await services.write(
+                services.registration.register_upload,
+                name,
+                upload,
+                announced=announced,
+                description=description,
+                tags=tags,
+                actor=actor,
+            )
+    return _registered(services, registered)
+
+
+async def _register_files(services: Services, request: Request, name: str, actor: str) -> Registered:
+    body = await read_body(
+        request.receive,
+        limit_bytes=_MAX_FILES_BODY_BYTES,
+        content_length=request.headers.get("content-length", "").encode() or None,
+        content_encoding=request.headers.get("content-encoding", "").encode() or None,
+    )
+    wanted = _parse_files(body)
+    files: dict[str, Digest] = {file: parse_digest(digest) for file, digest in wanted.files.items()}
+    return await services.write(
+        services.registration.register_blobs,
+        name,
+        files,
+        description=wanted.description,
+        tags=wanted.tags,
+        actor=actor,
+    )
+
+
+def _parse_files(body: bytes) -> FilesBody:
+    try:
+        return FilesBody.model_validate_json(body)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False)
+        if any(fault["type"] == "json_invalid" for fault in faults):
+            raise UndecodableBody("the body must be a JSON object with files") from error
+        violations = [
+            Violation(
+                path="/" + "/".join(pointer_token(str(part)) for part in fault["loc"]),
+                expected=fault["msg"],
+                received=str(fault["input"])[:64],
+                code="invalid_field",
+            )
+            for fault in faults
+        ]
+        raise InvalidRequest(f"{violations[0].path}: {violations[0].expected}", violations=violations) from error
+
+
+def _registered(services: Services, registered: Registered) -> Response:
+    version = registered.version
+    location = f"/registry/models/{version.model}/versions/{version.number}"
+    body = version_json(version, services.store.locate)
+    if registered.is_new:
+        return JSONResponse(body, status_code=201, headers={"location": location})
+    return JSONResponse(body, status_code=200, headers={"content-location": location})
+
+
+async def _receive(services: Services, request: Request, spool: Spool) -> Upload:
+    """Write the body to the spool, a megabyte at a time and off the event loop."""
+    check_length(request.headers.get("content-length", "").encode() or None, services.settings.max_upload_bytes)
+    async for chunk in _megabytes(request):
+        await services.call(spool.write, chunk)
+    return await services.call(spool.finish)
+
+
+async def _megabytes(request: Request) -> AsyncIterator[bytes]:
+    waiting: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in request.stream():
+            waiting.append(chunk)
+            size += len(chunk)
+            if size >= _CHUNK_BYTES:
+                yield b"".join(waiting)
+                waiting, size = [], 0
+    except ClientDisconnect as error:
+        raise ClientGone from error
+    if waiting:
+        yield b"".join(waiting)
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").split(";", 1)[0].strip().lower()
+
+
+def _check_bytes_type(request: Request) -> None:
+    given = _media_type(request)
+    if given not in ("", "application/octet-stream", "application/onnx", "application/x-onnx"):
+        raise UnsupportedMediaType(
+            f"{quoted(given)} is not supported here: send the file's bytes as they are, "
+            "with Content-Type: application/octet-stream"
+        )
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise UnsupportedEncoding(f"{quoted(encoding)} is not supported for files: send plain bytes")
+
+
+def _tags(pairs: list[str]) -> dict[str, str]:
+    tags = {}
+    for pair in pairs:
+        key, separator, value = pair.partition(":")
+        if not separator:
+            raise InvalidRequest(f"{quoted(pair)} is not a tag: write key:value")
+        tags[key] = value
+    return tags

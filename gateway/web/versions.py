@@ -1,0 +1,123 @@
+"""Versions: list, show, describe, retire, download."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from gateway.web.context import Actor, After, Limit, ModelName, UsesServices, VersionNumber
+from gateway.web.documentation import version_openapi
+from gateway.web.schemas import VersionChange, page_json, version_json
+from gateway.web.services import Services
+from registry.artifact import ArtifactFile
+from registry.errors import FileNotInVersion
+from registry.lookup import resolve_model, resolve_version
+from registry.names import quoted
+from registry.ports import Registry
+from registry.records import Batching, Page, Version
+
+router = APIRouter(prefix="/registry/models/{name}/versions", tags=["versions"])
+
+
+@router.get("", summary="List a model's versions, newest first")
+async def list_versions(
+    services: UsesServices, name: ModelName, limit: Limit = 100, after: After = None
+) -> dict[str, Any]:
+    """Return versions, those that are retired included."""
+    page = await services.call(_list, services.registry, name, limit, after)
+    return page_json(page, lambda version: version_json(version, services.store.locate))
+
+
+@router.get("/{number}", summary="Show a version")
+async def show_version(services: UsesServices, name: ModelName, number: VersionNumber) -> dict[str, Any]:
+    """Return one version, with its signature and its files."""
+    return await _shown(services, name, number)
+
+
+@router.patch("/{number}", summary="Describe a version, or say how it may be batched")
+async def change_version(
+    services: UsesServices, actor: Actor, name: ModelName, number: VersionNumber, change: VersionChange
+) -> dict[str, Any]:
+    """Replace the description, the tags or the batching; nothing else about a version ever changes."""
+    await services.write(
+        services.editing.change_version,
+        name,
+        number,
+        description=change.description,
+        tags=change.tags,
+        batching=None if change.batching is None else Batching(change.batching),
+        actor=actor,
+    )
+    return await _shown(services, name, number)
+
+
+@router.delete("/{number}", summary="Retire a version")
+async def retire_version(
+    services: UsesServices, actor: Actor, name: ModelName, number: VersionNumber
+) -> dict[str, Any]:
+    """Leave a tombstone: the version no longer answers, and its number is never used again."""
+    await services.write(services.retirement.retire, name, number, actor=actor)
+    return await _shown(services, name, number)
+
+
+@router.get("/{number}/artifact", summary="Download a version's graph", response_class=Response)
+async def download_graph(services: UsesServices, name: ModelName, number: VersionNumber) -> Response:
+    """Return the bytes of the ``.onnx`` file."""
+    version = await services.call(_find, services.registry, name, number)
+    return await _download(services, version.artifact.graph)
+
+
+@router.get("/{number}/artifact/{file}", summary="Download one of a version's files", response_class=Response)
+async def download_file(services: UsesServices, name: ModelName, number: VersionNumber, file: str) -> Response:
+    """Return the bytes of the file of this name."""
+    version = await services.call(_find, services.registry, name, number)
+    for candidate in version.artifact.files:
+        if candidate.name == file:
+            return await _download(services, candidate)
+    raise FileNotInVersion(f"version {number} of '{name}' has no file {quoted(file)}")
+
+
+@router.get("/{number}/openapi.json", summary="The typed schema of a version's predict route")
+async def show_openapi(services: UsesServices, name: ModelName, number: VersionNumber) -> Response:
+    """Return an OpenAPI 3.1 document with a valid example body."""
+    version = await services.call(_find, services.registry, name, number)
+    return JSONResponse(version_openapi(version))
+
+
+def _find(registry: Registry, name: str, number: int) -> Version:
+    with registry.reading() as catalog:
+        return resolve_version(catalog, name, number)
+
+
+async def _shown(services: Services, name: str, number: int) -> dict[str, Any]:
+    version = await services.call(_find, services.registry, name, number)
+    return version_json(version, services.store.locate)
+
+
+def _list(registry: Registry, name: str, limit: int, after: str | None) -> Page[Version]:
+    with registry.reading() as catalog:
+        resolve_model(catalog, name)
+        return catalog.list_versions(name, limit=limit, after=after)
+
+
+async def _download(services: Services, file: ArtifactFile) -> Response:
+    chunks = await services.call(_opened, services, file)
+    headers = {
+        "content-length": str(file.size_bytes),
+        "content-disposition": f'attachment; filename="{file.name}"',
+        "etag": f'"{file.digest}"',
+    }
+    return StreamingResponse(chunks, media_type="application/octet-stream", headers=headers)
+
+
+def _opened(services: Services, file: ArtifactFile) -> Iterator[bytes]:
+    """Begin to read, so that what is missing is noticed while the status can still say so."""
+    chunks = services.store.stream(file.digest)
+    first = next(chunks, b"")
+
+    def every() -> Iterator[bytes]:
+        yield first
+        yield from chunks
+
+    return every()

@@ -1,0 +1,56 @@
+"""One worker: an event loop, the application, and the socket that it inherited."""
+
+import argparse
+import ctypes
+import os
+import signal
+import socket
+import sys
+
+import uvicorn
+
+from gateway.app import Application
+from gateway.settings import load_settings
+from gateway.telemetry import configure_logs
+
+_DRAIN_SECONDS = 30
+_KEEP_ALIVE_SECONDS = 75
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Serve on the socket whose descriptor is given, until SIGTERM; exit with 3 if the application cannot start."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--socket", type=int, required=True, help="descriptor of the listening socket")
+    arguments.add_argument("--supervisor", type=int, required=True, help="process id of the supervisor")
+    asked = arguments.parse_args()
+    _die_with_supervisor(asked.supervisor)
+    settings = load_settings()
+    configure_logs(settings.log_level)
+    config = uvicorn.Config(
+        Application(settings),
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=asked.socket)])
+
+
+def _die_with_supervisor(supervisor: int) -> None:
+    """Have the kernel end this worker when its supervisor is killed; where it cannot, the worker is merely orphaned."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != supervisor:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

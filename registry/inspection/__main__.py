@@ -1,0 +1,83 @@
+"""The inspection child: started by ``sandbox`` in the folder of the files, with its orders in one JSON argument.
+
+It confines itself before it imports any parser, and says what it finds on a pipe of its own, since libraries may write
+anything anywhere else.
+"""
+
+import json
+import mmap
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from registry.errors import InvalidArtifact
+from registry.inspection.confinement import allow_probing, confine, forbid_processes
+from registry.inspection.limits import ChildLimits, WireLimits
+from registry.inspection.report import Reporter, runtime_name
+
+
+def main(orders: dict[str, Any]) -> None:
+    """Inspect as ordered by ``sandbox`` and report."""
+    confine(ChildLimits(**orders["limits"]), orders["parent_pid"])
+    reporter = Reporter(orders["report"])
+    graph = Path(orders["graph"])
+    wire_limits = WireLimits(**orders["wire_limits"])
+    try:
+        reporter.stage("scan")
+        _scan(graph, orders["files"], wire_limits)
+        reporter.stage("start")
+        _inspect(graph, wire_limits, reporter)
+    except InvalidArtifact as error:
+        reporter.refused(error)
+    except MemoryError:
+        reporter.refused(InvalidArtifact("inspection_memory", "reading the model takes more memory than it may"))
+
+
+def _scan(graph: Path, files: dict[str, int], limits: WireLimits) -> None:
+    from registry.inspection.wire_scan import scan
+
+    with graph.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        scan(data, files, limits)
+
+
+def _inspect(graph: Path, limits: WireLimits, reporter: Reporter) -> None:
+    from registry.inspection.graph import read_graph
+    from registry.inspection.trial import Measurement, Trial
+    from registry.inspection.watchdog import Watchdog
+    from registry.records import Inspection
+
+    watchdog = Watchdog()
+    forbid_processes()
+    reporter.stage("parse")
+    facts = read_graph(graph, limits)
+
+    def inspection(measured: Measurement) -> Inspection:
+        return Inspection(
+            signature=facts.signature,
+            opset_imports=facts.opset_imports,
+            producer=facts.producer,
+            metadata=facts.metadata,
+            runtime=runtime_name(),
+            memory_bytes=measured.memory_bytes,
+            load_seconds=measured.load_seconds,
+            run_seconds=measured.run_seconds,
+            is_bounded=facts.is_bounded,
+        )
+
+    def give_up() -> NoReturn:
+        reporter.found(inspection(trial.loaded))
+        os._exit(0)
+
+    reporter.stage("load")
+    trial = Trial(graph, facts.signature)
+    allow_probing()
+    reporter.stage("run")
+    if any(spec.shape is None for spec in facts.signature.inputs):
+        reporter.found(inspection(trial.loaded))  # a crash on a rank that we made up is no refusal
+    for measured in trial.measure(watchdog, give_up):
+        reporter.found(inspection(measured))
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,70 @@
+"""What the inspection child tells its parent: JSON objects, one a line, of which the last of a kind counts.
+
+``{"stage": "load"}`` says what is being tried, so that a death has a place; ``{"inspection": {...}}`` is a result, and
+stands even if the child dies while it measures more; ``{"refused": {...}}`` is the other end.
+"""
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from registry.errors import InvalidArtifact
+from registry.records import Inspection
+
+
+def runtime_name() -> str:
+    """Return who measures: ``onnxruntime 1.32.0 x86_64``."""
+    return f"onnxruntime {metadata.version('onnxruntime')} {platform.machine()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """The child's end of the pipe."""
+
+    descriptor: int
+
+    def stage(self, name: str) -> None:
+        """Say what is tried next."""
+        self._write({"stage": name})
+
+    def found(self, inspection: Inspection) -> None:
+        """Report a result."""
+        self._write({"inspection": inspection.as_json()})
+
+    def refused(self, error: InvalidArtifact) -> None:
+        """Report that the file cannot be registered, and why."""
+        self._write({"refused": {"code": error.code, "detail": error.detail}})
+
+    def _write(self, value: Mapping[str, Any]) -> None:
+        line = json.dumps(value).encode() + b"\n"
+        while line:
+            line = line[os.write(self.descriptor, line) :]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All that the child said."""
+
+    stage: str = "start"
+    inspection: Inspection | None = None
+    refusal: InvalidArtifact | None = None
+
+
+def read_report(octets: bytes) -> Report:
+    """Read what the child has written; what is not a whole line, or makes no sense, was written while it died."""
+    stage, inspection, refusal = "start", None, None
+    for line in octets.split(b"\n"):
+        try:
+            value = json.loads(line)
+            stage = str(value.get("stage", stage))
+            if "inspection" in value:
+                inspection = Inspection.from_json(value["inspection"])
+            if "refused" in value:
+                refusal = InvalidArtifact(str(value["refused"]["code"]), str(value["refused"]["detail"]))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue
+    return Report(stage=stage, inspection=inspection, refusal=refusal)

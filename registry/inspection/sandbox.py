@@ -1,0 +1,205 @@
+"""Inspection as the rest of the program sees it: a child process looks at the file, and may die of it.
+
+1. The child is a new program, not a fork: this process has threads, secrets and descriptors that it must not have.
+   It gets an empty environment, one pipe for its report, one for its last words, and nothing else.
+2. It runs in a session of its own, so that it is killed with all that it may have started, whatever happens here.
+3. What it says is bounded, and read as data from a stranger. A result, once said, stands: what kills it afterwards is
+   a run on made-up inputs, and the runs of a worker have their own protections.
+4. How it died is the answer: by which signal, in which stage, by whose limit.
+5. At most two at once: the third waits, for a bounded time.
+"""
+
+import json
+import os
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from registry.artifact import Artifact
+from registry.errors import InternalError, InvalidArtifact, Overloaded
+from registry.inspection.formats import check_format
+from registry.inspection.limits import ChildLimits, WireLimits
+from registry.inspection.report import Report, read_report, runtime_name
+from registry.records import Inspection
+
+_ENVIRONMENT: Final = {
+    "LANG": "C.UTF-8",
+    "MKL_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PATH": os.defpath,
+}
+
+_LAST_WORDS_BYTES = 64 * 1024
+_CHUNK_BYTES = 64 * 1024
+_NO_MEMORY = re.compile(rb"MemoryError|bad_alloc|[Cc]annot allocate|out of memory")
+
+_DOING = {
+    "scan": "while its bytes were checked",
+    "parse": "while it was parsed",
+    "load": "while ONNX Runtime loaded it",
+    "run": "while it ran on inputs that fit its signature",
+}
+
+
+@dataclass(slots=True)
+class _Ending:
+    """What is left of a child."""
+
+    returncode: int = 0
+    is_timed_out: bool = False
+    said: bytearray = field(default_factory=bytearray)
+    last_words: bytearray = field(default_factory=bytearray)
+
+
+class SandboxedInspector:
+    """Inspects artifacts in child processes; safe to use from several threads.
+
+    Args:
+        limits: what a child may take.
+        wire_limits: what the scan of the bytes lets pass.
+        max_at_once: children at the same time.
+    """
+
+    def __init__(
+        self, *, limits: ChildLimits | None = None, wire_limits: WireLimits | None = None, max_at_once: int = 2
+    ) -> None:
+        self._limits = limits or ChildLimits()
+        self._wire_limits = wire_limits or WireLimits()
+        self._turns = threading.BoundedSemaphore(max_at_once)
+
+    @property
+    def runtime(self) -> str:
+        """Who measures: the runtime's name and version and the machine's architecture."""
+        return runtime_name()
+
+    def inspect(self, folder: Path, artifact: Artifact) -> Inspection:
+        """Find out what the artifact in ``folder`` is; blocks until the child has ended and leaves nothing behind.
+
+        Raises:
+            UnsupportedFormat, BodyTooLarge: the file is not ONNX at all, or larger than ONNX can be.
+            InvalidArtifact: it is refused; ``inspection_crashed``, ``inspection_timeout`` and ``inspection_memory`` say
+                what it did to the child.
+            Overloaded: other inspections take all turns.
+            InternalError: the child cannot be started here.
+        """
+        check_format(folder / artifact.graph.name, self._wire_limits)
+        limits = self._limits.for_size(artifact.size_bytes)
+        with self._turn(limits.wall_seconds):
+            return _conclude(_run_child(folder, artifact, limits, self._wire_limits))
+
+    @contextmanager
+    def _turn(self, wait_seconds: float) -> Iterator[None]:
+        if not self._turns.acquire(timeout=wait_seconds):
+            raise Overloaded("other models are being inspected", retry_after_seconds=30)
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+
+def _run_child(folder: Path, artifact: Artifact, limits: ChildLimits, wire_limits: WireLimits) -> _Ending:
+    reading, writing = os.pipe()
+    try:
+        orders = {
+            "parent_pid": os.getpid(),
+            "report": writing,
+            "graph": artifact.graph.name,
+            "files": {file.name: file.size_bytes for file in artifact.files[1:]},
+            "limits": asdict(limits),
+            "wire_limits": asdict(wire_limits),
+        }
+        child = _start(folder, orders, writing)
+    finally:
+        os.close(writing)
+    ending = _Ending()
+    exited = os.pidfd_open(child.pid)
+    try:
+        _listen(child, reading, exited, limits, ending)
+    finally:
+        _kill_group(child.pid)
+        ending.returncode = child.wait()
+        os.close(exited)
+        os.close(reading)
+        if child.stderr is not None:
+            child.stderr.close()
+    return ending
+
+
+def _start(folder: Path, orders: dict[str, Any], report: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - our own module, by an argument list
+        [sys.executable, "-I", "-B", "-m", "registry.inspection", json.dumps(orders)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        pass_fds=(report,),
+        cwd=folder,
+        env=_ENVIRONMENT,
+        start_new_session=True,
+    )
+
+
+def _listen(child: subprocess.Popen[bytes], reading: int, exited: int, limits: ChildLimits, ending: _Ending) -> None:
+    """Read both pipes until the child has exited and they are drained, or time is up."""
+    assert child.stderr is not None  # noqa: S101 - it was asked for
+    deadline = time.monotonic() + limits.wall_seconds
+    pipes = {reading: (ending.said, limits.report_bytes), child.stderr.fileno(): (ending.last_words, _LAST_WORDS_BYTES)}
+    with selectors.DefaultSelector() as selector:
+        for descriptor in (*pipes, exited):
+            os.set_blocking(descriptor, False)
+            selector.register(descriptor, selectors.EVENT_READ)
+        while True:
+            ready = {key.fd for key, _ in selector.select(max(0.0, deadline - time.monotonic()))}
+            for descriptor in ready & pipes.keys():
+                if not _drain(descriptor, *pipes[descriptor]):
+                    selector.unregister(descriptor)
+            if exited in ready and not ready & pipes.keys():
+                return
+            if time.monotonic() >= deadline:
+                ending.is_timed_out = True
+                return
+
+
+def _drain(descriptor: int, kept: bytearray, limit_bytes: int) -> bool:
+    """Keep what there is to read, up to the limit; return False at the end."""
+    octets = os.read(descriptor, _CHUNK_BYTES)
+    kept.extend(octets[: max(0, limit_bytes - len(kept))])
+    return bool(octets)
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _conclude(ending: _Ending) -> Inspection:
+    report = read_report(bytes(ending.said))
+    if report.refusal is not None:
+        raise report.refusal
+    if report.inspection is not None:
+        return report.inspection
+    raise _post_mortem(ending, report)
+
+
+def _post_mortem(ending: _Ending, report: Report) -> InvalidArtifact | InternalError:
+    doing = _DOING.get(report.stage, "")
+    if ending.is_timed_out or ending.returncode == -signal.SIGXCPU:
+        return InvalidArtifact("inspection_timeout", f"the model took too much time {doing}")
+    if ending.returncode == -signal.SIGKILL or _NO_MEMORY.search(ending.last_words):
+        return InvalidArtifact("inspection_memory", f"the model took more memory than it may {doing}")
+    if not doing:
+        return InternalError(f"the inspection child failed to start: {ending.last_words.decode(errors='replace')}")
+    how = signal.Signals(-ending.returncode).name if ending.returncode < 0 else f"exit status {ending.returncode}"
+    return InvalidArtifact("inspection_crashed", f"the model crashed its process ({how}) {doing}")

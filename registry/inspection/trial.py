@@ -1,0 +1,183 @@
+"""A session made and run for trial, in the inspection child: the only module here that knows ONNX Runtime.
+
+1. The session is made as a worker makes it: by path, ONNX format only, one thread, no spinning.
+2. What the runtime says that the model takes and gives must be what the graph says.
+3. Memory is the growth of anonymous pages, from before the session to after its largest run, each time after freed
+   pages have gone back: not the size of the file, which says nothing, and not mapped pages, which processes share.
+4. A run on made-up inputs may fail: then nothing is known of its time, and nothing held against the model.
+5. A run that does not end is terminated; if it cannot be, the child gives up with what it knows by then.
+"""
+
+import ctypes
+import gc
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import onnxruntime
+
+from registry.errors import InvalidArtifact
+from registry.inspection.probes import Feed, Probe, larger_probes, small_probes
+from registry.inspection.watchdog import Watchdog
+from registry.names import quoted
+from registry.signature import Signature
+
+PROBING_SECONDS: Final = 8.0
+"""For all runs together."""
+
+_LARGE_RUN_SECONDS = 1.0
+_TIMED_RUNS = 5
+_MAX_DETAIL_CHARACTERS = 300
+
+_NO_MEMORY = re.compile(r"bad_alloc|failed to allocate|out of memory|cannot allocate", re.IGNORECASE)
+_PLACE = re.compile(r"\[ONNXRuntimeError\] : \d+ : |/\S*onnxruntime_src/\S+ (?:.*?\)(?:::<lambda\(\)>)? )?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What loading and running a model took."""
+
+    memory_bytes: int
+    load_seconds: float
+    run_seconds: float | None = None
+
+
+class Trial:
+    """One session of one model, loaded when made.
+
+    Raises:
+        InvalidArtifact: ``invalid_model`` if the runtime cannot load it or sees another signature;
+            ``inspection_memory`` if there is not enough memory for it.
+    """
+
+    def __init__(self, path: Path, signature: Signature) -> None:
+        self._signature = signature
+        self._base_bytes = _anonymous_bytes()
+        began = time.perf_counter()
+        self._session = _load(path)
+        self.loaded = Measurement(
+            load_seconds=time.perf_counter() - began, memory_bytes=max(0, _anonymous_bytes() - self._base_bytes)
+        )
+        self._options = onnxruntime.RunOptions()
+        _check_inputs(self._session, signature)
+        _check_names("output", signature.outputs, self._session.get_outputs())
+
+    def measure(self, watchdog: Watchdog, give_up: Callable[[], None]) -> Iterator[Measurement]:
+        """Run the model on made-up inputs and yield what is known after each step that may have been the last.
+
+        Args:
+            watchdog: not armed yet.
+            give_up: called from another thread where a run neither ends nor can be ended; must not return.
+        """
+        with watchdog.armed(PROBING_SECONDS, self._terminate, give_up):
+            found = self._find_probe()
+            if found is None:
+                yield self.loaded
+                return
+            probe, feed = found
+            measured = replace(self.loaded, run_seconds=self._time(feed), memory_bytes=self._grown_bytes())
+            yield measured
+            for larger in larger_probes(probe):
+                if self._is_affordable(larger, probe, measured) and self._try(larger):
+                    measured = replace(measured, memory_bytes=max(measured.memory_bytes, self._grown_bytes()))
+            yield measured
+
+    def _find_probe(self) -> tuple[Probe, Feed] | None:
+        for probe in small_probes(self._signature):
+            feed = probe.feed(self._signature)
+            if feed is not None and self._run(feed):
+                return probe, feed
+            if self._options.terminate:
+                break
+        return None
+
+    def _time(self, feed: Feed) -> float | None:
+        runs: list[float] = []
+        while len(runs) < _TIMED_RUNS and sum(runs) < _LARGE_RUN_SECONDS:
+            began = time.perf_counter()
+            if not self._run(feed):
+                break
+            runs.append(time.perf_counter() - began)
+        return statistics.median(runs) if runs else None
+
+    def _is_affordable(self, larger: Probe, probe: Probe, measured: Measurement) -> bool:
+        elements, base = larger.elements(self._signature), probe.elements(self._signature)
+        if elements <= base or measured.run_seconds is None:
+            return False
+        return measured.run_seconds * elements / max(1, base) < _LARGE_RUN_SECONDS
+
+    def _try(self, probe: Probe) -> bool:
+        feed = probe.feed(self._signature)
+        return feed is not None and self._run(feed)
+
+    def _run(self, feed: Feed) -> bool:
+        """Return whether the runtime accepted the inputs; its refusals come in many classes, its own and Python's."""
+        try:
+            self._session.run(None, dict(feed), self._options)
+        except Exception:  # noqa: BLE001 - an error here is an answer: these inputs do not suit the model
+            return False
+        return True
+
+    def _grown_bytes(self) -> int:
+        return max(0, _anonymous_bytes() - self._base_bytes)
+
+    def _terminate(self) -> None:
+        self._options.terminate = True
+
+
+def _load(path: Path) -> Any:
+    onnxruntime.set_default_logger_severity(4)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except MemoryError:
+        raise
+    except Exception as error:  # the runtime raises its own classes and half a dozen of Python's
+        message = str(error)
+        if _NO_MEMORY.search(message):
+            raise InvalidArtifact("inspection_memory", "loading the model takes more memory than it may") from error
+        raise InvalidArtifact("invalid_model", f"ONNX Runtime cannot load the model: {_one_line(message)}") from error
+
+
+def _one_line(message: str) -> str:
+    """Return what the runtime said, without the places in its own source and in our folders."""
+    said = " ".join(_PLACE.sub("", message.replace(f"{Path.cwd()}/", "")).split())
+    return quoted(said, limit=_MAX_DETAIL_CHARACTERS)[1:-1]
+
+
+def _check_inputs(session: Any, signature: Signature) -> None:
+    required = [spec for spec in signature.inputs if not spec.optional]
+    optional = [spec for spec in signature.inputs if spec.optional]
+    _check_names("input", required, session.get_inputs())
+    _check_names("optional input", optional, session.get_overridable_initializers())
+
+
+def _check_names(role: str, specs: Any, arguments: Any) -> None:
+    ours = {spec.name: spec.dtype.runtime_name for spec in specs}
+    theirs = {argument.name: argument.type for argument in arguments}
+    if ours != theirs:
+        name = min(set(ours.items()) ^ set(theirs.items()))[0]
+        raise InvalidArtifact(
+            "invalid_model",
+            f"the {role} {quoted(name)} is {ours.get(name, 'absent')} in the graph and {theirs.get(name, 'absent')} "
+            "to ONNX Runtime",
+        )
+
+
+def _anonymous_bytes() -> int:
+    """Return the anonymous memory of this process after what is free has gone back to the system."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
+        if line.startswith("Anonymous:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("this kernel does not count anonymous pages in smaps_rollup")

@@ -1,0 +1,147 @@
+"""What a promotion would do to an alias, and whether it may; nothing here writes.
+
+Rules:
+    1. The candidate exists and is not retired; what the caller believes to be live is live.
+    2. Callers of the live version must be able to go on, unless they are to be broken.
+    3. A canary belongs to the version beside which it was set: it stays while that stays, and goes with it. Callers of
+       that version must be able to live with the canary.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from registry.errors import BreakingSignature, Difference, GenerationConflict, InvalidRequest, NotPromotable, Violation
+from registry.lookup import resolve_version
+from registry.names import parse_alias_name, quoted
+from registry.ports import Catalog
+from registry.records import Alias, Canary, Version
+from registry.signature import breaking_differences
+
+_ALL_PERCENT = 100
+
+
+class Unset(Enum):
+    """The type of ``UNSET``."""
+
+    UNSET = "unset"
+
+
+UNSET: Final = Unset.UNSET
+"""What was not said, where None would say something."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a promotion does to an alias."""
+
+    model: str
+    alias: str
+    before: Alias | None
+    version: int
+    canary: Canary | None
+    differences: tuple[Difference, ...]
+    """How it breaks callers; empty unless that was allowed."""
+
+    @property
+    def from_version(self) -> int | None:
+        """What is live before."""
+        return None if self.before is None else self.before.version
+
+    @property
+    def is_move(self) -> bool:
+        """True if another version goes live."""
+        return self.from_version != self.version
+
+    @property
+    def is_change(self) -> bool:
+        """True if anything changes at all."""
+        return self.is_move or self.before is None or self.before.canary != self.canary
+
+
+def plan_promotion(
+    catalog: Catalog,
+    model: str,
+    alias: str,
+    *,
+    version: int,
+    expected: int | Unset | None,
+    allow_breaking: bool,
+    canary: Canary | Unset | None,
+) -> Plan:
+    """Return what pointing ``alias`` to ``version`` would do.
+
+    Args:
+        catalog: an open view; the plan holds for as long as nobody writes.
+        model: its name.
+        alias: its name; it may not exist yet.
+        version: what is to go live.
+        expected: what the caller believes to be live, None for nothing yet.
+        allow_breaking: True lists what breaks in place of refusing it.
+        canary: who is to get a share besides, None for nobody; if not given, it stays while the version stays.
+
+    Raises:
+        ModelNotFound, VersionNotFound: there is no such model, version or canary.
+        NotPromotable: the version or the canary is retired.
+        GenerationConflict: something else than ``expected`` is live.
+        BreakingSignature: callers would break; with the differences.
+        InvalidName, InvalidRequest: the alias or the canary is malformed.
+    """
+    parse_alias_name(alias)
+    candidate = promotable_version(catalog, model, version)
+    before = catalog.find_alias(model, alias)
+    live = None if before is None else before.version
+    if expected is not UNSET and expected != live:
+        raise GenerationConflict(
+            f"alias {quoted(alias)} of model {quoted(model)} points to {_named(live)} now, not to {_named(expected)}"
+        )
+    found: list[Difference] = []
+    if live is not None and live != version:
+        found += _differences(resolve_version(catalog, model, live), candidate, allow_breaking=allow_breaking)
+    if canary is UNSET:
+        canary = before.canary if before is not None and live == version else None
+    elif canary is not None:
+        _check_canary(canary, beside=version)
+        second = promotable_version(catalog, model, canary.version)
+        found += _differences(candidate, second, allow_breaking=allow_breaking)
+    return Plan(model=model, alias=alias, before=before, version=version, canary=canary, differences=tuple(found))
+
+
+def promotable_version(catalog: Catalog, model: str, number: int) -> Version:
+    """Return the version, which may go live.
+
+    Raises:
+        ModelNotFound, VersionNotFound: there is no such model or version.
+        NotPromotable: it is retired.
+    """
+    version = resolve_version(catalog, model, number)
+    if version.is_retired:
+        raise NotPromotable(f"version {number} of model {quoted(model)} is retired")
+    return version
+
+
+def _differences(before: Version, after: Version, *, allow_breaking: bool) -> list[Difference]:
+    found = breaking_differences(before.signature, after.signature)
+    if found and not allow_breaking:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        raise BreakingSignature(
+            f"version {after.number} would break callers of version {before.number}: {found[0].path}{more}", found
+        )
+    return found
+
+
+def _check_canary(canary: Canary, *, beside: int) -> None:
+    found = []
+    if canary.version == beside:
+        expected, received = f"another version than {beside}", str(canary.version)
+        found.append(Violation(path="/canary/version", expected=expected, received=received, code="invalid_canary"))
+    if not 0 < canary.percent <= _ALL_PERCENT:
+        expected, received = f"more than 0 and at most {_ALL_PERCENT}", str(canary.percent)
+        found.append(Violation(path="/canary/percent", expected=expected, received=received, code="invalid_canary"))
+    if found:
+        first = found[0]
+        raise InvalidRequest(f"{first.path}: expected {first.expected}, received {first.received}", violations=found)
+
+
+def _named(version: int | None) -> str:
+    return "nothing" if version is None else f"version {version}"

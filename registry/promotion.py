@@ -1,0 +1,229 @@
+"""Moving an alias: forward by promoting, back by rolling back.
+
+Rules:
+    1. A move is one transaction: compare with what is there, set the alias, append the move, append the event.
+    2. Asking for what is so already changes nothing, appends nothing, and is no error.
+    3. What may be promoted is decided in ``registry.planning``. A rollback is never refused for breaking callers, since
+       who rolls back is in trouble already.
+    4. A rollback is a new move; which promotions it takes back is decided in ``registry.history``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from registry.annotations import check_annotations
+from registry.errors import InvalidRequest, NoPreviousVersion
+from registry.events import EventKind
+from registry.history import StepBack, last_move_at, step_back, step_back_to
+from registry.lookup import resolve_model, resolve_version
+from registry.names import quoted
+from registry.planning import UNSET, Plan, Unset, plan_promotion, promotable_version
+from registry.ports import Catalog, Clock, Registry, Transaction
+from registry.records import Alias, Canary, Move, MoveKind
+
+__all__ = ["UNSET", "AliasMove", "Plan", "Promotion", "Unset"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasMove:
+    """What an alias is after a move, a canary's change, or a request for what was so already."""
+
+    alias: Alias
+    move: Move | None
+    """None if the alias points where it pointed before."""
+    sequence: int
+    """A worker that has applied the feed up to here answers accordingly."""
+
+
+class Promotion:
+    """Promotes and rolls back; safe for threads."""
+
+    def __init__(self, registry: Registry, clock: Clock) -> None:
+        self._registry = registry
+        self._clock = clock
+
+    def move(
+        self,
+        model: str,
+        alias: str,
+        *,
+        version: int,
+        actor: str,
+        expected: int | Unset | None = UNSET,
+        reason: str = "",
+        allow_breaking: bool = False,
+        canary: Canary | Unset | None = UNSET,
+    ) -> AliasMove:
+        """Point ``alias`` to ``version``.
+
+        Args:
+            model: its name.
+            alias: its name; made by its first move.
+            version: what goes live.
+            actor: who asks.
+            expected: what the caller believes to be live, None for nothing yet.
+            reason: for the history.
+            allow_breaking: True moves although callers will stumble.
+            canary: who gets a share besides, None for nobody; if it is not given, rule 4 decides.
+
+        Raises:
+            ModelNotFound, VersionNotFound: there is no such model, version or canary.
+            NotPromotable: the version or the canary is retired.
+            GenerationConflict: something else than ``expected`` is live.
+            BreakingSignature: callers would break; with the differences.
+            InvalidName, InvalidRequest: the alias, the reason or the canary is malformed.
+        """
+        check_annotations(reason=reason)
+        with self._registry.writing() as transaction:
+            plan = plan_promotion(
+                transaction,
+                model,
+                alias,
+                version=version,
+                expected=expected,
+                allow_breaking=allow_breaking,
+                canary=canary,
+            )
+            step = _Step(plan=plan, kind=MoveKind.PROMOTE, undoes=None, actor=actor, reason=reason)
+            return self._take(transaction, step)
+
+    def plan(
+        self,
+        model: str,
+        alias: str,
+        *,
+        version: int,
+        expected: int | Unset | None = UNSET,
+        allow_breaking: bool = False,
+        canary: Canary | Unset | None = UNSET,
+    ) -> Plan:
+        """Return what ``move`` would do, or raise what it would raise; changes nothing."""
+        with self._registry.reading() as catalog:
+            return plan_promotion(
+                catalog, model, alias, version=version, expected=expected, allow_breaking=allow_breaking, canary=canary
+            )
+
+    def rollback(
+        self,
+        model: str,
+        alias: str,
+        *,
+        actor: str,
+        to: int | None = None,
+        to_time: datetime | None = None,
+        reason: str = "",
+    ) -> AliasMove:
+        """Point ``alias`` to what was live before the newest promotion that stands; its canary goes.
+
+        Args:
+            model: its name.
+            alias: its name.
+            actor: who asks.
+            to: a version that was live before, in place of the last one.
+            to_time: an aware moment: the version that was live then.
+            reason: for the history.
+
+        Raises:
+            ModelNotFound, VersionNotFound: there is no such model or version.
+            NoPreviousVersion: there is nothing to go back to, or what was asked for has never been live.
+            NotPromotable: what was asked for is retired.
+            InvalidRequest: ``to`` and ``to_time`` together, a moment without a time zone, a malformed reason.
+        """
+        check_annotations(reason=reason)
+        _check_moment(to, to_time)
+        with self._registry.writing() as transaction:
+            before = transaction.find_alias(model, alias)
+            if before is None:
+                resolve_model(transaction, model)
+                raise NoPreviousVersion(f"alias {quoted(alias)} of model {quoted(model)} has never been moved")
+            moves = transaction.list_moves(model, alias)
+            back = _way_back(transaction, before, moves, to=to, to_time=to_time)
+            plan = Plan(model=model, alias=alias, before=before, version=back.version, canary=None, differences=())
+            step = _Step(plan=plan, kind=MoveKind.ROLLBACK, undoes=back.undoes, actor=actor, reason=reason)
+            return self._take(transaction, step)
+
+    def _take(self, transaction: Transaction, step: "_Step") -> AliasMove:
+        plan = step.plan
+        if plan.before is not None and not plan.is_change:
+            return AliasMove(alias=plan.before, move=None, sequence=transaction.latest_sequence())
+        at = self._clock.now()
+        alias = transaction.set_alias(plan.model, plan.alias, version=plan.version, canary=plan.canary, at=at)
+        move = None
+        if plan.is_move:
+            move = transaction.add_move(
+                plan.model,
+                plan.alias,
+                from_version=plan.from_version,
+                to_version=plan.version,
+                kind=step.kind,
+                undoes=step.undoes,
+                actor=step.actor,
+                reason=step.reason,
+                at=at,
+            )
+        sequence = transaction.add_event(
+            EventKind.ALIAS_MOVED,
+            model=plan.model,
+            version=plan.version,
+            alias=plan.alias,
+            actor=step.actor,
+            at=at,
+            detail=_event_detail(step, alias, move),
+        )
+        return AliasMove(alias=alias, move=move, sequence=sequence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    plan: Plan
+    kind: MoveKind
+    undoes: int | None
+    actor: str
+    reason: str
+
+
+def _event_detail(step: _Step, alias: Alias, move: Move | None) -> Mapping[str, Any]:
+    canary = alias.canary
+    return {
+        "from": step.plan.from_version,
+        "to": alias.version,
+        "kind": "canary" if move is None else step.kind.value,
+        "move": None if move is None else move.id,
+        "generation": alias.generation,
+        "canary": None if canary is None else {"version": canary.version, "percent": canary.percent},
+        "reason": step.reason,
+    }
+
+
+def _check_moment(to: int | None, to_time: datetime | None) -> None:
+    if to is not None and to_time is not None:
+        raise InvalidRequest("give a version or a moment to roll back to, not both")
+    if to_time is not None and to_time.utcoffset() is None:
+        raise InvalidRequest("the moment to roll back to needs a time zone, such as 2026-05-17T03:00:00Z")
+
+
+def _way_back(
+    catalog: Catalog, before: Alias, moves: Sequence[Move], *, to: int | None, to_time: datetime | None
+) -> StepBack:
+    if to_time is not None:
+        then = last_move_at(moves, to_time)
+        to = None if then is None else then.to_version
+    elif to is None:
+        back = step_back(moves, is_available=lambda number: _is_available(catalog, before, number))
+        return _found(before, back, f"alias {quoted(before.name)} has no promotion left to roll back")
+    if to is None:
+        return _found(before, None, f"alias {quoted(before.name)} pointed to nothing at that time")
+    promotable_version(catalog, before.model, to)
+    return _found(before, step_back_to(moves, to), f"version {to} has never been live at alias {quoted(before.name)}")
+
+
+def _is_available(catalog: Catalog, before: Alias, number: int) -> bool:
+    return number != before.version and not resolve_version(catalog, before.model, number).is_retired
+
+
+def _found(before: Alias, back: StepBack | None, otherwise: str) -> StepBack:
+    if back is None:
+        raise NoPreviousVersion(f"model {quoted(before.model)}: {otherwise}")
+    return back

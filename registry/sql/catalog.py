@@ -1,0 +1,184 @@
+"""Every question that the registry's database is asked; rows come in, records go out."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, func, or_, select
+
+from registry.artifact import Artifact, Digest
+from registry.errors import InvalidRequest
+from registry.events import Event
+from registry.names import quoted
+from registry.records import (
+    Alias,
+    Inspection,
+    Model,
+    Move,
+    Page,
+    Version,
+    WorkerReport,
+)
+from registry.sql.rows import alias_of, event_of, file_of, model_of, move_of, version_of
+from registry.sql.tables import (
+    aliases,
+    artifact_files,
+    artifacts,
+    events,
+    inspections,
+    models,
+    moves,
+    versions,
+    workers,
+)
+
+_ARTIFACTS_AT_ONCE = 1000
+
+_VERSIONS = (
+    select(versions, models.c.name.label("model"), inspections.c.inspection)
+    .join(models, models.c.id == versions.c.model_id)
+    .join(artifacts, artifacts.c.digest == versions.c.artifact_digest)
+    .join(
+        inspections,
+        (inspections.c.artifact_digest == artifacts.c.digest) & (inspections.c.runtime == artifacts.c.runtime),
+    )
+)
+_LATEST = (
+    select(versions.c.number)
+    .where(versions.c.model_id == models.c.id, versions.c.retired_at.is_(None))
+    .order_by(versions.c.number.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_MODELS = select(models, _LATEST.label("latest_version"))
+_ALIASES = select(aliases, models.c.name.label("model")).join(models, models.c.id == aliases.c.model_id)
+_MOVES = select(moves, models.c.name.label("model")).join(models, models.c.id == moves.c.model_id)
+_EVENTS = select(events, models.c.name.label("model")).join(models, models.c.id == events.c.model_id)
+
+
+class SqlCatalog:
+    """``registry.ports.Catalog`` over one connection with an open transaction.
+
+    Not safe for threads, as the connection is not; of no use once the transaction has ended.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find_model(self, name: str) -> Model | None:
+        """Return the model, or None."""
+        row = self._first(_MODELS.where(models.c.name == name))
+        return None if row is None else self._models([row])[0]
+
+    def list_models(self, *, limit: int, after: str | None = None, query: str | None = None) -> Page[Model]:
+        """Return models by name; ``query`` ignores the case of ASCII letters."""
+        statement = _MODELS.order_by(models.c.name).limit(limit + 1)
+        if after is not None:
+            statement = statement.where(models.c.name > after)
+        if query:
+            columns = (models.c.name, models.c.description)
+            statement = statement.where(or_(*(column.icontains(query, autoescape=True) for column in columns)))
+        rows = self._all(statement)
+        cursor = rows[limit - 1]["name"] if len(rows) > limit else None
+        return Page(items=self._models(rows[:limit]), next=cursor)
+
+    def find_version(self, model: str, number: int) -> Version | None:
+        """Return the version, retired or not, or None."""
+        row = self._first(_VERSIONS.where(models.c.name == model, versions.c.number == number))
+        return None if row is None else self._versions([row])[0]
+
+    def find_version_of_artifact(self, model: str, digest: Digest) -> Version | None:
+        """Return the model's version that has these bytes and is not retired, or None."""
+        row = self._first(
+            _VERSIONS.where(
+                models.c.name == model, versions.c.artifact_digest == digest.hex, versions.c.retired_at.is_(None)
+            )
+        )
+        return None if row is None else self._versions([row])[0]
+
+    def list_versions(self, model: str, *, limit: int, after: str | None = None) -> Page[Version]:
+        """Return a model's versions, newest first, retired ones included.
+
+        Raises:
+            InvalidRequest: ``after`` is no cursor of such a list.
+        """
+        statement = _VERSIONS.where(models.c.name == model).order_by(versions.c.number.desc()).limit(limit + 1)
+        if after is not None:
+            if not (after.isascii() and after.isdigit() and len(after) <= len("999999999")):
+                raise InvalidRequest(f"{quoted(after)} is no cursor of this list: send 'next' of the page before")
+            statement = statement.where(versions.c.number < int(after))
+        rows = self._all(statement)
+        cursor = str(rows[limit - 1]["number"]) if len(rows) > limit else None
+        return Page(items=self._versions(rows[:limit]), next=cursor)
+
+    def find_alias(self, model: str, name: str) -> Alias | None:
+        """Return the alias, or None if it has never been moved."""
+        row = self._first(_ALIASES.where(models.c.name == model, aliases.c.name == name))
+        return None if row is None else alias_of(row)
+
+    def find_inspection(self, digest: Digest, runtime: str) -> Inspection | None:
+        """Return what ``runtime`` found out about an artifact, or None."""
+        row = self._first(
+            select(inspections.c.inspection).where(
+                inspections.c.artifact_digest == digest.hex, inspections.c.runtime == runtime
+            )
+        )
+        return None if row is None else Inspection.from_json(row["inspection"])
+
+    def list_moves(self, model: str, alias: str | None = None) -> Sequence[Move]:
+        """Return the moves of one alias, or of all, oldest first."""
+        statement = _MOVES.where(models.c.name == model).order_by(moves.c.id)
+        if alias is not None:
+            statement = statement.where(moves.c.alias == alias)
+        return [move_of(row) for row in self._all(statement)]
+
+    def list_events(self, *, after: int, limit: int) -> Sequence[Event]:
+        """Return events with larger sequence numbers, in order."""
+        rows = self._all(_EVENTS.where(events.c.sequence > after).order_by(events.c.sequence).limit(limit))
+        return [event_of(row) for row in rows]
+
+    def latest_sequence(self) -> int:
+        """Return the sequence number of the newest event, 0 if there is none."""
+        return self._connection.scalar(select(func.max(events.c.sequence))) or 0
+
+    def list_workers(self, *, since: datetime) -> Sequence[WorkerReport]:
+        """Return the workers that have reported since then, by host and process id."""
+        statement = select(workers).where(workers.c.reported_at >= since).order_by(workers.c.host, workers.c.pid)
+        return [WorkerReport(**{**row, "resident": tuple(row["resident"])}) for row in self._all(statement)]
+
+    def artifacts(self) -> Iterator[Artifact]:
+        """Yield every artifact that a version refers to, those of retired versions too."""
+        statement = (
+            select(artifact_files)
+            .where(artifact_files.c.artifact_digest.in_(select(versions.c.artifact_digest)))
+            .order_by(artifact_files.c.artifact_digest, artifact_files.c.position)
+        )
+        rows = self._connection.execute(statement, execution_options={"yield_per": _ARTIFACTS_AT_ONCE}).mappings()
+        for digest, files in groupby(rows, key=lambda row: row["artifact_digest"]):
+            yield Artifact(digest=Digest(digest), files=tuple(map(file_of, files)))
+
+    def _all(self, statement: Select[Any]) -> Sequence[RowMapping]:
+        return self._connection.execute(statement).mappings().all()
+
+    def _first(self, statement: Select[Any]) -> RowMapping | None:
+        return self._connection.execute(statement).mappings().first()
+
+    def _models(self, rows: Sequence[RowMapping]) -> tuple[Model, ...]:
+        ids = [row["id"] for row in rows]
+        found = self._all(_ALIASES.where(aliases.c.model_id.in_(ids)).order_by(aliases.c.model_id, aliases.c.name))
+        by_model = {id_: tuple(map(alias_of, group)) for id_, group in groupby(found, key=lambda row: row["model_id"])}
+        return tuple(model_of(row, by_model.get(row["id"], ())) for row in rows)
+
+    def _versions(self, rows: Sequence[RowMapping]) -> tuple[Version, ...]:
+        digests = {row["artifact_digest"] for row in rows}
+        found = self._all(
+            select(artifact_files)
+            .where(artifact_files.c.artifact_digest.in_(digests))
+            .order_by(artifact_files.c.artifact_digest, artifact_files.c.position)
+        )
+        files = {
+            digest: Artifact(digest=Digest(digest), files=tuple(map(file_of, group)))
+            for digest, group in groupby(found, key=lambda row: row["artifact_digest"])
+        }
+        return tuple(version_of(row, files[row["artifact_digest"]]) for row in rows)

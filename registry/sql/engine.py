@@ -1,0 +1,154 @@
+"""Connections: how they are opened, how a transaction begins, and what their failures mean.
+
+Rules:
+    1. A writer takes the one writers' lock before its first statement and holds it until the commit, so that numbers
+       are drawn in the order in which they become visible (SQLite: BEGIN IMMEDIATE; PostgreSQL: an advisory lock).
+    2. A reader sees one moment, and never waits for a writer.
+    3. Every wait ends: for a lock, for a connection of the pool, for the server.
+    4. A database that is not there is not made by looking at it; only ``is_new`` makes one.
+    5. SQLAlchemy's and the drivers' errors end here, in ``translated_errors``.
+Whatever the databases do differently at run time stands in this module and nowhere else.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from registry.errors import InternalError, RegistryBusy, RegistryUnavailable
+
+BUSY_TIMEOUT_SECONDS = 5.0
+"""How long anything here waits for a lock, a connection or an answer."""
+
+_WRITES = "sardonyx_writes"
+_WRITERS_LOCK = 0x5A4D0  # any number, as long as every gateway of a database uses the same
+_SQLITE_LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_POSTGRES_LOCKED = frozenset({"55P03", "40001", "40P01"})  # no lock in time, serialization failure, deadlock
+
+
+def open_engine(url: str, *, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS, is_new: bool = False) -> Engine:
+    """Prepare an engine for ``sqlite:///...`` or ``postgresql+psycopg://...``; connects to nothing yet.
+
+    Args:
+        url: in SQLAlchemy's form.
+        busy_timeout_seconds: how long to wait for locks and for a free connection.
+        is_new: True makes a SQLite file that is not there yet.
+
+    Raises:
+        RegistryUnavailable: the URL is malformed or of a database that is not supported.
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            return _open_sqlite(parsed, busy_timeout_seconds=busy_timeout_seconds, is_new=is_new)
+        return _open_postgres(parsed, busy_timeout_seconds=busy_timeout_seconds)
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise RegistryUnavailable("the database URL is not one that can be opened") from error
+
+
+def _open_sqlite(url: URL, *, busy_timeout_seconds: float, is_new: bool) -> Engine:
+    mode = "rwc" if is_new else "rw"
+    by_uri = url.set(database=f"file:{quote(url.database or '')}", query={**url.query, "uri": "true", "mode": mode})
+    engine = create_engine(by_uri, pool_timeout=busy_timeout_seconds, connect_args={"timeout": busy_timeout_seconds})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _open_postgres(url: URL, *, busy_timeout_seconds: float) -> Engine:
+    limits = {
+        "connect_timeout": max(2, round(busy_timeout_seconds)),  # libpq takes whole seconds, and 0 means for ever
+        "options": f"-c lock_timeout={round(busy_timeout_seconds * 1000)}",
+    }
+    engine = create_engine(
+        url,
+        pool_timeout=busy_timeout_seconds,
+        pool_pre_ping=True,
+        connect_args=limits,
+        isolation_level="REPEATABLE READ",
+    )
+    event.listen(engine, "begin", _begin_postgres)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself: _begin_sqlite does
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
+    connection.execute("PRAGMA synchronous = FULL")  # a commit that was acknowledged survives a power cut
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _begin_postgres(connection: Connection) -> None:
+    if connection.get_execution_options().get(_WRITES, False):
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS_LOCK})
+
+
+@contextmanager
+def transaction(engine: Engine, *, writes: bool) -> Iterator[Connection]:
+    """Open a connection with a transaction on it, which leaving commits and an exception rolls back.
+
+    Args:
+        engine: from ``open_engine``.
+        writes: True holds the writers' lock from beginning to end.
+
+    Raises:
+        RegistryUnavailable, RegistryBusy: from here, from any statement inside, or from the commit.
+    """
+    with translated_errors(), engine.connect() as connection:
+        marked = connection.execution_options(**_options(engine, writes=writes))
+        with marked.begin():
+            yield marked
+
+
+def _options(engine: Engine, *, writes: bool) -> dict[str, Any]:
+    if writes and engine.dialect.name == "postgresql":
+        # The snapshot must be younger than the lock, or a writer would not see what its predecessor has committed.
+        return {_WRITES: True, "isolation_level": "READ COMMITTED"}
+    return {_WRITES: writes}
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn what SQLAlchemy raises inside into our errors; messages carry neither SQL nor paths.
+
+    Raises:
+        RegistryBusy: another writer held the lock, or no connection was free, for too long.
+        RegistryUnavailable: the database does not answer, is not one, or cannot be written.
+        InternalError: a statement of ours was wrong, or broke a constraint.
+    """
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise RegistryBusy("all connections to the registry's database are in use", retry_after_seconds=1) from error
+    except (IntegrityError, ProgrammingError) as error:
+        raise InternalError(f"the registry's database refused a statement: {error.orig}") from error
+    except DBAPIError as error:
+        if _is_locked(error.orig):
+            raise RegistryBusy("another writer holds the registry's database", retry_after_seconds=1) from error
+        raise RegistryUnavailable("the registry's database does not answer", retry_after_seconds=5) from error
+    except SQLAlchemyError as error:
+        raise InternalError(f"the registry's database was used wrongly: {type(error).__name__}") from error
+
+
+def _is_locked(error: BaseException | None) -> bool:
+    if isinstance(error, sqlite3.Error):
+        # The primary code is the low byte of the extended one. An error of the module itself has no code.
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in _SQLITE_LOCKED
+    return getattr(error, "sqlstate", None) in _POSTGRES_LOCKED

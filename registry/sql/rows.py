@@ -1,0 +1,84 @@
+"""Rows of the registry's queries become records."""
+
+from sqlalchemy import RowMapping
+
+from registry.artifact import Artifact, ArtifactFile, Digest
+from registry.events import Event, EventKind
+from registry.records import Alias, Batching, Canary, Inspection, Model, Move, MoveKind, Version
+
+
+def model_of(row: RowMapping, of_model: tuple[Alias, ...]) -> Model:
+    """Return the model; the aliases come from rows of their own."""
+    return Model(
+        name=row["name"],
+        description=row["description"],
+        tags=row["tags"],
+        latest_version=row["latest_version"],
+        aliases=of_model,
+        created_at=row["created_at"],
+        created_by=row["created_by"],
+    )
+
+
+def version_of(row: RowMapping, artifact: Artifact) -> Version:
+    """Return the version; its artifact comes from rows of its own."""
+    return Version(
+        model=row["model"],
+        number=row["number"],
+        artifact=artifact,
+        inspection=Inspection.from_json(row["inspection"]),
+        description=row["description"],
+        tags=row["tags"],
+        batching=Batching(row["batching"]),
+        created_at=row["created_at"],
+        created_by=row["created_by"],
+        retired_at=row["retired_at"],
+    )
+
+
+def file_of(row: RowMapping) -> ArtifactFile:
+    """Return one file of an artifact."""
+    return ArtifactFile(name=row["name"], digest=Digest(row["file_digest"]), size_bytes=row["size_bytes"])
+
+
+def alias_of(row: RowMapping) -> Alias:
+    """Return the alias."""
+    canary = row["canary_version"]
+    return Alias(
+        model=row["model"],
+        name=row["name"],
+        version=row["version"],
+        canary=None if canary is None else Canary(version=canary, percent=row["canary_percent"]),
+        generation=row["generation"],
+        updated_at=row["updated_at"],
+    )
+
+
+def move_of(row: RowMapping) -> Move:
+    """Return the move."""
+    return Move(
+        id=row["id"],
+        model=row["model"],
+        alias=row["alias"],
+        from_version=row["from_version"],
+        to_version=row["to_version"],
+        kind=MoveKind(row["kind"]),
+        undoes=row["undoes"],
+        actor=row["actor"],
+        reason=row["reason"],
+        at=row["at"],
+    )
+
+
+def event_of(row: RowMapping) -> Event:
+    """Return the event."""
+    return Event(
+        sequence=row["sequence"],
+        kind=EventKind(row["kind"]),
+        model=row["model"],
+        version=row["version"],
+        alias=row["alias"],
+        actor=row["actor"],
+        at=row["at"],
+        detail=row["detail"],
+    )

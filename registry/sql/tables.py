@@ -1,0 +1,190 @@
+"""The tables, as the newest revision under ``migrations`` leaves them.
+
+Rules:
+    1. What is written once stays: triggers (in the migrations) refuse to change or delete it.
+    2. A moment is stored in UTC and comes back aware, whatever the database's own idea of time zones.
+    3. Names sort by code point everywhere, so that a cursor means the same in every database.
+"""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment in, the same moment in UTC out, to the microsecond."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Shift to UTC; SQLite, which has text only, gets it without the zone."""
+        if value is None:
+            return None
+        shifted = value.astimezone(UTC)
+        return shifted.replace(tzinfo=None) if dialect.name == "sqlite" else shifted
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Put the zone back where the database does not keep it."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+NAME = String(128).with_variant(String(128, collation="C"), "postgresql")
+ALIAS = String(63).with_variant(String(63, collation="C"), "postgresql")
+DIGEST = String(64)
+COUNTER = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers rows by itself only in an INTEGER column
+MOMENT = UtcDateTime()
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", NAME, nullable=False, unique=True),
+    Column("description", Text, nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("next_number", Integer, nullable=False),
+    Column("created_at", MOMENT, nullable=False),
+    Column("created_by", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("digest", DIGEST, primary_key=True),
+    # The runtime whose inspection all versions of these bytes show, whoever measures again later. No foreign key: the
+    # inspection's row refers to this one.
+    Column("runtime", Text, nullable=False),
+    Column("created_at", MOMENT, nullable=False),
+)
+
+artifact_files = Table(
+    "artifact_files",
+    metadata,
+    Column("artifact_digest", DIGEST, ForeignKey("artifacts.digest"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("name", String(128), nullable=False),
+    Column("file_digest", DIGEST, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    UniqueConstraint("artifact_digest", "name"),
+)
+
+inspections = Table(
+    "inspections",
+    metadata,
+    Column("artifact_digest", DIGEST, ForeignKey("artifacts.digest"), primary_key=True),
+    Column("runtime", Text, primary_key=True),
+    Column("inspection", JSON, nullable=False),
+    Column("created_at", MOMENT, nullable=False),
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("model_id", Integer, ForeignKey("models.id"), primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("artifact_digest", DIGEST, ForeignKey("artifacts.digest"), nullable=False, index=True),
+    Column("description", Text, nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("batching", String(16), nullable=False),
+    Column("created_at", MOMENT, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("retired_at", MOMENT, nullable=True),
+    Column("retired_by", Text, nullable=True),
+)
+
+Index(
+    "uq_versions_model_id_artifact_digest",
+    versions.c.model_id,
+    versions.c.artifact_digest,
+    unique=True,
+    sqlite_where=text("retired_at IS NULL"),
+    postgresql_where=text("retired_at IS NULL"),
+)
+
+aliases = Table(
+    "aliases",
+    metadata,
+    Column("model_id", Integer, ForeignKey("models.id"), primary_key=True, autoincrement=False),
+    Column("name", ALIAS, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("canary_version", Integer, nullable=True),
+    Column("canary_percent", Float(53), nullable=True),
+    Column("generation", Integer, nullable=False),
+    Column("updated_at", MOMENT, nullable=False),
+    ForeignKeyConstraint(["model_id", "version"], ["versions.model_id", "versions.number"]),
+    ForeignKeyConstraint(["model_id", "canary_version"], ["versions.model_id", "versions.number"]),
+)
+
+moves = Table(
+    "moves",
+    metadata,
+    Column("id", COUNTER, primary_key=True),
+    Column("model_id", Integer, ForeignKey("models.id"), nullable=False),
+    Column("alias", ALIAS, nullable=False),
+    Column("from_version", Integer, nullable=True),
+    Column("to_version", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("undoes", COUNTER, ForeignKey("moves.id"), nullable=True),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", MOMENT, nullable=False),
+    ForeignKeyConstraint(["model_id", "from_version"], ["versions.model_id", "versions.number"]),
+    ForeignKeyConstraint(["model_id", "to_version"], ["versions.model_id", "versions.number"]),
+    Index(None, "model_id", "alias", "id"),
+    sqlite_autoincrement=True,
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("sequence", COUNTER, primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("model_id", Integer, ForeignKey("models.id"), nullable=False),
+    Column("version", Integer, nullable=True),
+    Column("alias", ALIAS, nullable=True),
+    Column("actor", Text, nullable=False),
+    Column("at", MOMENT, nullable=False),
+    Column("detail", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("host", String(255), primary_key=True),
+    Column("pid", Integer, primary_key=True, autoincrement=False),
+    Column("applied", BigInteger, nullable=False),
+    Column("resident", JSON, nullable=False),
+    Column("reported_at", MOMENT, nullable=False),
+)

@@ -1,0 +1,155 @@
+"""What every artifact store promises, whatever it is made of."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from model_store.local import FolderStore
+from model_store.memory import MemoryStore
+from registry.artifact import Digest
+from registry.errors import ArtifactMissing, StorageUnavailable
+from registry.ports import ArtifactStore, StoredBlob
+from tests.support.artifacts import digest_of_bytes, put_bytes
+
+CONTENT = bytes(range(256)) * 8200  # a little more than two chunks
+DIGEST = digest_of_bytes(CONTENT)
+
+STORES: dict[str, Callable[[Path], ArtifactStore]] = {
+    "memory": lambda _folder: MemoryStore(),
+    "folder": lambda folder: FolderStore(folder / "store"),
+}
+
+
+@pytest.fixture(params=list(STORES))
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
+    return STORES[request.param](tmp_path)
+
+
+def _whole(store: ArtifactStore, digest: Digest) -> bytes:
+    return b"".join(store.stream(digest))
+
+
+def test_what_was_put_comes_back_whole(store: ArtifactStore, tmp_path: Path) -> None:
+    put_bytes(store, tmp_path, CONTENT)
+    assert (store.find_size(DIGEST), _whole(store, DIGEST)) == (len(CONTENT), CONTENT)
+
+
+@pytest.mark.parametrize("content", [b"", b"x"], ids=["nothing", "one byte"])
+def test_the_smallest_objects_come_back(store: ArtifactStore, tmp_path: Path, content: bytes) -> None:
+    digest = put_bytes(store, tmp_path, content)
+    assert (store.find_size(digest), _whole(store, digest)) == (len(content), content)
+
+
+def test_putting_again_changes_nothing_but_the_age(store: ArtifactStore, tmp_path: Path) -> None:
+    put_bytes(store, tmp_path, CONTENT)
+    (first,) = store.blobs()
+    put_bytes(store, tmp_path, b"other bytes", digest=DIGEST)
+    (second,) = store.blobs()
+    assert _whole(store, DIGEST) == CONTENT
+    assert second == StoredBlob(digest=DIGEST, size_bytes=len(CONTENT), modified_at=second.modified_at)
+    assert second.modified_at >= first.modified_at
+
+
+def test_a_store_that_was_never_written_to_is_empty(store: ArtifactStore) -> None:
+    assert (list(store.blobs()), list(store.fragments()), store.find_size(DIGEST)) == ([], [], None)
+    assert store.discard_fragments(modified_before=datetime.now(UTC)) == []
+
+
+def test_a_missing_object_is_noticed_by_the_call_itself(store: ArtifactStore) -> None:
+    with pytest.raises(ArtifactMissing):
+        store.stream(DIGEST)
+
+
+def test_a_file_that_cannot_be_read_is_not_stored(store: ArtifactStore, tmp_path: Path) -> None:
+    with pytest.raises(StorageUnavailable) as caught:
+        store.put(DIGEST, tmp_path / "no-such-file")
+    assert caught.value.detail == "storing the file failed: No such file or directory"
+    assert (list(store.blobs()), list(store.fragments())) == ([], [])
+
+
+def test_blobs_lists_each_object_once(store: ArtifactStore, tmp_path: Path) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    sizes = {put_bytes(store, tmp_path, b"x" * size): size for size in (1, 2, 3)}
+    blobs = list(store.blobs())
+    assert {blob.digest: blob.size_bytes for blob in blobs} == sizes
+    assert all(before < blob.modified_at < datetime.now(UTC) + timedelta(seconds=1) for blob in blobs)
+
+
+def test_discard_says_whether_something_was_there(store: ArtifactStore, tmp_path: Path) -> None:
+    put_bytes(store, tmp_path, CONTENT)
+    assert (store.discard(DIGEST), store.discard(DIGEST), store.find_size(DIGEST)) == (True, False, None)
+
+
+def test_discard_by_age_spares_what_was_put_since(store: ArtifactStore, tmp_path: Path) -> None:
+    put_bytes(store, tmp_path, CONTENT)
+    (blob,) = store.blobs()
+    later = blob.modified_at + timedelta(microseconds=1)
+    assert store.discard(DIGEST, modified_before=blob.modified_at) is False
+    assert store.discard(DIGEST, modified_before=later) is True
+
+
+def test_a_discarded_object_can_be_put_again(store: ArtifactStore, tmp_path: Path) -> None:
+    put_bytes(store, tmp_path, CONTENT)
+    store.discard(DIGEST)
+    put_bytes(store, tmp_path, CONTENT)
+    assert _whole(store, DIGEST) == CONTENT
+
+
+def test_locate_names_the_object_before_and_after_it_is_there(store: ArtifactStore, tmp_path: Path) -> None:
+    before = store.locate(DIGEST)
+    put_bytes(store, tmp_path, CONTENT)
+    assert store.locate(DIGEST) == before
+    assert before.endswith(f"/{DIGEST.hex[:2]}/{DIGEST.hex[2:4]}/{DIGEST.hex}")
+
+
+def test_many_threads_putting_one_digest_leave_one_intact_object(store: ArtifactStore, tmp_path: Path) -> None:
+    barrier = threading.Barrier(8)
+    failures: list[Exception] = []
+
+    def put(number: int) -> None:
+        barrier.wait()
+        try:
+            put_bytes(store, tmp_path / str(number), CONTENT)
+        except Exception as error:  # noqa: BLE001  a thread's failure is shown by the assertion below
+            failures.append(error)
+
+    threads = [threading.Thread(target=put, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert [(blob.digest, blob.size_bytes) for blob in store.blobs()] == [(DIGEST, len(CONTENT))]
+    assert (_whole(store, DIGEST), list(store.fragments())) == (CONTENT, [])
+
+
+_PUT_WHEN_TOLD = """
+import sys
+from pathlib import Path
+from model_store.local import FolderStore
+from registry.artifact import Digest
+sys.stdin.readline()
+FolderStore(Path(sys.argv[1])).put(Digest(sys.argv[2]), Path(sys.argv[3]))
+"""
+
+
+def test_many_processes_putting_one_digest_leave_one_intact_object(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(CONTENT)
+    command = [sys.executable, "-c", _PUT_WHEN_TOLD, str(tmp_path / "store"), DIGEST.hex, str(source)]
+    writers = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(4)]
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write(b"\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate()
+    store = FolderStore(tmp_path / "store")
+    assert [writer.returncode for writer in writers] == [0, 0, 0, 0]
+    assert [(blob.digest, blob.size_bytes) for blob in store.blobs()] == [(DIGEST, len(CONTENT))]
+    assert (_whole(store, DIGEST), list(store.fragments())) == (CONTENT, [])

@@ -1,0 +1,67 @@
+"""What holds for the whole tree and no linter knows."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.settings import PREFIX, Settings
+from gateway.web.problems import STATUS, all_errors
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("gateway", "registry", "model_store", "migrations")
+
+LONGEST_MODULE = 400
+LONGEST_FUNCTION = 60
+IN_ONE_PIECE = {
+    "registry/errors.py": "the tree of errors is read as one",
+    "migrations/versions/0001_first_tables.py": "a schema's first revision is a list",
+}
+
+
+def modules() -> Iterator[Path]:
+    for package in PACKAGES:
+        yield from sorted((ROOT / package).rglob("*.py"))
+
+
+def test_every_error_has_a_status() -> None:
+    assert set(STATUS) == set(all_errors())
+
+
+def test_every_code_is_explained_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "problems.md").read_text(encoding="utf-8")
+    families = {error for error in STATUS if error.__subclasses__() and "code" not in vars(error)}
+    missing = {error.code for error in STATUS if error not in families and f"`{error.code}`" not in page}
+    assert missing == set()
+
+
+def test_every_reason_to_refuse_a_file_is_explained_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "problems.md").read_text(encoding="utf-8")
+    reasons = set()
+    for path in modules():
+        reasons |= set(re.findall(r"InvalidArtifact\(\s*\"([a-z_]+)\"", path.read_text("utf-8")))
+    assert reasons
+    assert {reason for reason in reasons if f"`{reason}`" not in page} == set()
+
+
+def test_every_setting_is_explained_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "administrators.md").read_text(encoding="utf-8")
+    assert {name for name in Settings.model_fields if f"`{PREFIX}{name.upper()}`" not in page} == set()
+
+
+@pytest.mark.parametrize("name", sorted({str(path.relative_to(ROOT)) for path in modules()} - set(IN_ONE_PIECE)))
+def test_modules_and_functions_fit_a_reader(name: str) -> None:
+    source = (ROOT / name).read_text(encoding="utf-8")
+    functions = [
+        node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    too_long = [node.name for node in functions if (node.end_lineno or 0) - node.body[0].lineno >= LONGEST_FUNCTION]
+    assert (source.count("\n") <= LONGEST_MODULE, too_long) == (True, [])
+
+
+def test_the_lock_pins_everything_and_names_no_host() -> None:
+    for lock in (ROOT / "requirements.lock", ROOT / "tests" / "requirements.lock"):
+        lines = [line for line in lock.read_text("utf-8").splitlines() if line and not line.startswith("#")]
+        assert [line for line in lines if re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!_-]+", line) is None] == []

@@ -1,0 +1,150 @@
+"""A real gateway: the console script, its supervisor, its worker, a port of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+SARDONYX = str(Path(sys.executable).with_name("sardonyx"))
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 40.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayProcess:
+    """A gateway that runs."""
+
+    url: str
+    data_dir: Path
+    environment: dict[str, str]
+    """What a command needs to work on the same data."""
+    process: "subprocess.Popen[bytes]"
+    log_path: Path
+
+    def client(self, **options: Any) -> httpx.Client:
+        """Return somebody else's HTTP client for this gateway."""
+        return httpx.Client(base_url=self.url, timeout=60, trust_env=False, **options)
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """Return what has been logged so far, each line read as the JSON that it must be."""
+        return [json.loads(line) for line in self.log_path.read_text().splitlines()]
+
+    def workers(self) -> list[int]:
+        """Return the process ids of the workers."""
+        return children_of(self.process.pid, "gateway.worker")
+
+    def stop(self) -> int:
+        """Ask it to end, wait until it has, and return the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(_STOP_SECONDS)
+
+
+@contextmanager
+def running_gateway(data_dir: Path, **variables: str) -> Iterator[GatewayProcess]:
+    """Start a gateway on ``data_dir``, wait until it answers, and end it at the end."""
+    with started_gateway(data_dir, **variables) as gateway:
+        wait_until_ready(gateway)
+        yield gateway
+
+
+@contextmanager
+def started_gateway(data_dir: Path, **variables: str) -> Iterator[GatewayProcess]:
+    """Start a gateway without waiting for it."""
+    port = free_port()
+    environment = clean_environment() | {
+        "SARDONYX_DATA_DIR": str(data_dir),
+        "SARDONYX_PORT": str(port),
+        **{f"SARDONYX_{name.upper()}": value for name, value in variables.items()},
+    }
+    log_path = data_dir.parent / f"{data_dir.name}.log"
+    with log_path.open("ab") as log:
+        process = subprocess.Popen(
+            [SARDONYX, "serve"], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    gateway = GatewayProcess(
+        url=f"http://127.0.0.1:{port}",
+        data_dir=data_dir,
+        environment=environment,
+        process=process,
+        log_path=log_path,
+    )
+    try:
+        yield gateway
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def wait_until_ready(gateway: GatewayProcess) -> None:
+    """Return once ``/health/ready`` says 200."""
+    wait_for_status(gateway, "/health/ready", 200)
+
+
+def wait_for_status(gateway: GatewayProcess, path: str, status: int) -> bytes:
+    """Return the body of the first answer that has this status."""
+    until = time.monotonic() + _START_SECONDS
+    last: object = None
+    while time.monotonic() < until:
+        if gateway.process.poll() is not None:
+            raise AssertionError(f"the gateway ended: {gateway.log_path.read_text()[-4000:]}")
+        try:
+            last = _fetch(gateway.url + path)
+            if last[0] == status:
+                return last[1]
+        except OSError as error:
+            last = error
+        time.sleep(0.02)
+    raise AssertionError(f"{path} never answered {status}: {last!r}; {gateway.log_path.read_text()[-4000:]}")
+
+
+def _fetch(url: str) -> tuple[int, bytes]:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own loopback URL
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def clean_environment() -> dict[str, str]:
+    """Return this process's environment without any setting of ours or a proxy."""
+    return {
+        name: value
+        for name, value in os.environ.items()  # noqa: TID251 - a child gets our environment
+        if not name.startswith("SARDONYX_") and not name.lower().endswith("_proxy")
+    }
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def children_of(pid: int, word: str) -> list[int]:
+    """Return the process ids of a process's children whose command line holds ``word``."""
+    found = []
+    for path in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        command = Path(f"/proc/{path}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        if word in command:
+            found.append(int(path))
+    return found

@@ -1,0 +1,286 @@
+"""Tiny ONNX models, honest and hostile, built in code."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from registry.tensor import DTYPES, Shape
+
+OPSET = 18
+IR_VERSION = 9
+
+
+def value(name: str, dtype: str = "float32", shape: Shape | None = ("batch",)) -> ValueInfoProto:
+    """An input or output: integers are fixed, names symbolic, None unknown; no shape at all leaves the rank open."""
+    return helper.make_tensor_value_info(name, DTYPES[dtype].onnx_code, None if shape is None else list(shape))
+
+
+def model(
+    nodes: Sequence[NodeProto],
+    inputs: Sequence[ValueInfoProto],
+    outputs: Sequence[ValueInfoProto],
+    *,
+    initializers: Sequence[TensorProto] = (),
+    functions: Sequence[FunctionProto] = (),
+    opsets: Mapping[str, int] | None = None,
+) -> ModelProto:
+    graph = helper.make_graph(list(nodes), "g", list(inputs), list(outputs), list(initializers))
+    imports = {"": OPSET, **(opsets or {})}
+    return helper.make_model(
+        graph,
+        ir_version=IR_VERSION,
+        functions=list(functions),
+        opset_imports=[helper.make_opsetid(domain, version) for domain, version in imports.items()],
+        producer_name="tests",
+        producer_version="1.0",
+    )
+
+
+def initializer(name: str, array: Any) -> TensorProto:
+    return numpy_helper.from_array(np.asarray(array), name)
+
+
+def linear(features: int = 4, classes: int = 3, *, seed: int = 0) -> ModelProto:
+    """Float32 x [batch, features] -> y [batch, classes]: a Gemm with weights from the seed."""
+    random = np.random.default_rng(seed)
+    weights = random.normal(size=(features, classes)).astype(np.float32)
+    return model(
+        [helper.make_node("Gemm", ["x", "w", "b"], ["y"])],
+        [value("x", shape=("batch", features))],
+        [value("y", shape=("batch", classes))],
+        initializers=[initializer("w", weights), initializer("b", np.zeros(classes, np.float32))],
+    )
+
+
+def wide_linear(size: int = 1024, layers: int = 1, *, seed: int = 0) -> ModelProto:
+    """Float32 x [batch, size] through square matrices of ``size * size * 4`` bytes each."""
+    random = np.random.default_rng(seed)
+    weights = [
+        initializer(f"w{layer}", random.normal(size=(size, size), scale=size**-0.5).astype(np.float32))
+        for layer in range(layers)
+    ]
+    names = ["x", *(f"h{layer}" for layer in range(1, layers)), "y"]
+    nodes = [
+        helper.make_node("MatMul", [names[layer], f"w{layer}"], [names[layer + 1]], name=f"n{layer}")
+        for layer in range(layers)
+    ]
+    return model(nodes, [value("x", shape=("batch", size))], [value("y", shape=("batch", size))], initializers=weights)
+
+
+def identity(dtype: str = "float32", shape: Shape | None = ("batch",)) -> ModelProto:
+    """X of any dtype -> y, the same."""
+    return model([helper.make_node("Identity", ["x"], ["y"])], [value("x", dtype, shape)], [value("y", dtype, shape)])
+
+
+def scalar_scale() -> ModelProto:
+    """Float32 x [batch] and a scalar ``factor`` [] -> y [batch]."""
+    return model(
+        [helper.make_node("Mul", ["x", "factor"], ["y"])], [value("x"), value("factor", shape=())], [value("y")]
+    )
+
+
+def two_inputs_one_symbol() -> ModelProto:
+    """A and b [n] -> sum [n]: the symbol must agree."""
+    return model(
+        [helper.make_node("Add", ["a", "b"], ["sum"])],
+        [value("a", shape=("n",)), value("b", shape=("n",))],
+        [value("sum", shape=("n",))],
+    )
+
+
+def optional_bias(default: float = 1.0) -> ModelProto:
+    """X [batch] and ``bias`` [1], which has a default -> y [batch]."""
+    return model(
+        [helper.make_node("Add", ["x", "bias"], ["y"])],
+        [value("x"), value("bias", shape=(1,))],
+        [value("y")],
+        initializers=[initializer("bias", np.array([default], np.float32))],
+    )
+
+
+def string_twice() -> ModelProto:
+    """String x [n] -> y [n], each text joined with itself."""
+    return model(
+        [helper.make_node("StringConcat", ["x", "x"], ["y"])],
+        [value("x", "string", ("n",))],
+        [value("y", "string", ("n",))],
+        opsets={"": 20},
+    )
+
+
+def division(divisor: int, dtype: str = "int64") -> ModelProto:
+    """Integer x [batch] divided by a constant; by -1 the smallest integer kills the process, by 0 it is an error."""
+    return model(
+        [helper.make_node("Div", ["x", "d"], ["y"])],
+        [value("x", dtype)],
+        [value("y", dtype)],
+        initializers=[initializer("d", np.array([divisor], DTYPES[dtype].numpy))],
+    )
+
+
+def loop(*, trips: int | None = None, collects: bool = False) -> ModelProto:
+    """Float32 x [1] -> y [1], one added ``trips`` times, for ever if None; ``collects`` keeps every step."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["go_on"]),
+            helper.make_node("Add", ["value", "one"], ["next"]),
+            *([helper.make_node("Identity", ["next"], ["step"])] if collects else []),
+        ],
+        "body",
+        [value("trip", "int64", ()), value("go", "bool", ()), value("value", shape=(1,))],
+        [value("go_on", "bool", ()), value("next", shape=(1,)), *([value("step", shape=(1,))] if collects else [])],
+        [initializer("one", np.ones(1, np.float32))],
+    )
+    outputs = ["y", "steps"] if collects else ["y"]
+    constants = [initializer("true", np.array(1, np.bool_))]
+    constants += [] if trips is None else [initializer("trips", np.array(trips, np.int64))]
+    return model(
+        [helper.make_node("Loop", ["" if trips is None else "trips", "true", "x"], outputs, body=body)],
+        [value("x", shape=(1,))],
+        [value(name, shape=(1,) if name == "y" else (None, 1)) for name in outputs],
+        initializers=constants,
+    )
+
+
+def expanded_to_request() -> ModelProto:
+    """Float32 x [1] and int64 ``shape`` [rank] -> y: the request says how large the answer is."""
+    return model(
+        [helper.make_node("Expand", ["x", "shape"], ["y"])],
+        [value("x", shape=(1,)), value("shape", "int64", ("rank",))],
+        [value("y", shape=None)],
+    )
+
+
+def calls(levels: int, *, fan: int = 2) -> ModelProto:
+    """A model of a few bytes whose functions, each calling the previous ``fan`` times, mean ``fan ** levels`` nodes."""
+    imports = [helper.make_opsetid("", OPSET), helper.make_opsetid("own", 1)]
+    functions = [
+        helper.make_function("own", "f0", ["a"], ["z"], [helper.make_node("Relu", ["a"], ["z"])], imports),
+    ]
+    for level in range(1, levels + 1):
+        names = ["a", *(f"t{step}" for step in range(1, fan)), "z"]
+        nodes = [
+            helper.make_node(f"f{level - 1}", [names[step]], [names[step + 1]], domain="own") for step in range(fan)
+        ]
+        functions.append(helper.make_function("own", f"f{level}", ["a"], ["z"], nodes, imports))
+    return model(
+        [helper.make_node(f"f{levels}", ["x"], ["y"], domain="own")],
+        [value("x")],
+        [value("y")],
+        functions=functions,
+        opsets={"own": 1},
+    )
+
+
+def recursion() -> ModelProto:
+    """Two functions that call each other."""
+    imports = [helper.make_opsetid("", OPSET), helper.make_opsetid("own", 1)]
+    functions = [
+        helper.make_function("own", name, ["a"], ["z"], [helper.make_node(other, ["a"], ["z"], domain="own")], imports)
+        for name, other in (("f", "g"), ("g", "f"))
+    ]
+    return model(
+        [helper.make_node("f", ["x"], ["y"], domain="own")],
+        [value("x")],
+        [value("y")],
+        functions=functions,
+        opsets={"own": 1},
+    )
+
+
+def nested_ifs(depth: int) -> ModelProto:
+    """Float32 x [batch] -> y, through one If inside the other."""
+    branch = _leaf("y")
+    for _ in range(depth):
+        node = helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=_leaf("z"))
+        branch = helper.make_graph([node], "branch", [], [value("y")])
+    return model(branch.node, [value("x"), value("c", "bool", ())], [value("y")])
+
+
+def _leaf(name: str) -> GraphProto:
+    return helper.make_graph([helper.make_node("Identity", ["x"], [name])], "leaf", [], [value(name)])
+
+
+def folded_division() -> ModelProto:
+    """The smallest int64 divided by -1, both constants: dies of it whoever folds constants."""
+    return model(
+        [helper.make_node("Div", ["a", "b"], ["c"]), helper.make_node("Add", ["x", "c"], ["y"])],
+        [value("x", "int64")],
+        [value("y", "int64")],
+        initializers=[initializer("a", np.array([-(2**63)])), initializer("b", np.array([-1]))],
+    )
+
+
+def folded_products(count: int, size: int) -> ModelProto:
+    """A chain of constant matrix products of a few bytes each: hours of work for whoever folds constants."""
+    shape = initializer("shape", np.array([size, size]))
+    filled = helper.make_node("ConstantOfShape", ["shape"], ["m0"], value=initializer("v", np.array([0.5], np.float32)))
+    products = [helper.make_node("MatMul", [f"m{step}", "m0"], [f"m{step + 1}"]) for step in range(count)]
+    return model(
+        [filled, *products, helper.make_node("Add", ["x", f"m{count}"], ["y"])],
+        [value("x", shape=(1,))],
+        [value("y", shape=(size, size))],
+        initializers=[shape],
+    )
+
+
+def folded_doubling(times: int) -> ModelProto:
+    """One constant joined to itself again and again: gigabytes for whoever folds constants."""
+    doublings = [helper.make_node("Concat", [f"v{step}"] * 2, [f"v{step + 1}"], axis=0) for step in range(times)]
+    return model(
+        [*doublings, helper.make_node("ReduceSum", [f"v{times}"], ["s"]), helper.make_node("Add", ["x", "s"], ["y"])],
+        [value("x", shape=(1,))],
+        [value("y", shape=(1,))],
+        initializers=[initializer("v0", np.ones(1024, np.float32))],
+    )
+
+
+def tree(depth: int) -> ModelProto:
+    """A TreeEnsembleRegressor of one tree, a chain of ``depth`` branches with a leaf at each side."""
+    branches, leaves = range(depth), range(depth, 2 * depth + 1)
+    nodes = [*branches, *leaves]
+    attributes: dict[str, Any] = {
+        "nodes_treeids": [0] * len(nodes),
+        "nodes_nodeids": nodes,
+        "nodes_featureids": [0] * len(nodes),
+        "nodes_modes": ["BRANCH_LEQ"] * depth + ["LEAF"] * len(leaves),
+        "nodes_values": [float(node) for node in nodes],
+        "nodes_truenodeids": [depth + branch for branch in branches] + [0] * len(leaves),
+        "nodes_falsenodeids": [branch + 1 for branch in range(depth - 1)] + [2 * depth] + [0] * len(leaves),
+        "target_treeids": [0] * len(leaves),
+        "target_nodeids": list(leaves),
+        "target_ids": [0] * len(leaves),
+        "target_weights": [1.0] * len(leaves),
+        "n_targets": 1,
+    }
+    return model(
+        [helper.make_node("TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", **attributes)],
+        [value("x", shape=("batch", 1))],
+        [value("y", shape=("batch", 1))],
+        opsets={"ai.onnx.ml": 3},
+    )
+
+
+def with_external_data(source: ModelProto, location: str = "model.onnx.data") -> tuple[bytes, bytes]:
+    """Move every initialiser of a model into one file; returns the graph's bytes and the file's."""
+    moved = ModelProto()
+    moved.CopyFrom(source)
+    weights = bytearray()
+    for tensor in moved.graph.initializer:
+        make_external(tensor, location, offset=len(weights), length=len(tensor.raw_data))
+        weights += tensor.raw_data
+        tensor.ClearField("raw_data")
+    return moved.SerializeToString(), bytes(weights)
+
+
+def make_external(tensor: TensorProto, location: str, **entries: int) -> TensorProto:
+    """Say that a tensor's data is elsewhere; leaves what data it has."""
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, content in {"location": location, **entries}.items():
+        entry = onnx.StringStringEntryProto()
+        entry.key, entry.value = key, str(content)
+        tensor.external_data.append(entry)
+    return tensor

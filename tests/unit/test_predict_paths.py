@@ -1,0 +1,62 @@
+import pytest
+
+from gateway.web.paths import PredictPaths, Target, Verb
+from registry.errors import InvalidName, VersionNotFound
+from registry.names import Reference
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("/v3/models/iris/predict", Target(Reference("iris", version=3), Verb.PREDICT)),
+        ("/models/iris/predict", Target(Reference("iris"), Verb.PREDICT)),
+        ("/models/iris@staging/predict", Target(Reference("iris", alias="staging"), Verb.PREDICT)),
+        ("/v999999999/models/a.b-c_d/validate", Target(Reference("a.b-c_d", version=999999999), Verb.VALIDATE)),
+    ],
+)
+def test_predict_paths_are_understood(path: str, target: Target) -> None:
+    paths = PredictPaths()
+    assert [paths.read(path), paths.read(path)] == [target, target]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/models/iris",
+        "/models/iris/predict/",
+        "/v1/models/iris:predict",
+        "/v2/models/iris/infer",
+        "/models/../x/predict",
+        "/v1/models/a/b/predict",
+        "/registry/models",
+    ],
+)
+def test_other_paths_are_left_alone(path: str) -> None:
+    assert PredictPaths().read(path) is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/models/Iris/predict",
+        "/models//predict",
+        "/models/a..b/predict",
+        "/models/%2e/predict",
+        "/models/a\0b/predict",
+        "/models/a\nb/predict",
+        f"/models/{'x' * 300}/predict",
+        "/models/iris@/predict",
+        "/models/iris@Prod/predict",
+        "/v1/models/iris@staging/predict",
+    ],
+)
+def test_malformed_names_are_refused(path: str) -> None:
+    with pytest.raises(InvalidName):
+        PredictPaths().read(path)
+
+
+@pytest.mark.parametrize("number", ["", "0", "01", "-1", "1e3", "1.0", "100000000000", " 1", "१"])
+def test_what_is_no_version_is_not_found(number: str) -> None:
+    with pytest.raises(VersionNotFound):
+        PredictPaths().read(f"/v{number}/models/iris/predict")
