@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from bench.contestants import BASELINE, BODY, CONTESTANTS, Contestant, WrongAnswerError
@@ -79,11 +80,11 @@ def measure(
     contestant: Contestant, server: Server, turn: int, seconds: int, *, wrk: str, core: int
 ) -> Iterator[Measurement]:
     """Load the server at each number of connections, after a second of warming up."""
-    target = {"port": server.port, "path": contestant.path, "body": BODY, "core": core}
-    run_wrk(wrk, **target, connections=16, seconds=1)
+    load_server = partial(run_wrk, wrk, port=server.port, path=contestant.path, body=BODY, core=core)
+    load_server(connections=16, seconds=1)
     for connections in CONNECTIONS:
         before = server.cpu_seconds()
-        load = run_wrk(wrk, **target, connections=connections, seconds=seconds)
+        load = load_server(connections=connections, seconds=seconds)
         cpu_seconds = server.cpu_seconds() - before
         yield Measurement(
             contestant=contestant.name, connections=connections, round=turn, load=load, cpu_seconds=cpu_seconds

@@ -159,7 +159,7 @@ def start_gateway(folder: Path, settings: dict[str, str]) -> Server:
 
 def register_all(folder: Path, versions: Sequence[SoakVersion]) -> int:
     """Register and promote, and return the budget that holds three of the versions, by their measured bytes."""
-    measured = []
+    measured: list[int] = []
     with running(start_gateway(folder, {})) as server:
         for version in versions:
             number = first_run.register(server.port, version.model, version.path, "for the soak")

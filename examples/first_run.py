@@ -57,7 +57,7 @@ def main() -> int:
         other = port + 1 if port < 65_535 else port - 1
         print(f"port {port} is in use; choose another with SARDONYX_PORT={other} make run", file=sys.stderr)
         return 1
-    command = [Path(sys.executable).with_name("sardonyx"), "serve", "--host", HOST, "--port", str(port)]
+    command = [str(Path(sys.executable).with_name("sardonyx")), "serve", "--host", HOST, "--port", str(port)]
     # A process group of its own: Ctrl-C reaches the gateway once, through us, and not a second time from the terminal.
     gateway = subprocess.Popen(command, process_group=0)
     for number in (signal.SIGINT, signal.SIGTERM):

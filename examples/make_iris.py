@@ -43,7 +43,7 @@ def main(folder: Path) -> None:
 
 def convert(classifier: ClassifierMixin, description: str) -> onnx.ModelProto:
     """Return the fitted classifier as ONNX; probabilities as one tensor instead of a list of dictionaries."""
-    model = to_onnx(
+    model: onnx.ModelProto = to_onnx(
         classifier,
         name="iris",
         initial_types=[("x", FloatTensorType([None, 4]))],

@@ -21,15 +21,13 @@
 
 import hashlib
 import os
-import shutil
 import stat
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
 
+from model_store.cached_folders import Room, Seal, list_folders, remove_path, seal_folder
 from model_store.failures import storage_errors
 from model_store.locks import FileLock
 from model_store.streams import ScratchFolder, hash_file, sweep_scratch, write_all
@@ -42,9 +40,6 @@ GRACE_SECONDS = 60.0
 
 _LOCKS = ".locks"
 _SCRATCH = ".tmp"
-
-_Seal: TypeAlias = tuple[tuple[str, int, int, int], ...]
-"""Of each file: its name, inode, size in bytes and modification time in nanoseconds."""
 
 
 class DiskCache:
@@ -64,8 +59,8 @@ class DiskCache:
         self._limit_bytes = limit_bytes
         self._grace_seconds = grace_seconds
         self._now = now
-        self._verified: dict[str, _Seal] = {}
-        self._room = _Room()
+        self._verified: dict[str, Seal] = {}
+        self._room = Room()
 
     def fetch(self, artifact: Artifact) -> Path:
         """Return a verified folder, which stays for the grace time at least; see ArtifactFolders."""
@@ -125,7 +120,7 @@ class DiskCache:
     def _is_intact(self, artifact: Artifact) -> bool:
         folder = self._root / artifact.digest.hex
         try:
-            seal = _seal(folder)
+            seal = seal_folder(folder)
             wanted = sorted((file.name, file.size_bytes) for file in artifact.files)
             if [(name, size) for name, _, size, _ in seal] != wanted:
                 return False
@@ -140,7 +135,7 @@ class DiskCache:
     def _replace(self, artifact: Artifact) -> None:
         folder = self._root / artifact.digest.hex
         with storage_errors("clearing the artifact cache"):
-            _remove(folder)
+            remove_path(folder)
             self._make_room(artifact.size_bytes)
         try:
             self._copy(artifact, folder)
@@ -152,7 +147,7 @@ class DiskCache:
         with storage_errors("copying into the artifact cache"), ScratchFolder(self._root / _SCRATCH) as scratch:
             for file in artifact.files:
                 self._copy_file(file, scratch.path / file.name)
-            seal = _seal(scratch.path)
+            seal = seal_folder(scratch.path)
             scratch.path.rename(folder)
             self._verified[artifact.digest.hex] = seal
 
@@ -188,7 +183,7 @@ class DiskCache:
             )
         if self._room.is_known_for(wanted_bytes):
             return
-        used = [(self._used_at(name), name, size_bytes) for name, size_bytes in _folders(self._root)]
+        used = [(self._used_at(name), name, size_bytes) for name, size_bytes in list_folders(self._root)]
         total_bytes = sum(size_bytes for _, _, size_bytes in used)
         if total_bytes + wanted_bytes > self._limit_bytes:
             goal_bytes = max(self._limit_bytes * 9 // 10 - wanted_bytes, 0)
@@ -210,60 +205,7 @@ class DiskCache:
                 return False
             if self._now() - lock.used_at < self._grace_seconds:
                 return False
-            _remove(self._root / name)
+            remove_path(self._root / name)
             self._verified.pop(name, None)
             lock.unlink()
             return True
-
-
-class _Room:
-    """What this process knows of the free room, so that it need not look at every file each time."""
-
-    def __init__(self) -> None:
-        self._mutex = threading.Lock()
-        self._seen_bytes = 0
-        self._taken_bytes = 0
-
-    def is_known_for(self, wanted_bytes: int) -> bool:
-        """True while this process has taken less than an eighth of the room that it saw last."""
-        with self._mutex:
-            return (self._taken_bytes + wanted_bytes) * 8 < self._seen_bytes
-
-    def set(self, free_bytes: int) -> None:
-        with self._mutex:
-            self._seen_bytes, self._taken_bytes = free_bytes, 0
-
-    def take(self, size_bytes: int) -> None:
-        with self._mutex:
-            self._taken_bytes += size_bytes
-
-
-def _seal(folder: Path) -> _Seal:
-    """Describe a real folder's files by name; raises OSError if it, or one of them, is anything else."""
-    if not stat.S_ISDIR(folder.lstat().st_mode):
-        raise NotADirectoryError
-    found = []
-    for path in sorted(folder.iterdir()):
-        status = path.lstat()
-        if not stat.S_ISREG(status.st_mode):
-            raise NotADirectoryError
-        found.append((path.name, status.st_ino, status.st_size, status.st_mtime_ns))
-    return tuple(found)
-
-
-def _folders(root: Path) -> Iterator[tuple[str, int]]:
-    """Yield each artifact folder's name and size in bytes."""
-    with os.scandir(root) as entries:
-        names = [entry.name for entry in entries if not entry.name.startswith(".")]
-    for name in names:
-        try:
-            yield name, sum(size for _, _, size, _ in _seal(root / name))
-        except OSError:
-            yield name, 0  # going at this moment, or damaged: it is seen to when somebody asks for it
-
-
-def _remove(path: Path) -> None:
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    elif path.exists():
-        shutil.rmtree(path)

@@ -114,6 +114,9 @@ class FolderStore:
         return sorted(folder.iterdir()) if folder.is_dir() else []
 
     def _make_folders(self, target: Path) -> None:
+        if not self._root.exists():
+            self._root.mkdir(parents=True, exist_ok=True)
+            _sync(self._root.parent)
         target.parent.mkdir(parents=True, exist_ok=True)
         (self._root / FRAGMENTS).mkdir(exist_ok=True)
 

@@ -101,7 +101,7 @@ def _read_outputs(
     odd = next((index for index, name in enumerate(value) if not isinstance(name, str)), None)
     if odd is not None:
         return None, [_invalid_field(f"/outputs/{odd}", "the name of an output", describe(value[odd]))]
-    faults = signature.check_outputs(value[: len(signature.outputs) + MAX_NAMED])
+    faults = signature.check_outputs(value[: len(signature.outputs) + MAX_NAMED])[:MAX_NAMED]
     twice = _first_repeated(value)
     if twice is not None:
         faults.append(_invalid_field(f"/outputs/{twice}", "each output once", f"{quoted(value[twice])} again"))

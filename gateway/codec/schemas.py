@@ -22,23 +22,18 @@ _EXAMPLES = {"f": 0.5, "i": 1, "u": 1, "b": True, "O": "text"}
 def request_schema(signature: Signature) -> Schema:
     """Return the schema of a predict body."""
     inputs: Schema = _object_of({spec.name: _tensor(spec) for spec in signature.inputs}, _required(signature))
-    instances: Schema = {"type": "array", "description": "Rows, stacked along a new first axis."}
     if len(signature.inputs) == 1:
-        (only,) = signature.inputs
-        inputs = {"anyOf": [inputs, _tensor(only)]}
-        instances["items"] = _rows(only)
-    else:
-        rows = {spec.name: _rows(spec) for spec in signature.inputs}
-        instances |= {"items": _object_of(rows, _required(signature)), "minItems": 1}
+        inputs = {"anyOf": [inputs, _tensor(signature.inputs[0])]}
     properties: Schema = {
         "inputs": inputs,
-        "instances": instances,
         "id": {"type": "string", "maxLength": MAX_ID_CHARS, "description": "Given back in the answer."},
     }
     if signature.outputs:
-        names = [spec.name for spec in signature.outputs]
-        items = {"type": "string", "enum": names}
+        items = {"type": "string", "enum": [spec.name for spec in signature.outputs]}
         properties["outputs"] = {"type": "array", "items": items, "minItems": 1, "uniqueItems": True}
+    if any(spec.shape == () and not spec.optional for spec in signature.inputs):
+        return _object_of(properties, ["inputs"])
+    properties["instances"] = _instances(signature)
     return _object_of(properties, []) | {"oneOf": [{"required": ["inputs"]}, {"required": ["instances"]}]}
 
 
@@ -78,7 +73,15 @@ def _tensor(spec: TensorSpec) -> Schema:
     return {"description": str(spec), "anyOf": [_lists(spec.dtype, spec.shape), flat]}
 
 
-def _rows(spec: TensorSpec) -> Schema:
+def _instances(signature: Signature) -> Schema:
+    schema: Schema = {"type": "array", "description": "Rows, stacked along a new first axis."}
+    if len(signature.inputs) == 1:
+        return schema | {"items": _row(signature.inputs[0])}
+    rows = {spec.name: _row(spec) for spec in signature.inputs if spec.shape != ()}
+    return schema | {"items": _object_of(rows, _required(signature)), "minItems": 1}
+
+
+def _row(spec: TensorSpec) -> Schema:
     return _lists(spec.dtype, spec.shape[1:] if spec.shape else None)
 
 

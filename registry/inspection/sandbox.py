@@ -56,6 +56,7 @@ class _Ending:
     """What is left of a child."""
 
     returncode: int = 0
+    peak_bytes: int = 0
     is_timed_out: bool = False
     said: bytearray = field(default_factory=bytearray)
     last_words: bytearray = field(default_factory=bytearray)
@@ -95,7 +96,7 @@ class SandboxedInspector:
         check_format(folder / artifact.graph.name, self._wire_limits)
         limits = self._limits.for_size(artifact.size_bytes)
         with self._turn(limits.wall_seconds):
-            return _conclude(_run_child(folder, artifact, limits, self._wire_limits))
+            return _conclude(_run_child(folder, artifact, limits, self._wire_limits), limits)
 
     @contextmanager
     def _turn(self, wait_seconds: float) -> Iterator[None]:
@@ -127,7 +128,9 @@ def _run_child(folder: Path, artifact: Artifact, limits: ChildLimits, wire_limit
         _listen(child, reading, exited, limits, ending)
     finally:
         _kill_group(child.pid)
-        ending.returncode = child.wait()
+        _, status, usage = os.wait4(child.pid, 0)
+        ending.returncode = child.returncode = os.waitstatus_to_exitcode(status)
+        ending.peak_bytes = usage.ru_maxrss * 1024
         os.close(exited)
         os.close(reading)
         if child.stderr is not None:
@@ -184,22 +187,31 @@ def _kill_group(pid: int) -> None:
         return
 
 
-def _conclude(ending: _Ending) -> Inspection:
+def _conclude(ending: _Ending, limits: ChildLimits) -> Inspection:
     report = read_report(bytes(ending.said))
     if report.refusal is not None:
         raise report.refusal
     if report.inspection is not None:
         return report.inspection
-    raise _post_mortem(ending, report)
+    raise _post_mortem(ending, report, limits)
 
 
-def _post_mortem(ending: _Ending, report: Report) -> InvalidArtifact | InternalError:
+def _post_mortem(ending: _Ending, report: Report, limits: ChildLimits) -> InvalidArtifact | InternalError:
     doing = _DOING.get(report.stage, "")
     if ending.is_timed_out or ending.returncode == -signal.SIGXCPU:
         return InvalidArtifact("inspection_timeout", f"the model took too much time {doing}")
-    if ending.returncode == -signal.SIGKILL or _NO_MEMORY.search(ending.last_words):
+    if _died_of_memory(ending, limits):
         return InvalidArtifact("inspection_memory", f"the model took more memory than it may {doing}")
     if not doing:
         return InternalError(f"the inspection child failed to start: {ending.last_words.decode(errors='replace')}")
     how = signal.Signals(-ending.returncode).name if ending.returncode < 0 else f"exit status {ending.returncode}"
     return InvalidArtifact("inspection_crashed", f"the model crashed its process ({how}) {doing}")
+
+
+def _died_of_memory(ending: _Ending, limits: ChildLimits) -> bool:
+    """Return whether it said so, was killed by the kernel, or fell over with its memory more than half used up.
+
+    The last, because the runtime's own asserts are often the first to notice that an allocation has failed.
+    """
+    is_large = ending.peak_bytes > limits.memory_bytes // 2
+    return ending.returncode == -signal.SIGKILL or is_large or _NO_MEMORY.search(ending.last_words) is not None

@@ -26,7 +26,7 @@ from registry.inspection.watchdog import Watchdog
 from registry.names import quoted
 from registry.signature import Signature
 
-PROBING_SECONDS: Final = 8.0
+PROBING_SECONDS: Final = 5.0
 """For all runs together."""
 
 _LARGE_RUN_SECONDS = 1.0

@@ -6,6 +6,7 @@ Rules:
        several processes that begin one, the first does it and the others find it done.
 """
 
+from collections.abc import Collection
 from functools import cache
 from importlib.util import find_spec
 
@@ -32,8 +33,8 @@ def upgrade(
     try:
         with transaction(engine, writes=True) as connection:
             before = _revision(connection)
-            if before is not None and not _is_known(before):
-                raise _mismatch(before)
+            if before is not None and before not in _known_revisions():
+                raise _mismatch(before, needed=head_revision(), known=_known_revisions())
             command.upgrade(_config(connection), revision)
             return before, _revision(connection)
     finally:
@@ -82,14 +83,13 @@ def check(engine: Engine) -> None:
     """
     found = current_revision(engine)
     if found != head_revision():
-        raise _mismatch(found)
+        raise _mismatch(found, needed=head_revision(), known=_known_revisions())
 
 
-def _mismatch(found: str | None) -> SchemaMismatch:
-    needed = head_revision()
+def _mismatch(found: str | None, *, needed: str, known: Collection[str]) -> SchemaMismatch:
     if found is None:
         return SchemaMismatch(f"the database has no revision, this code needs {needed}: run 'sardonyx db upgrade'")
-    if _is_known(found):
+    if found in known:
         return SchemaMismatch(
             f"the database has the older revision {found}, this code needs {needed}: run 'sardonyx db upgrade'"
         )
@@ -98,8 +98,9 @@ def _mismatch(found: str | None) -> SchemaMismatch:
     )
 
 
-def _is_known(revision: str) -> bool:
-    return revision in {script.revision for script in _script().walk_revisions()}
+@cache
+def _known_revisions() -> frozenset[str]:
+    return frozenset(script.revision for script in _script().walk_revisions())
 
 
 def _revision(connection: Connection) -> str | None:

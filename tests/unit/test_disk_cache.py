@@ -2,41 +2,19 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from model_store.disk_cache import DiskCache
 from model_store.local import FolderStore
-from model_store.memory import MemoryStore
-from registry.artifact import Artifact, Digest
-from registry.errors import ArtifactCorrupt, ArtifactMissing, InsufficientStorage, StorageUnavailable
+from registry.errors import ArtifactCorrupt, ArtifactMissing, StorageUnavailable
 from tests.support.artifacts import artifact_of, digest_of_bytes, put_artifact, put_bytes
+from tests.support.caches import CountingStore, cached_in, contents_of, open_cache
 
 ONE = {"model.onnx": b"graph" * 200}
 TWO = {"net.onnx": b"small graph", "net.onnx.data": b"weights" * 100}
-
-
-class CountingStore(MemoryStore):
-    """A store that remembers which objects were read."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reads: list[Digest] = []
-
-    def stream(self, digest: Digest) -> Iterator[bytes]:
-        self.reads.append(digest)
-        return super().stream(digest)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.seconds = 1_000_000.0
-
-    def __call__(self) -> float:
-        self.seconds += 1
-        return self.seconds
 
 
 @pytest.fixture
@@ -44,39 +22,27 @@ def store() -> CountingStore:
     return CountingStore()
 
 
-def _cache(store: MemoryStore, tmp_path: Path, *, limit_bytes: int = 1 << 30, grace_seconds: float = 0) -> DiskCache:
-    return DiskCache(store, tmp_path / "cache", limit_bytes, grace_seconds=grace_seconds, now=Clock())
-
-
-def _contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def _cached(tmp_path: Path) -> set[str]:
-    return {path.name for path in (tmp_path / "cache").iterdir() if not path.name.startswith(".")}
-
-
 @pytest.mark.parametrize("files", [ONE, TWO], ids=["one file", "two files"])
 def test_a_fetched_folder_holds_the_files_under_their_names(
     store: CountingStore, tmp_path: Path, files: dict[str, bytes]
 ) -> None:
     artifact = put_artifact(store, tmp_path, files)
-    folder = _cache(store, tmp_path).fetch(artifact)
+    folder = open_cache(store, tmp_path).fetch(artifact)
     assert folder == tmp_path / "cache" / artifact.digest.hex
-    assert _contents(folder) == files
+    assert contents_of(folder) == files
 
 
 def test_a_second_fetch_reads_nothing(store: CountingStore, tmp_path: Path) -> None:
     artifact = put_artifact(store, tmp_path, TWO)
-    cache = _cache(store, tmp_path)
+    cache = open_cache(store, tmp_path)
     assert cache.fetch(artifact) == cache.fetch(artifact)
     assert len(store.reads) == 2
 
 
 def test_another_process_takes_what_is_there_after_verifying_it(store: CountingStore, tmp_path: Path) -> None:
     artifact = put_artifact(store, tmp_path, ONE)
-    _cache(store, tmp_path).fetch(artifact)
-    assert _contents(_cache(store, tmp_path).fetch(artifact)) == ONE
+    open_cache(store, tmp_path).fetch(artifact)
+    assert contents_of(open_cache(store, tmp_path).fetch(artifact)) == ONE
     assert len(store.reads) == 1
 
 
@@ -128,10 +94,10 @@ def test_a_damaged_folder_is_removed_and_fetched_again_once(
     store: CountingStore, tmp_path: Path, damage: Callable[[Path], object]
 ) -> None:
     artifact = put_artifact(store, tmp_path, ONE)
-    cache = _cache(store, tmp_path)
+    cache = open_cache(store, tmp_path)
     damage(cache.fetch(artifact))
     folder = cache.fetch(artifact)
-    assert (_contents(folder), len(store.reads)) == (ONE, 2)
+    assert (contents_of(folder), len(store.reads)) == (ONE, 2)
     assert not folder.is_symlink()
     assert not (folder / "model.onnx").is_symlink()
 
@@ -147,83 +113,32 @@ def test_a_damaged_object_is_read_twice_and_never_shown(
     artifact = artifact_of(ONE)
     put_bytes(store, tmp_path, bytes_in_store, digest=artifact.digest)
     with pytest.raises(ArtifactCorrupt):
-        _cache(store, tmp_path).fetch(artifact)
-    assert (len(store.reads), _cached(tmp_path), list((tmp_path / "cache" / ".tmp").iterdir())) == (2, set(), [])
+        open_cache(store, tmp_path).fetch(artifact)
+    assert (len(store.reads), cached_in(tmp_path), list((tmp_path / "cache" / ".tmp").iterdir())) == (2, set(), [])
 
 
 def test_a_damaged_object_is_fetched_once_the_store_is_well_again(store: CountingStore, tmp_path: Path) -> None:
     artifact = artifact_of(ONE)
     put_bytes(store, tmp_path, b"damaged", digest=artifact.digest)
-    cache = _cache(store, tmp_path)
+    cache = open_cache(store, tmp_path)
     with pytest.raises(ArtifactCorrupt):
         cache.fetch(artifact)
     store.discard(artifact.digest)
     with pytest.raises(ArtifactMissing):
         cache.fetch(artifact)
     put_artifact(store, tmp_path, ONE)
-    assert _contents(cache.fetch(artifact)) == ONE
-
-
-def _artifacts(store: MemoryStore, tmp_path: Path, count: int) -> list[Artifact]:
-    return [put_artifact(store, tmp_path, {"model.onnx": bytes([number]) * 100}) for number in range(count)]
-
-
-def test_the_least_recently_used_folders_go_first(store: CountingStore, tmp_path: Path) -> None:
-    first, second, third, fourth = _artifacts(store, tmp_path, 4)
-    cache = _cache(store, tmp_path, limit_bytes=330)
-    for artifact in (first, second, third, first, fourth):
-        cache.fetch(artifact)
-    assert _cached(tmp_path) == {first.digest.hex, fourth.digest.hex}  # down to nine tenths of the limit: 297 bytes
-    assert {path.name for path in (tmp_path / "cache" / ".locks").iterdir()} == _cached(tmp_path)
-
-
-def test_the_limit_holds_however_many_are_fetched(store: CountingStore, tmp_path: Path) -> None:
-    cache = _cache(store, tmp_path, limit_bytes=1000)
-    for artifact in _artifacts(store, tmp_path, 50):
-        cache.fetch(artifact)
-        assert len(_cached(tmp_path)) * 100 <= 1000
-    assert len(_cached(tmp_path)) >= 8
-
-
-def test_a_folder_in_use_is_not_evicted(store: CountingStore, tmp_path: Path) -> None:
-    held, *others = _artifacts(store, tmp_path, 5)
-    cache = _cache(store, tmp_path, limit_bytes=250)
-    with cache.hold(held) as folder:
-        for artifact in others:
-            cache.fetch(artifact)
-        assert _contents(folder) == {"model.onnx": bytes([0]) * 100}
-    cache.fetch(others[0])
-    assert held.digest.hex not in _cached(tmp_path)
-
-
-def test_a_folder_fetched_just_now_is_not_evicted(store: CountingStore, tmp_path: Path) -> None:
-    artifacts = _artifacts(store, tmp_path, 4)
-    cache = _cache(store, tmp_path, limit_bytes=150, grace_seconds=60)
-    for artifact in artifacts:
-        cache.fetch(artifact)
-    assert _cached(tmp_path) == {artifact.digest.hex for artifact in artifacts}
-
-
-def test_an_artifact_larger_than_the_cache_is_refused_and_evicts_nobody(store: CountingStore, tmp_path: Path) -> None:
-    (small,) = _artifacts(store, tmp_path, 1)
-    large = put_artifact(store, tmp_path, ONE)
-    cache = _cache(store, tmp_path, limit_bytes=999)
-    cache.fetch(small)
-    with pytest.raises(InsufficientStorage) as caught:
-        cache.fetch(large)
-    assert caught.value.detail == "the model's files take 1000 bytes, the whole artifact cache may hold 999"
-    assert _cached(tmp_path) == {small.digest.hex}
+    assert contents_of(cache.fetch(artifact)) == ONE
 
 
 def test_many_threads_fetching_one_artifact_read_it_once(store: CountingStore, tmp_path: Path) -> None:
     artifact = put_artifact(store, tmp_path, ONE)
-    cache = _cache(store, tmp_path)
+    cache = open_cache(store, tmp_path)
     barrier = threading.Barrier(8)
     seen: list[dict[str, bytes]] = []
 
     def fetch() -> None:
         barrier.wait()
-        seen.append(_contents(cache.fetch(artifact)))
+        seen.append(contents_of(cache.fetch(artifact)))
 
     threads = [threading.Thread(target=fetch) for _ in range(8)]
     for thread in threads:
@@ -238,6 +153,7 @@ import sys
 from pathlib import Path
 from model_store.disk_cache import DiskCache
 from model_store.local import FolderStore
+from tests.support.caches import CountingStore, cached_in, contents_of, open_cache
 from tests.support.artifacts import artifact_of
 class CountingStore(FolderStore):
     def stream(self, digest):
@@ -255,7 +171,9 @@ def test_processes_fetching_at_once_read_once_and_see_no_half_folder(tmp_path: P
     put_artifact(FolderStore(tmp_path / "store"), tmp_path, {"model.onnx": b"weights" * 1_000_000})
     command = [sys.executable, "-c", _FETCH_WHEN_TOLD, str(tmp_path / "store"), str(tmp_path / "cache")]
     readers = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path.cwd())
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+        )
         for _ in range(3)
     ]
     for reader in readers:
@@ -270,7 +188,7 @@ def test_a_root_that_is_a_link_is_not_followed(store: CountingStore, tmp_path: P
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "cache").symlink_to(tmp_path / "elsewhere")
     artifact = put_artifact(store, tmp_path, ONE)
-    cache = _cache(store, tmp_path)
+    cache = open_cache(store, tmp_path)
     for visit in (cache.check, lambda: cache.fetch(artifact)):
         with pytest.raises(StorageUnavailable) as caught:
             visit()
@@ -284,7 +202,7 @@ def test_a_part_that_is_a_link_is_not_followed(store: CountingStore, tmp_path: P
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / part).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(StorageUnavailable):
-        _cache(store, tmp_path).fetch(put_artifact(store, tmp_path, ONE))
+        open_cache(store, tmp_path).fetch(put_artifact(store, tmp_path, ONE))
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -295,7 +213,7 @@ def test_a_root_that_cannot_be_written_is_unavailable(store: CountingStore) -> N
 
 
 def test_checking_removes_what_a_killed_process_left(store: CountingStore, tmp_path: Path) -> None:
-    cache = _cache(store, tmp_path)
+    cache = open_cache(store, tmp_path)
     cache.check()
     left = tmp_path / "cache" / ".tmp" / "left"
     left.mkdir()
@@ -306,7 +224,7 @@ def test_checking_removes_what_a_killed_process_left(store: CountingStore, tmp_p
 
 def test_cached_folders_need_no_store(store: CountingStore, tmp_path: Path) -> None:
     artifact = put_artifact(store, tmp_path, TWO)
-    _cache(store, tmp_path).fetch(artifact)
+    open_cache(store, tmp_path).fetch(artifact)
     for content in TWO.values():
         store.discard(digest_of_bytes(content))
-    assert _contents(_cache(store, tmp_path).fetch(artifact)) == TWO
+    assert contents_of(open_cache(store, tmp_path).fetch(artifact)) == TWO

@@ -1,0 +1,196 @@
+"""The way from one schema to the next and back, and the triggers that guard what is written once."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from registry.errors import SchemaMismatch
+from registry.records import Canary
+from registry.sql import schema
+from registry.sql.engine import open_engine, transaction
+from registry.sql.tables import metadata
+from registry.sql.unit_of_work import SqlRegistry
+from tests.support.registries import Bench, make_database
+
+
+def tables_of(path: Path) -> set[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type != 'index'")}
+
+
+def test_up_down_and_up_again_ends_where_it_began(tmp_path: Path) -> None:
+    path = tmp_path / "registry.db"
+    url = f"sqlite:///{path}"
+    assert schema.upgrade(url) == (None, schema.head_revision())
+    first = tables_of(path)
+    schema.downgrade(url, revision="base")
+    assert tables_of(path) == {"alembic_version", "sqlite_sequence"}
+    assert schema.upgrade(url) == (None, schema.head_revision())
+    assert tables_of(path) == first
+
+
+def test_upgrading_what_is_up_to_date_keeps_everything(tmp_path: Path) -> None:
+    url = make_database(tmp_path)
+    with closing(SqlRegistry.open(url)) as registry:
+        bench = Bench(registry, tmp_path)
+        before = bench.register("iris", {}).version
+        assert schema.upgrade(url) == (schema.head_revision(), schema.head_revision())
+        with registry.reading() as catalog:
+            assert catalog.find_version("iris", 1) == before
+
+
+def test_the_revisions_make_exactly_the_tables_of_the_code(tmp_path: Path) -> None:
+    engine = open_engine(make_database(tmp_path))
+    with transaction(engine, writes=False) as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        differences = compare_metadata(context, metadata)
+    engine.dispose()
+    assert differences == []
+
+
+def test_several_processes_upgrade_one_database_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/registry.db"
+    code = "import sys; from registry.sql import schema; print(schema.upgrade(sys.argv[1]))"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # noqa: TID251 - the child's, not ours
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, url], cwd=elsewhere, env=environment, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    head = schema.head_revision()
+    said = sorted(child.communicate()[0].strip() for child in children)
+    assert [child.returncode for child in children] == [0, 0, 0]
+    assert said == sorted([f"(None, '{head}')", f"('{head}', '{head}')", f"('{head}', '{head}')"])
+
+
+def test_an_upgrade_that_cannot_finish_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "registry.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE events (in_the_way INTEGER)")
+    with pytest.raises(Exception, match="does not answer"):
+        schema.upgrade(f"sqlite:///{path}")
+    assert tables_of(path) == {"events"}
+
+
+def test_a_database_without_a_revision_is_named_so(tmp_path: Path) -> None:
+    path = tmp_path / "registry.db"
+    sqlite3.connect(path).close()
+    path.touch()
+    with closing(SqlRegistry.open(f"sqlite:///{path}")) as registry, pytest.raises(SchemaMismatch) as caught:
+        registry.check_schema()
+    assert caught.value.detail == (
+        f"the database has no revision, this code needs {schema.head_revision()}: run 'sardonyx db upgrade'"
+    )
+
+
+def test_a_newer_database_is_neither_used_nor_upgraded(tmp_path: Path) -> None:
+    url = make_database(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "registry.db")) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    wanted = (
+        f"the database has the newer revision 9999, this code needs {schema.head_revision()}: install a newer Sardonyx"
+    )
+    with closing(SqlRegistry.open(url)) as registry, pytest.raises(SchemaMismatch) as checked:
+        registry.check_schema()
+    with pytest.raises(SchemaMismatch) as upgraded:
+        schema.upgrade(url)
+    assert (checked.value.detail, upgraded.value.detail) == (wanted, wanted)
+
+
+def test_an_older_database_is_told_to_upgrade() -> None:
+    # Told here by the function alone: as long as there is one revision, no database can have an older one.
+    error = schema._mismatch("0001", needed="0002", known={"0001", "0002"})
+    assert error.detail == ("the database has the older revision 0001, this code needs 0002: run 'sardonyx db upgrade'")
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """A bare connection to a database that has rows in every table."""
+    with closing(SqlRegistry.open(make_database(tmp_path))) as registry:
+        bench = Bench(registry, tmp_path)
+        bench.register_versions("iris", 3)
+        for version in (1, 2):
+            bench.promotion.move("iris", "production", version=version, actor="ada")
+        bench.promotion.move("iris", "production", version=2, canary=Canary(version=1, percent=5), actor="ada")
+        with registry.writing() as transaction:
+            transaction.retire_version("iris", 3, actor="ada", at=bench.clock.now())
+    with closing(sqlite3.connect(tmp_path / "registry.db", isolation_level=None)) as connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        yield connection
+
+
+EVENTS = "events: sequence, kind, model_id, version, alias, actor, at, detail cannot be changed"
+MOVES = "moves: id, model_id, alias, from_version, to_version, kind, undoes, actor, reason, at cannot be changed"
+VERSIONS = "versions: model_id, number, artifact_digest, created_at, created_by cannot be changed"
+FILES = "artifact_files: artifact_digest, position, name, file_digest, size_bytes cannot be changed"
+INSPECTIONS = "inspections: artifact_digest, runtime, inspection, created_at cannot be changed"
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("UPDATE events SET actor = 'eve'", EVENTS),
+        ("DELETE FROM events", "events: rows cannot be deleted"),
+        ("REPLACE INTO events SELECT * FROM events", "events: rows cannot be replaced"),
+        ("UPDATE moves SET reason = 'none'", MOVES),
+        ("DELETE FROM moves WHERE id = 2", "moves: rows cannot be deleted"),
+        ("REPLACE INTO moves SELECT * FROM moves", "moves: rows cannot be replaced"),
+        ("UPDATE versions SET model_id = 2", VERSIONS),
+        ("UPDATE versions SET number = number + 10", VERSIONS),
+        ("UPDATE versions SET artifact_digest = ''", VERSIONS),
+        ("UPDATE versions SET created_at = '2000-01-01'", VERSIONS),
+        ("UPDATE versions SET created_by = 'eve'", VERSIONS),
+        ("DELETE FROM versions", "versions: rows cannot be deleted"),
+        ("REPLACE INTO versions SELECT * FROM versions", "versions: rows cannot be replaced"),
+        ("UPDATE versions SET retired_at = NULL", "versions: a retired version stays retired"),
+        ("UPDATE versions SET retired_by = 'eve'", "versions: a retired version stays retired"),
+        ("UPDATE artifacts SET runtime = 'x'", "artifacts: digest, runtime, created_at cannot be changed"),
+        ("DELETE FROM artifacts", "artifacts: rows cannot be deleted"),
+        ("REPLACE INTO artifacts SELECT * FROM artifacts", "artifacts: rows cannot be replaced"),
+        ("UPDATE artifact_files SET name = 'x'", FILES),
+        ("DELETE FROM artifact_files", "artifact_files: rows cannot be deleted"),
+        ("REPLACE INTO artifact_files SELECT * FROM artifact_files", "artifact_files: rows cannot be replaced"),
+        ("UPDATE inspections SET inspection = '{}'", INSPECTIONS),
+        ("DELETE FROM inspections", "inspections: rows cannot be deleted"),
+        ("REPLACE INTO inspections SELECT * FROM inspections", "inspections: rows cannot be replaced"),
+    ],
+    ids=lambda text: text if text.isupper() or " SET " in text or text.startswith(("DELETE", "REPLACE")) else "",
+)
+def test_the_database_itself_refuses_to_rewrite_what_was(
+    written: sqlite3.Connection, statement: str, message: str
+) -> None:
+    before = list(written.iterdump())
+    with pytest.raises(sqlite3.IntegrityError) as caught:
+        written.execute(statement)
+    assert caught.value.args == (message,)
+    assert list(written.iterdump()) == before
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param("UPDATE versions SET description = 'x', tags = '{}', batching = 'off'", id="what people wrote"),
+        pytest.param("UPDATE versions SET retired_at = '2026-01-01 00:00:00' WHERE number = 1", id="retiring"),
+        pytest.param("UPDATE aliases SET version = 1", id="an alias"),
+        pytest.param("DELETE FROM aliases", id="dropping an alias"),
+    ],
+)
+def test_the_database_lets_through_what_may_change(written: sqlite3.Connection, statement: str) -> None:
+    assert written.execute(statement).rowcount > 0
+
+
+def test_an_alias_cannot_point_to_what_is_not_there(written: sqlite3.Connection) -> None:
+    with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+        written.execute("UPDATE aliases SET version = 99")

@@ -1,0 +1,109 @@
+"""A registry in memory: the visits that serving makes, for real, and a feed that grows with every write."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from registry.errors import ModelNotFound, NoActiveVersion, RegistryUnavailable, VersionNotFound, VersionRetired
+from registry.events import Event, EventKind
+from registry.names import Reference
+from registry.records import Alias, Canary, Version, WorkerReport
+from tests.support.serving_models import CREATED_AT
+
+
+class MemoryRegistry:
+    """Catalog, transaction and registry in one; ``visits`` counts openings, ``is_down`` makes them fail."""
+
+    def __init__(self) -> None:
+        self.versions: dict[tuple[str, int], Version] = {}
+        self.aliases: dict[tuple[str, str], Alias] = {}
+        self.events: list[Event] = []
+        self.reports: list[WorkerReport] = []
+        self.visits = 0
+        self.is_down = False
+
+    def check_schema(self) -> None:
+        self._visit()
+
+    @contextmanager
+    def reading(self) -> Iterator["MemoryRegistry"]:
+        self._visit()
+        yield self
+
+    writing = reading
+
+    def _visit(self) -> None:
+        self.visits += 1
+        if self.is_down:
+            raise RegistryUnavailable("the registry does not answer")
+
+    def find_version(self, model: str, number: int) -> Version | None:
+        return self.versions.get((model, number))
+
+    def find_alias(self, model: str, name: str) -> Alias | None:
+        return self.aliases.get((model, name))
+
+    def list_events(self, *, after: int, limit: int) -> Sequence[Event]:
+        return [event for event in self.events if event.sequence > after][:limit]
+
+    def latest_sequence(self) -> int:
+        return len(self.events)
+
+    def report_worker(self, report: WorkerReport) -> None:
+        self.reports.append(report)
+
+    def register(self, version: Version) -> Event:
+        self.versions[version.model, version.number] = version
+        return self._event(EventKind.VERSION_REGISTERED, version.model, version=version.number)
+
+    def change(self, version: Version) -> Event:
+        self.versions[version.model, version.number] = version
+        return self._event(EventKind.VERSION_CHANGED, version.model, version=version.number)
+
+    def retire(self, model: str, number: int) -> Event:
+        self.versions[model, number] = replace(self.versions[model, number], retired_at=CREATED_AT)
+        return self._event(EventKind.VERSION_RETIRED, model, version=number)
+
+    def move(self, model: str, number: int, *, alias: str = "production", canary: Canary | None = None) -> Event:
+        before = self.aliases.get((model, alias))
+        self.aliases[model, alias] = Alias(
+            model=model,
+            name=alias,
+            version=number,
+            canary=canary,
+            generation=1 if before is None else before.generation + 1,
+            updated_at=CREATED_AT,
+        )
+        return self._event(EventKind.ALIAS_MOVED, model, version=number, alias=alias)
+
+    def _event(self, kind: EventKind, model: str, *, version: int, alias: str | None = None) -> Event:
+        event = Event(
+            sequence=len(self.events) + 1,
+            kind=kind,
+            model=model,
+            version=version,
+            alias=alias,
+            actor="tests",
+            at=CREATED_AT,
+            detail={},
+        )
+        self.events.append(event)
+        return event
+
+
+def resolve(catalog: MemoryRegistry, reference: Reference) -> Version:
+    """Resolve as the use case promises to."""
+    if not any(model == reference.model for model, _ in catalog.versions):
+        raise ModelNotFound(f"no model is called {reference.model}")
+    number = reference.version
+    if number is None:
+        alias = catalog.find_alias(reference.model, reference.alias)
+        if alias is None:
+            raise NoActiveVersion(f"{reference.model} has no version promoted")
+        number = alias.version
+    version = catalog.find_version(reference.model, number)
+    if version is None:
+        raise VersionNotFound(f"{reference} does not exist")
+    if version.is_retired:
+        raise VersionRetired(f"{reference} is retired")
+    return version

@@ -1,0 +1,34 @@
+"""Sessions without a model, which know whether they have been closed, and a loader that makes them."""
+
+from collections import Counter
+
+from registry.records import Version
+
+MIB = 1 << 20
+
+
+class PlainSession:
+    """Something to lease."""
+
+    def __init__(self, version: Version) -> None:
+        self.version = version
+        self.is_closed = False
+
+    def close(self) -> None:
+        assert not self.is_closed, "closed twice"
+        self.is_closed = True
+
+
+class Loader:
+    """Makes sessions and counts; fails with ``errors[name]`` where there is one."""
+
+    def __init__(self) -> None:
+        self.loads: Counter[str] = Counter()
+        self.errors: dict[str, Exception] = {}
+
+    def __call__(self, version: Version) -> PlainSession:
+        name = f"{version.model}:{version.number}"
+        self.loads[name] += 1
+        if name in self.errors:
+            raise self.errors[name]
+        return PlainSession(version)

@@ -1,0 +1,417 @@
+import asyncio
+
+import pytest
+
+from gateway.serving.session_cache import Lease, SessionCache, Stats
+from registry.errors import (
+    ArtifactCorrupt,
+    ArtifactMissing,
+    DeadlinePassed,
+    InsufficientMemory,
+    InvalidRequest,
+    LoadFailed,
+    Overloaded,
+    ServiceError,
+    StorageUnavailable,
+)
+from registry.records import Version
+from tests.support.serving_models import make_version
+from tests.support.sessions import MIB, Loader, PlainSession
+from tests.support.virtual_time import SteppedExecutor, run_virtually, settle
+
+A, B, C = (make_version(name, memory_bytes=MIB) for name in ("a", "b", "c"))
+BIG = make_version("big", memory_bytes=2 * MIB)
+
+
+class Bench:
+    """A cache with room for two small models, and everything around it under control."""
+
+    def __init__(self, *, budget_bytes: int = 2 * MIB, max_queue: int = 8) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.loader = Loader()
+        self.executor = SteppedExecutor()
+        self.cache: SessionCache[PlainSession] = SessionCache(
+            budget_bytes=budget_bytes,
+            load=self.loader,
+            executor=self.executor,
+            max_queue=max_queue,
+            clock=self.loop.time,
+        )
+
+    async def ask(self, version: Version, *, seconds: float = 30) -> asyncio.Task[Lease[PlainSession]]:
+        task = asyncio.ensure_future(self.cache.acquire(version, self.loop.time() + seconds))
+        await settle()
+        return task
+
+    async def load(self, version: Version) -> Lease[PlainSession]:
+        task = await self.ask(version)
+        while not task.done():
+            await self.executor.step()
+        return task.result()
+
+
+def test_a_cold_version_is_loaded_once_for_everybody_who_asks() -> None:
+    async def test() -> None:
+        bench = Bench()
+        tasks = [await bench.ask(A) for _ in range(5)]
+        assert bench.cache.try_acquire(A) is None
+        await bench.executor.step()
+        sessions = {task.result().session for task in tasks}
+        assert len(sessions) == 1
+        assert bench.loader.loads == {"a:1": 1}
+        assert bench.cache.stats == Stats(misses=5, loads=1)
+
+    run_virtually(test)
+
+
+def test_a_loaded_version_is_leased_at_once() -> None:
+    async def test() -> None:
+        bench = Bench()
+        first = await bench.load(A)
+        second = bench.cache.try_acquire(A)
+        assert second is not None
+        assert second.session is first.session
+        assert bench.cache.resident() == ("a:1",)
+        assert bench.cache.resident_bytes == MIB
+        assert bench.cache.is_resident(A)
+        assert bench.cache.stats == Stats(hits=1, misses=1, loads=1)
+
+    run_virtually(test)
+
+
+def test_the_least_recently_used_idle_session_is_dropped_for_another() -> None:
+    async def test() -> None:
+        bench = Bench()
+        for version in (A, B):
+            (await bench.load(version)).release()
+        await bench.cache.preload(A, bench.loop.time() + 1)
+        lease = await bench.load(C)
+        assert bench.cache.resident() == ("a:1", "c:1")
+        assert lease.session.version == C
+        assert bench.cache.stats == Stats(hits=1, misses=3, loads=3, evictions=1)
+
+    run_virtually(test)
+
+
+def test_memory_counts_until_the_session_has_been_dropped() -> None:
+    async def test() -> None:
+        bench = Bench()
+        for version in (A, B):
+            (await bench.load(version)).release()
+        await bench.ask(C)
+        assert bench.cache.resident() == ("b:1",)
+        assert bench.cache.resident_bytes == 2 * MIB
+        assert bench.loader.loads == {"a:1": 1, "b:1": 1}
+        await bench.executor.step()
+        await bench.executor.step()
+        assert bench.loader.loads == {"a:1": 1, "b:1": 1, "c:1": 1}
+
+    run_virtually(test)
+
+
+def test_evicting_waits_for_the_last_lease() -> None:
+    async def test() -> None:
+        bench = Bench()
+        lease_a, lease_b = await bench.load(A), await bench.load(B)
+        second = bench.cache.try_acquire(A)
+        assert second is not None
+        waiting = await bench.ask(C, seconds=0.2)
+        lease_a.release()
+        lease_a.release()  # the second time does nothing
+        await settle()
+        assert not bench.executor.pending
+        second.release()
+        await bench.executor.step()
+        assert second.session.is_closed
+        assert not lease_b.session.is_closed
+        await bench.executor.step()
+        assert waiting.result().session.version == C
+
+    run_virtually(test)
+
+
+def test_a_load_does_not_block_another_model() -> None:
+    async def test() -> None:
+        bench = Bench()
+        lease = await bench.load(A)
+        loading = await bench.ask(B)
+        assert bench.cache.try_acquire(A) is not None
+        assert not loading.done()
+        lease.release()
+        await bench.executor.step()
+
+    run_virtually(test)
+
+
+def test_everybody_who_waited_gets_the_session_before_it_can_be_dropped() -> None:
+    async def test() -> None:
+        bench = Bench(budget_bytes=MIB)
+        first, second = await bench.ask(A), await bench.ask(A)
+        other = await bench.ask(B)
+        await bench.executor.step()
+        leases = [first.result(), second.result()]
+        assert [lease.session.is_closed for lease in leases] == [False, False]
+        for lease in leases:
+            lease.release()
+        await bench.executor.step()
+        await bench.executor.step()
+        assert other.result().session.version == B
+
+    run_virtually(test)
+
+
+def test_who_asked_first_gets_room_first_even_if_another_would_fit() -> None:
+    async def test() -> None:
+        bench = Bench()
+        lease = await bench.load(A)
+        big, small = await bench.ask(BIG, seconds=0.2), await bench.ask(B)
+        assert not bench.executor.pending
+        lease.release()
+        for _ in range(2):
+            await bench.executor.step()
+        assert big.result().session.version == BIG
+        assert not small.done()
+        big.result().release()
+        for _ in range(2):
+            await bench.executor.step()
+        assert small.result().session.version == B
+
+    run_virtually(test)
+
+
+def test_nobody_is_dropped_where_that_would_not_be_enough() -> None:
+    async def test() -> None:
+        bench = Bench()
+        await bench.load(A)
+        (await bench.load(B)).release()
+        big = await bench.ask(BIG, seconds=0.1)
+        assert bench.cache.resident() == ("a:1", "b:1")
+        await asyncio.wait([big])
+        assert isinstance(big.exception(), InsufficientMemory)
+        assert bench.cache.resident() == ("a:1", "b:1")
+
+    run_virtually(test)
+
+
+def test_a_model_that_is_never_idle_cannot_keep_another_out() -> None:
+    async def test() -> None:
+        bench = Bench(budget_bytes=MIB)
+        lease = await bench.load(A)
+        waiting = await bench.ask(B)
+        await asyncio.sleep(0.3)
+        assert bench.cache.try_acquire(A) is None
+        again = await bench.ask(A)
+        assert not lease.session.is_closed
+        lease.release()
+        for _ in range(2):
+            await bench.executor.step()
+        waiting.result().release()
+        for _ in range(2):
+            await bench.executor.step()
+        assert again.result().session is not lease.session
+
+    run_virtually(test)
+
+
+def test_room_that_does_not_come_until_the_deadline_is_insufficient_memory() -> None:
+    async def test() -> None:
+        bench = Bench(budget_bytes=MIB)
+        await bench.load(A)
+        began = bench.loop.time()
+        with pytest.raises(InsufficientMemory) as caught:
+            await bench.cache.acquire(B, began + 5)
+        assert bench.loop.time() == began + 5
+        assert caught.value.retry_after_seconds == 1
+        assert bench.loader.loads == {"a:1": 1}
+
+    run_virtually(test)
+
+
+def test_a_model_larger_than_the_budget_is_refused_at_once_and_drops_nobody() -> None:
+    async def test() -> None:
+        bench = Bench(budget_bytes=MIB)
+        (await bench.load(A)).release()
+        with pytest.raises(InsufficientMemory) as caught:
+            await bench.cache.acquire(BIG, bench.loop.time() + 5)
+        assert caught.value.retry_after_seconds is None
+        assert bench.cache.resident() == ("a:1",)
+
+    run_virtually(test)
+
+
+def test_a_load_that_takes_until_the_deadline_goes_on_for_the_others() -> None:
+    async def test() -> None:
+        bench = Bench()
+        patient = await bench.ask(A, seconds=60)
+        with pytest.raises(DeadlinePassed):
+            await bench.cache.acquire(A, bench.loop.time() + 1)
+        await bench.executor.step()
+        assert patient.result().session.version == A
+        patient.result().release()
+        lease = await bench.load(B)
+        other = await bench.ask(C)
+        for _ in range(2):
+            await bench.executor.step()
+        assert other.result().session.version == C  # the one that gave up held no lease
+        assert lease.session.version == B
+
+    run_virtually(test)
+
+
+@pytest.mark.parametrize("when", ["in line", "while loading", "just handed over"])
+def test_a_caller_that_leaves_leaves_no_trace(when: str) -> None:
+    async def test() -> None:
+        bench = Bench(budget_bytes=MIB)
+        if when == "in line":
+            lease = await bench.load(B)
+            task = await bench.ask(A)
+            task.cancel()
+            await settle()
+            lease.release()
+        elif when == "while loading":
+            task = await bench.ask(A)
+            task.cancel()
+            await bench.executor.step()
+        else:
+            task = await bench.ask(A)
+            bench.executor.pending.popleft()()
+            while not bench.cache.is_resident(A):  # noqa: ASYNC110  the point is to stop in the very tick
+                await asyncio.sleep(0)
+            task.cancel()
+        await settle()
+        assert task.cancelled()
+        assert (await bench.load(C)).session.version == C
+
+    run_virtually(test)
+
+
+def test_the_line_moves_on_when_its_first_leaves() -> None:
+    async def test() -> None:
+        bench = Bench()
+        await bench.load(A)
+        big, small = await bench.ask(BIG, seconds=0.1), await bench.ask(B)
+        await asyncio.wait([big])
+        assert isinstance(big.exception(), InsufficientMemory)
+        await settle()
+        await bench.executor.step()
+        assert small.result().session.version == B
+
+    run_virtually(test)
+
+
+def test_too_many_waiting_for_one_version_is_overload_and_others_are_served() -> None:
+    async def test() -> None:
+        bench = Bench(max_queue=2)
+        waiting = [await bench.ask(A) for _ in range(2)]
+        with pytest.raises(Overloaded) as caught:
+            await bench.cache.acquire(A, bench.loop.time() + 1)
+        assert caught.value.retry_after_seconds == 1
+        other = await bench.ask(B)
+        for _ in range(2):
+            await bench.executor.step()
+        assert [task.result().session.version for task in (*waiting, other)] == [A, A, B]
+
+    run_virtually(test)
+
+
+def test_a_failed_load_is_remembered_with_a_growing_back_off() -> None:
+    async def test() -> None:
+        bench = Bench()
+        bench.loader.errors["a:1"] = LoadFailed("no")
+        seen = []
+        for _ in range(11):
+            first, second = await bench.ask(A), await bench.ask(A)
+            await bench.executor.step()
+            assert {type(first.exception()), type(second.exception())} == {LoadFailed}
+            assert first.exception() is not second.exception()
+            with pytest.raises(LoadFailed) as caught:
+                await bench.cache.acquire(A, bench.loop.time() + 1)
+            assert caught.value.retry_after_seconds is not None
+            seen.append(caught.value.retry_after_seconds)
+            await asyncio.sleep(caught.value.retry_after_seconds)
+        assert seen == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+        assert bench.loader.loads == {"a:1": 11}
+        assert bench.cache.resident_bytes == 0
+        assert bench.cache.stats == Stats(misses=33, load_failures=11)
+
+    run_virtually(test)
+
+
+def test_a_load_that_succeeds_forgets_the_failures() -> None:
+    async def test() -> None:
+        bench = Bench(budget_bytes=MIB)
+        bench.loader.errors["a:1"] = LoadFailed("no")
+        for pause_seconds in (1, 2):
+            task = await bench.ask(A)
+            await bench.executor.step()
+            assert isinstance(task.exception(), LoadFailed)
+            await asyncio.sleep(pause_seconds)
+        del bench.loader.errors["a:1"]
+        (await bench.load(A)).release()
+        (await bench.load(B)).release()
+        bench.loader.errors["a:1"] = LoadFailed("no")
+        task = await bench.ask(A)
+        await bench.executor.step()
+        await bench.executor.step()
+        error = task.exception()
+        assert isinstance(error, LoadFailed)
+        assert error.retry_after_seconds == 1
+
+    run_virtually(test)
+
+
+@pytest.mark.parametrize("kind", [ArtifactMissing, ArtifactCorrupt, StorageUnavailable])
+def test_the_stores_own_errors_pass_through_and_are_remembered_briefly(kind: type[ServiceError]) -> None:
+    async def test() -> None:
+        bench = Bench()
+        bench.loader.errors["a:1"] = kind("what happened")
+        for _ in range(3):
+            task = await bench.ask(A)
+            await bench.executor.step()
+            error = task.exception()
+            assert type(error) is kind
+            with pytest.raises(kind) as caught:
+                await bench.cache.acquire(A, bench.loop.time() + 1)
+            assert (caught.value.detail, caught.value.retry_after_seconds) == ("what happened", 1)
+            await asyncio.sleep(1)
+        assert bench.loader.loads == {"a:1": 3}
+
+    run_virtually(test)
+
+
+@pytest.mark.parametrize("error", [KeyError("odd"), InvalidRequest("odd")], ids=lambda error: type(error).__name__)
+def test_any_other_error_of_the_loader_is_a_failed_load_with_its_cause(error: Exception) -> None:
+    async def test() -> None:
+        bench = Bench()
+        bench.loader.errors["a:1"] = error
+        task = await bench.ask(A)
+        await bench.executor.step()
+        answer = task.exception()
+        assert type(answer) is LoadFailed
+        assert answer.__cause__ is error
+
+    run_virtually(test)
+
+
+def test_draining_waits_for_leases_and_loads_and_refuses_all_others() -> None:
+    async def test() -> None:
+        bench = Bench()
+        lease = await bench.load(A)
+        loading, in_line = await bench.ask(B), await bench.ask(C)
+        draining = asyncio.ensure_future(bench.cache.drain())
+        await settle()
+        for task in (loading, in_line):
+            assert isinstance(task.exception(), Overloaded)
+        for version in (A, C):
+            with pytest.raises(Overloaded):
+                await bench.cache.acquire(version, bench.loop.time() + 1)
+        for _ in range(2):
+            await bench.executor.step()
+        assert not draining.done()
+        lease.release()
+        await bench.executor.step()
+        assert draining.done()
+        assert (bench.cache.resident(), bench.cache.resident_bytes) == ((), 0)
+        assert lease.session.is_closed
+
+    run_virtually(test)

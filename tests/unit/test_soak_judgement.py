@@ -1,0 +1,69 @@
+"""The soak is worth something only if it notices a wrong answer."""
+
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+
+from bench.http_connection import Answer
+from bench.report import Measurement, format_table, summarise
+from bench.soak import Soak
+from bench.soak_models import SoakVersion
+from bench.wrk import Load
+
+OUTPUT = np.array([[0.1, -0.0, 1e38]], np.float32)
+VERSIONS = [
+    SoakVersion(
+        model="soak-0",
+        number=number,
+        path=Path("unused.onnx"),
+        digest=f"sha256:{number}",
+        answers=((OUTPUT * number).tobytes(),),
+    )
+    for number in (1, 2)
+]
+HEADERS = {"x-model-version": "1", "x-model-digest": "sha256:1"}
+BODY = {"model": "soak-0", "version": 1, "outputs": {"t2": OUTPUT.tolist()}}
+
+
+def _judge(status: int, headers: dict[str, str], body: dict[str, object]) -> str | None:
+    soak = Soak(0, VERSIONS, [OUTPUT], until=0)
+    return soak._judge(Answer(status, headers, orjson.dumps(body)), "soak-0", 0)
+
+
+def test_a_right_answer_passes() -> None:
+    assert _judge(200, HEADERS, BODY) is None
+
+
+WRONG = {
+    "another status": (503, HEADERS, BODY),
+    "the bits of the other version": (200, HEADERS, {**BODY, "outputs": {"t2": (OUTPUT * 2).tolist()}}),
+    "one bit off": (200, HEADERS, {**BODY, "outputs": {"t2": [[0.1, 0.0, 1e38]]}}),
+    "the other version's number": (200, HEADERS, {**BODY, "version": 2}),
+    "a version that there is not": (200, HEADERS, {**BODY, "version": 3}),
+    "another model's answer": (200, HEADERS, {**BODY, "model": "soak-1"}),
+    "another digest": (200, {**HEADERS, "x-model-digest": "sha256:2"}, BODY),
+    "no version header": (200, {"x-model-digest": "sha256:1"}, BODY),
+}
+
+
+@pytest.mark.parametrize(("status", "headers", "body"), WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_answer_is_noticed(status: int, headers: dict[str, str], body: dict[str, object]) -> None:
+    assert _judge(status, headers, body) is not None
+
+
+def _measured(name: str, requests: int, cpu_seconds: float, errors: int = 0) -> Measurement:
+    load = Load(requests=requests, seconds=2.0, p50_us=100, p99_us=2500, error_count=errors)
+    return Measurement(contestant=name, connections=1, round=0, load=load, cpu_seconds=cpu_seconds)
+
+
+def test_the_table_shows_medians_ratios_and_errors() -> None:
+    slow = [_measured("slow", requests, 1.0) for requests in (1900, 2000, 9000)]
+    quick = [_measured("quick", 6000, 0.6, errors=1)]
+    lines = format_table(summarise([*slow, *quick]), "slow").splitlines()
+    assert lines[1].split() == ["req/s", "x", "cpu", "us", "p99", "ms"]
+    assert [line.split() for line in lines[2:]] == [
+        ["slow", "1,000", "1.0", "500", "2.50"],
+        ["quick", "3,000", "3.0", "100", "2.50", "1", "ERRORS"],
+    ]
