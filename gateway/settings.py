@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import quote, unquote
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -89,7 +90,7 @@ class Settings(BaseSettings):
     @property
     def registry_url(self) -> str:
         """The database's URL."""
-        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'registry.sqlite3'}"
+        return self.database_url or f"sqlite:///{quote(str(self.data_dir.absolute() / 'registry.sqlite3'))}"
 
     @property
     def has_embedded_database(self) -> bool:
@@ -99,7 +100,7 @@ class Settings(BaseSettings):
     @property
     def embedded_database_path(self) -> Path | None:
         """The SQLite file; None where the database is another's."""
-        return Path(self.registry_url.removeprefix("sqlite:///")) if self.has_embedded_database else None
+        return Path(unquote(self.registry_url.removeprefix("sqlite:///"))) if self.has_embedded_database else None
 
     @property
     def store_dir(self) -> Path:

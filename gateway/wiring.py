@@ -9,7 +9,6 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from time import monotonic
 
 import structlog
@@ -161,7 +160,7 @@ def _open_following(
     """Make what knows which version answers, and learns of changes."""
     routing: Routing[Endpoint] = Routing(
         parts.registry,
-        resolve=partial(resolve, choose_canary=lambda _percent: False),
+        resolve=resolve,
         build=EndpointFactory(metrics),
         warm=_warmer(cache),
         executor=control,

@@ -193,7 +193,7 @@ class SignatureMismatch(CallerError):
     def __init__(self, violations: Sequence[Violation]) -> None:
         first = violations[0]
         more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
-        super().__init__(f"{first.path}: expected {first.expected}, received {first.received}{more}")
+        super().__init__(f"{first.path or 'the body'}: expected {first.expected}, received {first.received}{more}")
         self._violations = tuple(violations)
         self.code = first.code  # the one leaf whose code depends on what was wrong
 

@@ -72,10 +72,9 @@ class Registration:
             StorageUnavailable, InsufficientStorage: from the store.
         """
         _check_digest(upload, announced)
-        if self._store.find_size(upload.digest) is not None:
-            return False
-        self._store.put(upload.digest, upload.path)
-        return True
+        is_new = self._store.find_size(upload.digest) is None
+        self._store.put(upload.digest, upload.path)  # renews the age of what is there: nobody may sweep it away now
+        return is_new
 
     def register_upload(
         self,
@@ -132,10 +131,11 @@ class Registration:
         found, inspection = self._known(request)
         if found is not None:
             return Registered(version=found, is_new=False)
+        folder = self._folders.fetch(artifact)
         if inspection is None:
-            inspection = self._inspect(
-                artifact, lambda: self._inspector.inspect(self._folders.fetch(artifact), artifact)
-            )
+            inspection = self._inspect(artifact, lambda: self._inspector.inspect(folder, artifact))
+        for file in artifact.files:
+            self._store.put(file.digest, folder / file.name)  # as in put_blob
         return self._record(request, inspection)
 
     def _sized(self, files: Mapping[str, Digest]) -> dict[str, tuple[Digest, int]]:

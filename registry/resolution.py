@@ -2,12 +2,10 @@
 
 Rules:
     1. A number means that version, whatever is promoted.
-    2. An alias means the version that it points to; if it has a canary, a share of the requests gets that one.
-    3. The share is the caller's to draw (a routing key makes it sticky): nothing here is random.
+    2. An alias means the version that it points to. That a canary gets a share of its requests is the business of
+       whoever answers them.
 """
 
-import hashlib
-from collections.abc import Callable
 from datetime import datetime
 
 from registry.errors import AliasNotFound, NoActiveVersion
@@ -15,17 +13,11 @@ from registry.history import last_move_at
 from registry.lookup import resolve_model, resolve_present_version
 from registry.names import PRODUCTION, Reference, quoted
 from registry.ports import Catalog
-from registry.records import Alias, Move, Version
+from registry.records import Move, Version
 
 
-def resolve(catalog: Catalog, reference: Reference, *, choose_canary: Callable[[float], bool]) -> Version:
-    """Return the version that ``reference`` means.
-
-    Args:
-        catalog: an open view of the registry.
-        reference: a model with a number or an alias.
-        choose_canary: given the canary's percentage, says whether this request is one of its share; called only where
-            there is a canary.
+def resolve(catalog: Catalog, reference: Reference) -> Version:
+    """Return the version that ``reference`` means; a canary beside an alias is not asked for.
 
     Raises:
         ModelNotFound, VersionNotFound, VersionRetired: there is no such model or version, or not any more.
@@ -37,21 +29,8 @@ def resolve(catalog: Catalog, reference: Reference, *, choose_canary: Callable[[
         alias = catalog.find_alias(reference.model, reference.alias)
         if alias is None:
             raise _never_moved(catalog, reference.model, reference.alias)
-        number = route(alias, choose_canary=choose_canary)
+        number = alias.version
     return resolve_present_version(catalog, reference.model, number)
-
-
-def route(alias: Alias, *, choose_canary: Callable[[float], bool]) -> int:
-    """Return the number of the version that one request to ``alias`` gets."""
-    if alias.canary is not None and choose_canary(alias.canary.percent):
-        return alias.canary.version
-    return alias.version
-
-
-def is_in_share(percent: float, *, key: str) -> bool:
-    """Return whether ``key`` is among ``percent`` in a hundred keys; one that is stays so when the share grows."""
-    drawn = int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:8], "big")
-    return drawn * 100 < percent * 2**64
 
 
 def alias_at(catalog: Catalog, model: str, alias: str, at: datetime) -> Move:

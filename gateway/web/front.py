@@ -24,6 +24,8 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 CONTEXT = "sardonyx"
 """The key of a scope under which the control plane finds its Exchange."""
 
+_SMALL_BYTES = 64 * 1024
+
 _GONE = "client_gone"
 _GONE_STATUS = 499
 
@@ -111,8 +113,8 @@ class Front:
             headers.append((b"allow", b"POST"))
         if exchange.endpoint is not None:
             headers.extend(exchange.endpoint.headers[1:])
-        if not exchange.is_body_read:
-            # What the caller is still sending must not be taken for the next request.
+        if not exchange.is_body_read and not _is_small(exchange.headers.get(b"content-length")):
+            # The server would read the rest of the body and throw it away before it could take another request.
             headers.append((b"connection", b"close"))
         await exchange.respond(status, headers, body)
 
@@ -138,3 +140,7 @@ class Front:
                     "version": None if endpoint is None else endpoint.version.number,
                 }
             )
+
+
+def _is_small(content_length: bytes | None) -> bool:
+    return content_length is not None and content_length.isdigit() and int(content_length) <= _SMALL_BYTES
