@@ -58,7 +58,8 @@ def show(reference: ModelOrVersion, *, as_json: AsJson = False, url: Url = None)
         found = client.show(reference)
     output.data(found)
     if not as_json:
-        output.say(*align(list(_version_facts(found) if "signature" in found else _model_facts(found))))
+        facts = _version_facts(found) if "signature" in found else _model_facts(found)
+        output.say(*align([fact for fact in facts if fact[1]]))
 
 
 def history(name: Model, *, as_json: AsJson = False, url: Url = None) -> None:

@@ -53,7 +53,8 @@ def promote(  # noqa: PLR0913 - a parameter is an option
             alias=alias,
             expected=expected,
             reason=reason,
-            allow_breaking=allow_breaking,
+            # A plan is asked for with everything allowed: what would break is then listed, not refused unseen.
+            allow_breaking=allow_breaking or dry_run,
             is_dry_run=dry_run,
         )
         if dry_run:

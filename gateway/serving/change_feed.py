@@ -127,8 +127,10 @@ class ChangeFeed:
             self._woken.clear()
             await self._read()
             await self._tell()
+            # Not wait_for: up to Python 3.11 it swallows a cancellation that comes in the tick of the wake-up.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), self._poll_seconds)
+                async with asyncio.timeout(self._poll_seconds):
+                    await self._woken.wait()
 
     async def _read(self) -> None:
         loop = asyncio.get_running_loop()

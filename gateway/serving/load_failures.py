@@ -17,7 +17,6 @@ from registry.errors import Busy, Fault, LoadFailed, ServiceError
 
 FIRST_BACKOFF_SECONDS = 1.0
 MAX_BACKOFF_SECONDS = 300.0
-_MAX_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +29,9 @@ class _Failure:
 class LoadFailures:
     """Remembered load failures by version; times are seconds of ``clock``, which must be monotonic."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], *, max_remembered: int = 10_000) -> None:
         self._clock = clock
+        self._max_remembered = max_remembered
         self._failures: OrderedDict[Hashable, _Failure] = OrderedDict()
 
     def find(self, key: Hashable) -> ServiceError | None:
@@ -53,7 +53,7 @@ class LoadFailures:
             backoff_seconds = min(MAX_BACKOFF_SECONDS, 2 * before.backoff_seconds)
         failure = _Failure(known, self._clock() + backoff_seconds, backoff_seconds)
         self._failures[key] = failure
-        if len(self._failures) > _MAX_REMEMBERED:
+        if len(self._failures) > self._max_remembered:
             self._failures.popitem(last=False)
         return partial(self._answer, failure)
 

@@ -225,3 +225,23 @@ def test_many_callers_get_their_own_answers(tmp_path: Path) -> None:
         assert answers == [[[2.0**count]] for count in range(60)]
 
     run(tmp_path, test, places=2, spare=2, max_queue=60)
+
+
+def test_who_joins_a_queue_does_not_overtake_it_on_the_loop(tmp_path: Path) -> None:
+    async def test(made: Rig) -> None:
+        quick, slow = (
+            make_version("gather", inputs=GATHER.signature.inputs, outputs=["y"]),
+            {"index": np.zeros(1000, int)},
+        )
+        await made.cache.preload(quick, time.monotonic() + 60)
+        endless = asyncio.ensure_future(made.predict(LOOP, FOR_EVER))
+        await is_running(made)
+        waiting = asyncio.ensure_future(made.predict(quick, slow))
+        while made.predictor.waiting_count == 0:  # noqa: ASYNC110  a few ticks of this very loop
+            await asyncio.sleep(0)
+        assert made.try_now(quick, {"index": np.array([1])}) is None
+        endless.cancel()
+        assert await waiting == [[10.0] * 1000]
+        assert made.try_now(quick, {"index": np.array([1])}) is not None
+
+    run(tmp_path, test)

@@ -2,57 +2,24 @@ import asyncio
 
 import pytest
 
-from gateway.serving.session_cache import Lease, SessionCache, Stats
+from gateway.serving.session_cache import Stats
 from registry.errors import (
-    ArtifactCorrupt,
-    ArtifactMissing,
     DeadlinePassed,
     InsufficientMemory,
-    InvalidRequest,
-    LoadFailed,
     Overloaded,
-    ServiceError,
-    StorageUnavailable,
 )
-from registry.records import Version
+from tests.support.cache_bench import CacheBench
 from tests.support.serving_models import make_version
-from tests.support.sessions import MIB, Loader, PlainSession
-from tests.support.virtual_time import SteppedExecutor, run_virtually, settle
+from tests.support.sessions import MIB
+from tests.support.virtual_time import run_virtually, settle
 
 A, B, C = (make_version(name, memory_bytes=MIB) for name in ("a", "b", "c"))
 BIG = make_version("big", memory_bytes=2 * MIB)
 
 
-class Bench:
-    """A cache with room for two small models, and everything around it under control."""
-
-    def __init__(self, *, budget_bytes: int = 2 * MIB, max_queue: int = 8) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.loader = Loader()
-        self.executor = SteppedExecutor()
-        self.cache: SessionCache[PlainSession] = SessionCache(
-            budget_bytes=budget_bytes,
-            load=self.loader,
-            executor=self.executor,
-            max_queue=max_queue,
-            clock=self.loop.time,
-        )
-
-    async def ask(self, version: Version, *, seconds: float = 30) -> asyncio.Task[Lease[PlainSession]]:
-        task = asyncio.ensure_future(self.cache.acquire(version, self.loop.time() + seconds))
-        await settle()
-        return task
-
-    async def load(self, version: Version) -> Lease[PlainSession]:
-        task = await self.ask(version)
-        while not task.done():
-            await self.executor.step()
-        return task.result()
-
-
 def test_a_cold_version_is_loaded_once_for_everybody_who_asks() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = CacheBench()
         tasks = [await bench.ask(A) for _ in range(5)]
         assert bench.cache.try_acquire(A) is None
         await bench.executor.step()
@@ -66,7 +33,7 @@ def test_a_cold_version_is_loaded_once_for_everybody_who_asks() -> None:
 
 def test_a_loaded_version_is_leased_at_once() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = CacheBench()
         first = await bench.load(A)
         second = bench.cache.try_acquire(A)
         assert second is not None
@@ -81,7 +48,7 @@ def test_a_loaded_version_is_leased_at_once() -> None:
 
 def test_the_least_recently_used_idle_session_is_dropped_for_another() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = CacheBench()
         for version in (A, B):
             (await bench.load(version)).release()
         await bench.cache.preload(A, bench.loop.time() + 1)
@@ -95,7 +62,7 @@ def test_the_least_recently_used_idle_session_is_dropped_for_another() -> None:
 
 def test_memory_counts_until_the_session_has_been_dropped() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = CacheBench()
         for version in (A, B):
             (await bench.load(version)).release()
         await bench.ask(C)
@@ -111,7 +78,7 @@ def test_memory_counts_until_the_session_has_been_dropped() -> None:
 
 def test_evicting_waits_for_the_last_lease() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = CacheBench()
         lease_a, lease_b = await bench.load(A), await bench.load(B)
         second = bench.cache.try_acquire(A)
         assert second is not None
@@ -132,7 +99,7 @@ def test_evicting_waits_for_the_last_lease() -> None:
 
 def test_a_load_does_not_block_another_model() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = CacheBench()
         lease = await bench.load(A)
         loading = await bench.ask(B)
         assert bench.cache.try_acquire(A) is not None
@@ -145,7 +112,7 @@ def test_a_load_does_not_block_another_model() -> None:
 
 def test_everybody_who_waited_gets_the_session_before_it_can_be_dropped() -> None:
     async def test() -> None:
-        bench = Bench(budget_bytes=MIB)
+        bench = CacheBench(budget_bytes=MIB)
         first, second = await bench.ask(A), await bench.ask(A)
         other = await bench.ask(B)
         await bench.executor.step()
@@ -162,7 +129,7 @@ def test_everybody_who_waited_gets_the_session_before_it_can_be_dropped() -> Non
 
 def test_who_asked_first_gets_room_first_even_if_another_would_fit() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = CacheBench()
         lease = await bench.load(A)
         big, small = await bench.ask(BIG, seconds=0.2), await bench.ask(B)
         assert not bench.executor.pending
@@ -181,7 +148,7 @@ def test_who_asked_first_gets_room_first_even_if_another_would_fit() -> None:
 
 def test_nobody_is_dropped_where_that_would_not_be_enough() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = CacheBench()
         await bench.load(A)
         (await bench.load(B)).release()
         big = await bench.ask(BIG, seconds=0.1)
@@ -195,7 +162,7 @@ def test_nobody_is_dropped_where_that_would_not_be_enough() -> None:
 
 def test_a_model_that_is_never_idle_cannot_keep_another_out() -> None:
     async def test() -> None:
-        bench = Bench(budget_bytes=MIB)
+        bench = CacheBench(budget_bytes=MIB)
         lease = await bench.load(A)
         waiting = await bench.ask(B)
         await asyncio.sleep(0.3)
@@ -215,7 +182,7 @@ def test_a_model_that_is_never_idle_cannot_keep_another_out() -> None:
 
 def test_room_that_does_not_come_until_the_deadline_is_insufficient_memory() -> None:
     async def test() -> None:
-        bench = Bench(budget_bytes=MIB)
+        bench = CacheBench(budget_bytes=MIB)
         await bench.load(A)
         began = bench.loop.time()
         with pytest.raises(InsufficientMemory) as caught:
@@ -229,7 +196,7 @@ def test_room_that_does_not_come_until_the_deadline_is_insufficient_memory() -> 
 
 def test_a_model_larger_than_the_budget_is_refused_at_once_and_drops_nobody() -> None:
     async def test() -> None:
-        bench = Bench(budget_bytes=MIB)
+        bench = CacheBench(budget_bytes=MIB)
         (await bench.load(A)).release()
         with pytest.raises(InsufficientMemory) as caught:
             await bench.cache.acquire(BIG, bench.loop.time() + 5)
@@ -241,7 +208,7 @@ def test_a_model_larger_than_the_budget_is_refused_at_once_and_drops_nobody() ->
 
 def test_a_load_that_takes_until_the_deadline_goes_on_for_the_others() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = CacheBench()
         patient = await bench.ask(A, seconds=60)
         with pytest.raises(DeadlinePassed):
             await bench.cache.acquire(A, bench.loop.time() + 1)
@@ -261,7 +228,7 @@ def test_a_load_that_takes_until_the_deadline_goes_on_for_the_others() -> None:
 @pytest.mark.parametrize("when", ["in line", "while loading", "just handed over"])
 def test_a_caller_that_leaves_leaves_no_trace(when: str) -> None:
     async def test() -> None:
-        bench = Bench(budget_bytes=MIB)
+        bench = CacheBench(budget_bytes=MIB)
         if when == "in line":
             lease = await bench.load(B)
             task = await bench.ask(A)
@@ -287,7 +254,7 @@ def test_a_caller_that_leaves_leaves_no_trace(when: str) -> None:
 
 def test_the_line_moves_on_when_its_first_leaves() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = CacheBench()
         await bench.load(A)
         big, small = await bench.ask(BIG, seconds=0.1), await bench.ask(B)
         await asyncio.wait([big])
@@ -301,7 +268,7 @@ def test_the_line_moves_on_when_its_first_leaves() -> None:
 
 def test_too_many_waiting_for_one_version_is_overload_and_others_are_served() -> None:
     async def test() -> None:
-        bench = Bench(max_queue=2)
+        bench = CacheBench(max_queue=2)
         waiting = [await bench.ask(A) for _ in range(2)]
         with pytest.raises(Overloaded) as caught:
             await bench.cache.acquire(A, bench.loop.time() + 1)
@@ -314,88 +281,9 @@ def test_too_many_waiting_for_one_version_is_overload_and_others_are_served() ->
     run_virtually(test)
 
 
-def test_a_failed_load_is_remembered_with_a_growing_back_off() -> None:
-    async def test() -> None:
-        bench = Bench()
-        bench.loader.errors["a:1"] = LoadFailed("no")
-        seen = []
-        for _ in range(11):
-            first, second = await bench.ask(A), await bench.ask(A)
-            await bench.executor.step()
-            assert {type(first.exception()), type(second.exception())} == {LoadFailed}
-            assert first.exception() is not second.exception()
-            with pytest.raises(LoadFailed) as caught:
-                await bench.cache.acquire(A, bench.loop.time() + 1)
-            assert caught.value.retry_after_seconds is not None
-            seen.append(caught.value.retry_after_seconds)
-            await asyncio.sleep(caught.value.retry_after_seconds)
-        assert seen == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
-        assert bench.loader.loads == {"a:1": 11}
-        assert bench.cache.resident_bytes == 0
-        assert bench.cache.stats == Stats(misses=33, load_failures=11)
-
-    run_virtually(test)
-
-
-def test_a_load_that_succeeds_forgets_the_failures() -> None:
-    async def test() -> None:
-        bench = Bench(budget_bytes=MIB)
-        bench.loader.errors["a:1"] = LoadFailed("no")
-        for pause_seconds in (1, 2):
-            task = await bench.ask(A)
-            await bench.executor.step()
-            assert isinstance(task.exception(), LoadFailed)
-            await asyncio.sleep(pause_seconds)
-        del bench.loader.errors["a:1"]
-        (await bench.load(A)).release()
-        (await bench.load(B)).release()
-        bench.loader.errors["a:1"] = LoadFailed("no")
-        task = await bench.ask(A)
-        await bench.executor.step()
-        await bench.executor.step()
-        error = task.exception()
-        assert isinstance(error, LoadFailed)
-        assert error.retry_after_seconds == 1
-
-    run_virtually(test)
-
-
-@pytest.mark.parametrize("kind", [ArtifactMissing, ArtifactCorrupt, StorageUnavailable])
-def test_the_stores_own_errors_pass_through_and_are_remembered_briefly(kind: type[ServiceError]) -> None:
-    async def test() -> None:
-        bench = Bench()
-        bench.loader.errors["a:1"] = kind("what happened")
-        for _ in range(3):
-            task = await bench.ask(A)
-            await bench.executor.step()
-            error = task.exception()
-            assert type(error) is kind
-            with pytest.raises(kind) as caught:
-                await bench.cache.acquire(A, bench.loop.time() + 1)
-            assert (caught.value.detail, caught.value.retry_after_seconds) == ("what happened", 1)
-            await asyncio.sleep(1)
-        assert bench.loader.loads == {"a:1": 3}
-
-    run_virtually(test)
-
-
-@pytest.mark.parametrize("error", [KeyError("odd"), InvalidRequest("odd")], ids=lambda error: type(error).__name__)
-def test_any_other_error_of_the_loader_is_a_failed_load_with_its_cause(error: Exception) -> None:
-    async def test() -> None:
-        bench = Bench()
-        bench.loader.errors["a:1"] = error
-        task = await bench.ask(A)
-        await bench.executor.step()
-        answer = task.exception()
-        assert type(answer) is LoadFailed
-        assert answer.__cause__ is error
-
-    run_virtually(test)
-
-
 def test_draining_waits_for_leases_and_loads_and_refuses_all_others() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = CacheBench()
         lease = await bench.load(A)
         loading, in_line = await bench.ask(B), await bench.ask(C)
         draining = asyncio.ensure_future(bench.cache.drain())

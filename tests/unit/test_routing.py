@@ -1,0 +1,367 @@
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+
+from gateway.serving.routing import Routing
+from registry.errors import (
+    InsufficientMemory,
+    LoadFailed,
+    ModelNotFound,
+    NoActiveVersion,
+    Overloaded,
+    RegistryUnavailable,
+    ServiceError,
+    VersionNotFound,
+    VersionRetired,
+)
+from registry.names import Reference
+from registry.records import Canary, Version
+from tests.support.memory_registry import MemoryRegistry, resolve
+from tests.support.serving_models import make_version
+from tests.support.virtual_time import ImmediateExecutor, SteppedExecutor, run_virtually, settle
+
+LIVE = Reference("iris")
+FIRST, SECOND, THIRD = (make_version("iris", number) for number in (1, 2, 3))
+
+
+@dataclass(frozen=True, eq=False)
+class Endpoint:
+    """What the factory makes: two of them are never equal."""
+
+    version: Version
+
+    @property
+    def number(self) -> int:
+        return self.version.number
+
+
+class Bench:
+    """A routing table over a registry that has iris 1 (promoted), 2 and 3."""
+
+    def __init__(self, *, stepped: bool = False, draws: Sequence[float] = (), max_versions: int = 100) -> None:
+        self.registry = MemoryRegistry()
+        for version in (FIRST, SECOND, THIRD):
+            self.registry.register(version)
+        self.registry.move("iris", 1)
+        self.executor = SteppedExecutor() if stepped else ImmediateExecutor()
+        self.built: Counter[int] = Counter()
+        self.warmed: list[tuple[int, int]] = []
+        self.warm_error: ServiceError | None = None
+        self.warm_gate: asyncio.Event | None = None
+        self.routing: Routing[Endpoint] = Routing(
+            self.registry,
+            resolve=resolve,
+            build=self._build,
+            warm=self._warm,
+            executor=self.executor,
+            clock=asyncio.get_running_loop().time,
+            draw=iter(draws).__next__,
+            max_versions=max_versions,
+            max_visits=3,
+        )
+
+    def _build(self, version: Version) -> Endpoint:
+        self.built[version.number] += 1
+        return Endpoint(version)
+
+    async def _warm(self, old: Version, new: Version) -> None:
+        self.warmed.append((old.number, new.number))
+        if self.warm_gate is not None:
+            await self.warm_gate.wait()
+        if self.warm_error is not None:
+            raise self.warm_error
+
+    def live(self) -> int | None:
+        endpoint = self.routing.find(LIVE)
+        return None if endpoint is None else endpoint.number
+
+
+def test_what_was_resolved_is_found_without_another_visit() -> None:
+    async def test() -> None:
+        bench = Bench()
+        assert bench.routing.find(LIVE) is None
+        assert bench.routing.find(Reference("iris", 1)) is None
+        live = await bench.routing.resolve(LIVE)
+        assert bench.routing.find(LIVE) is live
+        assert await bench.routing.resolve(LIVE) is live
+        assert await bench.routing.resolve(Reference("iris", 1)) is live
+        assert bench.registry.visits == 1
+        assert bench.built == {1: 1}
+
+    run_virtually(test)
+
+
+def test_many_who_ask_for_one_name_cause_one_visit() -> None:
+    async def test() -> None:
+        bench = Bench(stepped=True)
+        tasks = [asyncio.ensure_future(bench.routing.resolve(LIVE)) for _ in range(5)]
+        await settle()
+        tasks[0].cancel()
+        await bench.executor.step()
+        assert tasks[0].cancelled()
+        assert len({task.result() for task in tasks[1:]}) == 1
+        assert bench.registry.visits == 1
+
+    run_virtually(test)
+
+
+@pytest.mark.parametrize(
+    ("reference", "kind"),
+    [
+        (Reference("nobody"), ModelNotFound),
+        (Reference("nobody", 3), ModelNotFound),
+        (Reference("iris", 9), VersionNotFound),
+        (Reference("iris", alias="staging"), NoActiveVersion),
+    ],
+    ids=str,
+)
+def test_what_is_not_there_is_remembered_for_a_second(reference: Reference, kind: type[ServiceError]) -> None:
+    async def test() -> None:
+        bench = Bench()
+        errors = []
+        for _ in range(3):
+            with pytest.raises(kind) as caught:
+                await bench.routing.resolve(reference)
+            errors.append(caught.value)
+        assert len(set(map(id, errors))) == 3
+        assert bench.registry.visits == 1
+        await asyncio.sleep(1)
+        with pytest.raises(kind):
+            await bench.routing.resolve(reference)
+        assert bench.registry.visits == 2
+
+    run_virtually(test)
+
+
+def test_an_unknown_model_is_unknown_under_every_alias_and_number() -> None:
+    async def test() -> None:
+        bench = Bench()
+        for reference in [Reference("nobody"), Reference("nobody", 7), Reference("nobody", alias="x")]:
+            with pytest.raises(ModelNotFound):
+                await bench.routing.resolve(reference)
+        assert bench.registry.visits == 1
+
+    run_virtually(test)
+
+
+def test_a_version_that_is_registered_is_no_longer_missing() -> None:
+    async def test() -> None:
+        bench = Bench()
+        with pytest.raises(VersionNotFound):
+            await bench.routing.resolve(Reference("iris", 4))
+        await bench.routing.apply(bench.registry.register(make_version("iris", 4)))
+        assert (await bench.routing.resolve(Reference("iris", 4))).number == 4
+
+    run_virtually(test)
+
+
+def test_too_many_visits_at_once_are_refused() -> None:
+    async def test() -> None:
+        bench = Bench(stepped=True)
+        tasks = [asyncio.ensure_future(bench.routing.resolve(Reference("iris", number))) for number in (1, 2, 3)]
+        await settle()
+        with pytest.raises(Overloaded):
+            await bench.routing.resolve(LIVE)
+        for task in tasks:
+            await bench.executor.step()
+            await task
+        assert [task.result().number for task in tasks] == [1, 2, 3]
+
+    run_virtually(test)
+
+
+def test_a_moved_alias_is_switched_when_the_new_version_is_warm() -> None:
+    async def test() -> None:
+        bench = Bench()
+        await bench.routing.resolve(LIVE)
+        bench.warm_gate = asyncio.Event()
+        applying = asyncio.ensure_future(bench.routing.apply(bench.registry.move("iris", 2)))
+        await settle()
+        assert (bench.live(), bench.warmed) == (1, [(1, 2)])
+        bench.warm_gate.set()
+        await applying
+        assert bench.live() == 2
+
+    run_virtually(test)
+
+
+@pytest.mark.parametrize("error", [LoadFailed("broken"), InsufficientMemory("no room")], ids=lambda e: type(e).__name__)
+def test_a_version_that_cannot_be_loaded_leaves_the_old_one_and_one_without_room_does_not(error: ServiceError) -> None:
+    async def test() -> None:
+        bench = Bench()
+        await bench.routing.resolve(LIVE)
+        bench.warm_error = error
+        event = bench.registry.move("iris", 2)
+        if isinstance(error, LoadFailed):
+            with pytest.raises(LoadFailed):
+                await bench.routing.apply(event)
+            assert bench.live() == 1
+            bench.warm_error = None
+        await bench.routing.apply(event)
+        assert bench.live() == 2
+
+    run_virtually(test)
+
+
+def test_the_later_of_two_moves_wins_however_long_the_earlier_takes() -> None:
+    async def test() -> None:
+        bench = Bench()
+        await bench.routing.resolve(LIVE)
+        bench.warm_gate = asyncio.Event()
+        slow = asyncio.ensure_future(bench.routing.apply(bench.registry.move("iris", 2)))
+        await settle()
+        await bench.routing.apply(bench.registry.move("iris", 1))
+        assert bench.live() == 1
+        bench.warm_gate.set()
+        await slow
+        assert bench.live() == 1
+
+    run_virtually(test)
+
+
+def test_an_earlier_event_that_is_tried_again_does_not_disturb_a_later_one() -> None:
+    async def test() -> None:
+        bench = Bench()
+        await bench.routing.resolve(LIVE)
+        earlier, later = bench.registry.move("iris", 2), bench.registry.move("iris", 3)
+        bench.warm_gate = asyncio.Event()
+        applying = asyncio.ensure_future(bench.routing.apply(later))
+        await settle()
+        await bench.routing.apply(earlier)
+        assert bench.live() == 1
+        bench.warm_gate.set()
+        await applying
+        assert bench.live() == 3
+
+    run_virtually(test)
+
+
+def test_a_visit_that_an_event_overtakes_is_made_again() -> None:
+    async def test() -> None:
+        bench = Bench(stepped=True)
+        asking = asyncio.ensure_future(bench.routing.resolve(LIVE))
+        await settle()
+        work = bench.executor.pending.popleft()
+        work()  # has read version 1; its answer has not arrived yet
+        await bench.routing.apply(bench.registry.move("iris", 2))
+        await settle()
+        await bench.executor.step()
+        assert asking.result().number == 2
+        assert bench.live() == 2
+
+    run_virtually(test)
+
+
+def test_what_was_read_before_the_feed_began_is_forgotten() -> None:
+    async def test() -> None:
+        bench = Bench()
+        await bench.routing.resolve(LIVE)
+        bench.registry.move("iris", 2)
+        bench.routing.forget_all()
+        assert bench.live() is None
+        assert (await bench.routing.resolve(LIVE)).number == 2
+
+    run_virtually(test)
+
+
+def test_a_retired_version_is_gone_for_callers_of_its_number_and_as_canary() -> None:
+    async def test() -> None:
+        bench = Bench()
+        await bench.routing.apply(bench.registry.move("iris", 1, canary=Canary(version=2, percent=100)))
+        assert (await bench.routing.resolve(LIVE, b"key")).number == 2
+        await bench.routing.apply(bench.registry.retire("iris", 2))
+        assert bench.live() == 1
+        with pytest.raises(VersionRetired):
+            await bench.routing.resolve(Reference("iris", 2))
+
+    run_virtually(test)
+
+
+def test_a_changed_version_is_built_again_once_and_answers_everywhere() -> None:
+    async def test() -> None:
+        bench = Bench()
+        await bench.routing.resolve(LIVE)
+        await bench.routing.resolve(Reference("iris", 1))
+        await bench.routing.apply(bench.registry.change(replace(FIRST, description="better")))
+        by_alias, by_number = bench.routing.find(LIVE), bench.routing.find(Reference("iris", 1))
+        assert by_alias is by_number
+        assert by_alias is not None
+        assert by_alias.version.description == "better"
+        assert (bench.built, bench.warmed) == ({1: 2}, [])
+
+    run_virtually(test)
+
+
+def test_events_about_what_nobody_asked_for_cost_no_visit() -> None:
+    async def test() -> None:
+        bench = Bench()
+        for event in (bench.registry.move("iris", 2), bench.registry.change(THIRD), bench.registry.retire("iris", 3)):
+            await bench.routing.apply(event)
+        assert (bench.registry.visits, bench.built) == (0, {})
+
+    run_virtually(test)
+
+
+def test_a_key_always_goes_to_the_same_version_and_a_growing_share_keeps_whom_it_had() -> None:
+    async def test() -> None:
+        keys = [f"user-{number}".encode() for number in range(1000)]
+        chosen: list[set[bytes]] = []
+        for percent in (10, 40):
+            bench = Bench()
+            bench.registry.move("iris", 1, canary=Canary(version=2, percent=percent))
+            numbers = {key: (await bench.routing.resolve(LIVE, key)).number for key in keys}
+            assert {key: endpoint.number for key in keys if (endpoint := bench.routing.find(LIVE, key))} == numbers
+            chosen.append({key for key, number in numbers.items() if number == 2})
+        assert chosen[0] < chosen[1]
+        assert 60 < len(chosen[0]) < 140
+        assert 350 < len(chosen[1]) < 450
+
+    run_virtually(test)
+
+
+def test_without_a_key_the_version_is_drawn() -> None:
+    async def test() -> None:
+        bench = Bench(draws=[0.0, 0.24, 0.25, 0.99])
+        bench.registry.move("iris", 1, canary=Canary(version=2, percent=25))
+        assert [(await bench.routing.resolve(LIVE)).number for _ in range(4)] == [2, 2, 1, 1]
+
+    run_virtually(test)
+
+
+def test_what_is_known_goes_on_answering_while_the_registry_is_silent() -> None:
+    async def test() -> None:
+        bench = Bench()
+        await bench.routing.resolve(LIVE)
+        event = bench.registry.move("iris", 2)
+        bench.registry.is_down = True
+        with pytest.raises(RegistryUnavailable):
+            await bench.routing.apply(event)
+        with pytest.raises(RegistryUnavailable):
+            await bench.routing.resolve(Reference("iris", 3))
+        assert bench.live() == 1
+        bench.registry.is_down = False
+        await bench.routing.apply(event)
+        assert bench.live() == 2
+        assert (await bench.routing.resolve(Reference("iris", 3))).number == 3
+
+    run_virtually(test)
+
+
+def test_numbered_versions_are_bounded_and_an_aliased_one_keeps_its_endpoint() -> None:
+    async def test() -> None:
+        bench = Bench(max_versions=1)
+        live = await bench.routing.resolve(LIVE)
+        for number in (2, 3):
+            await bench.routing.resolve(Reference("iris", number))
+        assert [bench.routing.find(Reference("iris", number)) is not None for number in (1, 2, 3)] == [
+            False,
+            False,
+            True,
+        ]
+        assert await bench.routing.resolve(Reference("iris", 1)) is live
+        assert bench.built == {1: 1, 2: 1, 3: 1}
+
+    run_virtually(test)
