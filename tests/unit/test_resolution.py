@@ -1,6 +1,5 @@
 """From a reference to the one version that is meant, now and then."""
 
-import itertools
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +16,7 @@ from registry.errors import (
 )
 from registry.names import parse_reference
 from registry.records import Canary
-from registry.resolution import alias_at, is_in_share, resolve
+from registry.resolution import alias_at, resolve
 from registry.retirement import Retirement
 from tests.support.registries import NOON, Bench, fresh_bench
 
@@ -34,18 +33,16 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 @pytest.mark.parametrize(
-    ("reference", "is_canary", "number"),
+    ("reference", "number"),
     [
-        pytest.param("iris", False, 2, id="production by convention"),
-        pytest.param("iris", True, 3, id="its canary"),
-        pytest.param("iris@blue", True, 1, id="an alias without a canary"),
-        pytest.param("iris:1", True, 1, id="a number, whatever is promoted"),
+        pytest.param("iris", 2, id="production by convention, its canary aside"),
+        pytest.param("iris@blue", 1, id="another alias"),
+        pytest.param("iris:1", 1, id="a number, whatever is promoted"),
     ],
 )
-def test_a_reference_means_one_version(bench: Bench, reference: str, is_canary: bool, number: int) -> None:  # noqa: FBT001 - a column of the table
+def test_a_reference_means_one_version(bench: Bench, reference: str, number: int) -> None:
     with bench.registry.reading() as catalog:
-        found = resolve(catalog, parse_reference(reference), choose_canary=lambda percent: is_canary and percent == 25)
-        assert found == catalog.find_version("iris", number)
+        assert resolve(catalog, parse_reference(reference)) == catalog.find_version("iris", number)
 
 
 @pytest.mark.parametrize(
@@ -63,21 +60,7 @@ def test_a_reference_means_one_version(bench: Bench, reference: str, is_canary: 
 )
 def test_a_reference_to_nothing_says_what_is_missing(bench: Bench, reference: str, error: type[ServiceError]) -> None:
     with bench.registry.reading() as catalog, pytest.raises(error):
-        resolve(catalog, parse_reference(reference), choose_canary=bool)
-
-
-@pytest.mark.parametrize(
-    ("percent", "fewest", "most"), [(0.0, 0, 0), (1, 60, 140), (50, 4800, 5200), (100, 10_000, 10_000)]
-)
-def test_a_share_takes_its_percentage_of_keys(percent: float, fewest: int, most: int) -> None:
-    assert fewest <= sum(is_in_share(percent, key=f"user-{number}") for number in range(10_000)) <= most
-
-
-def test_a_key_in_a_share_stays_when_the_share_grows() -> None:
-    keys = [f"user-{number}" for number in range(1000)] + ["", "\ud800", "\u2713"]
-    shares = [{key for key in keys if is_in_share(percent, key=key)} for percent in (1, 5, 25, 99.5, 100)]
-    assert all(smaller <= larger for smaller, larger in itertools.pairwise(shares))
-    assert shares[-1] == set(keys)
+        resolve(catalog, parse_reference(reference))
 
 
 def test_the_past_of_an_alias_is_read_from_its_moves(bench: Bench) -> None:
