@@ -194,6 +194,19 @@ def test_brackets_in_text_are_not_nesting() -> None:
             id="a size beside a zero that no array can have",
         ),
         pytest.param(
+            signature(tensor("x", "uint8", (None, None))),
+            b'{"inputs": {"x": {"shape": [0, 2305843009213693952], "data": []}}}',
+            [
+                (
+                    "/inputs/x",
+                    "as many elements as the shape [0, 2305843009213693952] has",
+                    "0 elements",
+                    "invalid_shape",
+                )
+            ],
+            id="a size beside a zero that numpy would take",
+        ),
+        pytest.param(
             IRIS,
             b'{"inputs": {"x": {"shape": [-1, 4, 1.0, true], "data": [1, 2, 3, 4]}}}',
             [
