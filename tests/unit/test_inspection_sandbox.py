@@ -1,0 +1,89 @@
+"""How the child is kept: what the parent imports, what the child is given, who has to wait."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from registry.errors import Overloaded
+from registry.inspection.confinement import confine
+from registry.inspection.limits import MIB, ChildLimits
+from registry.inspection.sandbox import SandboxedInspector
+from tests.support import models
+from tests.support.inspecting import inspect_files, lay_out
+
+
+def test_the_parent_imports_no_parser() -> None:
+    program = "import sys, registry.inspection.sandbox; print(*{'onnx', 'onnxruntime', 'google'} & set(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert said.strip() == ""
+
+
+def test_limits_grow_with_the_file() -> None:
+    limits = ChildLimits()
+    small, large = limits.for_size(1000), limits.for_size(250 * MIB)
+    assert (small.cpu_seconds, small.wall_seconds) == (limits.cpu_seconds, limits.wall_seconds)
+    assert small.memory_bytes == limits.memory_bytes + 4000
+    assert large.cpu_seconds == limits.cpu_seconds + 3 * limits.cpu_seconds_per_100_mib
+    assert large.wall_seconds == limits.wall_seconds + 3 * limits.wall_seconds_per_100_mib
+    assert large.for_size(250 * MIB) == large
+
+
+def test_a_confined_process_writes_nothing_and_gains_no_rights(tmp_path: Path) -> None:
+    target = tmp_path / "written"
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        confine(ChildLimits(), os.getppid())
+        status = Path("/proc/self/status").read_text()
+        try:
+            target.write_bytes(b"x")
+            refused = "written"
+        except OSError:
+            refused = "refused"
+        os.write(writing, f"{refused} NoNewPrivs:{'NoNewPrivs:\t1' in status}".encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    assert said == b"refused NoNewPrivs:True"
+    assert target.read_bytes() == b""
+
+
+def test_a_child_whose_parent_has_gone_does_nothing() -> None:
+    child = os.fork()
+    if not child:
+        try:
+            confine(ChildLimits(), 1 << 30)
+        except SystemExit:
+            os._exit(7)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_who_finds_every_turn_taken_waits_for_a_bounded_time(tmp_path: Path) -> None:
+    inspector = SandboxedInspector(max_at_once=1, limits=ChildLimits(wall_seconds=0))
+    artifact = lay_out(tmp_path, {"model.onnx": models.linear().SerializeToString()})
+    with inspector._turn(0), pytest.raises(Overloaded):
+        inspector.inspect(tmp_path, artifact)
+
+
+def test_several_threads_share_one_inspector(tmp_path: Path) -> None:
+    inspector, found = SandboxedInspector(max_at_once=2), []
+
+    def work(number: int) -> None:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        octets = models.linear(features=number + 1).SerializeToString()
+        found.append(inspect_files(folder, {"model.onnx": octets}, inspector).signature.inputs[0].shape)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found, key=str) == [("batch", number) for number in range(1, 5)]
