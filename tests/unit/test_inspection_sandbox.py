@@ -1,6 +1,5 @@
 """How the child is kept: what the parent imports, what the child is given, who has to wait."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -9,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from registry.errors import Overloaded
-from registry.inspection.confinement import confine
 from registry.inspection.limits import MIB, ChildLimits
 from registry.inspection.sandbox import SandboxedInspector
 from tests.support import models
@@ -32,37 +30,36 @@ def test_limits_grow_with_the_file() -> None:
     assert large.for_size(250 * MIB) == large
 
 
+CONFINED = """
+import os, resource, sys
+from pathlib import Path
+from registry.inspection.confinement import confine, forbid_processes
+from registry.inspection.limits import ChildLimits
+confine(ChildLimits(), os.getppid() + int(sys.argv[2]))
+try:
+    Path(sys.argv[1]).write_bytes(b"x")
+except OSError:
+    print("writes nothing")
+forbid_processes()
+print(resource.getrlimit(resource.RLIMIT_NPROC), resource.getrlimit(resource.RLIMIT_CORE))
+print(*(line for line in Path("/proc/self/status").read_text().splitlines() if "NoNewPrivs" in line))
+"""
+
+
+def run_confined(target: Path, *, another_parent: bool) -> subprocess.CompletedProcess[str]:
+    arguments = [sys.executable, "-c", CONFINED, target, str(int(another_parent))]
+    return subprocess.run(arguments, check=False, capture_output=True, text=True)
+
+
 def test_a_confined_process_writes_nothing_and_gains_no_rights(tmp_path: Path) -> None:
-    target = tmp_path / "written"
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        confine(ChildLimits(), os.getppid())
-        status = Path("/proc/self/status").read_text()
-        try:
-            target.write_bytes(b"x")
-            refused = "written"
-        except OSError:
-            refused = "refused"
-        os.write(writing, f"{refused} NoNewPrivs:{'NoNewPrivs:\t1' in status}".encode())
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        said = pipe.read()
-    os.waitpid(child, 0)
-    assert said == b"refused NoNewPrivs:True"
-    assert target.read_bytes() == b""
+    done = run_confined(tmp_path / "written", another_parent=False)
+    assert done.stdout.splitlines() == ["writes nothing", "(0, 0) (0, 0)", "NoNewPrivs:\t1"]
+    assert (tmp_path / "written").read_bytes() == b""
 
 
-def test_a_child_whose_parent_has_gone_does_nothing() -> None:
-    child = os.fork()
-    if not child:
-        try:
-            confine(ChildLimits(), 1 << 30)
-        except SystemExit:
-            os._exit(7)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+def test_a_child_whose_parent_has_gone_does_nothing(tmp_path: Path) -> None:
+    done = run_confined(tmp_path / "written", another_parent=True)
+    assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (1, "", [])
 
 
 def test_who_finds_every_turn_taken_waits_for_a_bounded_time(tmp_path: Path) -> None:
