@@ -7,6 +7,8 @@ from typing import Any
 from registry.errors import Difference, Violation
 from registry.tensor import Dim, Shape, TensorSpec, format_shape
 
+_SHOWN_CHARACTERS = 256
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
@@ -61,7 +63,7 @@ class Signature:
             Violation(
                 path=f"{path}/{index}",
                 expected="one of " + ", ".join(sorted(known)),
-                received=name,
+                received=shortened(name),
                 code="unknown_output",
             )
             for index, name in enumerate(names)
@@ -70,9 +72,9 @@ class Signature:
 
     def _unknown(self, name: str, path: str) -> Violation:
         return Violation(
-            path=f"{path}/{pointer_token(name)}",
+            path=f"{path}/{pointer_token(shortened(name))}",
             expected="one of " + ", ".join(spec.name for spec in self.inputs) if self.inputs else "no inputs",
-            received=name,
+            received=shortened(name),
             code="unknown_input",
         )
 
@@ -102,6 +104,11 @@ def _check_shape(
                     Violation(path=here, expected=expected, received=f"{dim} = {size}", code="inconsistent_dim")
                 )
     return found
+
+
+def shortened(name: str) -> str:
+    """Return a caller's name as far as an answer repeats it: its first 256 characters."""
+    return name if len(name) <= _SHOWN_CHARACTERS else name[:_SHOWN_CHARACTERS] + "..."
 
 
 def pointer_token(name: str) -> str:

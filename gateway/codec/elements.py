@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gateway.codec.body import INFINITE_WORDS, Array
+from gateway.codec.limits import MAX_NAMED
 from gateway.codec.rounding import narrow_exactly
 from registry.errors import Violation
 from registry.names import quoted
@@ -30,36 +31,34 @@ _BLANKS: dict[str, object] = {"f": 0, "i": 0, "u": 0, "b": False, "O": ""}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElementFault:
-    """One kind of fault among the elements of a tensor."""
+    """What is wrong with one element of a tensor."""
 
     index: int
-    """The first faulty element, counted row-major."""
-    count: int
+    """Which one, counted row-major."""
     expected: str
     received: str
     code: str
 
     def at(self, path: str) -> Violation:
-        """Return the violation, whose first element stands at ``path``."""
-        more = f" (and {self.count - 1} more such)" if self.count > 1 else ""
-        return Violation(path=path, expected=self.expected, received=self.received + more, code=self.code)
+        """Return the violation of the element that stands at ``path``."""
+        return Violation(path=path, expected=self.expected, received=self.received, code=self.code)
 
 
 def read_elements(dtype: DType, leaves: Sequence[object]) -> tuple[Array, list[ElementFault]]:
     """Turn leaves into an array [n] of ``dtype``; it is of use only if there are no faults.
 
-    Decimals and integers become the nearest float, ties to even, however they are written. Returns at most one fault
-    of each code.
+    Decimals and integers become the nearest float, ties to even, however they are written. Returns the first
+    ``MAX_NAMED`` faults of each code, in the order of the elements.
     """
-    faults = []
+    faults: list[ElementFault] = []
     wrong = _wrong_types(dtype, leaves)
     if wrong:
-        faults.append(_fault(wrong, leaves, expected=f"an element of {dtype.name}", code="invalid_dtype"))
+        faults += _faults(wrong, leaves, expected=f"an element of {dtype.name}", code="invalid_dtype")
         leaves = _blanked(dtype, leaves, wrong)
     array, outside = _READERS[dtype.kind](dtype, leaves)
     if outside:
-        faults.append(_fault(outside, leaves, expected=_range(dtype), code="out_of_range"))
-    return array, faults
+        faults += _faults(outside, leaves, expected=_range(dtype), code="out_of_range")
+    return array, sorted(faults, key=lambda fault: fault.index)
 
 
 def describe(value: object) -> str:
@@ -76,10 +75,11 @@ def describe(value: object) -> str:
     return json.dumps(value)
 
 
-def _fault(indexes: Sequence[int], leaves: Sequence[object], *, expected: str, code: str) -> ElementFault:
-    return ElementFault(
-        index=indexes[0], count=len(indexes), expected=expected, received=describe(leaves[indexes[0]]), code=code
-    )
+def _faults(indexes: Sequence[int], leaves: Sequence[object], *, expected: str, code: str) -> list[ElementFault]:
+    return [
+        ElementFault(index=index, expected=expected, received=describe(leaves[index]), code=code)
+        for index in indexes[:MAX_NAMED]
+    ]
 
 
 def _wrong_types(dtype: DType, leaves: Sequence[object]) -> list[int]:

@@ -20,7 +20,7 @@ from gateway.codec.nesting import Leaves
 from gateway.codec.strict_json import parse_strictly
 from registry.errors import SignatureMismatch, TooManyElements, Violation
 from registry.names import quoted
-from registry.signature import Signature, pointer_token
+from registry.signature import Signature, pointer_token, shortened
 
 _FIELDS = ("inputs", "instances", "outputs", "id")
 
@@ -84,7 +84,10 @@ def _read_tensor(tensor: Leaves) -> tuple[Array, list[Violation]]:
 def _unknown_fields(document: Mapping[str, object]) -> list[Violation]:
     return [
         Violation(
-            path=f"/{pointer_token(key)}", expected="one of " + ", ".join(_FIELDS), received=key, code="unknown_field"
+            path=f"/{pointer_token(shortened(key))}",
+            expected="one of " + ", ".join(_FIELDS),
+            received=shortened(key),
+            code="unknown_field",
         )
         for key in islice((key for key in document if key not in _FIELDS), MAX_NAMED)
     ]

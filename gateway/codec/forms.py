@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.codec.elements import describe
+from gateway.codec.limits import MAX_NAMED
 from gateway.codec.nesting import Leaves, from_lists, indexed, take_apart
 from registry.errors import Violation
-from registry.signature import Signature, pointer_token
+from registry.signature import Signature, pointer_token, shortened
 from registry.tensor import TensorSpec
 
 
@@ -23,7 +24,7 @@ class Inputs:
     tensors: tuple[Leaves, ...] = ()
     """In the order of the signature."""
     unknown: tuple[str, ...] = ()
-    """Names that the signature does not have."""
+    """Names that the signature does not have, as far as an answer repeats them."""
     pointers: Mapping[str, str] = field(default_factory=dict)
     """Where the tensors stand that do not stand under ``base``, by name."""
     base: str = "/inputs"
@@ -60,7 +61,7 @@ def _from_inputs(signature: Signature, value: object) -> Inputs:
             for spec in signature.inputs
             if spec.name in value
         ),
-        unknown=tuple(name for name in value if name not in known),
+        unknown=tuple(dict.fromkeys(shortened(name) for name in value if name not in known)),
     )
 
 
@@ -91,11 +92,11 @@ def _from_rows(signature: Signature, rows: list[dict[str, object]]) -> Inputs:
         for name in row:
             first_row_of.setdefault(name, index)
     known = {spec.name for spec in signature.inputs}
-    unknown = tuple(name for name in first_row_of if name not in known)
+    unknown = {shortened(name): row for name, row in first_row_of.items() if name not in known}
     return Inputs(
         tensors=tuple(_column(spec, rows) for spec in signature.inputs if spec.name in first_row_of),
-        unknown=unknown,
-        pointers={name: f"/instances/{first_row_of[name]}/{pointer_token(name)}" for name in unknown},
+        unknown=tuple(unknown),
+        pointers={name: f"/instances/{row}/{pointer_token(name)}" for name, row in unknown.items()},
         base="/instances/0",
     )
 
@@ -106,9 +107,13 @@ def _column(spec: TensorSpec, rows: list[dict[str, object]]) -> Leaves:
     if not lacking:
         values = [row[spec.name] for row in rows]
         return from_lists(spec, values, lambda index: indexed(f"/instances/{index[0]}/{token}", index[1:]))
-    path, more = f"/instances/{lacking[0]}/{token}", f" (and {len(lacking) - 1} more such)" if lacking[1:] else ""
-    fault = Violation(path=path, expected=f"a row of {spec}", received=f"nothing{more}", code="missing_input")
-    return Leaves(spec=spec, pointer_of=lambda _: path, faults=(fault,))
+    faults = [
+        Violation(
+            path=f"/instances/{index}/{token}", expected=f"a row of {spec}", received="nothing", code="missing_input"
+        )
+        for index in lacking[:MAX_NAMED]
+    ]
+    return Leaves(spec=spec, pointer_of=lambda _: faults[0].path, faults=tuple(faults))
 
 
 def _wrong_field(path: str, expected: str, value: object) -> Violation:

@@ -16,4 +16,4 @@ MAX_ID_CHARS = 128
 """Characters of a request's own ``id``."""
 
 MAX_NAMED = 100
-"""Unknown names of one kind that an answer lists, so that a refusal is never much larger than its request."""
+"""Faults of one kind that an answer lists for one tensor, or one object: a refusal must not outgrow its request."""

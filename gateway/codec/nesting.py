@@ -1,7 +1,7 @@
 """From nested lists, or a shape and data, to leaves in a row: what of a tensor is known before its dtype matters."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, TypeAlias
@@ -11,7 +11,7 @@ import numpy as np
 from gateway.codec.elements import describe
 from gateway.codec.limits import MAX_NAMED
 from registry.errors import Violation
-from registry.signature import pointer_token
+from registry.signature import pointer_token, shortened
 from registry.tensor import MAX_RANK, TensorSpec
 
 Place: TypeAlias = Callable[[tuple[int, ...]], str]
@@ -52,19 +52,36 @@ def from_lists(spec: TensorSpec, value: object, place: Place) -> Leaves:
         size = len(level[0])
         odd = next((i for i, item in enumerate(level) if not isinstance(item, list) or len(item) != size), None)
         if odd is not None:
-            return _ragged(spec, place, _unravel(odd, shape), f"a list of {size}, like the first", level[odd])
+            return _ragged(spec, value, place, at=_unravel(odd, shape), expected=f"a list of {size}, like the first")
         shape += (size,)
         level = list(chain.from_iterable(level))
     if list in set(map(type, level)):
         odd = next(i for i, item in enumerate(level) if isinstance(item, list))
-        return _ragged(spec, place, _unravel(odd, shape), "an element, like the first", level[odd])
+        return _ragged(spec, value, place, at=_unravel(odd, shape), expected="an element, like the first")
     return Leaves(spec=spec, elements=level, shape=shape, pointer_of=lambda i: place(_unravel(i, shape)))
 
 
-def _ragged(spec: TensorSpec, place: Place, index: tuple[int, ...], expected: str, value: object) -> Leaves:
-    path = place(index)
-    fault = Violation(path=path, expected=expected, received=describe(value), code="invalid_shape")
-    return Leaves(spec=spec, pointer_of=lambda _: path, faults=(fault,))
+def _ragged(spec: TensorSpec, value: object, place: Place, *, at: tuple[int, ...], expected: str) -> Leaves:
+    """Say where the lists part, and keep the elements all the same: their own faults are named too."""
+    found = value
+    for position in at:
+        found = found[position]  # type: ignore[index]  # it was a list when it was taken apart
+    fault = Violation(path=place(at), expected=expected, received=describe(found), code="invalid_shape")
+    walked = list(_walk(value, ()))
+    return Leaves(
+        spec=spec,
+        elements=[leaf for leaf, _ in walked],
+        pointer_of=lambda index: place(walked[index][1]),
+        faults=(fault,),
+    )
+
+
+def _walk(value: object, index: tuple[int, ...]) -> Iterator[tuple[object, tuple[int, ...]]]:
+    if not isinstance(value, list):
+        yield value, index
+        return
+    for position, item in enumerate(value):
+        yield from _walk(item, (*index, position))
 
 
 def _unravel(position: int, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -73,7 +90,12 @@ def _unravel(position: int, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _from_shape_and_data(spec: TensorSpec, value: Mapping[str, object], path: str) -> Leaves:
     faults = [
-        Violation(path=f"{path}/{pointer_token(key)}", expected="shape, data", received=key, code="unknown_field")
+        Violation(
+            path=f"{path}/{pointer_token(shortened(key))}",
+            expected="shape, data",
+            received=shortened(key),
+            code="unknown_field",
+        )
         for key in islice((key for key in value if key not in {"shape", "data"}), MAX_NAMED)
     ]
     shape, data = value.get("shape"), value.get("data")

@@ -10,15 +10,20 @@
 """
 
 import ctypes
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from registry.errors import DeadlinePassed, LoadFailed, OutputNotText, RunFailed
+
+# The runtime reads this when it is imported; without it, it starts a thread that sends usage data to its makers.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # noqa: TID251 - written for the runtime, not read by us
+
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 Array = NDArray[Any]
 

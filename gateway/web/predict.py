@@ -18,6 +18,9 @@ from gateway.web.limits import ClientGone, Receive, check_json_type, read_body
 from gateway.web.paths import Target, Verb
 from gateway.web.services import Services
 
+_LARGE_BYTES = 256 * 1024
+"""A body beyond this is decoded in a thread: naming all faults of megabytes takes seconds, which others must not wait."""
+
 Answer = tuple[tuple[tuple[bytes, bytes], ...], bytes]
 """Headers and body of a good answer."""
 
@@ -30,6 +33,7 @@ class PredictRoutes:
         self._predictor = services.predictor
         self._limit_bytes = services.settings.max_body_bytes
         self._timeout_seconds = services.settings.predict_timeout_seconds
+        self._call = services.call
 
     def find(self, target: Target, headers: dict[bytes, bytes]) -> Endpoint | None:
         """Return the endpoint that this worker knows of, or None."""
@@ -66,7 +70,10 @@ class PredictRoutes:
             ServiceError: of any family but access.
             ClientGone: the caller left.
         """
-        request = endpoint.codec.decode(body)
+        if len(body) <= _LARGE_BYTES:
+            request = endpoint.codec.decode(body)
+        else:
+            request = await self._call(endpoint.codec.decode, body)
         if verb is Verb.VALIDATE:
             return endpoint.headers, _valid(endpoint)
         deadline = monotonic() + self._timeout_seconds

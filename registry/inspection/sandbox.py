@@ -36,6 +36,7 @@ _ENVIRONMENT: Final = {
     "MKL_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
+    "ORT_DISABLE_TELEMETRY": "1",  # else the runtime starts an uploader, with threads and files of its own
     "PATH": os.defpath,
 }
 

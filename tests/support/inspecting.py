@@ -30,6 +30,6 @@ def inspect_files(folder: Path, files: Mapping[str, bytes], inspector: Sandboxed
 
 
 def loads_plainly(path: Path) -> bool:
-    """Whether a plain session, made in a process of its own, takes the file: the truth that a refusal is held against."""
+    """Whether a plain session in a process of its own takes the file: the truth that a refusal is held against."""
     program = "import sys, onnxruntime as o; o.set_default_logger_severity(4); o.InferenceSession(sys.argv[1])"
     return subprocess.run([sys.executable, "-c", program, path], check=False, capture_output=True).returncode == 0

@@ -121,8 +121,8 @@ def division(divisor: int, dtype: str = "int64") -> ModelProto:
     )
 
 
-def loop(*, trips: int | None = None, collects: bool = False) -> ModelProto:
-    """Float32 x [1] -> y [1], one added ``trips`` times, for ever if None; ``collects`` keeps every step."""
+def loop(*, trips: int | None = None, collects: bool = False, width: int = 1) -> ModelProto:
+    """Float32 x [width] -> y [width], one added ``trips`` times, for ever if None; ``collects`` keeps every step."""
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["go"], ["go_on"]),
@@ -130,8 +130,12 @@ def loop(*, trips: int | None = None, collects: bool = False) -> ModelProto:
             *([helper.make_node("Identity", ["next"], ["step"])] if collects else []),
         ],
         "body",
-        [value("trip", "int64", ()), value("go", "bool", ()), value("value", shape=(1,))],
-        [value("go_on", "bool", ()), value("next", shape=(1,)), *([value("step", shape=(1,))] if collects else [])],
+        [value("trip", "int64", ()), value("go", "bool", ()), value("value", shape=(width,))],
+        [
+            value("go_on", "bool", ()),
+            value("next", shape=(width,)),
+            *([value("step", shape=(width,))] if collects else []),
+        ],
         [initializer("one", np.ones(1, np.float32))],
     )
     outputs = ["y", "steps"] if collects else ["y"]
@@ -139,8 +143,8 @@ def loop(*, trips: int | None = None, collects: bool = False) -> ModelProto:
     constants += [] if trips is None else [initializer("trips", np.array(trips, np.int64))]
     return model(
         [helper.make_node("Loop", ["" if trips is None else "trips", "true", "x"], outputs, body=body)],
-        [value("x", shape=(1,))],
-        [value(name, shape=(1,) if name == "y" else (None, 1)) for name in outputs],
+        [value("x", shape=(width,))],
+        [value(name, shape=(width,) if name == "y" else (None, width)) for name in outputs],
         initializers=constants,
     )
 
