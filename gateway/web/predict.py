@@ -19,7 +19,7 @@ from gateway.web.paths import Target, Verb
 from gateway.web.services import Services
 
 _LARGE_BYTES = 256 * 1024
-"""A body beyond this is decoded in a thread: naming all faults of megabytes takes seconds, which others must not wait."""
+"""A larger body is decoded in a thread: naming all faults of megabytes takes seconds, and others must not wait."""
 
 Answer = tuple[tuple[tuple[bytes, bytes], ...], bytes]
 """Headers and body of a good answer."""
