@@ -33,7 +33,7 @@ from registry.errors import ServiceError
 from registry.inspection.sandbox import SandboxedInspector
 from registry.names import parse_reference
 from registry.promotion import Promotion
-from registry.records import Version, WorkerReport
+from registry.records import Batching, Version, WorkerReport
 from registry.registration import Registration
 from registry.resolution import resolve
 from registry.retirement import Retirement
@@ -134,6 +134,7 @@ async def open_services(settings: Settings, *, is_worker: bool) -> AsyncIterator
                 inspector=parts.inspector,
                 folders=parts.folders,
                 clock=parts.clock,
+                batching=Batching(settings.batching),
             ),
             promotion=Promotion(parts.registry, parts.clock),
             retirement=Retirement(parts.registry, parts.clock),

@@ -205,7 +205,15 @@ class Transaction(Catalog, Protocol):
         ...
 
     def add_version(
-        self, model: str, artifact: Artifact, *, description: str, tags: Mapping[str, str], actor: str, at: datetime
+        self,
+        model: str,
+        artifact: Artifact,
+        *,
+        description: str,
+        tags: Mapping[str, str],
+        actor: str,
+        at: datetime,
+        batching: Batching = Batching.EXACT,
     ) -> int:
         """Add a version and return its number: one more than any that the model has ever had."""
         ...

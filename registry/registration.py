@@ -21,7 +21,7 @@ from registry.events import EventKind
 from registry.lookup import resolve_version
 from registry.names import parse_model_name, quoted
 from registry.ports import ArtifactFolders, ArtifactStore, Clock, Inspector, Registry, Upload
-from registry.records import Inspection, Version
+from registry.records import Batching, Inspection, Version
 
 _REMEMBERED_CODES = frozenset({"inspection_crashed", "inspection_timeout", "inspection_memory"})
 _REMEMBERED_COUNT = 1024
@@ -56,12 +56,14 @@ class Registration:
         inspector: Inspector,
         folders: ArtifactFolders,
         clock: Clock,
+        batching: Batching = Batching.EXACT,
     ) -> None:
         self._registry = registry
         self._store = store
         self._inspector = inspector
         self._folders = folders
         self._clock = clock
+        self._batching = batching
         self._refusals = _Refusals()
 
     def put_blob(self, upload: Upload, *, announced: Digest) -> bool:
@@ -172,7 +174,13 @@ class Registration:
             transaction.ensure_model(model, actor=request.actor, at=at)
             transaction.add_artifact(artifact, inspection, at=at)
             number = transaction.add_version(
-                model, artifact, description=request.description, tags=request.tags, actor=request.actor, at=at
+                model,
+                artifact,
+                description=request.description,
+                tags=request.tags,
+                actor=request.actor,
+                at=at,
+                batching=self._batching,
             )
             transaction.add_event(
                 EventKind.VERSION_REGISTERED,

@@ -80,7 +80,15 @@ class SqlTransaction(SqlCatalog):
             )
 
     def add_version(
-        self, model: str, artifact: Artifact, *, description: str, tags: Mapping[str, str], actor: str, at: datetime
+        self,
+        model: str,
+        artifact: Artifact,
+        *,
+        description: str,
+        tags: Mapping[str, str],
+        actor: str,
+        at: datetime,
+        batching: Batching = Batching.EXACT,
     ) -> int:
         """Add a version and return its number: one more than any that the model has ever had.
 
@@ -97,7 +105,7 @@ class SqlTransaction(SqlCatalog):
                 artifact_digest=artifact.digest.hex,
                 description=description,
                 tags=dict(tags),
-                batching=Batching.EXACT.value,
+                batching=batching.value,
                 created_at=at,
                 created_by=actor,
             )
