@@ -59,7 +59,9 @@ def main() -> int:
         return 1
     command = [str(Path(sys.executable).with_name("sardonyx")), "serve", "--host", HOST, "--port", str(port)]
     # A process group of its own: Ctrl-C reaches the gateway once, through us, and not a second time from the terminal.
-    gateway = subprocess.Popen(command, process_group=0)
+    # The terminal is for the words below; SARDONYX_LOG_LEVEL=info brings back the line for each request.
+    environment = {"SARDONYX_LOG_LEVEL": "warning", **os.environ}  # noqa: TID251  a program of its own
+    gateway = subprocess.Popen(command, env=environment, process_group=0)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, ask_to_stop)
     try:

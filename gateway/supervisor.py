@@ -115,8 +115,11 @@ class Supervisor:
 
     def _attend_upgrade(self, now: float) -> None:
         if self._upgrade is not None and self._upgrade.poll() is not None:
-            if self._upgrade.returncode != 0:
-                structlog.get_logger().error("upgrade_failed", exit_code=self._upgrade.returncode)
+            words = self._upgrade.communicate()[1].decode(errors="replace").strip()
+            if self._upgrade.returncode == 0:
+                structlog.get_logger().info("upgraded", detail=words)
+            else:
+                structlog.get_logger().error("upgrade_failed", exit_code=self._upgrade.returncode, detail=words)
                 self._upgrade_at = now + self._upgrade_pause_seconds
                 self._upgrade_pause_seconds = min(self._upgrade_pause_seconds * 2, _LONGEST_UPGRADE_PAUSE_SECONDS)
             self._upgrade = None
@@ -128,6 +131,8 @@ class Supervisor:
                 env=child_environment(self._settings),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                # What it says goes into the log, in the log's own form.
+                stderr=subprocess.PIPE,
                 start_new_session=True,
             )
 
