@@ -268,6 +268,10 @@ class Transaction(Catalog, Protocol):
         """Append to the feed and return the sequence number."""
         ...
 
+    def forget_worker(self, host: str, pid: int) -> None:
+        """Forget what a worker said of itself: it is about to end, and nobody shall wait for it."""
+        ...
+
     def report_worker(self, report: WorkerReport) -> None:
         """Replace what this worker said of itself before, and forget workers long silent."""
         ...

@@ -6,7 +6,8 @@
 3. An event that cannot be applied (the registry does not answer, the new version does not load) is tried again until it
    can, or until a later event about the same thing has been applied.
 4. No error ends the feed: it is kept in ``last_error`` and goes away with the next success.
-5. The worker reports what it has applied when that has changed, and every ``report_seconds``.
+5. The worker reports what it has applied when that has changed, and every ``report_seconds``; it takes its report back
+   when it ends, so that nobody waits for it.
 """
 
 import asyncio
@@ -106,6 +107,9 @@ class ChangeFeed:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._reported is not None:
+            with contextlib.suppress(Exception):  # rule 4; a report that stays is past its time in a few seconds
+                await asyncio.get_running_loop().run_in_executor(self._executor, self._withdraw_report)
 
     def wake(self) -> None:
         """Read now instead of after ``poll_seconds``; to be called on the event loop."""
@@ -208,6 +212,11 @@ class ChangeFeed:
             self._read_error = _known(error)
             return
         self._reported = (applied, now)
+
+    def _withdraw_report(self) -> None:
+        report = self._report(self.applied)
+        with self._registry.writing() as transaction:
+            transaction.forget_worker(report.host, report.pid)
 
     def _write_report(self, report: WorkerReport) -> None:
         with self._registry.writing() as transaction:

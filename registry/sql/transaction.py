@@ -239,6 +239,10 @@ class SqlTransaction(SqlCatalog):
             )
         )
 
+    def forget_worker(self, host: str, pid: int) -> None:
+        """Forget what a worker said of itself; does nothing if it has said nothing."""
+        self._connection.execute(delete(workers).where(and_(workers.c.host == host, workers.c.pid == pid)))
+
     def _model_id(self, name: str) -> int:
         id_ = self._connection.scalar(select(models.c.id).where(models.c.name == name))
         if id_ is None:

@@ -307,6 +307,9 @@ def test_a_worker_is_what_it_last_said_until_it_is_long_silent(registry: Registr
         assert list(transaction.list_workers(since=NOON + timedelta(minutes=2))) == [report(2, 2, ("iris:3",))]
         transaction.report_worker(report(3, 62))
         assert list(transaction.list_workers(since=NOON)) == [report(2, 2, ("iris:3",)), report(3, 62)]
+        transaction.forget_worker("here", 2)
+        transaction.forget_worker("elsewhere", 3)
+        assert list(transaction.list_workers(since=NOON)) == [report(3, 62)]
 
 
 def test_every_artifact_of_any_version_is_listed_once(registry: Registry) -> None:

@@ -52,6 +52,9 @@ class MemoryRegistry:
     def report_worker(self, report: WorkerReport) -> None:
         self.reports.append(report)
 
+    def forget_worker(self, host: str, pid: int) -> None:
+        self.reports = [report for report in self.reports if (report.host, report.pid) != (host, pid)]
+
     def register(self, version: Version) -> Event:
         self.versions[version.model, version.number] = version
         return self._event(EventKind.VERSION_REGISTERED, version.model, version=version.number)

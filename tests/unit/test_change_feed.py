@@ -62,6 +62,7 @@ def test_a_worker_starts_at_the_newest_event() -> None:
         assert (bench.feed.is_ready, bench.feed.applied, bench.begun_count) == (True, 2, 1)
         assert (bench.applied, bench.reported()) == ([], [2])
         await bench.feed.close()
+        assert bench.reported() == []
 
     run_virtually(test)
 
