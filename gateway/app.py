@@ -25,12 +25,13 @@ class Application:
         self._settings = settings
         self._is_worker = is_worker
         self._opened = AsyncExitStack()
-        self._front: Front | None = None
+        self.front: Front | None = None
+        """None before startup and after shutdown."""
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request, or follow the server's life."""
-        if scope["type"] == "http" and self._front is not None:
-            return self._front(scope, receive, send)
+        if scope["type"] == "http" and self.front is not None:
+            return self.front(scope, receive, send)
         return self._live(scope, receive, send)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,7 +46,7 @@ class Application:
             raise
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        self._front = None
+        self.front = None
         await self._opened.aclose()
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -53,4 +54,4 @@ class Application:
         if not self._is_worker:
             create_embedded_database(self._settings)
         services = await self._opened.enter_async_context(open_services(self._settings, is_worker=self._is_worker))
-        self._front = Front(services, make_control_application(services))
+        self.front = Front(services, make_control_application(services))

@@ -12,6 +12,7 @@ import uvicorn
 from gateway.app import Application
 from gateway.settings import load_settings
 from gateway.telemetry import configure_logs
+from gateway.web.fast_path import PredictProtocol
 
 _DRAIN_SECONDS = 30
 _KEEP_ALIVE_SECONDS = 75
@@ -30,7 +31,7 @@ def main() -> None:
     config = uvicorn.Config(
         Application(settings),
         loop="uvloop",
-        http="httptools",
+        http=PredictProtocol,
         ws="none",
         lifespan="on",
         interface="asgi3",

@@ -5,13 +5,19 @@ from itertools import count
 from time import perf_counter
 
 from gateway.web.endpoint import Endpoint
-from gateway.web.limits import Receive, Scope, Send
 
 _LONGEST_REQUEST_ID = 128
 
 
 class Exchange:
-    """A request on its way to an answer; what was decided about it is filled in on the way."""
+    """A request on its way to an answer; what was decided about it is filled in on the way.
+
+    Args:
+        method: as the client wrote it.
+        path: decoded once.
+        headers: names in lower case; of several of one name, the last.
+        fallback_id: the request's id, unless it brings one of its own.
+    """
 
     __slots__ = (
         "code",
@@ -19,34 +25,25 @@ class Exchange:
         "headers",
         "is_body_read",
         "is_started",
-        "receive",
+        "method",
+        "path",
         "request_id",
-        "scope",
-        "send",
         "started",
         "status",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, *, fallback_id: str) -> None:
+    def __init__(self, *, method: str, path: str, headers: dict[bytes, bytes], fallback_id: str) -> None:
         self.started = perf_counter()
-        self.scope = scope
-        self.receive = receive
-        self.send = send
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.request_id = _given_id(self.headers) or fallback_id
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.request_id = _given_id(headers) or fallback_id
         self.endpoint: Endpoint | None = None
         self.is_body_read = False
         self.is_started = False
         """True once the status is on its way, so that no other can be sent."""
         self.status = 200
         self.code = "ok"
-
-    async def respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        """Send the whole answer."""
-        self.status = status
-        self.is_started = True
-        await self.send({"type": "http.response.start", "status": status, "headers": headers})
-        await self.send({"type": "http.response.body", "body": body})
 
 
 class RequestIds:

@@ -1,7 +1,8 @@
 """The door: every request comes in here, is identified, guarded, answered, counted and logged.
 
 Predict requests are answered right here; the framework's router and middlewares see the control plane only, since they
-cost several times what a prediction does.
+cost several times what a prediction does. What can be answered without waiting does not even need a task of the event
+loop: ``gateway.web.fast_path`` asks for it with ``answer_at_once`` where the request is parsed.
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,19 +11,26 @@ from typing import Any
 
 import structlog
 
+from gateway.codec.json_tensors import PredictBody
 from gateway.web.access import LoopbackGuard
+from gateway.web.endpoint import Endpoint
 from gateway.web.exchange import Exchange, RequestIds
-from gateway.web.limits import ClientGone, Receive, Scope, Send
+from gateway.web.limits import ClientGone, Receive, Scope, Send, check_json_type
 from gateway.web.paths import PredictPaths, Target
 from gateway.web.predict import PredictRoutes
-from gateway.web.problems import problem_answer
+from gateway.web.problems import Headers, problem_answer
 from gateway.web.services import Services
 from registry.errors import InternalError, InvalidHost, MethodNotAllowed, ServiceError
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Answer = tuple[int, Headers, bytes]
+"""Status, headers and body."""
 
 CONTEXT = "sardonyx"
 """The key of a scope under which the control plane finds its Exchange."""
+
+DECODED = "sardonyx.decoded"
+"""The key of a scope under which a predict request's endpoint and decoded body are, if they are known already."""
 
 _SMALL_BYTES = 64 * 1024
 
@@ -41,55 +49,81 @@ class Front:
         self._metrics = services.metrics
         self._log = services.access_log
         self._ids = RequestIds()
+        self.small_body_bytes = min(_SMALL_BYTES, services.settings.max_body_bytes)
+        """How long a body may be that ``answer_at_once`` takes."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        exchange = Exchange(scope, receive, send, fallback_id=self._ids.draw())
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        exchange = Exchange(method=scope["method"], path=scope["path"], headers=headers, fallback_id=self._ids.draw())
         target: Target | None = None
+        answer: Answer | None = None
         try:
-            self._let_in(exchange)
-            target = self._paths.read(scope["path"])
+            if len(headers) != len(scope["headers"]):
+                _refuse_two_hosts(scope)
+            self._guard.check(headers.get(b"host", b""), headers.get(b"origin", b""))
+            target = self._paths.read(exchange.path)
             if target is None:
-                await self._pass_on(exchange)
+                await self._pass_on(exchange, scope, receive, send)
             else:
-                await self._answer(exchange, target)
-        except ServiceError as error:
-            await self._refuse(exchange, error)
+                answer = await self._answer(exchange, target, scope, receive)
         except ClientGone:
             exchange.status, exchange.code = _GONE_STATUS, _GONE
-        except Exception as unexpected:  # noqa: BLE001 - whatever it is, the caller gets an answer and we a stack
-            structlog.get_logger().error("unexpected_error", request_id=exchange.request_id, exc_info=unexpected)
-            await self._refuse(exchange, InternalError("unexpected error"))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
+            answer = self._refusal(exchange, error)
+        if answer is not None and not exchange.is_started:
+            await _respond(exchange, answer, send)
         self._record(exchange, is_predict=target is not None)
 
-    def _let_in(self, exchange: Exchange) -> None:
-        headers = exchange.headers
-        every = exchange.scope["headers"]
-        if len(headers) != len(every) and sum(name == b"host" for name, _ in every) > 1:
-            raise InvalidHost("there is more than one Host header")
-        self._guard.check(headers.get(b"host", b""), headers.get(b"origin", b""))
+    def known_target(self, url: bytes) -> tuple[str, Target] | None:
+        """Return the path and the meaning of a request line's URL that has been a predict path before, else None."""
+        return self._paths.known(url)
 
-    async def _answer(self, exchange: Exchange, target: Target) -> None:
-        if exchange.scope["method"] != "POST":
+    def answer_at_once(
+        self, path: str, target: Target, headers: dict[bytes, bytes], body: bytes, scope: Scope
+    ) -> Answer | None:
+        """Return the answer to a predict request if it takes no waiting, counted and logged; else None.
+
+        The request is one of POST without a content encoding, without two headers of one name, and small. Where the
+        answer has to be waited for, ``scope`` remembers what the body says.
+        """
+        endpoint = self._predict.find(target, headers)
+        if endpoint is None:
+            return None
+        exchange = Exchange(method="POST", path=path, headers=headers, fallback_id=self._ids.draw())
+        try:
+            self._guard.check(headers.get(b"host", b""), headers.get(b"origin", b""))
+            exchange.endpoint = endpoint
+            exchange.is_body_read = True
+            check_json_type(headers.get(b"content-type"))
+            request = endpoint.codec.decode(body)
+            payload = self._predict.try_now(endpoint, target.verb, request)
+            if payload is None:
+                scope[DECODED] = endpoint, request
+                return None
+            answer = _good(exchange, endpoint, payload)
+        except Exception as error:  # noqa: BLE001 - as above
+            answer = self._refusal(exchange, error)
+        exchange.status = answer[0]
+        self._record(exchange, is_predict=True)
+        return answer
+
+    async def _answer(self, exchange: Exchange, target: Target, scope: Scope, receive: Receive) -> Answer:
+        if exchange.method != "POST":
             raise MethodNotAllowed("this route takes POST")
         predict = self._predict
         endpoint = exchange.endpoint = predict.find(target, exchange.headers) or await predict.resolve(
             target, exchange.headers
         )
-        body = await predict.read(exchange.headers, exchange.receive)
+        body = await predict.read(exchange.headers, receive)
         exchange.is_body_read = True
-        headers, payload = await predict.answer(endpoint, target.verb, body, exchange.receive)
-        await exchange.respond(
-            200,
-            [
-                *headers,
-                (b"content-length", str(len(payload)).encode()),
-                (b"x-request-id", exchange.request_id.encode()),
-            ],
-            payload,
-        )
+        request = _decoded(scope, endpoint) or await predict.decode(endpoint, body)
+        payload = predict.try_now(endpoint, target.verb, request)
+        if payload is None:
+            payload = await predict.wait(endpoint, request, receive)
+        return _good(exchange, endpoint, payload)
 
-    async def _pass_on(self, exchange: Exchange) -> None:
+    async def _pass_on(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the control plane answer."""
 
         async def send_identified(message: Any) -> None:
@@ -97,16 +131,17 @@ class Front:
                 exchange.status = message["status"]
                 exchange.is_started = True
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", exchange.request_id.encode())]
-            await exchange.send(message)
+            await send(message)
 
-        exchange.scope[CONTEXT] = exchange
-        await self._control(exchange.scope, exchange.receive, send_identified)
+        scope[CONTEXT] = exchange
+        await self._control(scope, receive, send_identified)
 
-    async def _refuse(self, exchange: Exchange, error: ServiceError) -> None:
+    def _refusal(self, exchange: Exchange, error: Exception) -> Answer:
+        """Return the problem that tells the caller; of our own mistakes, the log gets the stack."""
+        if not isinstance(error, ServiceError):
+            structlog.get_logger().error("unexpected_error", request_id=exchange.request_id, exc_info=error)
+            error = InternalError("unexpected error")
         exchange.code = error.code
-        if exchange.is_started:
-            # The answer breaks off where it is; the server notices that it is short and closes the connection.
-            return
         status, headers, body = problem_answer(error, request_id=exchange.request_id)
         headers.append((b"x-request-id", exchange.request_id.encode()))
         if isinstance(error, MethodNotAllowed):
@@ -116,7 +151,7 @@ class Front:
         if not exchange.is_body_read and not _is_small(exchange.headers.get(b"content-length")):
             # The server would read the rest of the body and throw it away before it could take another request.
             headers.append((b"connection", b"close"))
-        await exchange.respond(status, headers, body)
+        return status, headers, body
 
     def _record(self, exchange: Exchange, *, is_predict: bool) -> None:
         seconds = perf_counter() - exchange.started
@@ -131,8 +166,8 @@ class Front:
                 {
                     "event": "request",
                     "request_id": exchange.request_id,
-                    "method": exchange.scope["method"],
-                    "path": exchange.scope["path"][:256],
+                    "method": exchange.method,
+                    "path": exchange.path[:256],
                     "status": exchange.status,
                     "code": exchange.code,
                     "seconds": round(seconds, 6),
@@ -140,6 +175,28 @@ class Front:
                     "version": None if endpoint is None else endpoint.version.number,
                 }
             )
+
+
+def _good(exchange: Exchange, endpoint: Endpoint, payload: bytes) -> Answer:
+    length = (b"content-length", b"%d" % len(payload))
+    return 200, [*endpoint.headers, length, (b"x-request-id", exchange.request_id.encode())], payload
+
+
+async def _respond(exchange: Exchange, answer: Answer, send: Send) -> None:
+    exchange.status, headers, body = answer
+    await send({"type": "http.response.start", "status": exchange.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _decoded(scope: Scope, endpoint: Endpoint) -> PredictBody | None:
+    """Return what the body says if that is known already, and by this endpoint's own signature."""
+    known: tuple[Endpoint, PredictBody] | None = scope.get(DECODED)
+    return known[1] if known is not None and known[0] is endpoint else None
+
+
+def _refuse_two_hosts(scope: Scope) -> None:
+    if sum(name == b"host" for name, _ in scope["headers"]) > 1:
+        raise InvalidHost("there is more than one Host header")
 
 
 def _is_small(content_length: bytes | None) -> bool:

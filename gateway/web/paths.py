@@ -32,6 +32,7 @@ class PredictPaths:
 
     def __init__(self) -> None:
         self._known: dict[str, Target] = {}
+        self._known_urls: dict[bytes, tuple[str, Target]] = {}
 
     def read(self, path: str) -> Target | None:
         """Return what the path means, or None if it is no predict path.
@@ -48,7 +49,13 @@ class PredictPaths:
             target = Target(_reference(match["version"], match["model"]), Verb(match["verb"]))
             if len(self._known) < _REMEMBERED:
                 self._known[path] = target
+                # Names that are valid are spelled alike in a URL and in a path.
+                self._known_urls[path.encode("ascii")] = path, target
         return target
+
+    def known(self, url: bytes) -> tuple[str, Target] | None:
+        """Return the path and its meaning if this URL, as it stands in a request line, has been read before."""
+        return self._known_urls.get(url)
 
 
 def _reference(version: str | None, model: str) -> Reference:

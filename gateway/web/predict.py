@@ -21,9 +21,6 @@ from gateway.web.services import Services
 _LARGE_BYTES = 256 * 1024
 """A larger body is decoded in a thread: naming all faults of megabytes takes seconds, and others must not wait."""
 
-Answer = tuple[tuple[tuple[bytes, bytes], ...], bytes]
-"""Headers and body of a good answer."""
-
 
 class PredictRoutes:
     """Answers predict and validate requests for any version."""
@@ -63,28 +60,42 @@ class PredictRoutes:
             content_encoding=headers.get(b"content-encoding"),
         )
 
-    async def answer(self, endpoint: Endpoint, verb: Verb, body: bytes, receive: Receive) -> Answer:
-        """Check the body and, unless it is only to be validated, predict.
+    async def decode(self, endpoint: Endpoint, body: bytes) -> PredictBody:
+        """Return what the body says.
 
         Raises:
-            ServiceError: of any family but access.
-            ClientGone: the caller left.
+            CallerError: it does not fit the version's signature.
         """
         if len(body) <= _LARGE_BYTES:
-            request = endpoint.codec.decode(body)
-        else:
-            request = await self._call(endpoint.codec.decode, body)
-        if verb is Verb.VALIDATE:
-            return endpoint.headers, _valid(endpoint)
-        deadline = monotonic() + self._timeout_seconds
-        arrays = self._predictor.try_predict_now(endpoint.version, request.feed, request.outputs, deadline=deadline)
-        if arrays is None:
-            arrays = await _until_gone(receive, self._wait(endpoint, request, deadline))
-        names = request.outputs or endpoint.output_names
-        return endpoint.headers, endpoint.codec.encode(names, arrays, request_id=request.id)
+            return endpoint.codec.decode(body)
+        return await self._call(endpoint.codec.decode, body)
 
-    async def _wait(self, endpoint: Endpoint, request: PredictBody, deadline: float) -> list[Any]:
-        return await self._predictor.predict(endpoint.version, request.feed, request.outputs, deadline=deadline)
+    def try_now(self, endpoint: Endpoint, verb: Verb, request: PredictBody) -> bytes | None:
+        """Return the answer's body if nothing has to be waited for, else None.
+
+        Raises:
+            RunFailed, OutputNotText, DeadlinePassed.
+        """
+        if verb is Verb.VALIDATE:
+            return _valid(endpoint)
+        deadline = monotonic() + self._timeout_seconds
+        arrays = self._predictor.try_predict_now(endpoint.version, request.feed, request.outputs, deadline)
+        return None if arrays is None else _encode(endpoint, request, arrays)
+
+    async def wait(self, endpoint: Endpoint, request: PredictBody, receive: Receive) -> bytes:
+        """Return the answer's body when the version is loaded and has run.
+
+        Raises:
+            ServiceError: of the family Busy, or as ``try_now``.
+            ClientGone: the caller left.
+        """
+        deadline = monotonic() + self._timeout_seconds
+        work = self._predictor.predict(endpoint.version, request.feed, request.outputs, deadline=deadline)
+        return _encode(endpoint, request, await _until_gone(receive, work))
+
+
+def _encode(endpoint: Endpoint, request: PredictBody, arrays: list[Any]) -> bytes:
+    return endpoint.codec.encode(request.outputs or endpoint.output_names, arrays, request_id=request.id)
 
 
 def _valid(endpoint: Endpoint) -> bytes:

@@ -1,0 +1,116 @@
+"""Predict requests answered where they are parsed: no task, no ASGI messages, one write.
+
+1. Only what takes no waiting is answered here: a small body, a version that is known and loaded, a short run. All else
+   goes the ordinary way, through the same code of ``Front``, as if this module were not there.
+2. A request qualifies if nothing is outstanding on its connection, the client takes what is written, and it is plain:
+   HTTP/1.1, keep-alive, POST, a Content-Length within the cap, no header twice, and no Expect, Upgrade,
+   Transfer-Encoding or Content-Encoding. So answers cannot overtake each other, and the rest of HTTP stays uvicorn's.
+3. uvicorn's own handling of the headers is put off until the body is there, and made up for where it is needed.
+4. A connection in the middle of such a request when the server shuts down is answered before it is closed.
+
+uvicorn's class is half private: its exact version is pinned, and each of these rules has a test.
+"""
+
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from gateway.web.front import Front
+from gateway.web.paths import Target
+
+_ORDINARY = frozenset({b"expect", b"upgrade", b"transfer-encoding", b"content-encoding"})
+
+
+class _Pending:
+    """A request whose body is still coming."""
+
+    __slots__ = ("headers", "parts", "path", "target")
+
+    def __init__(self, path: str, target: Target, headers: dict[bytes, bytes]) -> None:
+        self.path = path
+        self.target = target
+        self.headers = headers
+        self.parts: list[bytes] = []
+
+
+class PredictProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 protocol with a short cut; ``config.app`` must be a ``gateway.app.Application``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._application: Any = self.config.app
+        self._pending: _Pending | None = None
+        self._is_draining = False
+
+    def on_headers_complete(self) -> None:
+        """Put the request aside if it may qualify, else let uvicorn begin with it."""
+        self._pending = self._qualify()
+        if self._pending is None:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        if self._pending is None:
+            super().on_body(body)
+        else:
+            self._pending.parts.append(body)
+
+    def on_message_complete(self) -> None:
+        """Answer what was put aside, or give it to uvicorn after all."""
+        pending, self._pending = self._pending, None
+        if pending is None:
+            super().on_message_complete()
+            return
+        body = b"".join(pending.parts)
+        front: Front | None = self._application.front
+        answer = None
+        if front is not None and not self._is_draining:
+            scope: Any = self.scope
+            answer = front.answer_at_once(pending.path, pending.target, pending.headers, body, scope)
+        if answer is None:
+            self._go_ordinary_way(body)
+        else:
+            self._write(*answer)
+            self.on_response_complete()
+
+    def shutdown(self) -> None:
+        """Close when nothing is outstanding; uvicorn calls this when the server ends."""
+        if self._pending is None:
+            super().shutdown()
+        else:
+            self._is_draining = True
+
+    def _qualify(self) -> _Pending | None:
+        front: Front | None = self._application.front
+        known = None if front is None else front.known_target(self.url)
+        if front is None or known is None or self.flow.write_paused or not self._is_idle():
+            return None
+        headers = dict(self.headers)
+        if len(headers) != len(self.headers) or not _ORDINARY.isdisjoint(headers):
+            return None
+        length = headers.get(b"content-length", b"")
+        if not length.isdigit() or int(length) > front.small_body_bytes:
+            return None
+        parser = self.parser
+        if parser.get_method() != b"POST" or parser.get_http_version() != "1.1" or not parser.should_keep_alive():
+            return None
+        return _Pending(*known, headers)
+
+    def _is_idle(self) -> bool:
+        before: Any = self.cycle  # None before the first request
+        return not self._is_draining and not self.pipeline and (before is None or before.response_complete)
+
+    def _go_ordinary_way(self, body: bytes) -> None:
+        super().on_headers_complete()
+        if body:
+            super().on_body(body)
+        super().on_message_complete()
+        if self._is_draining:
+            super().shutdown()
+
+    def _write(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        parts = [STATUS_LINE[status]]
+        for name, value in (*self.server_state.default_headers, *headers):
+            parts += (name, b": ", value, b"\r\n")
+        parts += (b"\r\n", body)
+        self.transport.write(b"".join(parts))
