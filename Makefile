@@ -26,7 +26,7 @@ run: $(VENV)/.run ## the gateway with the example models, at 127.0.0.1:8000
 	@$(BIN)/python examples/first_run.py
 
 test: $(VENV)/.dev ## the whole suite
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .

@@ -92,8 +92,10 @@ class PredictProtocol(HttpToolsProtocol):
         if not length.isdigit() or int(length) > front.small_body_bytes:
             return None
         parser = self.parser
-        if parser.get_method() != b"POST" or parser.get_http_version() != "1.1" or not parser.should_keep_alive():
+        if not parser.should_keep_alive() or parser.get_method() != b"POST":
             return None
+        if b"connection" in headers and parser.get_http_version() != "1.1":
+            return None  # HTTP/1.0 keeps a connection only if asked to, and wants to be told
         return _Pending(*known, headers)
 
     def _is_idle(self) -> bool:
