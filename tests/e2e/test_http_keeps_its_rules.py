@@ -1,0 +1,198 @@
+"""HTTP as clients rely on it, on the ordinary path and on the short cut of ``gateway.web.fast_path`` alike."""
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.support import models
+from tests.support.gateway_process import GatewayProcess, children_of, running_gateway
+from tests.support.raw_http import RawAnswer, read_answer, request_bytes
+
+PATH = "/v1/models/same/predict"
+
+
+def upload(client: httpx.Client, name: str, content: bytes) -> None:
+    headers = {"content-type": "application/octet-stream"}
+    answer = client.post(f"/registry/models/{name}/versions", content=content, headers=headers)
+    assert answer.status_code == 201, answer.text
+
+
+@pytest.fixture(scope="module")
+def warm(gateway: GatewayProcess) -> GatewayProcess:
+    """A gateway whose model is loaded and known, so that the short cut is taken where it may be."""
+    with gateway.client() as client:
+        upload(client, "same", models.identity().SerializeToString())
+        upload(client, "slow", models.wide_linear(1024, 8).SerializeToString())
+        for _ in range(3):
+            assert client.post(PATH, json={"inputs": [1.5]}).status_code == 200
+    return gateway
+
+
+@pytest.fixture
+def wire(warm: GatewayProcess) -> Iterator[socket.socket]:
+    with connected(warm) as connection:
+        yield connection
+
+
+def connected(gateway: GatewayProcess) -> socket.socket:
+    parts = urlsplit(gateway.url)
+    return socket.create_connection((parts.hostname or "", parts.port or 80), timeout=30)
+
+
+def predict(value: float, *headers: str, path: str = PATH, version: str = "1.1") -> bytes:
+    body = json.dumps({"inputs": [value]}).encode()
+    line = f"POST {path} HTTP/{version}"
+    return request_bytes(line, "Host: localhost", "Content-Type: application/json", *headers, body=body)
+
+
+def value_of(answer: RawAnswer) -> float:
+    assert answer.status == 200, answer.body
+    (value,) = json.loads(answer.body)["outputs"]["y"]
+    return float(value)
+
+
+class Answers:
+    """Answers read one after the other off one connection, however they are cut into packets."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._file = connection.makefile("rb")
+
+    def next(self) -> RawAnswer:
+        status = int(self._file.readline().split(b" ")[1])
+        headers = {}
+        while (line := self._file.readline().decode("latin-1").strip()) != "":
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        return RawAnswer(status, headers, self._file.read(int(headers.get("content-length", 0))))
+
+    def at_end(self) -> bool:
+        return self._file.read(1) == b""
+
+
+def test_one_connection_serves_many_requests(wire: socket.socket) -> None:
+    for number in range(50):
+        wire.sendall(predict(number))
+        assert value_of(read_answer(wire)) == number
+
+
+def test_pipelined_requests_are_answered_in_order(wire: socket.socket) -> None:
+    wire.sendall(b"".join(predict(number) for number in range(20)))
+    answers = Answers(wire)
+    assert [value_of(answers.next()) for _ in range(20)] == list(range(20))
+
+
+def test_an_answer_never_overtakes_a_slow_one_before_it(wire: socket.socket) -> None:
+    row = json.dumps({"inputs": [[0.0] * 1024] * 64}).encode()
+    slow = request_bytes("POST /v1/models/slow/predict HTTP/1.1", "Host: localhost", body=row)
+    wire.sendall(predict(1) + slow + predict(2))
+    answers = Answers(wire)
+    first, second, third = answers.next(), answers.next(), answers.next()
+    assert (value_of(first), json.loads(second.body)["model"], value_of(third)) == (1, "slow", 2)
+
+
+def test_a_body_may_come_byte_by_byte(wire: socket.socket) -> None:
+    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for byte in predict(2.5):
+        wire.sendall(bytes([byte]))
+    assert value_of(read_answer(wire)) == 2.5
+
+
+def test_a_chunked_body_is_read(wire: socket.socket) -> None:
+    head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    wire.sendall(head.encode() + b'9\r\n{"inputs"\r\n8\r\n: [3.5]}\r\n0\r\n\r\n')
+    assert value_of(read_answer(wire)) == 3.5
+
+
+def test_a_client_that_expects_100_continue_gets_it(wire: socket.socket) -> None:
+    request = predict(4.5, "Expect: 100-continue")
+    head, _, body = request.partition(b"\r\n\r\n")
+    wire.sendall(head + b"\r\n\r\n")
+    answers = Answers(wire)
+    assert answers.next().status == 100
+    wire.sendall(body)
+    assert value_of(answers.next()) == 4.5
+
+
+@pytest.mark.parametrize(
+    "request_", [predict(5.5, "Connection: close"), predict(5.5, version="1.0")], ids=["asked for", "HTTP/1.0"]
+)
+def test_a_connection_that_is_not_kept_is_closed_after_the_answer(wire: socket.socket, request_: bytes) -> None:
+    wire.sendall(request_)
+    answers = Answers(wire)
+    assert (value_of(answers.next()), answers.at_end()) == (5.5, True)
+
+
+def test_a_kept_connection_may_be_asked_for(wire: socket.socket) -> None:
+    for value in (6.5, 7.5):
+        wire.sendall(predict(value, "Connection: keep-alive"))
+        assert value_of(read_answer(wire)) == value
+
+
+def test_both_paths_answer_with_the_same_headers(wire: socket.socket) -> None:
+    wire.sendall(predict(8.5, "X-Request-Id: mine"))
+    short = read_answer(wire)
+    wire.sendall(predict(8.5, "X-Request-Id: mine", "Content-Encoding: identity"))
+    ordinary = read_answer(wire)
+    short.headers.pop("date")
+    ordinary.headers.pop("date")
+    assert short == ordinary
+    assert short.headers["x-request-id"] == "mine"
+
+
+def test_both_paths_refuse_with_the_same_problem(wire: socket.socket) -> None:
+    body = b'{"inputs": [true]}'
+    answers = []
+    for more in ([], ["Content-Encoding: identity"]):
+        line = f"POST {PATH} HTTP/1.1"
+        wire.sendall(request_bytes(line, "Host: localhost", "X-Request-Id: mine", *more, body=body))
+        answers.append(read_answer(wire))
+    short, ordinary = answers
+    short.headers.pop("date")
+    ordinary.headers.pop("date")
+    assert short == ordinary
+    assert (short.status, json.loads(short.body)["code"]) == (422, "invalid_dtype")
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_body_harms_nobody(warm: GatewayProcess, wire: socket.socket) -> None:
+    with connected(warm) as leaving:
+        leaving.sendall(predict(1)[:-5])
+    wire.sendall(predict(9.5))
+    assert value_of(read_answer(wire)) == 9.5
+
+
+def test_a_client_that_reads_nothing_holds_up_nobody_else(warm: GatewayProcess, wire: socket.socket) -> None:
+    with connected(warm) as deaf:
+        deaf.setblocking(False)
+        try:
+            for number in range(200_000):
+                deaf.send(predict(number))
+        except BlockingIOError:
+            pass
+        wire.sendall(predict(10.5))
+        assert value_of(read_answer(wire)) == 10.5
+
+
+def test_a_half_sent_request_is_answered_when_the_gateway_ends(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data") as gateway:
+        with gateway.client() as client:
+            upload(client, "same", models.identity().SerializeToString())
+            for _ in range(3):
+                client.post(PATH, json={"inputs": [1.5]})
+        with connected(gateway) as half:
+            half.sendall(predict(11.5)[:-5])
+            with connected(gateway) as other:  # its answer says that the half request has arrived as well
+                other.sendall(predict(1))
+                read_answer(other)
+            (worker,) = children_of(gateway.process.pid, "gateway.worker")
+            os.kill(gateway.process.pid, signal.SIGTERM)
+            half.sendall(predict(11.5)[-5:])
+            assert value_of(read_answer(half)) == 11.5
+        assert gateway.process.wait(40) == 0
+        assert not Path(f"/proc/{worker}").exists()
