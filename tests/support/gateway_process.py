@@ -9,8 +9,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,7 +144,16 @@ def children_of(pid: int, word: str) -> list[int]:
     """Return the process ids of a process's children whose command line holds ``word``."""
     found = []
     for path in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        command = Path(f"/proc/{path}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-        if word in command:
-            found.append(int(path))
+        with suppress(FileNotFoundError):  # it has ended meanwhile
+            command = Path(f"/proc/{path}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            if word in command:
+                found.append(int(path))
     return found
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Return once a condition holds, looking again and again; fail if it never does."""
+    until = time.monotonic() + _START_SECONDS
+    while not holds():
+        assert time.monotonic() < until, "it never came true"
+        time.sleep(0.02)

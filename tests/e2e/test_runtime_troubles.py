@@ -1,0 +1,158 @@
+"""Runs that take too long, too many of them, models that do not fit, files that are lost: and others go on."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from onnx import ModelProto
+
+from tests.support import models
+from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until, wait_until_ready
+from tests.support.problems import assert_problem
+
+GOOD = {"inputs": [1.5]}
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """A gateway that waits for a second only, and lets two requests wait."""
+    folder = tmp_path_factory.mktemp("strict") / "data"
+    with running_gateway(folder, predict_timeout_seconds="1", max_queue="2", memory_budget="24MiB") as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def client(strict: GatewayProcess) -> Iterator[httpx.Client]:
+    with strict.client() as opened:
+        yield opened
+
+
+def upload(client: httpx.Client, name: str, model: ModelProto) -> None:
+    answer = client.post(
+        f"/registry/models/{name}/versions",
+        content=model.SerializeToString(),
+        headers={"content-type": "application/octet-stream"},
+    )
+    assert answer.status_code in (200, 201), answer.text
+
+
+def predict(client: httpx.Client, name: str, body: object) -> httpx.Response:
+    return client.post(f"/v1/models/{name}/predict", json=body)
+
+
+def assert_good_requests_work(client: httpx.Client) -> None:
+    upload(client, "same", models.identity())
+    answer = predict(client, "same", GOOD)
+    assert (answer.status_code, answer.json()["outputs"]) == (200, {"y": [1.5]})
+
+
+def test_an_endless_run_is_ended_at_its_deadline_while_others_are_answered(client: httpx.Client) -> None:
+    assert_good_requests_work(client)
+    upload(client, "endless", models.loop())
+    inputs = client.get("/registry/models/endless/versions/1").json()["signature"]["inputs"]
+    body = {"inputs": {spec["name"]: 1 if spec["shape"] == [] else [1] for spec in inputs}}
+    with ThreadPoolExecutor(1) as pool:
+        endless = pool.submit(predict, client, "endless", body)
+        while not endless.done():
+            assert predict(client, "same", GOOD).status_code == 200
+    assert (endless.result().status_code, endless.result().json()["code"]) == (504, "predict_timeout")
+    assert_good_requests_work(client)
+
+
+def test_more_requests_than_may_wait_are_told_to_come_back(client: httpx.Client) -> None:
+    upload(client, "slow", models.wide_linear(1024, 3))
+    row = {"inputs": [[0.5] * 1024] * 128}
+    assert predict(client, "slow", row).status_code == 200
+    with ThreadPoolExecutor(24) as pool:
+        answers = list(pool.map(lambda _: predict(client, "slow", row), range(48)))
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert 0 < len(refused) < len(answers)
+    for answer in refused:
+        assert (answer.status_code, answer.json()["code"]) == (429, "overloaded")
+        assert int(answer.headers["retry-after"]) >= 1
+    assert predict(client, "slow", row).status_code == 200
+    assert_good_requests_work(client)
+
+
+def test_a_model_bigger_than_the_budget_is_refused_and_nobody_is_dropped_for_it(client: httpx.Client) -> None:
+    assert_good_requests_work(client)
+    upload(client, "huge", models.wide_linear(2048, 3))
+    before = evictions(client)
+    answer = predict(client, "huge", {"inputs": [[0.5] * 2048]})
+    assert (answer.status_code, answer.json()["code"]) == (503, "insufficient_memory")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert evictions(client) == before
+    assert_good_requests_work(client)
+
+
+def evictions(client: httpx.Client) -> float:
+    lines = client.get("/metrics").text.splitlines()
+    (line,) = [line for line in lines if line.startswith("sardonyx_cache_evictions_total")]
+    return float(line.split()[1])
+
+
+@pytest.mark.parametrize(
+    ("damage", "code"), [("removed", "artifact_missing"), ("changed", "artifact_corrupt")], ids=["removed", "changed"]
+)
+def test_a_lost_file_fails_its_own_cold_model_only(tmp_path: Path, damage: str, code: str) -> None:
+    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
+        upload(client, "lost", models.linear())
+        upload(client, "kept", models.identity())
+        assert predict(client, "kept", GOOD).status_code == 200
+        digest = client.get("/registry/models/lost/versions/1").json()["digest"].removeprefix("sha256:")
+        (blob,) = (tmp_path / "data" / "store").rglob(digest)
+        blob.chmod(0o644)
+        if damage == "removed":
+            blob.unlink()
+        else:
+            blob.write_bytes(blob.read_bytes()[:-1] + b"!")
+        withheld = "Nothing in the request has to change. The operator finds the cause in the log by this request id."
+        assert_problem(predict(client, "lost", {"inputs": [[1, 2, 3, 4]]}), 503, code=code, detail=withheld)
+        assert predict(client, "kept", GOOD).status_code == 200
+
+
+def test_optional_inputs_may_be_left_out_or_given(client: httpx.Client) -> None:
+    upload(client, "biased", models.optional_bias(default=1.0))
+    (_, bias) = client.get("/registry/models/biased/versions/1").json()["signature"]["inputs"]
+    value: object = 10.0 if bias["shape"] == [] else [10.0]
+    assert bias["optional"] is True
+    left_out = predict(client, "biased", {"inputs": {"x": [1.5]}})
+    given = predict(client, "biased", {"inputs": {"x": [1.5], bias["name"]: value}})
+    assert (left_out.json()["outputs"], given.json()["outputs"]) == ({"y": [2.5]}, {"y": [11.5]})
+
+
+def test_a_stuck_run_costs_its_worker_and_nobody_waits_long_for_the_next(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data", predict_timeout_seconds="0.2") as gateway, gateway.client() as client:
+        upload(client, "same", models.identity())
+        upload(client, "giant", giant_product())
+        before = gateway.workers()
+        try:
+            answer = predict(client, "giant", {"inputs": 5500})
+            assert (answer.status_code, json.loads(answer.content)["code"]) == (504, "predict_timeout")
+        except httpx.TransportError:
+            pass  # the worker was killed before it could answer
+        wait_until(lambda: gateway.workers() not in ([], before))
+        wait_until_ready(gateway)
+        assert_good_requests_work(client)
+
+
+def giant_product() -> ModelProto:
+    """A scalar int64 n -> the sum over the product of two [n, n] matrices: one kernel that heeds no cancellation."""
+    from onnx import helper
+
+    nodes = [
+        helper.make_node("Reshape", ["n", "one"], ["n1"]),
+        helper.make_node("Concat", ["n1", "n1"], ["shape"], axis=0),
+        helper.make_node("ConstantOfShape", ["shape"], ["m"], value=models.initializer("v", [0.5])),
+        helper.make_node("MatMul", ["m", "m"], ["p"]),
+        helper.make_node("ReduceSum", ["p"], ["y"], keepdims=0),
+    ]
+    return models.model(
+        nodes,
+        [models.value("n", "int64", ())],
+        [models.value("y", "float64", ())],
+        initializers=[models.initializer("one", [1])],
+    )
