@@ -1,0 +1,262 @@
+"""Registering over REST: what must be refused leaves nothing behind, what is accepted is whole."""
+
+import gzip
+import hashlib
+import io
+import json
+import pickle  # noqa: TID251 - one is sent, to be refused
+import socket
+import sqlite3
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.support import models
+from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
+from tests.support.problems import assert_problem
+
+BYTES = {"content-type": "application/octet-stream"}
+GOOD = models.linear(seed=99).SerializeToString()
+
+
+@pytest.fixture
+def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
+    with gateway.client() as opened:
+        yield opened
+
+
+def upload(client: httpx.Client, name: str, content: bytes, **query: str) -> httpx.Response:
+    return client.post(f"/registry/models/{name}/versions", content=content, headers=BYTES, params=query)
+
+
+def files_under(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file()) if folder.exists() else []
+
+
+def assert_nothing_is_left(gateway: GatewayProcess, client: httpx.Client, name: str, before: list[Path]) -> None:
+    assert files_under(gateway.data_dir / "store") == before
+    assert files_under(gateway.data_dir / "spool") == []
+    assert client.get(f"/registry/models/{name}").json()["code"] == "model_not_found"
+    assert upload(client, "good", GOOD).status_code in (200, 201)
+
+
+def archive(kind: str) -> bytes:
+    buffer = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(buffer, "w") as opened:
+            opened.writestr("model.onnx", GOOD)
+    else:
+        with tarfile.open(fileobj=buffer, mode="w") as opened_tar:
+            member = tarfile.TarInfo("model.onnx")
+            member.size = len(GOOD)
+            opened_tar.addfile(member, io.BytesIO(GOOD))
+    return buffer.getvalue()
+
+
+REFUSED = {
+    "zip": (archive("zip"), 415, "unsupported_format"),
+    "tar": (archive("tar"), 415, "unsupported_format"),
+    "gzip": (gzip.compress(GOOD, mtime=0), 415, "unsupported_format"),
+    "pickle": (pickle.dumps({"weights": [1.0]}), 415, "unsupported_format"),
+    "ort": (b"\x20\x00\x00\x00ORTM" + bytes(64), 415, "unsupported_format"),
+    "empty": (b"", 422, "invalid_model"),
+    "noise": (bytes(range(255, 0, -1)) * 20, 422, "invalid_model"),
+    "cut": (GOOD[: len(GOOD) // 2], 422, "invalid_model"),
+    "external": (models.with_external_data(models.linear())[0], 422, "external_data"),
+    "recursion": (models.recursion().SerializeToString(), 422, "invalid_model"),
+    "calls": (models.calls(30).SerializeToString(), 422, "too_complex"),
+    "tree": (models.tree(100_000).SerializeToString(), 422, "too_complex"),
+    "folded": (models.folded_division().SerializeToString(), 422, "inspection_crashed"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_refused_file_leaves_nothing_behind(gateway: GatewayProcess, client: httpx.Client, kind: str) -> None:
+    assert upload(client, "good", GOOD).status_code in (200, 201)
+    before = files_under(gateway.data_dir / "store")
+    content, status, code = REFUSED[kind]
+    answer = upload(client, f"refused-{kind}", content)
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    assert_problem(answer, status, code=code, detail=answer.json()["detail"])
+    assert str(gateway.data_dir) not in answer.text
+    assert_nothing_is_left(gateway, client, f"refused-{kind}", before)
+
+
+@pytest.mark.parametrize("name", ["x\ny\x1b[31m", "x\x00", "n" * 300], ids=["escapes", "NUL", "long"])
+def test_hostile_names_in_a_graph_are_refused_and_logged_on_one_line(
+    gateway: GatewayProcess, client: httpx.Client, name: str
+) -> None:
+    model = models.identity()
+    model.graph.input[0].name = name
+    model.graph.node[0].input[0] = name
+    answer = upload(client, "hostile", model.SerializeToString())
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_tensor_name")
+    assert gateway.log_lines()
+    assert upload(client, "good", GOOD).status_code in (200, 201)
+
+
+def test_a_digest_that_differs_is_refused(gateway: GatewayProcess, client: httpx.Client) -> None:
+    assert upload(client, "good", GOOD).status_code in (200, 201)
+    before = files_under(gateway.data_dir / "store")
+    content = models.linear(seed=1).SerializeToString()
+    digest, wrong = hashlib.sha256(content).hexdigest(), "0" * 64
+    detail = f"the bytes have the digest sha256:{digest}, announced was sha256:{wrong}"
+    answer = upload(client, "mismatch", content, sha256=wrong)
+    assert_problem(answer, 422, code="digest_mismatch", detail=detail)
+    blob = client.put(f"/registry/blobs/sha256:{wrong}", content=content, headers=BYTES)
+    assert_problem(blob, 422, code="digest_mismatch", detail=detail)
+    assert_nothing_is_left(gateway, client, "mismatch", before)
+    assert upload(client, "matching", content, sha256=digest).status_code == 201
+
+
+def test_a_connection_cut_shortly_before_the_end_leaves_nothing(gateway: GatewayProcess, client: httpx.Client) -> None:
+    content = models.wide_linear(512).SerializeToString()
+    parts = urlsplit(gateway.url)
+    head = (
+        f"POST /registry/models/cut-off/versions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(content)}\r\n\r\n"
+    )
+    with socket.create_connection((parts.hostname or "", parts.port or 80)) as connection:
+        connection.sendall(head.encode() + content[: len(content) * 99 // 100])
+        wait_until(lambda: files_under(gateway.data_dir / "spool") != [])
+    wait_until(lambda: files_under(gateway.data_dir / "spool") == [])
+    assert client.get("/registry/models/cut-off").status_code == 404
+    assert upload(client, "good", GOOD).status_code in (200, 201)
+
+
+def test_the_same_bytes_again_are_the_same_version(client: httpx.Client) -> None:
+    content = models.linear(seed=2).SerializeToString()
+    first = upload(client, "again", content, description="first", tag="team:flowers")
+    assert (first.status_code, first.headers["location"]) == (201, "/registry/models/again/versions/1")
+    assert (first.json()["description"], first.json()["tags"]) == ("first", {"team": "flowers"})
+    again = upload(client, "again", content, description="second")
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert upload(client, "another", content).status_code == 201
+
+
+def test_twenty_uploads_at_once_get_twenty_numbers_and_stay_intact(client: httpx.Client) -> None:
+    contents = [models.linear(seed=seed).SerializeToString() for seed in range(100, 120)]
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda content: upload(client, "twenty", content), contents))
+    assert [answer.status_code for answer in answers] == [201] * 20
+    assert sorted(answer.json()["version"] for answer in answers) == list(range(1, 21))
+    for answer, content in zip(answers, contents, strict=True):
+        version = answer.json()
+        stored = client.get(f"/registry/models/twenty/versions/{version['version']}/artifact")
+        assert (stored.content, version["digest"]) == (content, f"sha256:{hashlib.sha256(content).hexdigest()}")
+
+
+def test_twenty_uploads_of_the_same_bytes_at_once_are_one_version(client: httpx.Client) -> None:
+    content = models.linear(seed=3).SerializeToString()
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: upload(client, "one", content), range(20)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
+    assert {answer.json()["version"] for answer in answers} == {1}
+
+
+def test_a_model_in_two_files_is_registered_from_its_blobs(client: httpx.Client) -> None:
+    graph, data = models.with_external_data(models.linear(seed=4))
+    digests = {}
+    for name, content in {"model.onnx": graph, "model.onnx.data": data}.items():
+        digests[name] = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        url = f"/registry/blobs/{digests[name]}"
+        missing = client.post("/registry/models/two/versions", json={"files": digests})
+        assert (missing.status_code, missing.json()["code"]) in {(404, "blob_not_found"), (422, "external_data")}
+        assert client.put(url, content=content, headers=BYTES).status_code == 201
+        assert client.put(url, content=content, headers=BYTES).status_code == 200
+    registered = client.post("/registry/models/two/versions", json={"files": digests})
+    assert (registered.status_code, registered.json()["version"]) == (201, 1), registered.text
+    assert {file["name"]: file["digest"] for file in registered.json()["files"]} == digests
+    assert client.get("/registry/models/two/versions/1/artifact/model.onnx.data").content == data
+    one_file = upload(client, "one-file", models.linear(seed=4).SerializeToString())
+    assert one_file.status_code == 201
+    body = {"inputs": [[1, 2, 3, 4]]}
+    outputs = [client.post(f"/v1/models/{name}/predict", json=body).json()["outputs"] for name in ("two", "one-file")]
+    assert outputs[0] == outputs[1]
+
+
+@pytest.mark.parametrize("name", ["../evil.data", "/etc/passwd", ".hidden", "a/b.data"])
+def test_files_have_plain_names(client: httpx.Client, name: str) -> None:
+    digest = "sha256:" + "0" * 64
+    answer = client.post("/registry/models/evil/versions", json={"files": {"model.onnx": digest, name: digest}})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_file_name")
+
+
+def test_a_file_over_the_cap_is_refused(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data", max_upload_bytes="1MiB") as gateway, gateway.client() as client:
+        content = models.wide_linear(1024).SerializeToString()
+        announced = upload(client, "big", content)
+        chunked = client.post(
+            "/registry/models/big/versions",
+            content=iter([content[:500_000], content[500_000:1_000_000], content[1_000_000:]]),
+            headers=BYTES,
+        )
+        for answer in (announced, chunked):
+            assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+        assert files_under(tmp_path / "data" / "spool") == []
+        assert upload(client, "good", GOOD).status_code == 201
+
+
+def test_a_store_that_fails_leaves_no_version_and_recovers(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
+        store = tmp_path / "data" / "store"
+        store.write_text("in the way")
+        answer = upload(client, "stored", GOOD)
+        assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
+        assert int(answer.headers["retry-after"]) >= 1
+        assert client.get("/registry/models/stored").status_code == 404
+        store.unlink()
+        assert upload(client, "stored", GOOD).status_code == 201
+        assert gateway.process.poll() is None
+
+
+def test_a_locked_database_costs_a_retry_and_nothing_else(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
+        assert upload(client, "first", models.identity().SerializeToString()).status_code == 201
+        with sqlite3.connect(tmp_path / "data" / "registry.sqlite3", isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            answer = upload(client, "locked", GOOD)
+            assert (answer.status_code, answer.json()["code"]) == (503, "registry_busy")
+            assert int(answer.headers["retry-after"]) >= 1
+            predicted = client.post("/v1/models/first/predict", json={"inputs": [1.5]})
+            assert (predicted.status_code, predicted.json()["outputs"]) == (200, {"y": [1.5]})
+            other.execute("ROLLBACK")
+        assert client.get("/registry/models/locked").status_code == 404
+        assert upload(client, "locked", GOOD).status_code == 201
+        assert gateway.process.poll() is None
+
+
+def test_a_retired_version_is_gone_for_good(client: httpx.Client) -> None:
+    content = models.linear(seed=5).SerializeToString()
+    upload(client, "old", content)
+    retired = client.delete("/registry/models/old/versions/1")
+    assert (retired.status_code, retired.json()["state"]) == (200, "retired")
+    gone = client.post("/v1/models/old/predict", json={"inputs": [[1, 2, 3, 4]]})
+    assert_problem(gone, 410, code="version_retired", detail="version 1 of model 'old' is retired")
+    assert upload(client, "old", content).json()["version"] == 2
+    states = [version["state"] for version in client.get("/registry/models/old/versions").json()["items"]]
+    assert states == ["ready", "retired"]
+
+
+def test_the_example_of_a_versions_own_document_predicts(client: httpx.Client) -> None:
+    upload(client, "documented", models.two_inputs_one_symbol().SerializeToString())
+    document = client.get("/registry/models/documented/versions/1/openapi.json").json()
+    ((path, operations), _) = document["paths"].items()
+    body = operations["post"]["requestBody"]["content"]["application/json"]["example"]
+    answer = client.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
+    assert (document["openapi"], answer.status_code) == ("3.1.0", 200)
+
+
+def test_other_content_types_are_told_what_to_send(client: httpx.Client) -> None:
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    answer = client.post("/registry/models/form/versions", content=GOOD, headers=form)
+    detail = (
+        "'application/x-www-form-urlencoded' is not supported here: send the file's bytes as they are, "
+        "with Content-Type: application/octet-stream"
+    )
+    assert_problem(answer, 415, code="unsupported_media_type", detail=detail)
