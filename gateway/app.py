@@ -10,6 +10,7 @@ from gateway.web.control import make_control_application
 from gateway.web.front import Front
 from gateway.web.limits import Receive, Scope, Send
 from gateway.wiring import create_embedded_database, open_services
+from registry.errors import ServiceError
 
 
 class Application:
@@ -41,7 +42,9 @@ class Application:
         try:
             await self._start()
         except Exception as error:
-            structlog.get_logger().exception("not_started")
+            if not isinstance(error, ServiceError):
+                structlog.get_logger().exception("not_started")
+            await self._opened.aclose()
             await send({"type": "lifespan.startup.failed", "message": type(error).__name__})
             raise
         await send({"type": "lifespan.startup.complete"})
@@ -54,4 +57,7 @@ class Application:
         if not self._is_worker:
             create_embedded_database(self._settings)
         services = await self._opened.enter_async_context(open_services(self._settings, is_worker=self._is_worker))
+        if not self._is_worker:
+            # A worker waits until the schema is right; a command says that it is wrong.
+            services.registry.check_schema()
         self.front = Front(services, make_control_application(services))

@@ -1,0 +1,189 @@
+"""Processes that start, end, die and come back; and a database that is not what it should be."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support import models
+from tests.support.gateway_process import (
+    SARDONYX,
+    GatewayProcess,
+    clean_environment,
+    running_gateway,
+    started_gateway,
+    wait_for_status,
+    wait_until,
+    wait_until_ready,
+)
+
+
+def upload(client: httpx.Client, name: str, content: bytes) -> None:
+    headers = {"content-type": "application/octet-stream"}
+    answer = client.post(f"/registry/models/{name}/versions", content=content, headers=headers)
+    assert answer.status_code == 201, answer.text
+
+
+def run(*arguments: str, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    command = [SARDONYX, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_a_busy_port_is_named(gateway: GatewayProcess, tmp_path: Path) -> None:
+    port = str(urlsplit(gateway.url).port)
+    done = run("serve", "--port", port, "--data-dir", str(tmp_path), environment=clean_environment())
+    assert (done.returncode, f"127.0.0.1:{port}" in done.stderr) == (1, True)
+
+
+def test_an_address_that_others_can_reach_is_refused(tmp_path: Path) -> None:
+    environment = clean_environment()
+    done = run("serve", "--host", "0.0.0.0", "--data-dir", str(tmp_path), environment=environment)  # noqa: S104 - refused
+    assert (done.returncode, "not a loopback address" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_has_begun_is_answered_before_the_gateway_ends(tmp_path: Path, number: signal.Signals) -> None:
+    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
+        upload(client, "slow", models.wide_linear(1024, 8).SerializeToString())
+        row = {"inputs": [[0.5] * 1024] * 512}
+        assert client.post("/v1/models/slow/predict", json=row).status_code == 200
+        with ThreadPoolExecutor(2) as pool:
+            under_way = [pool.submit(client.post, "/v1/models/slow/predict", json=row) for _ in range(2)]
+            wait_until(lambda: any(future.running() for future in under_way))
+            wait_until(lambda: waiting_or_running(gateway) or all(future.done() for future in under_way))
+            os.kill(gateway.process.pid, number)
+            assert [future.result().status_code for future in under_way] == [200, 200]
+        assert gateway.process.wait(40) == 0
+
+
+def waiting_or_running(gateway: GatewayProcess) -> bool:
+    """Whether the worker is busy: it has used processor time since the last look."""
+    (worker,) = gateway.workers()
+    before = Path(f"/proc/{worker}/stat").read_text().split()[13]
+    wait_until(lambda: Path(f"/proc/{worker}/stat").read_text().split()[13] != before)
+    return True
+
+
+def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
+        upload(client, "same", models.identity().SerializeToString())
+        (worker,) = gateway.workers()
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: gateway.workers() not in ([], [worker]))
+        wait_until_ready(gateway)
+        assert client.post("/v1/models/same/predict", json={"inputs": [1.5]}).status_code == 200
+        assert "worker_died" in {line["event"] for line in gateway.log_lines()}
+
+
+def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data") as gateway:
+        (worker,) = gateway.workers()
+        gateway.process.kill()
+        gateway.process.wait()
+        wait_until(lambda: not Path(f"/proc/{worker}").exists())
+
+
+def test_two_workers_both_follow_a_promotion(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data", workers="2") as gateway, gateway.client() as client:
+        upload(client, "same", models.identity().SerializeToString())
+        wait_until(lambda: len(client.get("/registry/workers").json()["items"]) == 2)
+        done = run("promote", "same", "1", "--wait", environment=gateway.environment)
+        assert done.returncode == 0, done.stderr
+        for _ in range(20):
+            with gateway.client() as fresh:
+                assert fresh.post("/models/same/predict", json={"inputs": [1.5]}).status_code == 200
+
+
+@pytest.mark.parametrize("obstacle", ["folder", "garbage"])
+def test_a_gateway_lives_without_its_database_and_is_ready_when_it_is_there(tmp_path: Path, obstacle: str) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    path = data / "registry.sqlite3"
+    if obstacle == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes(b"no database at all" * 100)
+    with started_gateway(data) as gateway:
+        wait_for_status(gateway, "/health/live", 200)
+        with gateway.client() as client:
+            answer = client.get("/health/ready")
+            assert (answer.status_code, answer.json()["code"]) == (503, "registry_unavailable")
+            if obstacle == "folder":
+                path.rmdir()
+            else:
+                path.unlink()
+            wait_until_ready(gateway)
+            upload(client, "same", models.identity().SerializeToString())
+
+
+@pytest.mark.parametrize("revision", ["ffff", None], ids=["newer", "none"])
+def test_another_schema_is_named_by_the_gateway_and_by_the_commands(tmp_path: Path, revision: str | None) -> None:
+    data = tmp_path / "data"
+    environment = clean_environment() | {"SARDONYX_DATA_DIR": str(data)}
+    assert run("db", "upgrade", environment=environment).returncode == 0
+    with sqlite3.connect(data / "registry.sqlite3") as database:
+        if revision is None:
+            database.execute("DELETE FROM alembic_version")
+        else:
+            database.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+    database.close()
+    done = run("models", "--json", environment=environment)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "0001" in done.stderr
+    assert revision is None or revision in done.stderr
+    with started_gateway(data) as gateway:
+        wait_for_status(gateway, "/health/live", 200)
+        with gateway.client() as client:
+            answer = client.get("/health/ready")
+            assert (answer.status_code, answer.json()["code"]) == (503, "schema_mismatch")
+            assert "0001" in answer.json()["detail"]
+
+
+def test_metrics_can_be_parsed_and_count_what_happened(gateway: GatewayProcess) -> None:
+    with gateway.client() as client:
+        upload(client, "counted", models.identity().SerializeToString())
+        for value in ([1.5], [2.5], [True]):
+            client.post("/v1/models/counted/predict", json={"inputs": value})
+        text = client.get("/metrics").text
+    samples = {
+        sample.labels["code"]: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "sardonyx_predict_requests_total" and sample.labels["model"] == "counted"
+    }
+    assert samples == {"ok": 2.0, "invalid_dtype": 1.0}
+
+
+def test_the_documentation_needs_nobody_else_and_its_example_works(gateway: GatewayProcess) -> None:
+    with gateway.client() as client:
+        upload(client, "shown", models.linear().SerializeToString())
+        client.put("/registry/models/shown/aliases/production", json={"version": 1})
+        page = client.get("/docs").text
+        assert "https://" not in page
+        assert "http://" not in page
+        for name in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"):
+            assert f"/docs/assets/{name}" in page
+            assert client.get(f"/docs/assets/{name}").status_code == 200
+        document = client.get("/openapi.json").json()
+        operation = document["paths"]["/models/shown/predict"]["post"]
+        body = operation["requestBody"]["content"]["application/json"]["example"]
+        assert client.post("/models/shown/predict", json=body).status_code == 200
+        assert client.get("/docs/problems").status_code == 200
+
+
+def test_every_line_of_the_log_is_json_with_a_request_id(gateway: GatewayProcess) -> None:
+    with gateway.client() as client:
+        client.get("/registry/models/logged%0Aline", headers={"x-request-id": "mine-17"})
+
+    def entry() -> bool:
+        return any(line.get("request_id") == "mine-17" for line in gateway.log_lines())
+
+    wait_until(entry)
+    assert all("event" in line for line in gateway.log_lines())

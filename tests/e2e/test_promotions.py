@@ -1,0 +1,195 @@
+"""Promoting and rolling back over REST: who is live, who was, and who lost the race."""
+
+import itertools
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support import models
+from tests.support.gateway_process import GatewayProcess, children_of, running_gateway
+from tests.support.problems import assert_problem
+
+
+@pytest.fixture
+def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
+    with gateway.client() as opened:
+        yield opened
+
+
+def upload(client: httpx.Client, name: str, *, count: int = 3) -> None:
+    for seed in range(count):
+        answer = client.post(
+            f"/registry/models/{name}/versions",
+            content=models.linear(seed=seed).SerializeToString(),
+            headers={"content-type": "application/octet-stream"},
+        )
+        assert answer.status_code == 201, answer.text
+
+
+def put(client: httpx.Client, name: str, version: int, **more: Any) -> httpx.Response:
+    return client.put(f"/registry/models/{name}/aliases/production", json={"version": version, **more})
+
+
+def roll_back(client: httpx.Client, name: str, **body: Any) -> httpx.Response:
+    return client.post(f"/registry/models/{name}/aliases/production/rollback", json=body)
+
+
+def live(client: httpx.Client, name: str) -> int:
+    answer = client.post(f"/models/{name}/predict", json={"inputs": [[1, 2, 3, 4]]})
+    assert (answer.status_code, answer.headers["x-model-version"]) == (200, str(answer.json()["version"]))
+    return int(answer.json()["version"])
+
+
+def moves(client: httpx.Client, name: str) -> list[tuple[str, int | None, int]]:
+    items = client.get(f"/registry/models/{name}/history").json()["items"]
+    return [(item["kind"], item["from"], item["to"]) for item in items]
+
+
+def test_each_move_is_live_at_once_and_rollbacks_go_one_further_back_each_time(client: httpx.Client) -> None:
+    upload(client, "walk")
+    for version in (1, 2, 3):
+        assert put(client, "walk", version).json()["version"] == version
+        assert live(client, "walk") == version
+    assert roll_back(client, "walk", reason="worse").json()["move"]["reason"] == "worse"
+    assert live(client, "walk") == 2
+    assert (roll_back(client, "walk").status_code, live(client, "walk")) == (200, 1)
+    refused = roll_back(client, "walk")
+    assert_problem(refused, 409, code="no_previous_version", detail=refused.json()["detail"])
+    assert live(client, "walk") == 1
+    promoted = [("promote", None, 1), ("promote", 1, 2), ("promote", 2, 3)]
+    assert moves(client, "walk") == [*promoted, ("rollback", 3, 2), ("rollback", 2, 1)]
+
+
+def test_a_storm_of_moves_is_always_answered_by_the_newest(client: httpx.Client) -> None:
+    upload(client, "storm", count=2)
+    for number in range(60):
+        put(client, "storm", number % 2 + 1)
+        assert live(client, "storm") == number % 2 + 1
+
+
+def test_a_rollback_may_name_the_version_or_the_moment(client: httpx.Client) -> None:
+    upload(client, "named")
+    put(client, "named", 1)
+    moment = put(client, "named", 2).json()["updated_at"]
+    put(client, "named", 3)
+    assert roll_back(client, "named", to=1).json()["version"] == 1
+    assert roll_back(client, "named", to_time=moment).json()["version"] == 2
+    then = client.get("/registry/models/named/aliases/production", params={"at": moment})
+    assert (then.status_code, then.json()["version"]) == (200, 2)
+
+
+def test_of_many_promotions_from_one_state_exactly_one_wins(client: httpx.Client) -> None:
+    upload(client, "race")
+    put(client, "race", 1)
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda n: put(client, "race", n % 2 + 2, expected=1), range(16)))
+    losers = [answer for answer in answers if answer.status_code != 200]
+    assert (len(losers), {answer.json()["code"] for answer in losers}) == (15, {"generation_conflict"})
+    assert len(moves(client, "race")) == 2
+
+
+def test_what_is_so_already_is_no_move(client: httpx.Client) -> None:
+    upload(client, "still", count=1)
+    first = put(client, "still", 1, expected=None).json()
+    again = put(client, "still", 1).json()
+    assert (again["move"], again["generation"]) == (None, first["generation"])
+    assert len(moves(client, "still")) == 1
+    kinds = [event["kind"] for event in events_of(client, "still")]
+    assert kinds == ["version_registered", "alias_moved"]
+
+
+def events_of(client: httpx.Client, name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    after: int | None = 0
+    while after is not None:
+        page = client.get("/registry/events", params={"after": after, "limit": 50}).json()
+        found += page["items"]
+        after = page["next"]
+    assert [event["sequence"] for event in found] == sorted({event["sequence"] for event in found})
+    return [event for event in found if event["model"] == name]
+
+
+def test_a_promotion_that_breaks_callers_is_refused_with_the_differences(client: httpx.Client) -> None:
+    upload(client, "breaking", count=1)
+    wider = models.linear(features=5).SerializeToString()
+    client.post(
+        "/registry/models/breaking/versions", content=wider, headers={"content-type": "application/octet-stream"}
+    )
+    put(client, "breaking", 1)
+    refused = put(client, "breaking", 2)
+    difference = {"path": "inputs/x/shape", "before": "[batch, 4]", "after": "[batch, 5]"}
+    assert_problem(refused, 409, code="breaking_signature", detail=refused.json()["detail"], differences=[difference])
+    assert live(client, "breaking") == 1
+    dry = client.put(
+        "/registry/models/breaking/aliases/production",
+        params={"dry_run": "true"},
+        json={"version": 2, "allow_breaking": True},
+    )
+    assert (dry.status_code, dry.json()["differences"], live(client, "breaking")) == (200, [difference], 1)
+    assert put(client, "breaking", 2, allow_breaking=True).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "code"), [(9, 404, "version_not_found"), (3, 409, "version_not_promotable")]
+)
+def test_what_cannot_serve_is_not_promoted(client: httpx.Client, version: int, status: int, code: str) -> None:
+    name = f"unfit-{version}"
+    upload(client, name)
+    put(client, name, 1)
+    client.delete(f"/registry/models/{name}/versions/3")
+    answer = put(client, name, version)
+    assert_problem(answer, status, code=code, detail=answer.json()["detail"])
+    assert (live(client, name), len(moves(client, name))) == (1, 1)
+
+
+def test_what_is_live_is_not_retired(client: httpx.Client) -> None:
+    upload(client, "active", count=1)
+    put(client, "active", 1)
+    answer = client.delete("/registry/models/active/versions/1")
+    assert_problem(answer, 409, code="version_active", detail=answer.json()["detail"])
+    assert live(client, "active") == 1
+
+
+def test_a_canary_gets_its_share_and_a_routing_key_stays_on_its_side(client: httpx.Client) -> None:
+    upload(client, "birds", count=2)
+    put(client, "birds", 1, canary={"version": 2, "percent": 50})
+
+    def version_for(key: str) -> int:
+        answer = client.post("/models/birds/predict", json={"inputs": [[1, 2, 3, 4]]}, headers={"x-routing-key": key})
+        return int(answer.json()["version"])
+
+    first = {str(key): version_for(str(key)) for key in range(64)}
+    assert set(first.values()) == {1, 2}
+    assert {key: version_for(key) for key in first} == first
+    put(client, "birds", 1, canary=None)
+    assert {version_for(key) for key in first} == {1}
+
+
+def test_a_gateway_killed_in_a_storm_of_moves_comes_back_consistent(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
+        upload(client, "killed", count=2)
+
+        def move(number: int) -> None:
+            try:
+                put(client, "killed", number % 2 + 1)
+            except httpx.TransportError:
+                return
+
+        with ThreadPoolExecutor(4) as pool:
+            moving = [pool.submit(move, number) for number in range(200)]
+            moving[40].result()
+            for worker in children_of(gateway.process.pid, "gateway.worker"):
+                os.kill(worker, signal.SIGKILL)
+            gateway.process.kill()
+    with running_gateway(tmp_path / "data") as again, again.client() as client:
+        history = moves(client, "killed")
+        assert len(history) >= 20
+        assert live(client, "killed") == history[-1][2]
+        assert all(before[2] == after[1] for before, after in itertools.pairwise(history))
+        assert len(events_of(client, "killed")) == 2 + len(history)
