@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import pickle  # noqa: TID251 - one is sent, to be refused
+import resource
 import socket
 import sqlite3
 import tarfile
@@ -213,6 +214,22 @@ def test_a_store_that_fails_leaves_no_version_and_recovers(tmp_path: Path) -> No
         store.unlink()
         assert upload(client, "stored", GOOD).status_code == 201
         assert gateway.process.poll() is None
+
+
+def test_a_full_disk_refuses_the_upload_and_predicts_go_on(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
+        assert upload(client, "same", models.identity().SerializeToString()).status_code == 201
+        (worker,) = gateway.workers()
+        content = models.wide_linear(1024).SerializeToString()
+        # No file of the worker may grow beyond this: as full as a disk can be made without being root.
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (2 * 1024 * 1024, resource.RLIM_INFINITY))
+        answer = upload(client, "large", content)
+        assert (answer.status_code, answer.json()["code"]) == (507, "insufficient_storage")
+        assert files_under(tmp_path / "data" / "spool") == []
+        predicted = client.post("/v1/models/same/predict", json={"inputs": [1.5]})
+        assert (predicted.status_code, predicted.json()["outputs"]) == (200, {"y": [1.5]})
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        assert upload(client, "large", content).status_code == 201
 
 
 def test_a_locked_database_costs_a_retry_and_nothing_else(tmp_path: Path) -> None:

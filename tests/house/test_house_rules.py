@@ -65,3 +65,16 @@ def test_the_lock_pins_everything_and_names_no_host() -> None:
     for lock in (ROOT / "requirements.lock", ROOT / "tests" / "requirements.lock"):
         lines = [line for line in lock.read_text("utf-8").splitlines() if line and not line.startswith("#")]
         assert [line for line in lines if re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!_-]+", line) is None] == []
+
+
+WALL_CLOCKS = {
+    "gateway/wiring.py": "the one clock of the gateway, for what people read",
+    "model_store/memory.py": "when an object was put, injected in tests",
+    "model_store/disk_cache.py": "file times, which are the wall clock's",
+}
+
+
+def test_the_wall_clock_is_read_in_few_places_and_never_for_durations() -> None:
+    reads = re.compile(r"time\.time\b|datetime\.now\b|utcnow\b|from time import [^\n]*\btime\b")
+    found = {str(path.relative_to(ROOT)) for path in modules() if reads.search(path.read_text(encoding="utf-8"))}
+    assert found == set(WALL_CLOCKS)
