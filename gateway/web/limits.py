@@ -39,14 +39,7 @@ async def read_body(
     if encoding not in (b"", b"identity", b"gzip"):
         raise UnsupportedEncoding(f"{quoted(encoding.decode('latin-1'))} is not supported: send gzip or plain bytes")
     check_length(content_length, limit_bytes)
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ClientGone
-    body: bytes = message.get("body", b"")
-    if message.get("more_body", False):
-        body = await _read_rest(receive, body, limit_bytes)
-    if len(body) > limit_bytes:
-        raise _too_large(limit_bytes)
+    body = await _read_whole(receive, limit_bytes)
     return inflate(body, limit_bytes) if encoding == b"gzip" else body
 
 
@@ -60,16 +53,16 @@ def check_length(content_length: bytes | None, limit_bytes: int) -> None:
         raise _too_large(limit_bytes)
 
 
-async def _read_rest(receive: Receive, first: bytes, limit_bytes: int) -> bytes:
-    parts = [first]
-    size = len(first)
+async def _read_whole(receive: Receive, limit_bytes: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
         part = message.get("body", b"")
         size += len(part)
-        if size > limit_bytes:
+        if size > limit_bytes:  # known before the next part is waited for: it may never come
             raise _too_large(limit_bytes)
         parts.append(part)
         if not message.get("more_body", False):

@@ -47,6 +47,13 @@ def test_chunks_are_counted_and_reading_stops_at_the_cap() -> None:
     assert sender.taken == 3
 
 
+def test_a_first_chunk_over_the_cap_is_refused_whether_or_not_another_comes() -> None:
+    sender = Sender([b"x" * 11, b""])
+    with pytest.raises(BodyTooLarge):
+        read(sender)
+    assert sender.taken == 1
+
+
 def test_gzip_is_inflated() -> None:
     assert read(Sender([gzip.compress(b"12345")]), limit=100, encoding=b"gzip") == b"12345"
 
