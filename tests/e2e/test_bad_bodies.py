@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from onnx import ModelProto, helper
+from onnx import ModelProto, TensorProto, helper
 
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess
@@ -29,6 +29,17 @@ def gather() -> ModelProto:
     )
 
 
+def words() -> ModelProto:
+    """Int64 i [batch] -> y [batch]: "fine" for 0, and for 1 two bytes that are no text."""
+    table = TensorProto(name="table", data_type=TensorProto.STRING, dims=[2], string_data=[b"fine", b"\xff\xfe"])
+    return models.model(
+        [helper.make_node("Gather", ["table", "i"], ["y"])],
+        [models.value("i", "int64")],
+        [models.value("y", "string")],
+        initializers=[table],
+    )
+
+
 SERVED: dict[str, ModelProto] = {
     "linear": models.linear(),
     "int64": models.identity("int64"),
@@ -39,6 +50,7 @@ SERVED: dict[str, ModelProto] = {
     "scalar": models.scalar_scale(),
     "text": models.string_twice(),
     "gather": gather(),
+    "words": words(),
     "division": models.model(
         [helper.make_node("Div", ["a", "b"], ["y"])],
         [models.value("a", "int32"), models.value("b", "int32")],
@@ -245,6 +257,29 @@ def test_what_the_model_refuses_is_the_callers_to_mend(client: httpx.Client, mod
     answer = predict(client, model, json.dumps(body).encode())
     assert (answer.status_code, answer.json()["code"]) == (422, "model_execution_failed")
     assert answer.json()["detail"].startswith("the runtime could not run the model on these inputs (")
+    assert_good_requests_work(client)
+
+
+def test_an_output_that_is_not_text_is_refused_and_those_that_are_go_out(client: httpx.Client) -> None:
+    answer = predict(client, "words", b'{"inputs": [0, 1]}')
+    assert_problem(answer, 422, code="model_output_not_text", detail="an output of the model is not UTF-8 text")
+    assert predict(client, "words", b'{"inputs": [0, 0]}').json()["outputs"] == {"y": ["fine", "fine"]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"inputs": [1]}', id="not gzip"),
+        pytest.param(gzip.compress(b'{"inputs": [1]}') + b"{}", id="more behind it"),
+        pytest.param(gzip.compress(b'{"inputs": [1]}')[:-4], id="cut short"),
+        pytest.param(b"", id="empty"),
+    ],
+)
+def test_what_says_gzip_and_is_not_is_refused(client: httpx.Client, body: bytes) -> None:
+    says = "the body says that it is gzip, but "
+    why = "cannot be inflated" if body.startswith(b"{") else "is cut short or followed by something else"
+    answer = predict(client, "float32", body, {"content-encoding": "gzip"})
+    assert_problem(answer, 400, code="invalid_json", detail=says + why)
     assert_good_requests_work(client)
 
 

@@ -62,6 +62,10 @@ def assert_good_requests_work(client: httpx.Client) -> None:
         ("/models/same/predict", 409, "no_active_version", "no version of model 'same' is promoted yet"),
         ("/models/same@staging/predict", 404, "alias_not_found", "model 'same' has no alias 'staging'"),
         ("/v1/models/../x/predict", 404, "not_found", NO_ROUTE),
+        ("//v1/models/same/predict", 404, "not_found", NO_ROUTE),
+        ("/v1/models/same/predict/", 404, "not_found", NO_ROUTE),
+        ("/v1/models/same/predict%3Fx", 404, "not_found", NO_ROUTE),
+        ("/V1/models/same/predict", 404, "not_found", NO_ROUTE),
         ("/v1/models/%2e%2e%2fx/predict", 404, "not_found", NO_ROUTE),
         ("/v1/models/%252e/predict", 422, "invalid_name", f"'%2e' {NAME_RULE}"),
         ("/v1/models/a%00b/predict", 422, "invalid_name", f"'a\\x00b' {NAME_RULE}"),
@@ -141,4 +145,24 @@ def test_a_content_length_over_the_cap_is_refused_before_a_byte_of_the_body(clie
     )
     assert_refused(answer, 413, "too_large", "the body may have at most 16777216 bytes")
     assert answer.headers["connection"] == "close"
+    assert_good_requests_work(client)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param(["Content-Length: 17", "Content-Length: 5"], id="two lengths"),
+        pytest.param(["Content-Length: 17", "Transfer-Encoding: chunked"], id="a length and chunks"),
+        pytest.param(["Content-Length: -1"], id="a negative length"),
+        pytest.param(["Transfer-Encoding: chunked, gzip"], id="chunks that are not the last coding"),
+        pytest.param([" folded: x"], id="a space before a name"),
+        pytest.param(["X-Name: a\x00b"], id="a NUL"),
+    ],
+)
+def test_a_request_that_two_readers_could_cut_differently_ends_its_connection(
+    client: httpx.Client, headers: list[str]
+) -> None:
+    head = request_bytes("POST /v1/models/same/predict HTTP/1.1", "Host: localhost", *headers)
+    answer = send_raw(str(client.base_url), head + BODY)
+    assert (answer.status, answer.headers["connection"]) == (400, "close")
     assert_good_requests_work(client)
