@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -103,8 +104,8 @@ def test_every_form_of_a_body_has_its_answer(
 
 def test_an_answer_names_version_and_digest_whichever_route_led_there(client: httpx.Client) -> None:
     first, second = (upload(client, "routed", models.linear(seed=seed)) for seed in (1, 2))
-    for alias, version in (("production", 1), ("staging", 2)):
-        assert client.put(f"/registry/models/routed/aliases/{alias}", json={"version": version}).status_code == 200
+    for alias, number in (("production", 1), ("staging", 2)):
+        assert client.put(f"/registry/models/routed/aliases/{alias}", json={"version": number}).status_code == 200
     routes = {
         "/v1/models/routed": first,
         "/models/routed": first,
@@ -114,12 +115,14 @@ def test_an_answer_names_version_and_digest_whichever_route_led_there(client: ht
     }
     answers = {}
     for route, version in routes.items():
-        for verb in ("validate", "predict"):
-            answer = client.post(f"{route}/{verb}", json={"inputs": [[1, 2, 3, 4]]})
-            assert answer.status_code == 200, answer.text
-            assert answer.headers["x-model-version"] == str(version["version"])
-            assert answer.headers["x-model-digest"] == version["digest"]
-            assert answer.headers["content-type"] == "application/json"
+        valid, answer = (
+            client.post(f"{route}/{verb}", json={"inputs": [[1, 2, 3, 4]]}) for verb in ("validate", "predict")
+        )
+        for each in (valid, answer):
+            assert each.status_code == 200, each.text
+            assert each.headers["x-model-version"] == str(version["version"])
+            assert each.headers["x-model-digest"] == version["digest"]
+            assert each.headers["content-type"] == "application/json"
         answers[route] = answer.json()
     assert answers["/models/routed"] == answers["/models/routed@production"] == answers["/v1/models/routed"]
     assert answers["/models/routed@staging"] == answers["/v2/models/routed"]
@@ -150,7 +153,7 @@ def test_json_may_be_announced_in_any_spelling_or_not_at_all(client: httpx.Clien
     assert (answer.status_code, answer.json()["outputs"]) == (200, {"minus": [-1.0], "square": [1.0]})
 
 
-def test_validating_loads_and_runs_nothing(tmp_path: Any) -> None:
+def test_validating_loads_and_runs_nothing(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
         upload(client, "cold", models.linear())
         assert client.post("/v1/models/cold/validate", json={"inputs": [[1, 2, 3, 4]]}).status_code == 200
