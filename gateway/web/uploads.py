@@ -182,5 +182,7 @@ def _tags(pairs: list[str]) -> dict[str, str]:
         key, separator, value = pair.partition(":")
         if not separator:
             raise InvalidRequest(f"{quoted(pair)} is not a tag: write key:value")
+        if key in tags:
+            raise InvalidRequest(f"the tag {quoted(key)} is given twice")
         tags[key] = value
     return tags
