@@ -1,7 +1,6 @@
 """Registering over REST: what must be refused leaves nothing behind, what is accepted is whole."""
 
 import hashlib
-import json
 import resource
 import socket
 import sqlite3
@@ -100,34 +99,6 @@ def test_twenty_uploads_of_the_same_bytes_at_once_are_one_version(client: httpx.
     assert {answer.json()["version"] for answer in answers} == {1}
 
 
-def test_a_model_in_two_files_is_registered_from_its_blobs(client: httpx.Client) -> None:
-    graph, data = models.with_external_data(models.linear(seed=4))
-    digests = {}
-    for name, content in {"model.onnx": graph, "model.onnx.data": data}.items():
-        digests[name] = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        url = f"/registry/blobs/{digests[name]}"
-        missing = client.post("/registry/models/two/versions", json={"files": digests})
-        assert (missing.status_code, missing.json()["code"]) in {(404, "blob_not_found"), (422, "external_data")}
-        assert client.put(url, content=content, headers=BYTES).status_code == 201
-        assert client.put(url, content=content, headers=BYTES).status_code == 200
-    registered = client.post("/registry/models/two/versions", json={"files": digests})
-    assert (registered.status_code, registered.json()["version"]) == (201, 1), registered.text
-    assert {file["name"]: file["digest"] for file in registered.json()["files"]} == digests
-    assert client.get("/registry/models/two/versions/1/artifact/model.onnx.data").content == data
-    one_file = upload(client, "one-file", models.linear(seed=4).SerializeToString())
-    assert one_file.status_code == 201
-    body = {"inputs": [[1, 2, 3, 4]]}
-    outputs = [client.post(f"/v1/models/{name}/predict", json=body).json()["outputs"] for name in ("two", "one-file")]
-    assert outputs[0] == outputs[1]
-
-
-@pytest.mark.parametrize("name", ["../evil.data", "/etc/passwd", ".hidden", "a/b.data"])
-def test_files_have_plain_names(client: httpx.Client, name: str) -> None:
-    digest = "sha256:" + "0" * 64
-    answer = client.post("/registry/models/evil/versions", json={"files": {"model.onnx": digest, name: digest}})
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_file_name")
-
-
 def test_a_file_over_the_cap_is_refused(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data", max_upload_bytes="1MiB") as gateway, gateway.client() as client:
         content = models.wide_linear(1024).SerializeToString()
@@ -186,34 +157,3 @@ def test_a_locked_database_costs_a_retry_and_nothing_else(tmp_path: Path) -> Non
         assert client.get("/registry/models/locked").status_code == 404
         assert upload(client, "locked", GOOD).status_code == 201
         assert gateway.process.poll() is None
-
-
-def test_a_retired_version_is_gone_for_good(client: httpx.Client) -> None:
-    content = models.linear(seed=5).SerializeToString()
-    upload(client, "old", content)
-    retired = client.delete("/registry/models/old/versions/1")
-    assert (retired.status_code, retired.json()["state"]) == (200, "retired")
-    gone = client.post("/v1/models/old/predict", json={"inputs": [[1, 2, 3, 4]]})
-    assert_problem(gone, 410, code="version_retired", detail="version 1 of model 'old' is retired")
-    assert upload(client, "old", content).json()["version"] == 2
-    states = [version["state"] for version in client.get("/registry/models/old/versions").json()["items"]]
-    assert states == ["ready", "retired"]
-
-
-def test_the_example_of_a_versions_own_document_predicts(client: httpx.Client) -> None:
-    upload(client, "documented", models.two_inputs_one_symbol().SerializeToString())
-    document = client.get("/registry/models/documented/versions/1/openapi.json").json()
-    ((path, operations), _) = document["paths"].items()
-    body = operations["post"]["requestBody"]["content"]["application/json"]["example"]
-    answer = client.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
-    assert (document["openapi"], answer.status_code) == ("3.1.0", 200)
-
-
-def test_other_content_types_are_told_what_to_send(client: httpx.Client) -> None:
-    form = {"content-type": "application/x-www-form-urlencoded"}
-    answer = client.post("/registry/models/form/versions", content=GOOD, headers=form)
-    detail = (
-        "'application/x-www-form-urlencoded' is not supported here: send the file's bytes as they are, "
-        "with Content-Type: application/octet-stream"
-    )
-    assert_problem(answer, 415, code="unsupported_media_type", detail=detail)
