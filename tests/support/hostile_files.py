@@ -193,7 +193,9 @@ REFUSED: dict[str, Hostile] = {
         "unsupported_operator",
         strange("com.example.Gemm"),
     ),
-    "an unknown operator": _unloadable("INVALID_GRAPH", lambda source: setattr(source.graph.node[0], "op_type", "Nope")),
+    "an unknown operator": _unloadable(
+        "INVALID_GRAPH", lambda source: setattr(source.graph.node[0], "op_type", "Nope")
+    ),
     "an opset of the future": _unloadable("FAIL", lambda source: setattr(source.opset_import[0], "version", 9999)),
     "a format version of the future": _unloadable("FAIL", lambda source: setattr(source, "ir_version", 9999)),
     "two nodes with one output": _unloadable("FAIL", duplicate_node),
