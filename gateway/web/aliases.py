@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from gateway.web.context import Actor, AliasName, ModelName, UsesServices
+from gateway.web.json_routes import JsonRoute
 from gateway.web.schemas import AliasBody, RollbackBody, alias_json, difference_json, move_json, timestamp
 from registry.errors import AliasNotFound, InvalidRequest, NoActiveVersion
 from registry.lookup import resolve_model
@@ -15,7 +16,7 @@ from registry.promotion import UNSET, AliasMove, Plan
 from registry.records import Alias, Move
 from registry.resolution import alias_at
 
-router = APIRouter(prefix="/registry/models/{name}", tags=["promoting"])
+router = APIRouter(prefix="/registry/models/{name}", tags=["promoting"], route_class=JsonRoute)
 
 
 @router.put("/aliases/{alias}", summary="Promote: point an alias at a version")

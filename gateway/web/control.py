@@ -10,19 +10,15 @@ from gateway.web import aliases, documentation, feed, health, models, uploads, v
 from gateway.web.exchange import Exchange
 from gateway.web.front import CONTEXT
 from gateway.web.problems import problem_answer
+from gateway.web.schemas import invalid_fields
 from gateway.web.services import Services
 from registry.errors import (
     BodyTooLarge,
-    InvalidRequest,
     MethodNotAllowed,
     RouteNotFound,
     ServiceError,
     UndecodableBody,
-    Violation,
 )
-from registry.signature import pointer_token
-
-_MAX_BODY_BYTES = 1024 * 1024
 
 
 def make_control_application(services: Services) -> FastAPI:
@@ -35,7 +31,6 @@ def make_control_application(services: Services) -> FastAPI:
         openapi_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
-        max_body_size=_MAX_BODY_BYTES,
     )
     control.state.services = services
     for router in (models.router, uploads.router, versions.router, aliases.router, feed.router, health.router):
@@ -76,17 +71,7 @@ def _translate(error: RequestValidationError) -> ServiceError:
     faults: list[dict[str, Any]] = list(error.errors())
     if any(fault["type"] == "json_invalid" for fault in faults):
         return UndecodableBody("the body must be a JSON object")
-    violations = [
-        Violation(
-            path="/" + "/".join(pointer_token(str(part)) for part in fault["loc"][1:]),
-            expected=str(fault["msg"]),
-            received=str(fault.get("input"))[:64],
-            code="invalid_field",
-        )
-        for fault in faults
-    ]
-    first = violations[0]
-    return InvalidRequest(f"{first.path}: {first.expected}", violations=violations)
+    return invalid_fields((fault["loc"][1:], fault) for fault in faults)  # the first part says body, query or path
 
 
 def _translate_status(error: HTTPException) -> ServiceError:
@@ -95,7 +80,5 @@ def _translate_status(error: HTTPException) -> ServiceError:
             return RouteNotFound("no route has this path; the documentation is at /docs")
         case 405:
             return MethodNotAllowed("this route does not take this method")
-        case 413:
-            return BodyTooLarge(f"the body may have at most {_MAX_BODY_BYTES} bytes")
         case _:
             return UndecodableBody("the body must be a JSON object")

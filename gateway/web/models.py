@@ -5,12 +5,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from gateway.web.context import Actor, After, Limit, ModelName, UsesServices
+from gateway.web.json_routes import JsonRoute
 from gateway.web.schemas import ModelChange, model_json, page_json
 from registry.lookup import resolve_model
 from registry.ports import Registry
 from registry.records import Model, Page
 
-router = APIRouter(prefix="/registry/models", tags=["models"])
+router = APIRouter(prefix="/registry/models", tags=["models"], route_class=JsonRoute)
 
 
 @router.get("", summary="List models by name")

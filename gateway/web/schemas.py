@@ -1,6 +1,6 @@
 """The control plane's wire types: what bodies may say, and how records are written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Literal, Self, TypeVar
@@ -8,9 +8,10 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from registry.artifact import Digest
-from registry.errors import Difference
+from registry.errors import Difference, InvalidRequest, Violation
 from registry.events import Event
 from registry.records import Alias, Canary, Model, Move, Page, Version, WorkerReport
+from registry.signature import pointer_token
 
 T = TypeVar("T")
 
@@ -85,6 +86,21 @@ class RollbackBody(Body):
         if self.to_time is not None and self.to_time.tzinfo is None:
             raise ValueError("to_time needs a time zone, such as 2026-11-22T03:00:00Z")
         return self
+
+
+def invalid_fields(faults: Iterable[tuple[tuple[int | str, ...], dict[str, Any]]]) -> InvalidRequest:
+    """Return what pydantic found wrong, each fault with its place in the body, as one error of ours."""
+    violations = [
+        Violation(
+            path="".join(f"/{pointer_token(str(part))}" for part in place),
+            expected=str(fault["msg"]),
+            received="nothing" if fault["type"] == "missing" else str(fault.get("input"))[:64],
+            code="invalid_field",
+        )
+        for place, fault in faults
+    ]
+    first = violations[0]
+    return InvalidRequest(f"{first.path or 'the body'}: {first.expected}", violations=violations)
 
 
 def version_json(version: Version, locate: Locate) -> dict[str, Any]:

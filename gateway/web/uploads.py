@@ -13,22 +13,19 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
 from gateway.web.context import Actor, ModelName, UsesServices
-from gateway.web.limits import ClientGone, check_length, read_body
-from gateway.web.schemas import FilesBody, version_json
+from gateway.web.json_routes import read_json_bytes
+from gateway.web.limits import ClientGone, check_length
+from gateway.web.schemas import FilesBody, invalid_fields, version_json
 from gateway.web.services import Services, Spool
 from registry.artifact import Digest, parse_digest
-from registry.errors import InvalidRequest, UndecodableBody, UnsupportedEncoding, UnsupportedMediaType, Violation
+from registry.errors import InvalidRequest, UndecodableBody, UnsupportedEncoding, UnsupportedMediaType
 from registry.names import quoted
 from registry.ports import Upload
 from registry.registration import Registered
-from registry.signature import pointer_token
 
 router = APIRouter(prefix="/registry", tags=["registering"])
 
 _CHUNK_BYTES = 1024 * 1024
-_MAX_FILES_BODY_BYTES = 1024 * 1024
-_FRAMEWORK_LIMIT_BYTES = 2 * 1024**3
-"""The framework's own limit is for JSON; files have the setting MAX_UPLOAD_BYTES, which is always less than this."""
 
 _VERSION_BODY: dict[str, Any] = {
     "requestBody": {
@@ -52,7 +49,6 @@ _BLOB_BODY: dict[str, Any] = {
     summary="Send one file of a version that has several",
     openapi_extra=_BLOB_BODY,
     status_code=201,
-    max_body_size=_FRAMEWORK_LIMIT_BYTES,
 )
 async def put_blob(services: UsesServices, request: Request, digest: str) -> Response:
     """Store a file's bytes under their digest: 201, or 200 when they were there already."""
@@ -70,7 +66,6 @@ async def put_blob(services: UsesServices, request: Request, digest: str) -> Res
     summary="Register a version",
     openapi_extra=_VERSION_BODY,
     status_code=201,
-    max_body_size=_FRAMEWORK_LIMIT_BYTES,
 )
 async def register_version(
     services: UsesServices,
@@ -110,13 +105,7 @@ async def register_version(
 
 
 async def _register_files(services: Services, request: Request, name: str, actor: str) -> Registered:
-    body = await read_body(
-        request.receive,
-        limit_bytes=_MAX_FILES_BODY_BYTES,
-        content_length=request.headers.get("content-length", "").encode() or None,
-        content_encoding=request.headers.get("content-encoding", "").encode() or None,
-    )
-    wanted = _parse_files(body)
+    wanted = _parse_files(await read_json_bytes(request))
     files: dict[str, Digest] = {file: parse_digest(digest) for file, digest in wanted.files.items()}
     return await services.write(
         services.registration.register_blobs,
@@ -135,16 +124,7 @@ def _parse_files(body: bytes) -> FilesBody:
         faults = error.errors(include_url=False, include_context=False)
         if any(fault["type"] == "json_invalid" for fault in faults):
             raise UndecodableBody("the body must be a JSON object with files") from error
-        violations = [
-            Violation(
-                path="/" + "/".join(pointer_token(str(part)) for part in fault["loc"]),
-                expected=fault["msg"],
-                received=str(fault["input"])[:64],
-                code="invalid_field",
-            )
-            for fault in faults
-        ]
-        raise InvalidRequest(f"{violations[0].path}: {violations[0].expected}", violations=violations) from error
+        raise invalid_fields((fault["loc"], dict(fault)) for fault in faults) from error
 
 
 def _registered(services: Services, registered: Registered) -> Response:
@@ -202,5 +182,7 @@ def _tags(pairs: list[str]) -> dict[str, str]:
         key, separator, value = pair.partition(":")
         if not separator:
             raise InvalidRequest(f"{quoted(pair)} is not a tag: write key:value")
+        if key in tags:
+            raise InvalidRequest(f"the tag {quoted(key)} is given twice")
         tags[key] = value
     return tags

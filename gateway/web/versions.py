@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from gateway.web.context import Actor, After, Limit, ModelName, UsesServices, VersionNumber
 from gateway.web.documentation import version_openapi
+from gateway.web.json_routes import JsonRoute
 from gateway.web.schemas import VersionChange, page_json, version_json
 from gateway.web.services import Services
 from registry.artifact import ArtifactFile
@@ -17,7 +18,7 @@ from registry.names import quoted
 from registry.ports import Registry
 from registry.records import Batching, Page, Version
 
-router = APIRouter(prefix="/registry/models/{name}/versions", tags=["versions"])
+router = APIRouter(prefix="/registry/models/{name}/versions", tags=["versions"], route_class=JsonRoute)
 
 
 @router.get("", summary="List a model's versions, newest first")

@@ -1,0 +1,80 @@
+"""The OpenAPI documents: their examples are sent to the routes that they describe."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from onnx import ModelProto
+
+from tests.support import models
+from tests.support.gateway_process import GatewayProcess
+
+BYTES = {"content-type": "application/octet-stream"}
+
+
+@pytest.fixture
+def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
+    with gateway.client() as opened:
+        yield opened
+
+
+def register(client: httpx.Client, name: str, model: ModelProto) -> httpx.Response:
+    answer = client.post(f"/registry/models/{name}/versions", content=model.SerializeToString(), headers=BYTES)
+    assert answer.status_code == 201, answer.text
+    return answer
+
+
+def shown(client: httpx.Client, path: str) -> Any:
+    answer = client.get(path)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+DOCUMENTED = {
+    "linear": models.linear(),
+    "scalar": models.scalar_scale(),
+    "optional": models.optional_bias(),
+    "text": models.string_twice(),
+    "integers": models.division(3),
+    "truth": models.identity("bool"),
+    "half": models.identity("float16", (2, None, 3)),
+    "any-rank": models.identity(shape=None),
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_the_example_of_each_document_is_valid_and_predicts(client: httpx.Client, name: str) -> None:
+    register(client, f"example-{name}", DOCUMENTED[name])
+    document = shown(client, f"/registry/models/example-{name}/versions/1/openapi.json")
+    base = f"/v1/models/example-{name}"
+
+    assert document["openapi"] == "3.1.0"
+    assert document["info"] == {"title": f"example-{name}, version 1", "version": "1"}
+    assert list(document["paths"]) == [f"{base}/predict", f"{base}/validate"]
+    for path, operations in document["paths"].items():
+        example = operations["post"]["requestBody"]["content"]["application/json"]["example"]
+        answer = client.post(path, json=example)
+        assert answer.status_code == 200, answer.text
+        schema = operations["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+        assert set(answer.json()) <= set(schema["properties"])
+        problem = operations["post"]["responses"]["default"]["content"]["application/problem+json"]["schema"]
+        assert problem == {"$ref": "#/components/schemas/Problem"}
+    assert set(document["components"]["schemas"]["Problem"]["required"]) == set(
+        client.get("/registry/models/nobody").json()
+    )
+
+
+def test_the_gateways_own_document_shows_what_is_promoted(client: httpx.Client) -> None:
+    register(client, "promoted", models.identity("int64", (2,)))
+    assert "/models/promoted/predict" not in shown(client, "/openapi.json")["paths"]
+    client.put("/registry/models/promoted/aliases/production", json={"version": 1}).raise_for_status()
+
+    document = shown(client, "/openapi.json")
+    assert document["openapi"] == "3.1.0"
+    assert {"/registry/models/{name}/versions", "/registry/blobs/{digest}"} <= set(document["paths"])
+    content = document["paths"]["/models/promoted/predict"]["post"]["requestBody"]["content"]
+    example = content["application/json"]["example"]
+    answer = client.post("/models/promoted/predict", json=example)
+    assert example == {"inputs": {"x": [1, 1]}}
+    assert answer.json() == {"model": "promoted", "version": 1, "outputs": {"y": [1, 1]}}

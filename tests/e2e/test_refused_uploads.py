@@ -1,0 +1,122 @@
+"""Every file that must be refused, sent over HTTP: whole answers, nothing left behind, and the next model is taken."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support import models
+from tests.support.gateway_process import GatewayProcess, wait_until
+from tests.support.hostile_files import FOREIGN, REFUSED, Hostile, misnamed, renamed
+from tests.support.problems import assert_problem
+
+BYTES = {"content-type": "application/octet-stream"}
+GOOD = models.linear(seed=99).SerializeToString()
+EVERY = {**{case: (422, hostile) for case, hostile in REFUSED.items()}, **{k: (415, h) for k, h in FOREIGN.items()}}
+COSTLY = {case: hostile for case, hostile in REFUSED.items() if hostile.code.startswith("inspection_")}
+
+
+@pytest.fixture
+def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
+    with gateway.client() as opened:
+        yield opened
+
+
+@pytest.fixture
+def before(gateway: GatewayProcess, client: httpx.Client) -> list[Path]:
+    """What lies in the store when a good model is there."""
+    assert upload(client, "good", GOOD).status_code in (200, 201)
+    return files_under(gateway.data_dir / "store")
+
+
+def upload(client: httpx.Client, name: str, content: bytes) -> httpx.Response:
+    return client.post(f"/registry/models/{name}/versions", content=content, headers=BYTES)
+
+
+def files_under(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def assert_refused(client: httpx.Client, status: int, hostile: Hostile) -> None:
+    answer = upload(client, "refused", hostile.octets())
+    detail = answer.json()["detail"]
+    assert detail[: len(hostile.says)] == hostile.says
+    assert_problem(answer, status, code=hostile.code, detail=detail)
+
+
+def assert_untouched(gateway: GatewayProcess, client: httpx.Client, before: list[Path]) -> None:
+    assert files_under(gateway.data_dir / "store") == before
+    assert list((gateway.data_dir / "spool").iterdir()) == []
+    missing = client.get("/registry/models/refused")
+    assert_problem(missing, 404, code="model_not_found", detail="there is no model 'refused'")
+    again = upload(client, "good", GOOD)
+    assert (again.status_code, again.json()["version"]) == (200, 1)
+    predicted = client.post("/v1/models/good/predict", json={"inputs": [[0, 0, 0, 0]]})
+    assert predicted.json() == {"model": "good", "version": 1, "outputs": {"y": [[0.0, 0.0, 0.0]]}}
+
+
+def ended_children_faults(gateway: GatewayProcess) -> int:
+    """Page faults of the worker's children that have ended: more whenever there was one more child."""
+    (worker,) = gateway.workers()
+    fields = Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[8])
+
+
+@pytest.mark.parametrize("case", EVERY)
+def test_it_is_refused_and_leaves_nothing_behind(
+    gateway: GatewayProcess, client: httpx.Client, before: list[Path], case: str
+) -> None:
+    status, hostile = EVERY[case]
+    workers = gateway.workers()
+    assert_refused(client, status, hostile)
+    assert_untouched(gateway, client, before)
+    assert gateway.workers() == workers
+
+
+@pytest.mark.parametrize("case", COSTLY)
+def test_what_killed_an_inspector_is_not_given_to_another(
+    gateway: GatewayProcess, client: httpx.Client, before: list[Path], case: str
+) -> None:
+    assert_refused(client, 422, COSTLY[case])
+    faults = ended_children_faults(gateway)
+    assert_refused(client, 422, COSTLY[case])
+    assert ended_children_faults(gateway) == faults
+    assert_untouched(gateway, client, before)
+
+
+def test_other_files_are_given_to_an_inspector_each_time(
+    gateway: GatewayProcess, client: httpx.Client, before: list[Path]
+) -> None:
+    hostile = REFUSED["functions that call each other"]
+    counts = [ended_children_faults(gateway)]
+    for _ in range(2):
+        assert_refused(client, 422, hostile)
+        counts.append(ended_children_faults(gateway))
+    assert counts == sorted(set(counts))
+    assert_untouched(gateway, client, before)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("x\ny\x1b[31m", r"x\x0ay\x1b[31m"),
+        ("x\x00", r"x\x00"),
+        ('{"level": "error"}\r\n', r'{"level": "error"}\x0d\x0a'),
+        ("\N{LINE SEPARATOR}", r"\u2028"),
+        ("n" * 257, "n" * 64 + "..."),
+    ],
+    ids=["escapes", "NUL", "JSON", "line separator", "long"],
+)
+def test_a_hostile_name_stays_on_one_line_of_the_answer_and_of_the_log(
+    gateway: GatewayProcess, client: httpx.Client, before: list[Path], name: str, shown: str
+) -> None:
+    answer = upload(client, "refused", Hostile(renamed(name), "", "").octets())
+    assert_problem(answer, 422, code="invalid_tensor_name", detail=misnamed(shown))
+    request_id = answer.headers["x-request-id"]
+    assert_untouched(gateway, client, before)
+    wait_until(lambda: request_id in gateway.log_path.read_text())  # lines are written in bundles
+    text = gateway.log_path.read_text()
+    (line,) = [line for line in gateway.log_lines() if line.get("request_id") == request_id]
+    assert (line["status"], line["code"], "\x1b" in text) == (422, "invalid_tensor_name", False)
+    assert text.splitlines() == text.split("\n")[:-1]
