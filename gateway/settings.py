@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _check_database(cls, value: str) -> str:
-        if value and not value.startswith("sqlite"):
+        if value and not value.startswith("sqlite:///"):
             raise ValueError("the registry's database is SQLite: sqlite:///path/to/registry.sqlite3")
         return value
 

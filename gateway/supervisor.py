@@ -4,7 +4,7 @@
    that the queued connections of a dead worker go to the next one.
 2. The embedded database is created and upgraded once, by a child; workers start meanwhile and are ready afterwards.
    A failure is tried again, ever more slowly: a disk that comes back needs nobody to restart the gateway.
-3. A worker that dies is replaced at once; one that dies young, after a second.
+3. A worker that dies is replaced at once; one that dies young, or that the system cannot start now, after a second.
 4. SIGTERM and SIGINT end the workers, which finish what they have begun; whoever has not after the drain is killed.
 """
 
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
@@ -111,7 +112,11 @@ class Supervisor:
                 self._starts_at.append(now if lived > _YOUNG_SECONDS else now + _PAUSE_SECONDS)
         for due in [at for at in self._starts_at if at <= now]:
             self._starts_at.remove(due)
-            self._workers.append(_Worker(self._start()))
+            process = self._start()
+            if process is None:
+                self._starts_at.append(now + _PAUSE_SECONDS)
+            else:
+                self._workers.append(_Worker(process))
 
     def _attend_upgrade(self, now: float) -> None:
         if self._upgrade is not None and self._upgrade.poll() is not None:
@@ -124,31 +129,34 @@ class Supervisor:
                 self._upgrade_pause_seconds = min(self._upgrade_pause_seconds * 2, _LONGEST_UPGRADE_PAUSE_SECONDS)
             self._upgrade = None
         if self._upgrade is None and self._upgrade_at is not None and self._upgrade_at <= now:
-            self._upgrade_at = None
-            command = [sys.executable, "-m", "gateway.cli", "db", "upgrade", "--json"]
-            self._upgrade = subprocess.Popen(  # noqa: S603 - our own module
-                command,
+            # What it says goes into the log, in the log's own form.
+            said = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+            self._upgrade = self._spawn(["-m", "gateway.cli", "db", "upgrade", "--json"], **said)
+            self._upgrade_at = None if self._upgrade is not None else now + self._upgrade_pause_seconds
+
+    def _start(self) -> subprocess.Popen[bytes] | None:
+        descriptor = self._listener.fileno()
+        orders = ["--socket", str(descriptor), "--supervisor", str(os.getpid())]
+        return self._spawn(["-m", "gateway.worker", *orders], pass_fds=(descriptor,))
+
+    def _spawn(self, arguments: list[str], **options: Any) -> subprocess.Popen[bytes] | None:
+        """Start a child of ours; None where the system has no process, memory or descriptor for it at the moment."""
+        try:
+            return subprocess.Popen(  # noqa: S603 - our own module
+                [sys.executable, *arguments],
                 env=child_environment(self._settings),
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                # What it says goes into the log, in the log's own form.
-                stderr=subprocess.PIPE,
+                # A Ctrl-C in the terminal goes to the supervisor alone, which ends the workers in its own order.
                 start_new_session=True,
+                **options,
             )
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        descriptor = self._listener.fileno()
-        command = [sys.executable, "-m", "gateway.worker", "--socket", str(descriptor)]
-        return subprocess.Popen(  # noqa: S603 - our own module
-            [*command, "--supervisor", str(os.getpid())],
-            env=child_environment(self._settings),
-            stdin=subprocess.DEVNULL,
-            pass_fds=(descriptor,),
-            # A Ctrl-C in the terminal goes to the supervisor alone, which ends the workers in its own order.
-            start_new_session=True,
-        )
+        except OSError as error:
+            structlog.get_logger().error("not_started", child=arguments[1], detail=error.strerror or str(error))
+            return None
 
     def _drain(self) -> None:
+        # From here on nobody is let in who would only be forgotten in the socket's queue.
+        self._listener.close()
         structlog.get_logger().info("draining", workers=len(self._workers))
         processes = [worker.process for worker in self._workers]
         if self._upgrade is not None:

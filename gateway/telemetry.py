@@ -5,10 +5,14 @@
 2. Counting is adding to plain numbers: one event loop writes them, and Prometheus's form is made when it is asked for.
 3. Access lines are made and written together, a few times a second: one by one, each would cost a system call,
    and making many in a row takes a third of the time.
+4. A line that cannot be written (the disk is full, the reader of the pipe is gone) is lost, and nothing else is.
 """
 
 import asyncio
+import contextlib
+import io
 import logging
+import os
 import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
@@ -40,12 +44,31 @@ def configure_logs(level: str) -> None:
             structlog.processors.JSONRenderer(serializer=_serialize),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=structlog.BytesLoggerFactory(io.BufferedWriter(_LossyStream())),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
     root.handlers = [_ToStructlog()]
     root.setLevel(max(threshold, logging.WARNING))
+
+
+def write_log(lines: bytes) -> None:
+    """Write whole lines to standard error, or lose them."""
+    _LossyStream().write(lines)
+
+
+class _LossyStream(io.RawIOBase):
+    """Standard error as rule 4 has it."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, octets: Any, /) -> int:
+        rest = memoryview(octets)
+        with contextlib.suppress(OSError):
+            while rest:
+                rest = rest[os.write(sys.stderr.fileno(), rest) :]
+        return len(octets)
 
 
 def _cut_values(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:

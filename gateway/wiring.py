@@ -3,9 +3,8 @@
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from gateway.serving.routing import Routing
 from gateway.serving.runtime import Session
 from gateway.serving.session_cache import SessionCache
 from gateway.settings import Settings
-from gateway.telemetry import AccessLog, Metrics, counter, gauge
+from gateway.telemetry import AccessLog, Metrics, counter, gauge, write_log
 from gateway.web.endpoint import Endpoint, EndpointFactory
 from gateway.web.services import Services
 from model_store.disk_cache import DiskCache
@@ -35,12 +34,15 @@ from registry.names import parse_reference
 from registry.promotion import Promotion
 from registry.records import Batching, Version, WorkerReport
 from registry.registration import Registration
+from registry.rehearsal import Rehearsal
 from registry.resolution import resolve
 from registry.retirement import Retirement
 from registry.sql import schema
 from registry.sql.unit_of_work import SqlRegistry
 
 _CONTROL_THREADS = 16
+_REGISTERING_THREADS = 4
+_FOLLOWING_THREADS = 4
 _LOAD_THREADS = 2
 _SPARE_RUN_THREADS = 2
 _LOAD_SECONDS = 60.0
@@ -115,12 +117,11 @@ async def open_services(settings: Settings, *, is_worker: bool) -> AsyncIterator
     async with AsyncExitStack() as opened:
         parts = open_parts(settings)
         opened.callback(parts.close)
-        control = _executor(opened, _CONTROL_THREADS, "control")
         metrics = Metrics()
         cache, predictor = _open_serving(opened, parts, metrics)
-        routing, feed = _open_following(parts, metrics, cache, control)
+        routing, feed = _open_following(opened, parts, metrics, cache)
         keeps_log = is_worker and settings.log_level in ("debug", "info")
-        access_log = AccessLog(_write_log if keeps_log else None)
+        access_log = AccessLog(write_log if keeps_log else None)
         opened.callback(access_log.flush)
         services = Services(
             settings=settings,
@@ -136,7 +137,13 @@ async def open_services(settings: Settings, *, is_worker: bool) -> AsyncIterator
                 clock=parts.clock,
                 batching=Batching(settings.batching),
             ),
-            promotion=Promotion(parts.registry, parts.clock),
+            promotion=Promotion(
+                parts.registry,
+                parts.clock,
+                rehearse=Rehearsal(
+                    registry=parts.registry, folders=parts.folders, inspector=parts.inspector, clock=parts.clock
+                ),
+            ),
             retirement=Retirement(parts.registry, parts.clock),
             editing=Editing(parts.registry, parts.clock),
             open_spool=lambda: Spool(settings.spool_dir, settings.max_upload_bytes),
@@ -145,7 +152,9 @@ async def open_services(settings: Settings, *, is_worker: bool) -> AsyncIterator
             feed=feed,
             metrics=metrics,
             access_log=access_log,
-            executor=control,
+            executor=_executor(opened, _CONTROL_THREADS, "control"),
+            registering=_executor(opened, _REGISTERING_THREADS, "register"),
+            decoding=_executor(opened, 1, "decode"),
         )
         if is_worker:
             await services.call(_clear_scratch, parts)
@@ -156,22 +165,23 @@ async def open_services(settings: Settings, *, is_worker: bool) -> AsyncIterator
 
 
 def _open_following(
-    parts: Parts, metrics: Metrics, cache: SessionCache[Session], control: Executor
+    opened: AsyncExitStack, parts: Parts, metrics: Metrics, cache: SessionCache[Session]
 ) -> tuple[Routing[Endpoint], ChangeFeed]:
-    """Make what knows which version answers, and learns of changes."""
+    """Make what knows which version answers, and learns of changes; threads that others keep busy are not its own."""
+    following = _executor(opened, _FOLLOWING_THREADS, "follow")
     routing: Routing[Endpoint] = Routing(
         parts.registry,
         resolve=resolve,
         build=EndpointFactory(metrics),
         warm=_warmer(cache),
-        executor=control,
+        executor=following,
     )
     feed = ChangeFeed(
         parts.registry,
         apply=routing.apply,
         begin=routing.forget_all,
         report=_reporter(parts, cache),
-        executor=control,
+        executor=following,
     )
     metrics.watch(lambda: _feed_metrics(feed))
     return routing, feed
@@ -259,11 +269,6 @@ async def _preload(settings: Settings, routing: Routing[Endpoint], cache: Sessio
             await cache.preload(endpoint.version, monotonic() + _LOAD_SECONDS)
         except ServiceError as error:
             structlog.get_logger().error("not_preloaded", reference=text, code=error.code, detail=error.detail)
-
-
-def _write_log(lines: bytes) -> None:
-    sys.stderr.buffer.write(lines)
-    sys.stderr.buffer.flush()
 
 
 def _end_process() -> None:

@@ -15,7 +15,7 @@ from registry.sql.tables import UtcDateTime, metadata
 def _from_settings() -> Iterator[Connection]:
     from gateway.settings import Settings  # only by hand, from alembic.ini: the application brings its connection
 
-    engine = open_engine(Settings().database_url, is_new=True)
+    engine = open_engine(Settings().registry_url, is_new=True)
     try:
         with transaction(engine, writes=True) as connection:
             yield connection

@@ -73,6 +73,12 @@ class DiskCache:
         with self._acquire(artifact):
             yield self._root / artifact.digest.hex
 
+    def forget(self, artifact: Artifact) -> None:
+        """Remove the folder, unless somebody holds it; see ArtifactFolders."""
+        with storage_errors("clearing the artifact cache"):
+            if (self._root / artifact.digest.hex).exists():
+                self._evict(artifact.digest.hex, 0.0)
+
     def check(self) -> None:
         """Make sure that the cache can be used, and remove what killed processes left in it.
 
@@ -190,7 +196,7 @@ class DiskCache:
             for _, name, size_bytes in sorted(used):
                 if total_bytes <= goal_bytes:
                     break
-                total_bytes -= size_bytes if self._evict(name) else 0
+                total_bytes -= size_bytes if self._evict(name, self._grace_seconds) else 0
         self._room.set(self._limit_bytes - total_bytes)
 
     def _used_at(self, name: str) -> float:
@@ -199,11 +205,11 @@ class DiskCache:
         except FileNotFoundError:
             return 0.0
 
-    def _evict(self, name: str) -> bool:
+    def _evict(self, name: str, grace_seconds: float) -> bool:
         with FileLock(self._root / _LOCKS / name) as lock:
             if not lock.try_exclude() or not lock.is_current():
                 return False
-            if self._now() - lock.used_at < self._grace_seconds:
+            if self._now() - lock.used_at < grace_seconds:
                 return False
             remove_path(self._root / name)
             self._verified.pop(name, None)

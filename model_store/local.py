@@ -1,6 +1,7 @@
 """Artifacts in a folder (see ``layout``).
 
-1. An object appears by linking a finished, synced file to its name: whole or not at all, and never over another.
+1. An object appears by linking a finished, synced file to its name: whole or not at all, and never over another of the
+   same size. One of another size has been cut short by some accident, and is replaced.
 2. A file that nobody may write any more and that lies on the same file system is linked itself; any other is copied
    into ``tmp/`` first. What lies there unlocked was left by a writer that died.
 3. ``put`` returns only when the object and the folders above it are on the disk.
@@ -13,7 +14,7 @@ import os
 import stat
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -45,8 +46,8 @@ class FolderStore:
             self._make_folders(target)
             with self._lock() as lock:
                 lock.share()
-                is_new = not _renew(target)
-            if is_new:
+                is_there = _renew(target) and _same_size(path, target)
+            if not is_there:
                 self._add(path, target)
             self._sync_folders(target)
 
@@ -140,9 +141,17 @@ class FolderStore:
     def _publish(self, source: Path, target: Path) -> None:
         with self._lock() as lock:
             lock.share()
-            with suppress(FileExistsError):  # another writer of the same bytes was quicker
+            try:
                 os.link(source, target, follow_symlinks=False)
+            except FileExistsError:
+                if not _same_size(source, target):  # else another writer of the same bytes was quicker
+                    self._replace(source, target)
             _renew(target)  # the age counts from now, however long the bytes took to arrive
+
+    def _replace(self, source: Path, target: Path) -> None:
+        second_name = self._root / FRAGMENTS / f"{uuid.uuid4().hex}.part"
+        os.link(source, second_name, follow_symlinks=False)
+        second_name.replace(target)
 
     @contextmanager
     def _copied(self, path: Path) -> Iterator[Path]:
@@ -192,6 +201,10 @@ def _renew(path: Path) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def _same_size(one: Path, other: Path) -> bool:
+    return one.stat().st_size == other.stat().st_size
 
 
 def _modified_at(path: Path) -> datetime:

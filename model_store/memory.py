@@ -31,7 +31,7 @@ class MemoryStore:
             content = path.read_bytes()
         with self._lock:
             kept, _ = self._objects.get(digest, (content, None))
-            self._objects[digest] = (kept, self._now())
+            self._objects[digest] = (kept if len(kept) == len(content) else content, self._now())
 
     def find_size(self, digest: Digest) -> int | None:
         """Return the size in bytes, or None."""

@@ -49,6 +49,12 @@ class Plan:
         return None if self.before is None else self.before.version
 
     @property
+    def newcomers(self) -> tuple[int, ...]:
+        """The versions that get requests by this alias then and do not before."""
+        before = () if self.before is None else _targets(self.before.version, self.before.canary)
+        return tuple(number for number in _targets(self.version, self.canary) if number not in before)
+
+    @property
     def is_move(self) -> bool:
         """True if another version goes live."""
         return self.from_version != self.version
@@ -141,6 +147,10 @@ def _check_canary(canary: Canary, *, beside: int) -> None:
     if found:
         first = found[0]
         raise InvalidRequest(f"{first.path}: expected {first.expected}, received {first.received}", violations=found)
+
+
+def _targets(version: int, canary: Canary | None) -> tuple[int, ...]:
+    return (version,) if canary is None else (version, canary.version)
 
 
 def _named(version: int | None) -> str:

@@ -105,14 +105,19 @@ class Upload:
 class ArtifactFolders(Protocol):
     """Verified local copies of artifacts, for whoever must open them by path."""
 
-    def fetch(self, artifact: Artifact) -> Path:
-        """Return a folder that holds the artifact's files under their names, each with the right digest.
+    def hold(self, artifact: Artifact) -> AbstractContextManager[Path]:
+        """Give a folder that holds the artifact's files under their names, each with the right digest.
 
-        Blocks. Verifies every byte that it copies before anyone can see it.
+        Blocks. Verifies every byte that it copies before anyone can see it. The folder stays for as long as the block
+        takes.
 
         Raises:
             ArtifactMissing, ArtifactCorrupt, StorageUnavailable, InsufficientStorage.
         """
+        ...
+
+    def forget(self, artifact: Artifact) -> None:
+        """Remove the folder, unless somebody holds it: the artifact has been refused, and nobody will ask for it."""
         ...
 
 
@@ -182,6 +187,10 @@ class Catalog(Protocol):
 
     def list_workers(self, *, since: datetime) -> Sequence[WorkerReport]:
         """Return the workers that have reported since then, by host and process id."""
+        ...
+
+    def has_file(self, digest: Digest) -> bool:
+        """Return whether any artifact has a file with these bytes."""
         ...
 
     def artifacts(self) -> Iterator[Artifact]:

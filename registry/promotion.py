@@ -6,9 +6,10 @@ Rules:
     3. What may be promoted is decided in ``registry.planning``. A rollback is never refused for breaking callers, since
        who rolls back is in trouble already.
     4. A rollback is a new move; which promotions it takes back is decided in ``registry.history``.
+    5. What a promotion sends requests to has been rehearsed first, outside the transaction, which then looks again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,7 +22,7 @@ from registry.lookup import resolve_model, resolve_version
 from registry.names import quoted
 from registry.planning import UNSET, Plan, Unset, plan_promotion, promotable_version
 from registry.ports import Catalog, Clock, Registry, Transaction
-from registry.records import Alias, Canary, Move, MoveKind
+from registry.records import Alias, Canary, Move, MoveKind, Version
 
 __all__ = ["UNSET", "AliasMove", "Plan", "Promotion", "Unset"]
 
@@ -38,11 +39,18 @@ class AliasMove:
 
 
 class Promotion:
-    """Promotes and rolls back; safe for threads."""
+    """Promotes and rolls back; safe for threads.
 
-    def __init__(self, registry: Registry, clock: Clock) -> None:
+    Args:
+        registry: where the aliases are.
+        clock: dates the moves.
+        rehearse: returns if a version can be loaded, raises what ``registry.rehearsal`` raises if not.
+    """
+
+    def __init__(self, registry: Registry, clock: Clock, *, rehearse: Callable[[Version], None]) -> None:
         self._registry = registry
         self._clock = clock
+        self._rehearse = rehearse
 
     def move(
         self,
@@ -66,16 +74,28 @@ class Promotion:
             expected: what the caller believes to be live, None for nothing yet.
             reason: for the history.
             allow_breaking: True moves although callers will stumble.
-            canary: who gets a share besides, None for nobody; if it is not given, rule 4 decides.
+            canary: who gets a share besides, None for nobody; if it is not given, rule 3 of ``registry.planning``
+                decides.
 
         Raises:
             ModelNotFound, VersionNotFound: there is no such model, version or canary.
-            NotPromotable: the version or the canary is retired.
+            NotPromotable: the version or the canary is retired, or the runtime refuses it.
             GenerationConflict: something else than ``expected`` is live.
             BreakingSignature: callers would break; with the differences.
             InvalidName, InvalidRequest: the alias, the reason or the canary is malformed.
+            ArtifactMissing, ArtifactCorrupt: the bytes of the version or of the canary are lost or damaged.
+            StorageUnavailable, InsufficientStorage, RegistryUnavailable, RegistryBusy, Overloaded: the same request
+                may succeed later.
         """
         check_annotations(reason=reason)
+        self.plan(
+            model,
+            alias,
+            version=version,
+            expected=expected,
+            allow_breaking=allow_breaking,
+            canary=canary,
+        )
         with self._registry.writing() as transaction:
             plan = plan_promotion(
                 transaction,
@@ -101,9 +121,13 @@ class Promotion:
     ) -> Plan:
         """Return what ``move`` would do, or raise what it would raise; changes nothing."""
         with self._registry.reading() as catalog:
-            return plan_promotion(
+            plan = plan_promotion(
                 catalog, model, alias, version=version, expected=expected, allow_breaking=allow_breaking, canary=canary
             )
+            wanted = [resolve_version(catalog, model, number) for number in plan.newcomers]
+        for candidate in wanted:
+            self._rehearse(candidate)
+        return plan
 
     def rollback(
         self,

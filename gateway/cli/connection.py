@@ -37,10 +37,12 @@ def connect(url: str | None) -> Iterator[Client]:
             yield client
         return
     actor = actor_name()
-    settings = local_settings()
-    # Only now is it known that the application is needed; importing it takes most of a second.
+    # Only now is it known that the application is needed; importing it takes most of a second. As the folder's owner,
+    # who may not be allowed to read where it lies, it could not be imported.
     from gateway.app import Application
     from gateway.cli.local_transport import LocalTransport
+
+    settings = local_settings()
 
     with Client(transport=LocalTransport(Application(settings, is_worker=False), actor=actor)) as client:
         yield client

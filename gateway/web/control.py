@@ -14,6 +14,7 @@ from gateway.web.schemas import invalid_fields
 from gateway.web.services import Services
 from registry.errors import (
     BodyTooLarge,
+    InternalError,
     MethodNotAllowed,
     RouteNotFound,
     ServiceError,
@@ -39,6 +40,7 @@ def make_control_application(services: Services) -> FastAPI:
     control.add_exception_handler(ServiceError, _answer_error)
     control.add_exception_handler(RequestValidationError, _answer_invalid)
     control.add_exception_handler(HTTPException, _answer_framework)
+    control.add_exception_handler(Exception, _answer_unexpected)
     return control
 
 
@@ -65,6 +67,11 @@ async def _answer_framework(request: Request, error: Exception) -> Response:
     for name, value in (error.headers or {}).items():
         response.headers[name] = value
     return response
+
+
+async def _answer_unexpected(request: Request, error: Exception) -> Response:
+    """Answer for our own mistake; the framework raises it again afterwards, and the front logs its stack."""
+    return await _answer_error(request, InternalError(f"unexpected {type(error).__name__}"))
 
 
 def _translate(error: RequestValidationError) -> ServiceError:

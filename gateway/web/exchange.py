@@ -2,7 +2,7 @@
 
 import secrets
 from itertools import count
-from time import perf_counter
+from time import monotonic
 
 from gateway.web.endpoint import Endpoint
 
@@ -33,7 +33,7 @@ class Exchange:
     )
 
     def __init__(self, *, method: str, path: str, headers: dict[bytes, bytes], fallback_id: str) -> None:
-        self.started = perf_counter()
+        self.started = monotonic()
         self.method = method
         self.path = path
         self.headers = headers

@@ -20,7 +20,7 @@ LIVE_SECONDS = 15
 @router.get("/events", summary="The change feed, which is the audit log")
 async def list_events(
     services: UsesServices,
-    after: Annotated[int, Query(ge=0, description="the last sequence number that is known already")] = 0,
+    after: Annotated[int, Query(ge=0, lt=2**63, description="the last sequence number that is known already")] = 0,
     limit: Limit = 100,
 ) -> dict[str, Any]:
     """Return events in the order of their commits; ``next`` is what to pass as ``after``."""

@@ -6,7 +6,7 @@ loop: ``gateway.web.fast_path`` asks for it with ``answer_at_once`` where the re
 """
 
 from collections.abc import Awaitable, Callable
-from time import perf_counter
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -17,7 +17,7 @@ from gateway.web.endpoint import Endpoint
 from gateway.web.exchange import Exchange, RequestIds
 from gateway.web.limits import ClientGone, Receive, Scope, Send, check_json_type
 from gateway.web.paths import PredictPaths, Target
-from gateway.web.predict import PredictRoutes
+from gateway.web.predict import LARGE_BYTES, PredictRoutes
 from gateway.web.problems import Headers, problem_answer
 from gateway.web.services import Services
 from registry.errors import InternalError, InvalidHost, MethodNotAllowed, ServiceError
@@ -32,7 +32,8 @@ CONTEXT = "sardonyx"
 DECODED = "sardonyx.decoded"
 """The key of a scope under which a predict request's endpoint and decoded body are, if they are known already."""
 
-_SMALL_BYTES = 64 * 1024
+_READ_OUT_BYTES = 64 * 1024
+"""So much of a body that nobody wants is read and thrown away rather than the connection closed."""
 
 _GONE = "client_gone"
 _GONE_STATUS = 499
@@ -49,7 +50,7 @@ class Front:
         self._metrics = services.metrics
         self._log = services.access_log
         self._ids = RequestIds()
-        self.small_body_bytes = min(_SMALL_BYTES, services.settings.max_body_bytes)
+        self.small_body_bytes = min(LARGE_BYTES, services.settings.max_body_bytes)
         """How long a body may be that ``answer_at_once`` takes."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,7 +98,8 @@ class Front:
             exchange.is_body_read = True
             check_json_type(headers.get(b"content-type"))
             request = endpoint.codec.decode(body)
-            payload = self._predict.try_now(endpoint, target.verb, request)
+            deadline = self._predict.deadline(exchange.started)
+            payload = self._predict.try_now(endpoint, target.verb, request, deadline)
             if payload is None:
                 scope[DECODED] = endpoint, request
                 return None
@@ -115,12 +117,14 @@ class Front:
         endpoint = exchange.endpoint = predict.find(target, exchange.headers) or await predict.resolve(
             target, exchange.headers
         )
+        self._paths.remember(exchange.path, target)
         body = await predict.read(exchange.headers, receive)
         exchange.is_body_read = True
         request = _decoded(scope, endpoint) or await predict.decode(endpoint, body)
-        payload = predict.try_now(endpoint, target.verb, request)
+        deadline = predict.deadline(exchange.started)
+        payload = predict.try_now(endpoint, target.verb, request, deadline)
         if payload is None:
-            payload = await predict.wait(endpoint, request, receive)
+            payload = await predict.wait(endpoint, request, receive, deadline)
         return _good(exchange, endpoint, payload)
 
     async def _pass_on(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
@@ -154,7 +158,7 @@ class Front:
         return status, headers, body
 
     def _record(self, exchange: Exchange, *, is_predict: bool) -> None:
-        seconds = perf_counter() - exchange.started
+        seconds = monotonic() - exchange.started
         endpoint = exchange.endpoint
         if endpoint is not None:
             counts = endpoint.counts
@@ -200,4 +204,4 @@ def _refuse_two_hosts(scope: Scope) -> None:
 
 
 def _is_small(content_length: bytes | None) -> bool:
-    return content_length is not None and content_length.isdigit() and int(content_length) <= _SMALL_BYTES
+    return content_length is not None and content_length.isdigit() and int(content_length) <= _READ_OUT_BYTES

@@ -28,7 +28,7 @@ class Target:
 
 
 class PredictPaths:
-    """Understands predict paths, and remembers those that make sense."""
+    """Understands predict paths, and remembers those that have led to a version: the newest, up to a limit."""
 
     def __init__(self) -> None:
         self._known: dict[str, Target] = {}
@@ -47,11 +47,18 @@ class PredictPaths:
             if match is None:
                 return None
             target = Target(_reference(match["version"], match["model"]), Verb(match["verb"]))
-            if len(self._known) < _REMEMBERED:
-                self._known[path] = target
-                # Names that are valid are spelled alike in a URL and in a path.
-                self._known_urls[path.encode("ascii")] = path, target
         return target
+
+    def remember(self, path: str, target: Target) -> None:
+        """Spare the next request for this path the reading."""
+        if path in self._known:
+            return
+        if len(self._known) >= _REMEMBERED:
+            oldest = next(iter(self._known))
+            del self._known[oldest], self._known_urls[oldest.encode("ascii")]
+        self._known[path] = target
+        # Names that are valid are spelled alike in a URL and in a path.
+        self._known_urls[path.encode("ascii")] = path, target
 
     def known(self, url: bytes) -> tuple[str, Target] | None:
         """Return the path and its meaning if this URL, as it stands in a request line, has been read before."""

@@ -7,7 +7,6 @@
 
 import asyncio
 from collections.abc import Coroutine
-from time import monotonic
 from typing import Any
 
 import orjson
@@ -17,9 +16,13 @@ from gateway.web.endpoint import Endpoint
 from gateway.web.limits import ClientGone, Receive, check_json_type, read_body
 from gateway.web.paths import Target, Verb
 from gateway.web.services import Services
+from registry.errors import Overloaded
 
-_LARGE_BYTES = 256 * 1024
+LARGE_BYTES = 32 * 1024
 """A larger body is decoded in a thread: naming all faults of megabytes takes seconds, and others must not wait."""
+
+_MAX_DECODING = 16
+"""How many large bodies may wait for that thread or be in it: each is held whole meanwhile."""
 
 
 class PredictRoutes:
@@ -30,7 +33,8 @@ class PredictRoutes:
         self._predictor = services.predictor
         self._limit_bytes = services.settings.max_body_bytes
         self._timeout_seconds = services.settings.predict_timeout_seconds
-        self._call = services.call
+        self._decoding = services.decoding
+        self._decoding_count = 0
 
     def find(self, target: Target, headers: dict[bytes, bytes]) -> Endpoint | None:
         """Return the endpoint that this worker knows of, or None."""
@@ -65,12 +69,25 @@ class PredictRoutes:
 
         Raises:
             CallerError: it does not fit the version's signature.
+            Overloaded: too many large bodies are being decoded.
         """
-        if len(body) <= _LARGE_BYTES:
+        if len(body) <= LARGE_BYTES:
             return endpoint.codec.decode(body)
-        return await self._call(endpoint.codec.decode, body)
+        if self._decoding_count >= _MAX_DECODING:
+            raise Overloaded(f"{_MAX_DECODING} large bodies are being decoded already", retry_after_seconds=1)
+        self._decoding_count += 1
+        decoding = asyncio.get_running_loop().run_in_executor(self._decoding, endpoint.codec.decode, body)
+        decoding.add_done_callback(self._decoded)  # when it ends, be it that the caller is gone long since
+        return await decoding
 
-    def try_now(self, endpoint: Endpoint, verb: Verb, request: PredictBody) -> bytes | None:
+    def _decoded(self, _decoding: object) -> None:
+        self._decoding_count -= 1
+
+    def deadline(self, started: float) -> float:
+        """Return the moment by which a request that arrived at ``started`` is to be answered."""
+        return started + self._timeout_seconds
+
+    def try_now(self, endpoint: Endpoint, verb: Verb, request: PredictBody, deadline: float) -> bytes | None:
         """Return the answer's body if nothing has to be waited for, else None.
 
         Raises:
@@ -78,18 +95,16 @@ class PredictRoutes:
         """
         if verb is Verb.VALIDATE:
             return _valid(endpoint)
-        deadline = monotonic() + self._timeout_seconds
         arrays = self._predictor.try_predict_now(endpoint.version, request.feed, request.outputs, deadline)
         return None if arrays is None else _encode(endpoint, request, arrays)
 
-    async def wait(self, endpoint: Endpoint, request: PredictBody, receive: Receive) -> bytes:
+    async def wait(self, endpoint: Endpoint, request: PredictBody, receive: Receive, deadline: float) -> bytes:
         """Return the answer's body when the version is loaded and has run.
 
         Raises:
             ServiceError: of the family Busy, or as ``try_now``.
             ClientGone: the caller left.
         """
-        deadline = monotonic() + self._timeout_seconds
         work = self._predictor.predict(endpoint.version, request.feed, request.outputs, deadline=deadline)
         return _encode(endpoint, request, await _until_gone(receive, work))
 

@@ -94,13 +94,18 @@ def invalid_fields(faults: Iterable[tuple[tuple[int | str, ...], dict[str, Any]]
         Violation(
             path="".join(f"/{pointer_token(str(part))}" for part in place),
             expected=str(fault["msg"]),
-            received="nothing" if fault["type"] == "missing" else str(fault.get("input"))[:64],
+            received="nothing" if fault["type"] == "missing" else _legible(fault.get("input")),
             code="invalid_field",
         )
         for place, fault in faults
     ]
     first = violations[0]
     return InvalidRequest(f"{first.path or 'the body'}: {first.expected}", violations=violations)
+
+
+def _legible(value: object) -> str:
+    """Return the beginning of what was sent, with what is no text (a lone surrogate) escaped."""
+    return str(value)[:64].encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def version_json(version: Version, locate: Locate) -> dict[str, Any]:

@@ -74,19 +74,31 @@ class Services:
     metrics: Metrics
     access_log: AccessLog
     executor: Executor
-    """Where blocking calls go; bounded."""
+    """Where short blocking calls go: to the database, to files."""
+    registering: Executor
+    """Where registrations go, which may take a minute: whoever registers waits behind others who do, nobody else."""
+    decoding: Executor
+    """Where large predict bodies are decoded: one thread, so that they take turns with the memory that this takes."""
 
     async def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a blocking function off the event loop."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.executor, lambda: function(*args, **kwargs))
+        return await _run(self.executor, lambda: function(*args, **kwargs))
+
+    async def register(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a registration, and follow the change before returning."""
+        result = await _run(self.registering, lambda: function(*args, **kwargs))
+        await self._follow()
+        return result
 
     async def write(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a blocking function that changes the registry, and follow the change before returning."""
         result = await self.call(function, *args, **kwargs)
+        await self._follow()
+        return result
+
+    async def _follow(self) -> None:
         # A new version that takes long to load is switched to when it is there; the writer need not wait for that.
         await asyncio.wait((asyncio.ensure_future(self.feed.catch_up()),), timeout=_CATCH_UP_SECONDS)
-        return result
 
     async def check_ready(self) -> None:
         """Do nothing if predict requests can be answered.
@@ -98,3 +110,7 @@ class Services:
         if not self.feed.is_ready:
             raise self.feed.last_error or RegistryUnavailable("the change feed has not been read yet")
         await self.call(self.folders.check)
+
+
+async def _run(executor: Executor, function: Callable[[], R]) -> R:
+    return await asyncio.get_running_loop().run_in_executor(executor, function)

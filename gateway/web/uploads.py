@@ -92,7 +92,7 @@ async def register_version(
         tags = _tags(tag or [])
         with services.open_spool() as spool:
             upload = await _receive(services, request, spool)
-            registered = await services.write(
+            registered = await services.register(
                 services.registration.register_upload,
                 name,
                 upload,
@@ -107,7 +107,7 @@ async def register_version(
 async def _register_files(services: Services, request: Request, name: str, actor: str) -> Registered:
     wanted = _parse_files(await read_json_bytes(request))
     files: dict[str, Digest] = {file: parse_digest(digest) for file, digest in wanted.files.items()}
-    return await services.write(
+    return await services.register(
         services.registration.register_blobs,
         name,
         files,

@@ -147,6 +147,12 @@ class SqlCatalog:
         statement = select(workers).where(workers.c.reported_at >= since).order_by(workers.c.host, workers.c.pid)
         return [WorkerReport(**{**row, "resident": tuple(row["resident"])}) for row in self._all(statement)]
 
+    def has_file(self, digest: Digest) -> bool:
+        """Return whether any artifact has a file with these bytes."""
+        return (
+            self._first(select(artifact_files).where(artifact_files.c.file_digest == digest.hex).limit(1)) is not None
+        )
+
     def artifacts(self) -> Iterator[Artifact]:
         """Yield every artifact that a version refers to, those of retired versions too."""
         statement = (

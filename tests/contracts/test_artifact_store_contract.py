@@ -48,11 +48,18 @@ def test_the_smallest_objects_come_back(store: ArtifactStore, tmp_path: Path, co
 def test_putting_again_changes_nothing_but_the_age(store: ArtifactStore, tmp_path: Path) -> None:
     put_bytes(store, tmp_path, CONTENT)
     (first,) = store.blobs()
-    put_bytes(store, tmp_path, b"other bytes", digest=DIGEST)
+    put_bytes(store, tmp_path, CONTENT[::-1], digest=DIGEST)
     (second,) = store.blobs()
     assert _whole(store, DIGEST) == CONTENT
     assert second == StoredBlob(digest=DIGEST, size_bytes=len(CONTENT), modified_at=second.modified_at)
     assert second.modified_at >= first.modified_at
+
+
+def test_putting_heals_an_object_that_was_cut_short(store: ArtifactStore, tmp_path: Path) -> None:
+    put_bytes(store, tmp_path, CONTENT[:100], digest=DIGEST)
+    put_bytes(store, tmp_path, CONTENT)
+    assert [(blob.digest, blob.size_bytes) for blob in store.blobs()] == [(DIGEST, len(CONTENT))]
+    assert (_whole(store, DIGEST), list(store.fragments())) == (CONTENT, [])
 
 
 def test_a_store_that_was_never_written_to_is_empty(store: ArtifactStore) -> None:

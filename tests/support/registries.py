@@ -18,6 +18,7 @@ from registry.ports import StoredBlob, Upload
 from registry.promotion import Promotion
 from registry.records import Inspection
 from registry.registration import Registered, Registration
+from registry.rehearsal import Rehearsal
 from registry.signature import Signature
 from registry.sql import schema
 from registry.sql.unit_of_work import SqlRegistry
@@ -90,8 +91,9 @@ class MemoryStore:
     def fragments(self) -> Iterator[str]:
         return iter(())
 
-    def discard(self, digest: Digest) -> None:
-        self.contents.pop(digest, None)
+    def discard(self, digest: Digest, *, modified_before: datetime | None = None) -> bool:
+        is_spared = modified_before is not None and modified_before <= NOON
+        return not is_spared and self.contents.pop(digest, None) is not None
 
     def locate(self, digest: Digest) -> str:
         return f"memory:{digest.hex}"
@@ -99,18 +101,23 @@ class MemoryStore:
 
 @dataclass
 class StoreFolders:
-    """``ArtifactFolders`` that copies out of a store into a new folder each time."""
+    """``ArtifactFolders`` that copies out of a store into a new folder each time; remembers what it was to forget."""
 
     store: MemoryStore
     root: Path
     numbers: Iterator[int] = field(default_factory=count)
+    forgotten: list[Digest] = field(default_factory=list)
 
-    def fetch(self, artifact: Artifact) -> Path:
+    @contextmanager
+    def hold(self, artifact: Artifact) -> Iterator[Path]:
         folder = self.root / f"fetched-{next(self.numbers)}"
         folder.mkdir()
         for file in artifact.files:
             (folder / file.name).write_bytes(b"".join(self.store.stream(file.digest)))
-        return folder
+        yield folder
+
+    def forget(self, artifact: Artifact) -> None:
+        self.forgotten.append(artifact.digest)
 
 
 @dataclass
@@ -160,14 +167,16 @@ class Bench:
     numbers: Iterator[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
+        self.folders = StoreFolders(self.store, self.folder)
         self.registration = Registration(
             registry=self.registry,
             store=self.store,
             inspector=self.inspector,
-            folders=StoreFolders(self.store, self.folder),
+            folders=self.folders,
             clock=self.clock,
         )
-        self.promotion = Promotion(self.registry, self.clock)
+        rehearsal = Rehearsal(registry=self.registry, folders=self.folders, inspector=self.inspector, clock=self.clock)
+        self.promotion = Promotion(self.registry, self.clock, rehearse=rehearsal)
 
     def upload(self, content: Mapping[str, Any]) -> Upload:
         """Lay a file in a folder of its own, as the gateway does with what it receives."""
