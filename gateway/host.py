@@ -38,6 +38,20 @@ def anonymous_bytes() -> int:
     return 0
 
 
+def become_owner(folder: Path) -> None:
+    """As root, give up root's rights for those of the folder's owner, if it is there and not root's.
+
+    Files that root makes in somebody else's folder lock that somebody out.
+    """
+    if os.geteuid() != 0 or not folder.exists():
+        return
+    status = folder.stat()
+    if status.st_uid != 0:
+        os.setgroups([status.st_gid])
+        os.setgid(status.st_gid)
+        os.setuid(status.st_uid)
+
+
 def _cpu_quota() -> int | None:
     words = _read(_CGROUP / "cpu.max").split()
     if len(words) == 2 and words[0].isdigit():  # noqa: PLR2004 - quota and period

@@ -14,11 +14,13 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
+from gateway.host import become_owner
 from gateway.settings import Settings, child_environment, unknown_variables
 from gateway.telemetry import configure_logs
 
@@ -30,8 +32,13 @@ _TICK_SECONDS = 0.1
 _LONGEST_UPGRADE_PAUSE_SECONDS = 30.0
 
 
-def serve(settings: Settings) -> int:
-    """Run the gateway until it is told to stop, and return the exit code of the command."""
+def serve(settings: Settings, *, announce: Callable[[str], None] = lambda _: None) -> int:
+    """Run the gateway until it is told to stop, and return the exit code of the command.
+
+    Args:
+        settings: of the gateway; as root, it becomes the owner of their data folder, once it listens.
+        announce: gets the address once the socket is open: the kernel may have chosen the port.
+    """
     configure_logs(settings.log_level)
     try:
         listener = _listen(settings.host, settings.port)
@@ -43,8 +50,15 @@ def serve(settings: Settings) -> int:
         return 1
     for name in unknown_variables():
         structlog.get_logger().warning("unknown_setting", name=name)
+    become_owner(settings.data_dir)
     with listener:
+        announce(_address(listener))
         return Supervisor(settings, listener).run()
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -85,8 +99,7 @@ class Supervisor:
         """Supervise until a signal comes, drain, and return 0."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        host, port = self._listener.getsockname()[:2]
-        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        address = _address(self._listener)
         structlog.get_logger().info("listening", address=address, workers=self._settings.workers, pid=os.getpid())
         self._starts_at = [time.monotonic()] * self._settings.workers
         while not self._is_stopping:

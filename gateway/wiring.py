@@ -73,7 +73,9 @@ class Parts:
 
     def schema_revisions(self) -> tuple[str | None, str]:
         """Return the database's revision and this code's."""
-        return self.registry.current_revision(), schema.head_revision()
+        path = self.settings.embedded_database_path
+        is_absent = path is not None and not path.exists()
+        return None if is_absent else self.registry.current_revision(), schema.head_revision()
 
     def close(self) -> None:
         """Close what has connections."""
@@ -156,6 +158,7 @@ async def open_services(settings: Settings, *, is_worker: bool) -> AsyncIterator
             registering=_executor(opened, _REGISTERING_THREADS, "register"),
             decoding=_executor(opened, 1, "decode"),
         )
+        opened.callback(parts.inspector.close)
         if is_worker:
             await services.call(_clear_scratch, parts)
             feed.start()

@@ -149,6 +149,20 @@ class InvalidHost(CallerError):
     title = "The Host header is malformed"
 
 
+class MalformedRequest(CallerError):
+    """The bytes on the connection are not a request that can be read."""
+
+    code = "malformed_request"
+    title = "The request is not HTTP/1.1"
+
+
+class HeadTooLarge(CallerError):
+    """The request line and the headers pass their cap."""
+
+    code = "head_too_large"
+    title = "The request's headers are too large"
+
+
 class BodyTooLarge(CallerError):
     """The body passes its cap, as sent or when inflated."""
 

@@ -117,7 +117,10 @@ class ArtifactFolders(Protocol):
         ...
 
     def forget(self, artifact: Artifact) -> None:
-        """Remove the folder, unless somebody holds it: the artifact has been refused, and nobody will ask for it."""
+        """Remove the folder, unless somebody holds it: the artifact has been refused, and nobody will ask for it.
+
+        What cannot be removed now stays, as what was asked for long ago does.
+        """
         ...
 
 
@@ -173,8 +176,10 @@ class Catalog(Protocol):
         """Return what ``runtime`` found out about an artifact, or None."""
         ...
 
-    def list_moves(self, model: str, alias: str | None = None) -> Sequence[Move]:
-        """Return the moves of one alias, or of all, oldest first."""
+    def list_moves(
+        self, model: str, alias: str | None = None, *, after: int = 0, limit: int | None = None
+    ) -> Sequence[Move]:
+        """Return the moves of one alias, or of all, with larger ids, oldest first, and no more than ``limit``."""
         ...
 
     def list_events(self, *, after: int, limit: int) -> Sequence[Event]:
@@ -187,10 +192,6 @@ class Catalog(Protocol):
 
     def list_workers(self, *, since: datetime) -> Sequence[WorkerReport]:
         """Return the workers that have reported since then, by host and process id."""
-        ...
-
-    def has_file(self, digest: Digest) -> bool:
-        """Return whether any artifact has a file with these bytes."""
         ...
 
     def artifacts(self) -> Iterator[Artifact]:

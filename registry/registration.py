@@ -3,8 +3,8 @@
 Rules:
     1. What was asked is checked first, what is known is answered without work: the same bytes under the same name are
        the version that has them, and bytes that this runtime has inspected are not inspected again.
-    2. Inspected before stored: a refused upload leaves nothing in the store. Files that had to be stored before go when
-       the version that they are for is refused, unless another has them or somebody has put them since.
+    2. Inspected before stored: a refused upload leaves nothing behind. What ``put_blob`` has stored stays for another
+       try with the other files of a refused version; ``registry.consistency`` removes it when nobody has come back.
     3. Bytes first, row second: dying in between leaves an object that nobody refers to, never a row without bytes.
     4. The row, its number and its event are one transaction, which looks for the same bytes once more.
     5. A file that killed its inspector, or outlived its limits, is not given to another one by this process.
@@ -12,14 +12,12 @@ Rules:
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from threading import Lock
 
 from registry.annotations import check_annotations
 from registry.artifact import MODEL_FILE, Artifact, Digest, make_artifact
-from registry.errors import BlobNotFound, DigestMismatch, InvalidArtifact, ServiceError, UnsupportedFormat
+from registry.errors import BlobNotFound, DigestMismatch, InvalidArtifact, UnsupportedFormat
 from registry.events import EventKind
 from registry.lookup import resolve_version
 from registry.names import parse_model_name, quoted
@@ -124,7 +122,7 @@ class Registration:
 
         Raises:
             InvalidName, InvalidRequest: the name or the texts are wrong.
-            UnsupportedFormat, InvalidArtifact: the files are refused; the store forgets them.
+            UnsupportedFormat, InvalidArtifact: the files are refused.
             BlobNotFound: the store lacks some of the bytes; names the files.
             ArtifactMissing, ArtifactCorrupt: the store lost or damaged them meanwhile.
             StorageUnavailable, InsufficientStorage, RegistryUnavailable, RegistryBusy: the same request may succeed
@@ -136,7 +134,6 @@ class Registration:
         found, inspection = self._known(request)
         if found is not None:
             return Registered(version=found, is_new=False)
-        began = self._clock.now()
         try:
             with self._folders.hold(artifact) as folder:
                 if inspection is None:
@@ -144,18 +141,9 @@ class Registration:
                 for file in artifact.files:
                     self._store.put(file.digest, folder / file.name)  # as in put_blob
         except (UnsupportedFormat, InvalidArtifact):
-            self._forget(artifact, put_before=began)
+            self._folders.forget(artifact)
             raise
         return self._record(request, inspection)
-
-    def _forget(self, artifact: Artifact, *, put_before: datetime) -> None:
-        """Leave nothing of refused files; what fails of that, ``registry.consistency`` sees to one day."""
-        with suppress(ServiceError):
-            self._folders.forget(artifact)
-            with self._registry.reading() as catalog:
-                unused = [file.digest for file in artifact.files if not catalog.has_file(file.digest)]
-            for digest in unused:
-                self._store.discard(digest, modified_before=put_before)
 
     def _sized(self, files: Mapping[str, Digest]) -> dict[str, tuple[Digest, int]]:
         sizes = {name: self._store.find_size(digest) for name, digest in files.items()}

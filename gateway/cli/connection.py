@@ -10,11 +10,11 @@ import os
 import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.cli.exits import CommandFailed, ExitCode
 from gateway.client.client import Client
+from gateway.host import become_owner
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
@@ -85,17 +85,6 @@ def read_settings(**overrides: Any) -> "Settings":
         raise CommandFailed(
             ExitCode.BAD_INPUT, code="invalid_settings", title="The settings make no sense", detail=faults
         ) from None
-
-
-def become_owner(folder: Path) -> None:
-    """As root, give up root's rights for those of the folder's owner, if it is there and not root's."""
-    if os.geteuid() != 0 or not folder.exists():
-        return
-    status = folder.stat()
-    if status.st_uid != 0:
-        os.setgroups([status.st_gid])
-        os.setgid(status.st_gid)
-        os.setuid(status.st_uid)
 
 
 def actor_name() -> str:

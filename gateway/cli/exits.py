@@ -85,7 +85,8 @@ def exit_code_of(error: Exception) -> ExitCode:
         return EXIT_OF_CODE.get(error.code, family or ExitCode.FAILED)
     if isinstance(error, ConnectionFailed):
         return ExitCode.TRY_AGAIN
-    return ExitCode.BAD_INPUT if isinstance(error, UnusableArgument | OSError) else ExitCode.FAILED
+    is_input = isinstance(error, UnusableArgument) or (isinstance(error, OSError) and error.filename is not None)
+    return ExitCode.BAD_INPUT if is_input else ExitCode.FAILED
 
 
 def exit_code_of_problem(status: int, code: str) -> ExitCode:
@@ -105,8 +106,10 @@ def document_of(error: Exception) -> Mapping[str, Any]:
     if isinstance(error, ConnectionFailed):
         return {"title": "No gateway answers", "detail": str(error), "code": "connection_failed"}
     if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        return {"title": "A file cannot be used", "detail": f"{where}{error.strerror or error}", "code": "file_error"}
+        words = error.strerror or str(error)
+        if error.filename is None:  # a name would say which file was meant; without one it is where the results go
+            return {"title": "The output cannot be written", "detail": words, "code": "output_error"}
+        return {"title": "A file cannot be used", "detail": f"{error.filename}: {words}", "code": "file_error"}
     return {"title": "The command cannot go on", "detail": str(error), "code": "unusable"}
 
 

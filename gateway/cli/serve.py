@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from gateway.cli.connection import read_settings
+from gateway.cli.options import AsJson
+from gateway.cli.output import Output
 
 
 def serve(
@@ -16,12 +18,14 @@ def serve(
     data_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where everything is kept; by default ./sardonyx-data.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run the gateway until SIGTERM or Ctrl-C.
 
-    Every option is also a SARDONYX_* variable.
+    Every option is also a SARDONYX_* variable. With --json the address is printed as soon as it listens.
     """
     settings = read_settings(host=host, port=port, workers=workers, data_dir=data_dir)
     from gateway import supervisor
 
-    raise typer.Exit(supervisor.serve(settings))
+    output = Output(as_json)
+    raise typer.Exit(supervisor.serve(settings, announce=lambda address: output.data({"address": address})))

@@ -35,13 +35,14 @@ def check_schema(*, as_json: AsJson = False) -> None:
     """Compare the database's schema with this program's; exit 1 where they differ."""
     with local_parts() as parts:
         current, head = parts.schema_revisions()
-    output = Output(as_json)
-    output.data({"current": current, "head": head, "matches": current == head})
-    if current == head:
-        output.say(f"The schema is at {current}, as it should be")
-        return
-    output.say(f"The schema is at {current or 'nothing'}, this program needs {head}: sardonyx db upgrade")
-    raise typer.Exit(ExitCode.FAILED)
+        output = Output(as_json)
+        output.data({"current": current, "head": head, "matches": current == head})
+        if current is not None:
+            parts.registry.check_schema()
+    if current is None:
+        output.say(f"There is no schema yet, this program needs {head}: sardonyx db upgrade")
+        raise typer.Exit(ExitCode.FAILED)
+    output.say(f"The schema is at {current}, as it should be")
 
 
 def fsck(
@@ -59,6 +60,7 @@ def fsck(
     from registry import consistency
 
     with local_parts() as parts:
+        parts.registry.check_schema()
         discarded = consistency.repair(parts.registry, parts.store, clock=parts.clock) if repair else []
         findings = consistency.check(parts.registry, parts.store, verify=not quick)
     output = Output(as_json)

@@ -17,3 +17,6 @@ MAX_ID_CHARS = 128
 
 MAX_NAMED = 100
 """Faults of one kind that an answer lists for one tensor, or one object: a refusal must not outgrow its request."""
+
+MAX_RAGGED_ELEMENTS = 65_536
+"""So many elements of lists that fit no shape are looked at: each costs a tuple of its own, and the body is refused."""

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gateway.codec.elements import describe
-from gateway.codec.limits import MAX_NAMED
+from gateway.codec.limits import MAX_NAMED, MAX_RAGGED_ELEMENTS
 from registry.errors import Violation
 from registry.signature import pointer_token, shortened
 from registry.tensor import MAX_RANK, TensorSpec
@@ -62,12 +62,12 @@ def from_lists(spec: TensorSpec, value: object, place: Place) -> Leaves:
 
 
 def _ragged(spec: TensorSpec, value: object, place: Place, *, at: tuple[int, ...], expected: str) -> Leaves:
-    """Say where the lists part, and keep the elements all the same: their own faults are named too."""
+    """Say where the lists part, and keep the first elements all the same: their own faults are named too."""
     found = value
     for position in at:
         found = found[position]  # type: ignore[index]  # it was a list when it was taken apart
     fault = Violation(path=place(at), expected=expected, received=describe(found), code="invalid_shape")
-    walked = list(_walk(value, ()))
+    walked = list(islice(_walk(value, ()), MAX_RAGGED_ELEMENTS))
     return Leaves(
         spec=spec,
         elements=[leaf for leaf, _ in walked],

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from gateway.web.context import Actor, AliasName, ModelName, UsesServices
+from gateway.web.context import Actor, AfterNumber, AliasName, Limit, ModelName, UsesServices
 from gateway.web.json_routes import JsonRoute
 from gateway.web.schemas import AliasBody, RollbackBody, alias_json, difference_json, move_json, timestamp
 from registry.errors import AliasNotFound, InvalidRequest, NoActiveVersion
@@ -98,10 +98,12 @@ async def show_history(
     services: UsesServices,
     name: ModelName,
     alias: Annotated[str | None, Query(description="only this alias")] = None,
+    limit: Limit = 1000,
+    after: AfterNumber = 0,
 ) -> dict[str, Any]:
     """Return promotions and rollbacks with actor, reason and time; nothing is ever rewritten."""
-    moves = await services.call(_list_moves, services.registry, name, alias)
-    return {"items": [move_json(move) for move in moves], "next": None}
+    moves = await services.call(_list_moves, services.registry, name, alias, after, limit)
+    return {"items": [move_json(move) for move in moves], "next": moves[-1].id if len(moves) == limit else None}
 
 
 def _moved_json(moved: AliasMove) -> dict[str, Any]:
@@ -138,7 +140,7 @@ def _find_alias_at(registry: Registry, name: str, alias: str, at: datetime) -> M
         return alias_at(catalog, name, alias, at)
 
 
-def _list_moves(registry: Registry, name: str, alias: str | None) -> list[Move]:
+def _list_moves(registry: Registry, name: str, alias: str | None, after: int, limit: int) -> list[Move]:
     with registry.reading() as catalog:
         resolve_model(catalog, name)
-        return list(catalog.list_moves(name, alias))
+        return list(catalog.list_moves(name, alias, after=after, limit=limit))

@@ -59,6 +59,11 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
     },
 }
 
+_REFUSAL: dict[str, Any] = {
+    "description": "What to change, or when to come back",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+
 
 def add_to(control: FastAPI) -> None:
     """Add the documentation's routes."""
@@ -126,8 +131,15 @@ def _openapi(control: FastAPI, promoted: list[Version]) -> dict[str, Any]:
         "/v{version}/models/{name}/validate": ("version", "name"),
     }
     paths |= {path: {"post": _general_operation(path, names, shown)} for path, names in general.items()}
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)  # the framework's own, which is never sent
+            operation["responses"]["default"] = _REFUSAL
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas["Problem"] = _PROBLEM_SCHEMA
     document["paths"] = paths | document["paths"]
-    document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = _PROBLEM_SCHEMA
     return document
 
 
@@ -188,10 +200,7 @@ def _json_body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any
 def _answers(schema: dict[str, Any]) -> dict[str, Any]:
     return {
         "200": {"description": "The answer", "content": {"application/json": {"schema": schema}}},
-        "default": {
-            "description": "What to change, or when to come back",
-            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        },
+        "default": _REFUSAL,
     }
 
 

@@ -13,9 +13,8 @@ uvicorn's class is half private: its exact version is pinned, and each of these 
 
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
-
 from gateway.web.front import Front
+from gateway.web.http_protocol import HttpProtocol
 from gateway.web.paths import Target
 
 _ORDINARY = frozenset({b"expect", b"upgrade", b"transfer-encoding", b"content-encoding"})
@@ -33,8 +32,8 @@ class _Pending:
         self.parts: list[bytes] = []
 
 
-class PredictProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 protocol with a short cut; ``config.app`` must be a ``gateway.app.Application``."""
+class PredictProtocol(HttpProtocol):
+    """HTTP/1.1 with a short cut; ``config.app`` must be a ``gateway.app.Application``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -42,11 +41,11 @@ class PredictProtocol(HttpToolsProtocol):
         self._pending: _Pending | None = None
         self._is_draining = False
 
-    def on_headers_complete(self) -> None:
+    def begin(self) -> None:
         """Put the request aside if it may qualify, else let uvicorn begin with it."""
         self._pending = self._qualify()
         if self._pending is None:
-            super().on_headers_complete()
+            super().begin()
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
@@ -55,11 +54,11 @@ class PredictProtocol(HttpToolsProtocol):
         else:
             self._pending.parts.append(body)
 
-    def on_message_complete(self) -> None:
+    def end(self) -> None:
         """Answer what was put aside, or give it to uvicorn after all."""
         pending, self._pending = self._pending, None
         if pending is None:
-            super().on_message_complete()
+            super().end()
             return
         body = b"".join(pending.parts)
         front: Front | None = self._application.front
@@ -70,7 +69,7 @@ class PredictProtocol(HttpToolsProtocol):
         if answer is None:
             self._go_ordinary_way(body)
         else:
-            self._write(*answer)
+            self.write_answer(*answer)
             self.on_response_complete()
 
     def shutdown(self) -> None:
@@ -103,16 +102,9 @@ class PredictProtocol(HttpToolsProtocol):
         return not self._is_draining and not self.pipeline and (before is None or before.response_complete)
 
     def _go_ordinary_way(self, body: bytes) -> None:
-        super().on_headers_complete()
+        super().begin()
         if body:
             super().on_body(body)
-        super().on_message_complete()
+        super().end()
         if self._is_draining:
             super().shutdown()
-
-    def _write(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        parts = [STATUS_LINE[status]]
-        for name, value in (*self.server_state.default_headers, *headers):
-            parts += (name, b": ", value, b"\r\n")
-        parts += (b"\r\n", body)
-        self.transport.write(b"".join(parts))

@@ -1,11 +1,11 @@
 """The change feed and those who follow it."""
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
-from gateway.web.context import Limit, UsesServices
+from gateway.web.context import AfterNumber, Limit, UsesServices
 from gateway.web.schemas import event_json, worker_json
 from registry.events import Event
 from registry.ports import Clock, Registry
@@ -20,7 +20,7 @@ LIVE_SECONDS = 15
 @router.get("/events", summary="The change feed, which is the audit log")
 async def list_events(
     services: UsesServices,
-    after: Annotated[int, Query(ge=0, lt=2**63, description="the last sequence number that is known already")] = 0,
+    after: AfterNumber = 0,
     limit: Limit = 100,
 ) -> dict[str, Any]:
     """Return events in the order of their commits; ``next`` is what to pass as ``after``."""

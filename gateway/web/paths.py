@@ -30,7 +30,8 @@ class Target:
 class PredictPaths:
     """Understands predict paths, and remembers those that have led to a version: the newest, up to a limit."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, limit: int = _REMEMBERED) -> None:
+        self._limit = limit
         self._known: dict[str, Target] = {}
         self._known_urls: dict[bytes, tuple[str, Target]] = {}
 
@@ -53,7 +54,7 @@ class PredictPaths:
         """Spare the next request for this path the reading."""
         if path in self._known:
             return
-        if len(self._known) >= _REMEMBERED:
+        if len(self._known) >= self._limit:
             oldest = next(iter(self._known))
             del self._known[oldest], self._known_urls[oldest.encode("ascii")]
         self._known[path] = target

@@ -7,6 +7,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import orjson
@@ -21,8 +22,8 @@ from registry.errors import Overloaded
 LARGE_BYTES = 32 * 1024
 """A larger body is decoded in a thread: naming all faults of megabytes takes seconds, and others must not wait."""
 
-_MAX_DECODING = 16
-"""How many large bodies may wait for that thread or be in it: each is held whole meanwhile."""
+_MAX_DECODING_BYTES = 256 * 1024 * 1024
+"""How much may wait for that thread, or be in it: every body is held whole meanwhile."""
 
 
 class PredictRoutes:
@@ -34,7 +35,7 @@ class PredictRoutes:
         self._limit_bytes = services.settings.max_body_bytes
         self._timeout_seconds = services.settings.predict_timeout_seconds
         self._decoding = services.decoding
-        self._decoding_count = 0
+        self._decoding_bytes = 0
 
     def find(self, target: Target, headers: dict[bytes, bytes]) -> Endpoint | None:
         """Return the endpoint that this worker knows of, or None."""
@@ -73,15 +74,15 @@ class PredictRoutes:
         """
         if len(body) <= LARGE_BYTES:
             return endpoint.codec.decode(body)
-        if self._decoding_count >= _MAX_DECODING:
-            raise Overloaded(f"{_MAX_DECODING} large bodies are being decoded already", retry_after_seconds=1)
-        self._decoding_count += 1
+        if self._decoding_bytes + len(body) > _MAX_DECODING_BYTES:
+            raise Overloaded("too many large bodies are being decoded already", retry_after_seconds=1)
+        self._decoding_bytes += len(body)
         decoding = asyncio.get_running_loop().run_in_executor(self._decoding, endpoint.codec.decode, body)
-        decoding.add_done_callback(self._decoded)  # when it ends, be it that the caller is gone long since
+        decoding.add_done_callback(partial(self._decoded, len(body)))  # even where the caller is gone long since
         return await decoding
 
-    def _decoded(self, _decoding: object) -> None:
-        self._decoding_count -= 1
+    def _decoded(self, size_bytes: int, _decoding: object) -> None:
+        self._decoding_bytes -= size_bytes
 
     def deadline(self, started: float) -> float:
         """Return the moment by which a request that arrived at ``started`` is to be answered."""

@@ -23,6 +23,8 @@ STATUS: dict[type[ServiceError], int] = {
     errors.InvalidRequest: 422,
     errors.InvalidName: 422,
     errors.InvalidHost: 400,
+    errors.MalformedRequest: 400,
+    errors.HeadTooLarge: 431,
     errors.BodyTooLarge: 413,
     errors.UnsupportedEncoding: 415,
     errors.UnsupportedMediaType: 415,

@@ -85,6 +85,7 @@ async def register_version(
     """
     media_type = _media_type(request)
     if media_type == "application/json":
+        _check_query(request)
         registered = await _register_files(services, request, name, actor)
     else:
         _check_bytes_type(request)
@@ -115,6 +116,12 @@ async def _register_files(services: Services, request: Request, name: str, actor
         tags=wanted.tags,
         actor=actor,
     )
+
+
+def _check_query(request: Request) -> None:
+    if request.query_params:
+        first = quoted(next(iter(request.query_params)))
+        raise InvalidRequest(f"{first} does not go with a JSON body: write description and tags into the body")
 
 
 def _parse_files(body: bytes) -> FilesBody:

@@ -7,6 +7,7 @@
    a run on made-up inputs, and the runs of a worker have their own protections.
 4. How it died is the answer: by which signal, in which stage, by whose limit.
 5. At most two at once: the third waits, for a bounded time.
+6. When this process ends, its children are killed rather than waited for.
 """
 
 import json
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -78,6 +79,7 @@ class SandboxedInspector:
         self._limits = limits or ChildLimits()
         self._wire_limits = wire_limits or WireLimits()
         self._turns = threading.BoundedSemaphore(max_at_once)
+        self._children = _Children()
 
     @property
     def runtime(self) -> str:
@@ -97,7 +99,19 @@ class SandboxedInspector:
         check_format(folder / artifact.graph.name, self._wire_limits)
         limits = self._limits.for_size(artifact.size_bytes)
         with self._turn(limits.wall_seconds):
-            return _conclude(_run_child(folder, artifact, limits, self._wire_limits), limits)
+            ending = _run_child(folder, artifact, limits, self._wire_limits, self._children)
+            if self._children.are_unwanted:
+                raise _closing()
+            return _conclude(ending, limits)
+
+    @property
+    def child_count(self) -> int:
+        """How many children run."""
+        return self._children.count
+
+    def close(self) -> None:
+        """Kill the children that there are, and start no more; whoever waits for one gets Overloaded."""
+        self._children.kill_all()
 
     @contextmanager
     def _turn(self, wait_seconds: float) -> Iterator[None]:
@@ -109,7 +123,48 @@ class SandboxedInspector:
             self._turns.release()
 
 
-def _run_child(folder: Path, artifact: Artifact, limits: ChildLimits, wire_limits: WireLimits) -> _Ending:
+class _Children:
+    """Those that run; killing one that has just ended would kill a stranger, hence the lock."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pids: set[int] = set()
+        self.are_unwanted = False
+
+    @property
+    def count(self) -> int:
+        return len(self._pids)
+
+    def start(self, start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+        """Start a child, which ``kill`` must be called for."""
+        with self._lock:
+            if self.are_unwanted:
+                raise _closing()
+            child = start()
+            self._pids.add(child.pid)
+        return child
+
+    def kill(self, pid: int) -> None:
+        """Kill a child that has not been waited for, for the last time."""
+        with self._lock:
+            self._pids.discard(pid)
+            _kill_group(pid)
+
+    def kill_all(self) -> None:
+        """Kill all, and let no more be born."""
+        with self._lock:
+            self.are_unwanted = True
+            for pid in self._pids:
+                _kill_group(pid)
+
+
+def _closing() -> Overloaded:
+    return Overloaded("the gateway is shutting down", retry_after_seconds=5)
+
+
+def _run_child(
+    folder: Path, artifact: Artifact, limits: ChildLimits, wire_limits: WireLimits, children: _Children
+) -> _Ending:
     reading, writing = os.pipe()
     try:
         orders = {
@@ -120,7 +175,7 @@ def _run_child(folder: Path, artifact: Artifact, limits: ChildLimits, wire_limit
             "limits": asdict(limits),
             "wire_limits": asdict(wire_limits),
         }
-        child = _start(folder, orders, writing)
+        child = children.start(lambda: _start(folder, orders, writing))
     finally:
         os.close(writing)
     ending = _Ending()
@@ -128,7 +183,7 @@ def _run_child(folder: Path, artifact: Artifact, limits: ChildLimits, wire_limit
     try:
         _listen(child, reading, exited, limits, ending)
     finally:
-        _kill_group(child.pid)
+        children.kill(child.pid)
         _, status, usage = os.wait4(child.pid, 0)
         ending.returncode = child.returncode = os.waitstatus_to_exitcode(status)
         ending.peak_bytes = usage.ru_maxrss * 1024

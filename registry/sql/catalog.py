@@ -126,9 +126,11 @@ class SqlCatalog:
         )
         return None if row is None else Inspection.from_json(row["inspection"])
 
-    def list_moves(self, model: str, alias: str | None = None) -> Sequence[Move]:
-        """Return the moves of one alias, or of all, oldest first."""
-        statement = _MOVES.where(models.c.name == model).order_by(moves.c.id)
+    def list_moves(
+        self, model: str, alias: str | None = None, *, after: int = 0, limit: int | None = None
+    ) -> Sequence[Move]:
+        """Return the moves of one alias, or of all, with larger ids, oldest first."""
+        statement = _MOVES.where(models.c.name == model, moves.c.id > after).order_by(moves.c.id).limit(limit)
         if alias is not None:
             statement = statement.where(moves.c.alias == alias)
         return [move_of(row) for row in self._all(statement)]
@@ -146,12 +148,6 @@ class SqlCatalog:
         """Return the workers that have reported since then, by host and process id."""
         statement = select(workers).where(workers.c.reported_at >= since).order_by(workers.c.host, workers.c.pid)
         return [WorkerReport(**{**row, "resident": tuple(row["resident"])}) for row in self._all(statement)]
-
-    def has_file(self, digest: Digest) -> bool:
-        """Return whether any artifact has a file with these bytes."""
-        return (
-            self._first(select(artifact_files).where(artifact_files.c.file_digest == digest.hex).limit(1)) is not None
-        )
 
     def artifacts(self) -> Iterator[Artifact]:
         """Yield every artifact that a version refers to, those of retired versions too."""

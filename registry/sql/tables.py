@@ -94,7 +94,7 @@ artifact_files = Table(
     Column("artifact_digest", DIGEST, ForeignKey("artifacts.digest"), primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("name", String(128), nullable=False),
-    Column("file_digest", DIGEST, nullable=False, index=True),
+    Column("file_digest", DIGEST, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     UniqueConstraint("artifact_digest", "name"),
 )

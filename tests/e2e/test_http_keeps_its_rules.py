@@ -110,6 +110,14 @@ def test_a_chunked_body_is_read(wire: socket.socket) -> None:
     assert value_of(read_answer(wire)) == 3.5
 
 
+def test_what_follows_a_chunked_body_is_no_header(wire: socket.socket) -> None:
+    head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    wire.sendall(head.encode() + b'11\r\n{"inputs": [3.5]}\r\n0\r\nX-Request-Id: mine\r\nHost: evil.example\r\n\r\n')
+    answer = read_answer(wire)
+    assert value_of(answer) == 3.5
+    assert answer.headers["x-request-id"] != "mine"
+
+
 def test_a_client_that_expects_100_continue_gets_it(wire: socket.socket) -> None:
     request = predict(4.5, "Expect: 100-continue")
     head, _, body = request.partition(b"\r\n\r\n")
@@ -196,3 +204,53 @@ def test_a_half_sent_request_is_answered_when_the_gateway_ends(tmp_path: Path) -
             assert value_of(read_answer(half)) == 11.5
         assert gateway.process.wait(40) == 0
         assert not Path(f"/proc/{worker}").exists()
+
+
+OFFER = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk")
+"""What Java's HTTP client says first."""
+
+
+@pytest.mark.parametrize("path", [PATH, "/models/same@nosuch/validate", "/registry/blobs/nosuch"])
+def test_an_offer_to_upgrade_changes_nothing(wire: socket.socket, path: str) -> None:
+    wire.sendall(predict(1.5, path=path))
+    plain = read_answer(wire)
+    wire.sendall(predict(1.5, *OFFER, path=path))
+    offered = read_answer(wire)
+    assert (offered.status, sorted(offered.headers)) == (plain.status, sorted(plain.headers))
+    wire.sendall(predict(2.5))
+    assert value_of(read_answer(wire)) == 2.5
+
+
+def test_an_offer_to_upgrade_may_come_in_pieces_with_others_behind_it(wire: socket.socket) -> None:
+    head, _, body = predict(1.5, *OFFER).partition(b"\r\n\r\n")
+    wire.sendall(head[:40])
+    wire.sendall(head[40:] + b"\r\n\r\n" + body[:5])
+    wire.sendall(body[5:] + predict(2.5, *OFFER) + predict(3.5))
+    answers = Answers(wire)
+    assert [value_of(answers.next()) for _ in range(3)] == [1.5, 2.5, 3.5]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"hello\r\n\r\n", 400, "malformed_request"),
+        (b"\x16\x03\x01\x02\x00\x01\x00", 400, "malformed_request"),
+        (b"CONNECT elsewhere:443 HTTP/1.1\r\nHost: elsewhere\r\n\r\n", 400, "malformed_request"),
+        (b"GET /" + b"x" * 70_000, 431, "head_too_large"),
+        (b"GET / HTTP/1.1\r\nx: " + b"y" * 70_000, 431, "head_too_large"),
+        (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 20_000, 431, "head_too_large"),
+    ],
+    ids=["words", "TLS", "proxy", "long path", "long header", "many headers"],
+)
+def test_what_cannot_be_read_is_refused_with_a_problem(
+    warm: GatewayProcess, wire: socket.socket, sent: bytes, status: int, code: str
+) -> None:
+    wire.sendall(sent)
+    answers = Answers(wire)
+    refusal = answers.next()
+    problem = json.loads(refusal.body)
+    assert (refusal.status, problem["code"], problem["instance"]) == (status, code, refusal.headers["x-request-id"])
+    assert answers.at_end()
+    with connected(warm) as other:
+        other.sendall(predict(4.5))
+        assert value_of(read_answer(other)) == 4.5

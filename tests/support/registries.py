@@ -91,9 +91,8 @@ class MemoryStore:
     def fragments(self) -> Iterator[str]:
         return iter(())
 
-    def discard(self, digest: Digest, *, modified_before: datetime | None = None) -> bool:
-        is_spared = modified_before is not None and modified_before <= NOON
-        return not is_spared and self.contents.pop(digest, None) is not None
+    def discard(self, digest: Digest) -> bool:
+        return self.contents.pop(digest, None) is not None
 
     def locate(self, digest: Digest) -> str:
         return f"memory:{digest.hex}"
@@ -122,13 +121,19 @@ class StoreFolders:
 
 @dataclass
 class JsonInspector:
-    """``Inspector`` of files that hold their signature as JSON, or ``{"refuse": CODE}``; remembers what came."""
+    """``Inspector`` of files that hold their signature as JSON, or ``{"refuse": CODE}``; remembers what came.
+
+    With ``refuses`` it refuses every file, with that code.
+    """
 
     runtime: str = "json 1.0 x86_64"
     inspected: list[Digest] = field(default_factory=list)
+    refuses: str | None = None
 
     def inspect(self, folder: Path, artifact: Artifact) -> Inspection:
         self.inspected.append(artifact.digest)
+        if self.refuses is not None:
+            raise InvalidArtifact(self.refuses, "refused as it was told to")
         content = json.loads((folder / artifact.graph.name).read_bytes())
         if "refuse" in content:
             raise InvalidArtifact(content["refuse"], "refused as the file asks for")

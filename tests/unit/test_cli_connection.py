@@ -16,7 +16,7 @@ def test_root_becomes_the_owner_of_the_data_folder(tmp_path: Path) -> None:
     if is_root:
         os.chown(tmp_path, NOBODY, NOBODY)
     program = (
-        "import os, pathlib, sys; from gateway.cli.connection import become_owner; "
+        "import os, pathlib, sys; from gateway.host import become_owner; "
         "become_owner(pathlib.Path(sys.argv[1])); print(os.getresuid(), os.getresgid())"
     )
 
@@ -28,7 +28,7 @@ def test_root_becomes_the_owner_of_the_data_folder(tmp_path: Path) -> None:
 
 def test_root_stays_root_where_there_is_no_folder_yet(tmp_path: Path) -> None:
     program = (
-        "import os, pathlib, sys; from gateway.cli.connection import become_owner; "
+        "import os, pathlib, sys; from gateway.host import become_owner; "
         "become_owner(pathlib.Path(sys.argv[1]) / 'nothing'); print(os.geteuid())"
     )
 

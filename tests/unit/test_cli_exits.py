@@ -57,6 +57,7 @@ def test_a_problem_has_an_exit_code(status: int, code: str, exit_code: int) -> N
         (UnusableArgument("x"), 2),
         (ConversionMismatch(reference="m:1", output="y", largest_difference=1.0, detail="x"), 1),
         (FileNotFoundError(2, "No such file or directory", "x"), 2),
+        (OSError(28, "No space left on device"), 1),
         (CommandFailed(ExitCode.TRY_AGAIN, code="c", title="t", detail="d"), 75),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
@@ -94,6 +95,10 @@ def test_every_family_of_the_tree_is_mapped() -> None:
             {"title": "A file cannot be used", "detail": "a.onnx: Permission denied", "code": "file_error"},
         ),
         (
+            OSError(28, "No space left on device"),
+            {"title": "The output cannot be written", "detail": "No space left on device", "code": "output_error"},
+        ),
+        (
             ConnectionFailed("no gateway answered at http://h: Connection refused"),
             {
                 "title": "No gateway answers",
@@ -102,7 +107,7 @@ def test_every_family_of_the_tree_is_mapped() -> None:
             },
         ),
     ],
-    ids=["over HTTP", "in this process", "a file", "nobody"],
+    ids=["over HTTP", "in this process", "a file", "the output", "nobody"],
 )
 def test_every_error_is_a_problem(error: Exception, document: dict[str, Any]) -> None:
     assert document_of(error) == document

@@ -228,3 +228,25 @@ def test_cached_folders_need_no_store(store: CountingStore, tmp_path: Path) -> N
     for content in TWO.values():
         store.discard(digest_of_bytes(content))
     assert contents_of(open_cache(store, tmp_path).fetch(artifact)) == TWO
+
+
+def test_a_folder_that_is_forgotten_goes_at_once(store: CountingStore, tmp_path: Path) -> None:
+    cache = open_cache(store, tmp_path)
+    artifact = put_artifact(store, tmp_path, ONE)
+    folder = cache.fetch(artifact)
+    cache.forget(artifact)
+    assert not folder.exists()
+    assert contents_of(cache.fetch(artifact)) == ONE
+
+
+def test_a_folder_that_somebody_holds_is_not_forgotten(store: CountingStore, tmp_path: Path) -> None:
+    cache = open_cache(store, tmp_path)
+    artifact = put_artifact(store, tmp_path, ONE)
+    with cache.hold(artifact) as folder:
+        open_cache(store, tmp_path).forget(artifact)
+        assert contents_of(folder) == ONE
+
+
+def test_forgetting_what_was_never_fetched_does_nothing(store: CountingStore, tmp_path: Path) -> None:
+    open_cache(store, tmp_path).forget(artifact_of(ONE))
+    assert not (tmp_path / "cache").exists()

@@ -11,6 +11,7 @@ from registry.errors import Overloaded
 from registry.inspection.limits import MIB, ChildLimits
 from registry.inspection.sandbox import SandboxedInspector
 from tests.support import models
+from tests.support.gateway_process import wait_until
 from tests.support.inspecting import inspect_files, lay_out
 
 
@@ -84,3 +85,24 @@ def test_several_threads_share_one_inspector(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(found, key=str) == [("batch", number) for number in range(1, 5)]
+
+
+def test_an_inspector_that_is_closed_kills_its_children_and_starts_no_more(tmp_path: Path) -> None:
+    inspector = SandboxedInspector()
+    artifact = lay_out(tmp_path, {"model.onnx": models.loop().SerializeToString()})
+    errors: list[Exception] = []
+
+    def inspect() -> None:
+        try:
+            inspector.inspect(tmp_path, artifact)
+        except Overloaded as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=inspect)
+    thread.start()
+    wait_until(lambda: inspector.child_count == 1)
+    inspector.close()
+    thread.join()
+    with pytest.raises(Overloaded, match="shutting down"):
+        inspector.inspect(tmp_path, artifact)
+    assert [error.args for error in errors] == [("the gateway is shutting down",)]

@@ -60,3 +60,23 @@ def test_malformed_names_are_refused(path: str) -> None:
 def test_what_is_no_version_is_not_found(number: str) -> None:
     with pytest.raises(VersionNotFound):
         PredictPaths().read(f"/v{number}/models/iris/predict")
+
+
+def test_a_path_is_known_by_its_url_once_it_has_led_somewhere() -> None:
+    paths = PredictPaths()
+    target = paths.read("/v1/models/iris/predict")
+    assert (target is None, paths.known(b"/v1/models/iris/predict")) == (False, None)
+    assert target is not None
+    paths.remember("/v1/models/iris/predict", target)
+    assert paths.known(b"/v1/models/iris/predict") == ("/v1/models/iris/predict", target)
+
+
+def test_the_paths_longest_known_are_forgotten_first() -> None:
+    paths = PredictPaths(limit=2)
+    for number in (1, 2, 3):
+        path = f"/v{number}/models/iris/predict"
+        target = paths.read(path)
+        assert target is not None
+        paths.remember(path, target)
+    known = [paths.known(f"/v{number}/models/iris/predict".encode()) is not None for number in (1, 2, 3)]
+    assert known == [False, True, True]

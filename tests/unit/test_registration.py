@@ -241,6 +241,7 @@ def test_blobs_that_are_refused_stay_and_leave_no_row(bench: Bench) -> None:
     with pytest.raises(InvalidArtifact):
         bench.registration.register_blobs("iris", {"net.onnx": graph.digest}, actor="ada")
     assert set(bench.store.contents) == {graph.digest}
+    assert bench.folders.forgotten == [graph.digest]
     assert events_of(bench) == []
 
 

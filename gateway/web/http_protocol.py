@@ -1,0 +1,119 @@
+"""uvicorn's HTTP/1.1 protocol, made safe to leave alone with strangers.
+
+1. A head (request line and headers) that has not ended after 64 KiB is refused: nothing else would bound it. What came
+   in one piece with the end of another request is not counted.
+2. An offer to upgrade the connection (RFC 9110 section 7.8) is not taken up, and the request is answered as if it had
+   not been made. The parser stops at such a request's head and would lose its body, so the head is given to a new
+   parser without the offer. Java's HTTP client makes one with its first request.
+3. What is no HTTP is refused with a problem, like everything else.
+"""
+
+import secrets
+from typing import Any
+
+import httptools
+import structlog
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from gateway.web.problems import problem_answer
+from registry.errors import HeadTooLarge, MalformedRequest, ServiceError
+
+_MAX_HEAD_BYTES = 64 * 1024
+_OFFER = frozenset({b"upgrade", b"http2-settings"})
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._is_in_head = False
+        self._head_bytes = 0
+        """How much has come since the last request ended, or in the pieces after the one in which it ended."""
+        self._has_offer = False
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come, whatever it is."""
+        self._unset_keepalive_if_required()
+        self._head_bytes += len(data)
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self.refuse(MalformedRequest("this is not HTTP/1.1"))
+            return
+        if self._is_in_head and self._head_bytes > _MAX_HEAD_BYTES:
+            self.refuse(HeadTooLarge(f"the request line and the headers may have {_MAX_HEAD_BYTES} bytes together"))
+
+    def on_message_begin(self) -> None:
+        """Begin with a head."""
+        self._is_in_head = True
+        self._has_offer = False
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; what comes behind the body (a trailer, RFC 9110 section 6.5) is nobody's business here."""
+        if self._is_in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Let the request begin, unless its head is to be read again."""
+        self._is_in_head = False
+        self._has_offer = self.parser.should_upgrade()
+        if not self._has_offer:
+            self.begin()
+
+    def on_message_complete(self) -> None:
+        """Let the request end."""
+        self._head_bytes = 0
+        if not self._has_offer:
+            self.end()
+
+    def begin(self) -> None:
+        """Do what is to be done when the head is there."""
+        super().on_headers_complete()
+
+    def end(self) -> None:
+        """Do what is to be done when the body is there."""
+        super().on_message_complete()
+
+    def refuse(self, error: ServiceError) -> None:
+        """Answer with a problem and close."""
+        if not self.transport.is_closing():
+            request_id = secrets.token_hex(8)
+            structlog.get_logger().info("refused_bytes", request_id=request_id, code=error.code)
+            status, headers, body = problem_answer(error, request_id=request_id)
+            more = [(b"x-request-id", request_id.encode()), (b"connection", b"close")]
+            self.write_answer(status, headers + more, body)
+            self.transport.close()
+
+    def write_answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """Write a whole answer at once."""
+        parts = [STATUS_LINE[status]]
+        for name, value in (*self.server_state.default_headers, *headers):
+            parts += (name, b": ", value, b"\r\n")
+        parts += (b"\r\n", body)
+        self.transport.write(b"".join(parts))
+
+    def _feed(self, data: bytes) -> None:
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                if self.parser.get_method() == b"CONNECT":  # an offer that cannot be left out
+                    self.refuse(MalformedRequest("this is not a proxy"))
+                    return
+                data = self._head_without_offer() + data[offer.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            else:
+                return
+
+    def _head_without_offer(self) -> bytes:
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        for name, value in self.headers:
+            if name == b"connection":
+                tokens = [token for token in value.split(b",") if token.strip().lower() not in _OFFER]
+                lines += [name + b":" + b",".join(tokens)] * bool(tokens)
+            elif name not in _OFFER:
+                lines.append(name + b":" + value)
+        return b"\r\n".join([*lines, b"", b""])
