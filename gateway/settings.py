@@ -72,8 +72,11 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _check_database(cls, value: str) -> str:
-        if value and not value.startswith("sqlite:///"):
-            raise ValueError("the registry's database is SQLite: sqlite:///path/to/registry.sqlite3")
+        if value and not value.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+            raise ValueError(
+                "the registry's database is sqlite:///path/to/registry.sqlite3 or "
+                "postgresql+psycopg://user:password@host/database"
+            )
         return value
 
     @model_validator(mode="after")

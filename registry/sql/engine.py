@@ -7,7 +7,7 @@ Rules:
     3. Every wait ends: for a lock, for a connection of the pool, for the server.
     4. A database that is not there is not made by looking at it; only ``is_new`` makes one.
     5. SQLAlchemy's and the drivers' errors end here, in ``translated_errors``.
-Whatever the databases do differently at run time stands in this module and nowhere else.
+Whatever the databases do differently at run time stands in this module and in ``registry.sql.postgres``.
 """
 
 import sqlite3
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -27,15 +27,15 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from registry.errors import InternalError, RegistryBusy, RegistryUnavailable
+from registry.errors import InternalError, RegistryBusy, RegistryUnavailable, SchemaMismatch
 
 BUSY_TIMEOUT_SECONDS = 5.0
 """How long anything here waits for a lock, a connection or an answer."""
 
 _WRITES = "sardonyx_writes"
-_WRITERS_LOCK = 0x5A4D0  # any number, as long as every gateway of a database uses the same
 _SQLITE_LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _POSTGRES_LOCKED = frozenset({"55P03", "40001", "40P01"})  # no lock in time, serialization failure, deadlock
+_POSTGRES_LACKING = frozenset({"42P01", "42703"})  # no such table, no such column
 
 
 def open_engine(url: str, *, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS, is_new: bool = False) -> Engine:
@@ -53,7 +53,9 @@ def open_engine(url: str, *, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS,
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
             return _open_sqlite(parsed, busy_timeout_seconds=busy_timeout_seconds, is_new=is_new)
-        return _open_postgres(parsed, busy_timeout_seconds=busy_timeout_seconds)
+        from registry.sql.postgres import open_postgres  # whose driver costs a tenth of a second to import
+
+        return open_postgres(parsed, busy_timeout_seconds=busy_timeout_seconds, writes=_writes)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise RegistryUnavailable("the database URL is not one that can be opened") from error
 
@@ -67,22 +69,6 @@ def _open_sqlite(url: URL, *, busy_timeout_seconds: float, is_new: bool) -> Engi
     return engine
 
 
-def _open_postgres(url: URL, *, busy_timeout_seconds: float) -> Engine:
-    limits = {
-        "connect_timeout": max(2, round(busy_timeout_seconds)),  # libpq takes whole seconds, and 0 means for ever
-        "options": f"-c lock_timeout={round(busy_timeout_seconds * 1000)}",
-    }
-    engine = create_engine(
-        url,
-        pool_timeout=busy_timeout_seconds,
-        pool_pre_ping=True,
-        connect_args=limits,
-        isolation_level="REPEATABLE READ",
-    )
-    event.listen(engine, "begin", _begin_postgres)
-    return engine
-
-
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself: _begin_sqlite does
     connection.execute("PRAGMA foreign_keys = ON")
@@ -91,13 +77,11 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if _writes(connection) else "BEGIN")
 
 
-def _begin_postgres(connection: Connection) -> None:
-    if connection.get_execution_options().get(_WRITES, False):
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS_LOCK})
+def _writes(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get(_WRITES, False))
 
 
 @contextmanager
@@ -131,15 +115,18 @@ def translated_errors() -> Iterator[None]:
     Raises:
         RegistryBusy: another writer held the lock, or no connection was free, for too long.
         RegistryUnavailable: the database does not answer, is not one, or cannot be written.
+        SchemaMismatch: a table or a column is not there.
         InternalError: a statement of ours was wrong, or broke a constraint.
     """
     try:
         yield
     except PoolTimeoutError as error:
         raise RegistryBusy("all connections to the registry's database are in use", retry_after_seconds=1) from error
-    except (IntegrityError, ProgrammingError) as error:
-        raise InternalError(f"the registry's database refused a statement: {error.orig}") from error
     except DBAPIError as error:
+        if _lacks_a_table(error.orig):
+            raise SchemaMismatch("the database lacks what this code needs: run 'sardonyx db upgrade'") from error
+        if isinstance(error, IntegrityError | ProgrammingError):
+            raise InternalError(f"the registry's database refused a statement: {error.orig}") from error
         if _is_locked(error.orig):
             raise RegistryBusy("another writer holds the registry's database", retry_after_seconds=1) from error
         raise RegistryUnavailable("the registry's database does not answer", retry_after_seconds=5) from error
@@ -152,3 +139,9 @@ def _is_locked(error: BaseException | None) -> bool:
         # The primary code is the low byte of the extended one. An error of the module itself has no code.
         return getattr(error, "sqlite_errorcode", 0) & 0xFF in _SQLITE_LOCKED
     return getattr(error, "sqlstate", None) in _POSTGRES_LOCKED
+
+
+def _lacks_a_table(error: BaseException | None) -> bool:
+    if isinstance(error, sqlite3.Error):
+        return str(error).startswith(("no such table", "no such column"))
+    return getattr(error, "sqlstate", None) in _POSTGRES_LACKING

@@ -11,12 +11,12 @@ from registry.names import PRODUCTION
 from registry.ports import Catalog
 from registry.sql.engine import open_engine
 from registry.sql.unit_of_work import SqlRegistry
-from tests.support.registries import Bench, digest_of, make_database
+from tests.support.registries import Bench, digest_of, make_sqlite_database
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    opened = open_engine(make_database(tmp_path))
+    opened = open_engine(make_sqlite_database(tmp_path))
     bench = Bench(SqlRegistry(opened), tmp_path)
     for name in ("a", "b", "c"):
         bench.register_versions(name, 3)

@@ -21,13 +21,12 @@ from registry.records import (
     Version,
     WorkerReport,
 )
-from tests.support.registries import NOON, digest_of, fresh_registry, make_inspection
+from tests.support.registries import DATABASES, NOON, digest_of, fresh_registry, make_inspection
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=list(DATABASES))
 def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Registry]:
-    assert request.param == "sqlite"
-    with fresh_registry(tmp_path) as opened:
+    with fresh_registry(tmp_path, DATABASES[request.param]) as opened:
         yield opened
 
 

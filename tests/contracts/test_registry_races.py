@@ -11,15 +11,15 @@ import pytest
 from registry.errors import GenerationConflict
 from registry.events import EventKind
 from registry.promotion import AliasMove
-from tests.support.registries import Bench, fresh_bench
+from tests.support.registries import DATABASES, Bench, fresh_bench
 
 T = TypeVar("T")
 MANY = 20
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    with fresh_bench(tmp_path) as opened:
+@pytest.fixture(params=list(DATABASES))
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    with fresh_bench(tmp_path, DATABASES[request.param]) as opened:
         yield opened
 
 

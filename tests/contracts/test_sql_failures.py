@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from registry.errors import InternalError, RegistryBusy, RegistryUnavailable, ServiceError
+from registry.errors import InternalError, RegistryBusy, RegistryUnavailable, SchemaMismatch, ServiceError
 from registry.sql import schema
 from registry.sql.engine import open_engine, translated_errors
 from registry.sql.unit_of_work import SqlRegistry
-from tests.support.registries import NOON, Bench, make_database
+from tests.support.registries import NOON, Bench, make_sqlite_database
 
 QUICK_SECONDS = 0.05
 POOLED = 15
@@ -47,7 +47,7 @@ EVERY_VISIT = pytest.mark.parametrize("visit", [read, write, SqlRegistry.check_s
 
 
 def test_a_process_killed_between_statements_leaves_the_old_state(tmp_path: Path) -> None:
-    url = make_database(tmp_path)
+    url = make_sqlite_database(tmp_path)
     with closing(SqlRegistry.open(url)) as registry:
         bench = Bench(registry, tmp_path)
         bench.register_versions("iris", 2)
@@ -64,7 +64,7 @@ def test_a_process_killed_between_statements_leaves_the_old_state(tmp_path: Path
 
 
 def test_another_writer_makes_the_registry_busy_for_writers_only(tmp_path: Path) -> None:
-    url = make_database(tmp_path)
+    url = make_sqlite_database(tmp_path)
     with (
         closing(SqlRegistry.open(url, busy_timeout_seconds=QUICK_SECONDS)) as registry,
         closing(sqlite3.connect(tmp_path / "registry.db", isolation_level=None)) as other,
@@ -81,7 +81,7 @@ def test_another_writer_makes_the_registry_busy_for_writers_only(tmp_path: Path)
 
 def test_visitors_beyond_the_pool_find_the_registry_busy(tmp_path: Path) -> None:
     with (
-        closing(SqlRegistry.open(make_database(tmp_path), busy_timeout_seconds=QUICK_SECONDS)) as registry,
+        closing(SqlRegistry.open(make_sqlite_database(tmp_path), busy_timeout_seconds=QUICK_SECONDS)) as registry,
         ExitStack() as visits,
     ):
         for _ in range(POOLED):
@@ -121,7 +121,7 @@ def test_upgrading_what_cannot_be_a_database_is_unavailable(tmp_path: Path, plac
 
 
 def test_a_database_that_vanished_is_unavailable_until_it_is_back(tmp_path: Path) -> None:
-    url = make_database(tmp_path)
+    url = make_sqlite_database(tmp_path)
     path, away = tmp_path / "registry.db", tmp_path / "away.db"
     with closing(SqlRegistry.open(url)) as registry:
         path.rename(away)
@@ -150,13 +150,13 @@ def test_a_path_with_odd_characters_is_taken_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "error"),
     [
-        pytest.param("SELECT * FROM nowhere", RegistryUnavailable, id="a table that is not there"),
+        pytest.param("SELECT * FROM nowhere", SchemaMismatch, id="a table that is not there"),
         pytest.param("INSERT INTO models (id) VALUES (1)", InternalError, id="a broken constraint"),
         pytest.param("SELECT :unbound", InternalError, id="a statement of ours that is wrong"),
     ],
 )
 def test_no_error_of_a_driver_gets_through(tmp_path: Path, statement: str, error: type[ServiceError]) -> None:
-    engine = create_engine(make_database(tmp_path))
+    engine = create_engine(make_sqlite_database(tmp_path))
     with pytest.raises(error) as caught, translated_errors(), engine.connect() as connection:
         connection.execute(text(statement))
     engine.dispose()
@@ -164,7 +164,7 @@ def test_no_error_of_a_driver_gets_through(tmp_path: Path, statement: str, error
 
 
 def test_a_connection_is_safe_against_power_cuts_and_dangling_references(tmp_path: Path) -> None:
-    engine = open_engine(make_database(tmp_path))
+    engine = open_engine(make_sqlite_database(tmp_path))
     with engine.connect() as connection:
         found = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()

@@ -18,7 +18,7 @@ from registry.sql import schema
 from registry.sql.engine import open_engine, transaction
 from registry.sql.tables import metadata
 from registry.sql.unit_of_work import SqlRegistry
-from tests.support.registries import Bench, make_database
+from tests.support.registries import Bench, make_sqlite_database
 
 
 def tables_of(path: Path) -> set[str]:
@@ -38,7 +38,7 @@ def test_up_down_and_up_again_ends_where_it_began(tmp_path: Path) -> None:
 
 
 def test_upgrading_what_is_up_to_date_keeps_everything(tmp_path: Path) -> None:
-    url = make_database(tmp_path)
+    url = make_sqlite_database(tmp_path)
     with closing(SqlRegistry.open(url)) as registry:
         bench = Bench(registry, tmp_path)
         before = bench.register("iris", {}).version
@@ -48,7 +48,7 @@ def test_upgrading_what_is_up_to_date_keeps_everything(tmp_path: Path) -> None:
 
 
 def test_the_revisions_make_exactly_the_tables_of_the_code(tmp_path: Path) -> None:
-    engine = open_engine(make_database(tmp_path))
+    engine = open_engine(make_sqlite_database(tmp_path))
     with transaction(engine, writes=False) as connection:
         context = MigrationContext.configure(connection, opts={"compare_server_default": True})
         differences = compare_metadata(context, metadata)
@@ -95,7 +95,7 @@ def test_a_database_without_a_revision_is_named_so(tmp_path: Path) -> None:
 
 
 def test_a_newer_database_is_neither_used_nor_upgraded(tmp_path: Path) -> None:
-    url = make_database(tmp_path)
+    url = make_sqlite_database(tmp_path)
     with closing(sqlite3.connect(tmp_path / "registry.db")) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
         connection.commit()
@@ -118,7 +118,7 @@ def test_an_older_database_is_told_to_upgrade() -> None:
 @pytest.fixture
 def written(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     """A bare connection to a database that has rows in every table."""
-    with closing(SqlRegistry.open(make_database(tmp_path))) as registry:
+    with closing(SqlRegistry.open(make_sqlite_database(tmp_path))) as registry:
         bench = Bench(registry, tmp_path)
         bench.register_versions("iris", 3)
         for version in (1, 2):

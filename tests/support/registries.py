@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +22,8 @@ from registry.rehearsal import Rehearsal
 from registry.signature import Signature
 from registry.sql import schema
 from registry.sql.unit_of_work import SqlRegistry
+from tests.support.backend import IS_PRODUCTION
+from tests.support.postgres import make_postgres_database
 
 NOON = datetime(2026, 5, 17, 12, 0, 0, 123456, tzinfo=UTC)
 PLAIN: Mapping[str, Any] = {
@@ -40,16 +42,28 @@ def _migrated_file() -> bytes:
 
 
 def make_database(folder: Path) -> str:
+    """Return the URL of a new, migrated database: of PostgreSQL if the tests run on it, else in ``folder``."""
+    return make_postgres_database() if IS_PRODUCTION else make_sqlite_database(folder)
+
+
+def make_sqlite_database(folder: Path) -> str:
     """Return the URL of a new, migrated SQLite database in ``folder``."""
     path = folder / "registry.db"
     path.write_bytes(_migrated_file())
     return f"sqlite:///{path}"
 
 
+DATABASES: Mapping[str, Callable[[Path], str]] = {
+    "sqlite": make_sqlite_database,
+    "postgres": lambda _folder: make_postgres_database(),
+}
+"""Every kind of database, for contract tests."""
+
+
 @contextmanager
-def fresh_registry(folder: Path) -> Iterator[SqlRegistry]:
-    """Open a registry over a new database in ``folder``."""
-    registry = SqlRegistry.open(make_database(folder))
+def fresh_registry(folder: Path, make: Callable[[Path], str] = make_database) -> Iterator[SqlRegistry]:
+    """Open a registry over a new database; ``folder`` is where an embedded one lies."""
+    registry = SqlRegistry.open(make(folder))
     try:
         yield registry
     finally:
@@ -202,7 +216,7 @@ class Bench:
 
 
 @contextmanager
-def fresh_bench(folder: Path) -> Iterator[Bench]:
-    """Open a bench over a new database in ``folder``."""
-    with fresh_registry(folder) as registry:
+def fresh_bench(folder: Path, make: Callable[[Path], str] = make_database) -> Iterator[Bench]:
+    """Open a bench over a new database; ``folder`` is for everything else, too."""
+    with fresh_registry(folder, make) as registry:
         yield Bench(registry, folder)
