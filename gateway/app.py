@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from gateway.metrics import Metrics
 from gateway.settings import Settings
 from gateway.web.control import make_control_application
 from gateway.web.front import Front
@@ -20,10 +21,12 @@ class Application:
         settings: of this process.
         is_worker: False for a command that only borrows the application for a moment: nothing is followed, reported
             or logged.
+        metrics: where to count, if siblings shall see it.
     """
 
-    def __init__(self, settings: Settings, *, is_worker: bool = True) -> None:
+    def __init__(self, settings: Settings, *, is_worker: bool = True, metrics: Metrics | None = None) -> None:
         self._settings = settings
+        self._metrics = metrics
         self._is_worker = is_worker
         self._opened = AsyncExitStack()
         self.front: Front | None = None
@@ -56,7 +59,9 @@ class Application:
     async def _start(self) -> None:
         if not self._is_worker:
             create_embedded_database(self._settings)
-        services = await self._opened.enter_async_context(open_services(self._settings, is_worker=self._is_worker))
+        services = await self._opened.enter_async_context(
+            open_services(self._settings, is_worker=self._is_worker, metrics=self._metrics)
+        )
         if not self._is_worker:
             # A worker waits until the schema is right; a command says that it is wrong.
             services.registry.check_schema()

@@ -31,9 +31,9 @@ def free_disk_bytes(folder: Path) -> int:
 
 
 def anonymous_bytes() -> int:
-    """Return the Anonymous memory of this process, from ``/proc/self/smaps_rollup``; 0 where that is not to be had."""
-    for line in _read(Path("/proc/self/smaps_rollup")).splitlines():
-        if line.startswith("Anonymous:"):
+    """Return the anonymous memory of this process, from ``/proc/self/status``; 0 where that is not to be had."""
+    for line in _read(Path("/proc/self/status")).splitlines():
+        if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
     return 0
 

@@ -5,7 +5,8 @@
 2. The embedded database is created and upgraded once, by a child; workers start meanwhile and are ready afterwards.
    A failure is tried again, ever more slowly: a disk that comes back needs nobody to restart the gateway.
 3. A worker that dies is replaced at once; one that dies young, or that the system cannot start now, after a second.
-4. SIGTERM and SIGINT end the workers, which finish what they have begun; whoever has not after the drain is killed.
+4. What the workers count lies in memory that the supervisor made: it outlives them, and each sees the others'.
+5. SIGTERM and SIGINT end the workers, which finish what they have begun; whoever has not after the drain is killed.
 """
 
 import os
@@ -22,6 +23,7 @@ import structlog
 
 from gateway.host import become_owner
 from gateway.settings import Settings, child_environment, unknown_variables
+from gateway.shared_counts import Board
 from gateway.telemetry import configure_logs
 
 _BACKLOG = 2048
@@ -79,6 +81,7 @@ class _Worker:
     """A child that serves."""
 
     process: subprocess.Popen[bytes]
+    place: int
     started: float = field(default_factory=time.monotonic)
 
 
@@ -90,7 +93,8 @@ class Supervisor:
         self._listener = listener
         self._is_stopping = False
         self._workers: list[_Worker] = []
-        self._starts_at: list[float] = []
+        self._starts_at: dict[int, float] = {}
+        self._boards = [Board.create() for _ in range(settings.workers)]
         self._upgrade: subprocess.Popen[bytes] | None = None
         self._upgrade_at: float | None = time.monotonic() if settings.has_embedded_database else None
         self._upgrade_pause_seconds = _PAUSE_SECONDS
@@ -101,7 +105,7 @@ class Supervisor:
             signal.signal(number, self._stop)
         address = _address(self._listener)
         structlog.get_logger().info("listening", address=address, workers=self._settings.workers, pid=os.getpid())
-        self._starts_at = [time.monotonic()] * self._settings.workers
+        self._starts_at = dict.fromkeys(range(self._settings.workers), time.monotonic())
         while not self._is_stopping:
             self._attend()
             time.sleep(_TICK_SECONDS)
@@ -122,14 +126,14 @@ class Supervisor:
                 structlog.get_logger().error(
                     "worker_died", pid=worker.process.pid, exit_code=worker.process.returncode, seconds=round(lived, 1)
                 )
-                self._starts_at.append(now if lived > _YOUNG_SECONDS else now + _PAUSE_SECONDS)
-        for due in [at for at in self._starts_at if at <= now]:
-            self._starts_at.remove(due)
-            process = self._start()
+                self._starts_at[worker.place] = now if lived > _YOUNG_SECONDS else now + _PAUSE_SECONDS
+        for place in [place for place, at in self._starts_at.items() if at <= now]:
+            process = self._start(place)
             if process is None:
-                self._starts_at.append(now + _PAUSE_SECONDS)
+                self._starts_at[place] = now + _PAUSE_SECONDS
             else:
-                self._workers.append(_Worker(process))
+                del self._starts_at[place]
+                self._workers.append(_Worker(process, place))
 
     def _attend_upgrade(self, now: float) -> None:
         if self._upgrade is not None and self._upgrade.poll() is not None:
@@ -147,10 +151,15 @@ class Supervisor:
             self._upgrade = self._spawn(["-m", "gateway.cli", "db", "upgrade", "--json"], **said)
             self._upgrade_at = None if self._upgrade is not None else now + self._upgrade_pause_seconds
 
-    def _start(self) -> subprocess.Popen[bytes] | None:
+    def _start(self, place: int) -> subprocess.Popen[bytes] | None:
         descriptor = self._listener.fileno()
         orders = ["--socket", str(descriptor), "--supervisor", str(os.getpid())]
-        return self._spawn(["-m", "gateway.worker", *orders], pass_fds=(descriptor,))
+        boards = ",".join(f"{board.keys}:{board.numbers}" for board in self._boards)
+        shared = [number for board in self._boards for number in board.descriptors]
+        return self._spawn(
+            ["-m", "gateway.worker", *orders, "--boards", boards, "--board", str(place)],
+            pass_fds=(descriptor, *shared),
+        )
 
     def _spawn(self, arguments: list[str], **options: Any) -> subprocess.Popen[bytes] | None:
         """Start a child of ours; None where the system has no process, memory or descriptor for it at the moment."""

@@ -1,11 +1,10 @@
-"""Logs and counters.
+"""Logs.
 
 1. A log line is one JSON object on one line; no value of it is longer than 256 characters, and what a client or a model
    wrote is escaped like all text in JSON.
-2. Counting is adding to plain numbers: one event loop writes them, and Prometheus's form is made when it is asked for.
-3. Access lines are made and written together, a few times a second: one by one, each would cost a system call,
+2. Access lines are made and written together, a few times a second: one by one, each would cost a system call,
    and making many in a row takes a third of the time.
-4. A line that cannot be written (the disk is full, the reader of the pipe is gone) is lost, and nothing else is.
+3. A line that cannot be written (the disk is full, the reader of the pipe is gone) is lost, and nothing else is.
 """
 
 import asyncio
@@ -14,19 +13,14 @@ import io
 import logging
 import os
 import sys
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 import orjson
 import structlog
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 MAX_VALUE_CHARACTERS = 256
 
-BUCKETS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 _FLUSH_SECONDS = 0.2
 _FLUSH_LINES = 512
@@ -58,7 +52,7 @@ def write_log(lines: bytes) -> None:
 
 
 class _LossyStream(io.RawIOBase):
-    """Standard error as rule 4 has it."""
+    """Standard error as rule 3 has it."""
 
     def writable(self) -> bool:
         return True
@@ -123,93 +117,3 @@ class AccessLog:
         entries, self._entries = self._entries, []
         if entries and self._write is not None:
             self._write(b"".join([orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE) for entry in entries]))
-
-
-class RequestCounts:
-    """What the requests of one route have come to."""
-
-    __slots__ = ("buckets", "by_code", "seconds_total")
-
-    def __init__(self) -> None:
-        self.by_code: dict[str, int] = {}
-        """Answers by problem code; ``ok`` for the good ones."""
-        self.buckets = [0] * (len(BUCKETS_SECONDS) + 1)
-        self.seconds_total = 0.0
-
-    def add(self, code: str, seconds: float) -> None:
-        """Count one answer."""
-        self.by_code[code] = self.by_code.get(code, 0) + 1
-        self.buckets[bisect_left(BUCKETS_SECONDS, seconds)] += 1
-        self.seconds_total += seconds
-
-
-class Metrics(Collector):
-    """Everything that `/metrics` shows of this worker."""
-
-    def __init__(self) -> None:
-        self._predicts: dict[tuple[str, str], RequestCounts] = {}
-        self.unrouted = RequestCounts()
-        """Predict requests that never found a version."""
-        self.control = RequestCounts()
-        """Requests of the control plane."""
-        self._gauges: list[Callable[[], Iterable[Metric]]] = []
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)
-
-    def of_version(self, model: str, number: int) -> RequestCounts:
-        """Return the counts of a version's predict routes."""
-        return self._predicts.setdefault((model, str(number)), RequestCounts())
-
-    def watch(self, source: Callable[[], Iterable[Metric]]) -> None:
-        """Ask ``source`` for its metrics at each scrape."""
-        self._gauges.append(source)
-
-    def render(self) -> bytes:
-        """Return the text format of Prometheus."""
-        return generate_latest(self._registry)
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield all metrics as they stand."""
-        answers = CounterMetricFamily(
-            "sardonyx_predict_requests", "Predict requests by outcome", labels=("model", "version", "code")
-        )
-        seconds = HistogramMetricFamily(
-            "sardonyx_predict_seconds", "Time from a request's arrival to its answer", labels=("model", "version")
-        )
-        for (model, version), counts in list(self._predicts.items()):
-            _fill(answers, seconds, (model, version), counts)
-        _fill(answers, seconds, ("", ""), self.unrouted)
-        yield answers
-        yield seconds
-        control_answers = CounterMetricFamily(
-            "sardonyx_control_requests", "Control-plane requests by outcome", labels=("code",)
-        )
-        control_seconds = HistogramMetricFamily("sardonyx_control_seconds", "Time of control-plane requests", labels=())
-        _fill(control_answers, control_seconds, (), self.control)
-        yield control_answers
-        yield control_seconds
-        for source in self._gauges:
-            yield from source()
-
-
-def _fill(
-    answers: CounterMetricFamily, seconds: HistogramMetricFamily, labels: tuple[str, ...], counts: RequestCounts
-) -> None:
-    for code, count in counts.by_code.items():
-        answers.add_metric((*labels, code), count)
-    total = 0
-    buckets: list[tuple[str, float]] = []
-    for limit, count in zip((*BUCKETS_SECONDS, float("inf")), counts.buckets, strict=True):
-        total += count
-        buckets.append(("+Inf" if limit == float("inf") else str(limit), total))
-    seconds.add_metric(labels, buckets, sum_value=counts.seconds_total)
-
-
-def gauge(name: str, words: str, value: float) -> GaugeMetricFamily:
-    """Return one number as it stands."""
-    return GaugeMetricFamily(name, words, value=value)
-
-
-def counter(name: str, words: str, value: float) -> CounterMetricFamily:
-    """Return one number that only grows."""
-    return CounterMetricFamily(name, words, value=value)

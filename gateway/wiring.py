@@ -1,32 +1,36 @@
 """The one place where everybody meets: objects are made in one order and closed in the reverse one."""
 
+import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 
 import structlog
-from prometheus_client.core import Metric
 
-from gateway.host import anonymous_bytes, usable_cpus
+from gateway.host import usable_cpus
+from gateway.metrics import Metrics
 from gateway.serving.change_feed import ChangeFeed
 from gateway.serving.deadlines import Watchdog
 from gateway.serving.predictor import Predictor
+from gateway.serving.readings import feed_readings, serving_readings, store_readings
 from gateway.serving.routing import Routing
 from gateway.serving.runtime import Session
 from gateway.serving.session_cache import SessionCache
+from gateway.serving.store_watch import StoreWatch
 from gateway.settings import Settings
-from gateway.telemetry import AccessLog, Metrics, counter, gauge, write_log
+from gateway.telemetry import AccessLog, write_log
 from gateway.web.endpoint import Endpoint, EndpointFactory
 from gateway.web.services import Services
 from model_store.disk_cache import DiskCache
 from model_store.local import FolderStore
 from model_store.streams import Spool, sweep_scratch
+from registry.artifact import Digest
 from registry.editing import Editing
 from registry.errors import ServiceError
 from registry.inspection.sandbox import SandboxedInspector
@@ -46,6 +50,10 @@ _FOLLOWING_THREADS = 4
 _LOAD_THREADS = 2
 _SPARE_RUN_THREADS = 2
 _LOAD_SECONDS = 60.0
+_PUBLISH_SECONDS = 0.5
+
+_NO_DIGEST = Digest("0" * 64)
+"""Of nothing that is stored: asking for it costs a store little, and shows whether it answers."""
 
 
 class SystemClock:
@@ -109,19 +117,25 @@ def create_embedded_database(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, *, is_worker: bool) -> AsyncIterator[Services]:
+async def open_services(
+    settings: Settings, *, is_worker: bool, metrics: Metrics | None = None
+) -> AsyncIterator[Services]:
     """Make everything that the HTTP layer works with, start it, and end it in reverse.
 
     Args:
         settings: of this process.
+        metrics: where to count, if siblings shall see it.
         is_worker: True if this process serves others: it follows the feed, reports itself and logs requests.
     """
     async with AsyncExitStack() as opened:
         parts = open_parts(settings)
         opened.callback(parts.close)
-        metrics = Metrics()
+        metrics = metrics or Metrics()
         cache, predictor = _open_serving(opened, parts, metrics)
-        routing, feed = _open_following(opened, parts, metrics, cache)
+        following = _executor(opened, _FOLLOWING_THREADS, "follow")
+        routing, feed = _open_following(parts, metrics, cache, following)
+        store_watch = StoreWatch(lambda: parts.store.find_size(_NO_DIGEST), executor=following)
+        metrics.watch(lambda: store_readings(store_watch))
         keeps_log = is_worker and settings.log_level in ("debug", "info")
         access_log = AccessLog(write_log if keeps_log else None)
         opened.callback(access_log.flush)
@@ -152,6 +166,7 @@ async def open_services(settings: Settings, *, is_worker: bool) -> AsyncIterator
             routing=routing,
             predictor=predictor,
             feed=feed,
+            store_watch=store_watch,
             metrics=metrics,
             access_log=access_log,
             executor=_executor(opened, _CONTROL_THREADS, "control"),
@@ -160,18 +175,25 @@ async def open_services(settings: Settings, *, is_worker: bool) -> AsyncIterator
         )
         opened.callback(parts.inspector.close)
         if is_worker:
-            await services.call(_clear_scratch, parts)
-            feed.start()
-            opened.push_async_callback(feed.close)
+            await _start(opened, parts, services)
             await _preload(settings, routing, cache)
         yield services
 
 
+async def _start(opened: AsyncExitStack, parts: Parts, services: Services) -> None:
+    """Begin what a worker does by itself; it ends with ``opened``."""
+    await services.call(_clear_scratch, parts)
+    services.feed.start()
+    opened.push_async_callback(services.feed.close)
+    services.store_watch.start()
+    opened.push_async_callback(services.store_watch.close)
+    opened.callback(asyncio.get_running_loop().create_task(_publish(services.metrics)).cancel)
+
+
 def _open_following(
-    opened: AsyncExitStack, parts: Parts, metrics: Metrics, cache: SessionCache[Session]
+    parts: Parts, metrics: Metrics, cache: SessionCache[Session], following: Executor
 ) -> tuple[Routing[Endpoint], ChangeFeed]:
     """Make what knows which version answers, and learns of changes; threads that others keep busy are not its own."""
-    following = _executor(opened, _FOLLOWING_THREADS, "follow")
     routing: Routing[Endpoint] = Routing(
         parts.registry,
         resolve=resolve,
@@ -186,7 +208,7 @@ def _open_following(
         report=_reporter(parts, cache),
         executor=following,
     )
-    metrics.watch(lambda: _feed_metrics(feed))
+    metrics.watch(lambda: feed_readings(feed))
     return routing, feed
 
 
@@ -214,7 +236,7 @@ def _open_serving(opened: AsyncExitStack, parts: Parts, metrics: Metrics) -> tup
         spare=_SPARE_RUN_THREADS,
         max_queue=settings.max_queue,
     )
-    metrics.watch(lambda: _serving_metrics(cache, predictor))
+    metrics.watch(lambda: serving_readings(cache, predictor))
     return cache, predictor
 
 
@@ -274,26 +296,14 @@ async def _preload(settings: Settings, routing: Routing[Endpoint], cache: Sessio
             structlog.get_logger().error("not_preloaded", reference=text, code=error.code, detail=error.detail)
 
 
+async def _publish(metrics: Metrics) -> None:
+    """Let the siblings know this worker's state, again and again."""
+    while True:
+        metrics.publish()
+        await asyncio.sleep(_PUBLISH_SECONDS)
+
+
 def _end_process() -> None:
     """End this worker, whose run listens to nothing else; the supervisor starts another."""
     structlog.get_logger().error("run_is_stuck", pid=os.getpid())
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _serving_metrics(cache: SessionCache[Session], predictor: Predictor) -> Iterable[Metric]:
-    stats = cache.stats
-    yield counter("sardonyx_cache_hits", "Leases of sessions that were loaded", stats.hits)
-    yield counter("sardonyx_cache_misses", "Leases that had to wait for a load", stats.misses)
-    yield counter("sardonyx_cache_evictions", "Sessions dropped to make room", stats.evictions)
-    yield counter("sardonyx_loads", "Sessions loaded", stats.loads)
-    yield counter("sardonyx_load_failures", "Loads that failed", stats.load_failures)
-    yield counter("sardonyx_load_seconds", "Time spent loading", stats.load_seconds_total)
-    yield gauge("sardonyx_resident_sessions", "Loaded sessions", len(cache.resident()))
-    yield gauge("sardonyx_resident_bytes", "Measured bytes of loaded sessions", cache.resident_bytes)
-    yield gauge("sardonyx_anonymous_bytes", "Anonymous memory of this worker", anonymous_bytes())
-    yield gauge("sardonyx_waiting_requests", "Requests that wait for a place to run in", predictor.waiting_count)
-
-
-def _feed_metrics(feed: ChangeFeed) -> Iterable[Metric]:
-    yield gauge("sardonyx_feed_applied", "Sequence number up to which the change feed is applied", feed.applied)
-    yield gauge("sardonyx_feed_age_seconds", "Time since the change feed was last read", feed.seconds_since_read)

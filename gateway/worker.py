@@ -11,7 +11,9 @@ import sys
 import uvicorn
 
 from gateway.app import Application
+from gateway.metrics import Metrics
 from gateway.settings import load_settings
+from gateway.shared_counts import Board
 from gateway.telemetry import configure_logs
 from gateway.web.fast_path import PredictProtocol
 
@@ -26,12 +28,16 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--socket", type=int, required=True, help="descriptor of the listening socket")
     arguments.add_argument("--supervisor", type=int, required=True, help="process id of the supervisor")
+    arguments.add_argument(
+        "--boards", type=_boards, required=True, help="descriptors of all workers' counts, as k:n,k:n"
+    )
+    arguments.add_argument("--board", type=int, required=True, help="which of them is this worker's")
     asked = arguments.parse_args()
     _die_with_supervisor(asked.supervisor)
     settings = load_settings()
     configure_logs(settings.log_level)
     config = uvicorn.Config(
-        Application(settings),
+        Application(settings, metrics=Metrics(asked.boards, asked.board)),
         loop="uvloop",
         http=PredictProtocol,
         ws="none",
@@ -46,6 +52,10 @@ def main() -> None:
     )
     _calm_garbage_collector()
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=asked.socket)])
+
+
+def _boards(text: str) -> list[Board]:
+    return [Board(*map(int, pair.split(":"))) for pair in text.split(",")]
 
 
 def _calm_garbage_collector() -> None:

@@ -5,7 +5,7 @@
    reported as applied is the number below the first one that is still under way.
 3. An event that cannot be applied (the registry does not answer, the new version does not load) is tried again until it
    can, or until a later event about the same thing has been applied.
-4. No error ends the feed: it is kept in ``last_error`` and goes away with the next success.
+4. No error ends the feed: it is kept in ``read_error`` or ``apply_error`` and goes away with the next success.
 5. The worker reports what it has applied when that has changed, and every ``report_seconds``; it takes its report back
    when it ends, so that nobody waits for it.
 """
@@ -82,10 +82,13 @@ class ChangeFeed:
         return self._read_up_to or 0
 
     @property
-    def last_error(self) -> ServiceError | None:
-        """Why the feed cannot be read, or else why its oldest waiting event cannot be applied; None if all is well."""
-        if self._read_error is not None:
-            return self._read_error
+    def read_error(self) -> ServiceError | None:
+        """Why the feed cannot be read; None if it can."""
+        return self._read_error
+
+    @property
+    def apply_error(self) -> ServiceError | None:
+        """Why the oldest event that waits cannot be applied; None if none waits for long."""
         return next((work.error for _, work in sorted(self._under_way.items()) if work.error is not None), None)
 
     @property

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from gateway.codec.json_tensors import JsonCodec
-from gateway.telemetry import Metrics, RequestCounts
+from gateway.metrics import Metrics, RequestCounts
 from registry.records import Version
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from gateway.web.context import UsesServices
+from registry.errors import ServiceError
 
 router = APIRouter(tags=["watching"])
 
@@ -17,17 +18,27 @@ async def live() -> dict[str, Any]:
 
 @router.get("/health/ready", summary="Predict requests can be answered")
 async def ready(services: UsesServices) -> dict[str, Any]:
-    """Return 200 once the change feed has been read; else 503 and what is missing."""
+    """Return 200 once the change feed has been read; else 503 and what is missing.
+
+    Without the registry or the store, what is loaded or cached goes on answering: that is ready, and named here.
+    """
     await services.check_ready()
-    trouble = services.feed.last_error
+    feed = services.feed
     return {
         "status": "ready",
-        "applied": services.feed.applied,
-        "registry": "ok" if trouble is None else trouble.code,
+        "applied": feed.applied,
+        "registry": _word(feed.read_error),
+        "store": _word(services.store_watch.error),
+        "feed": _word(feed.apply_error),
+        "feed_age_seconds": round(feed.seconds_since_read, 3),
     }
+
+
+def _word(trouble: ServiceError | None) -> str:
+    return "ok" if trouble is None else trouble.code
 
 
 @router.get("/metrics", summary="Counters in Prometheus's text format", response_class=Response)
 async def metrics(services: UsesServices) -> Response:
-    """Return this worker's counters."""
+    """Return the counters of all workers of this host."""
     return Response(services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")

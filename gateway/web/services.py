@@ -7,11 +7,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import ParamSpec, Protocol, TypeVar
 
+from gateway.metrics import Metrics
 from gateway.serving.change_feed import ChangeFeed
 from gateway.serving.predictor import Predictor
 from gateway.serving.routing import Routing
+from gateway.serving.store_watch import StoreWatch
 from gateway.settings import Settings
-from gateway.telemetry import AccessLog, Metrics
+from gateway.telemetry import AccessLog
 from gateway.web.endpoint import Endpoint
 from registry.editing import Editing
 from registry.errors import RegistryUnavailable
@@ -71,6 +73,7 @@ class Services:
     routing: Routing[Endpoint]
     predictor: Predictor
     feed: ChangeFeed
+    store_watch: StoreWatch
     metrics: Metrics
     access_log: AccessLog
     executor: Executor
@@ -108,7 +111,7 @@ class Services:
             StorageUnavailable, InsufficientStorage: models cannot be loaded.
         """
         if not self.feed.is_ready:
-            raise self.feed.last_error or RegistryUnavailable("the change feed has not been read yet")
+            raise self.feed.read_error or RegistryUnavailable("the change feed has not been read yet")
         await self.call(self.folders.check)
 
 

@@ -135,11 +135,11 @@ def test_an_event_that_fails_is_tried_again_when_it_says_and_holds_up_only_the_n
         bench.registry.move("other", 1)
         await bench.feed.catch_up()
         assert (bench.applied, bench.feed.applied) == ([4], 2)
-        assert isinstance(bench.feed.last_error, LoadFailed)
+        assert isinstance(bench.feed.apply_error, LoadFailed)
         await asyncio.sleep(6)
         assert bench.applied == [4]
         await asyncio.sleep(1.5)
-        assert (bench.applied, bench.feed.applied, bench.feed.last_error) == ([4, 3], 4, None)
+        assert (bench.applied, bench.feed.applied, bench.feed.apply_error) == ([4, 3], 4, None)
         assert bench.reported()[-1] == 4
         await bench.feed.close()
 
@@ -161,7 +161,7 @@ def test_a_later_event_about_the_same_thing_makes_an_earlier_one_pointless(how: 
         bench.registry.move("iris", 1)
         bench.feed.wake()
         await settle()
-        assert (bench.applied, bench.feed.applied, bench.feed.last_error) == ([4], 4, None)
+        assert (bench.applied, bench.feed.applied, bench.feed.apply_error) == ([4], 4, None)
         await bench.feed.close()
 
     run_virtually(test)
@@ -172,13 +172,13 @@ def test_a_silent_registry_is_told_of_and_followed_again_when_it_is_back() -> No
         bench = await Bench().started()
         bench.registry.is_down = True
         await asyncio.sleep(20)
-        assert isinstance(bench.feed.last_error, RegistryUnavailable)
+        assert isinstance(bench.feed.read_error, RegistryUnavailable)
         assert bench.feed.is_ready
         assert bench.feed.seconds_since_read == pytest.approx(20, abs=0.5)
         bench.registry.is_down = False
         bench.registry.move("iris", 1)
         await asyncio.sleep(0.3)
-        assert (bench.applied, bench.feed.last_error) == ([3], None)
+        assert (bench.applied, bench.feed.read_error) == ([3], None)
         assert bench.feed.seconds_since_read < 0.3
         await bench.feed.close()
 
@@ -201,10 +201,10 @@ def test_a_feed_that_cannot_begin_is_not_ready_and_begins_later(error: Exception
         bench.registry.check_schema = refuse
         await bench.started()
         await asyncio.sleep(3)
-        assert (bench.feed.is_ready, type(bench.feed.last_error), bench.registry.reports) == (False, kind, [])
+        assert (bench.feed.is_ready, type(bench.feed.read_error), bench.registry.reports) == (False, kind, [])
         bench.registry.check_schema = check_schema
         await asyncio.sleep(0.3)
-        assert (bench.feed.is_ready, bench.feed.last_error, bench.reported()) == (True, None, [2])
+        assert (bench.feed.is_ready, bench.feed.read_error, bench.reported()) == (True, None, [2])
         await bench.feed.close()
 
     run_virtually(test)

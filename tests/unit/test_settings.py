@@ -56,7 +56,7 @@ def test_the_memory_budget_is_bytes_or_a_share(monkeypatch: pytest.MonkeyPatch) 
         ("host", "0.0.0.0", "not a loopback address"),  # noqa: S104 - refused, which is the point
         ("auth", "on", "needs access tokens"),
         ("store", "s3://bucket/prefix", "is a folder"),
-        ("database_url", "postgresql+psycopg://localhost/x", "is SQLite"),
+        ("database_url", "mysql://localhost/x", "postgresql"),
         ("memory_budget", "a lot", "is not a size"),
         ("port", "70000", "less than or equal to 65535"),
         ("log_level", "loud", "'debug', 'info', 'warning' or 'error'"),

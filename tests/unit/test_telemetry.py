@@ -4,7 +4,7 @@ import json
 import pytest
 import structlog
 
-from gateway.telemetry import AccessLog, Metrics, configure_logs, gauge
+from gateway.telemetry import AccessLog, configure_logs
 
 
 def test_a_log_line_is_one_line_of_json_whatever_is_logged(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -30,18 +30,3 @@ def test_access_lines_are_written_together() -> None:
 
     asyncio.run(log())
     assert written == [b'{"path":"/a"}\n{"path":"/b"}\n']
-
-
-def test_metrics_count_outcomes_and_times_by_version() -> None:
-    metrics = Metrics()
-    metrics.of_version("iris", 3).add("ok", 0.002)
-    metrics.of_version("iris", 3).add("ok", 0.3)
-    metrics.of_version("iris", 3).add("invalid_shape", 0.0001)
-    metrics.watch(lambda: [gauge("sardonyx_resident_bytes", "Bytes", 42)])
-    lines = metrics.render().decode().splitlines()
-    assert 'sardonyx_predict_requests_total{code="ok",model="iris",version="3"} 2.0' in lines
-    assert 'sardonyx_predict_requests_total{code="invalid_shape",model="iris",version="3"} 1.0' in lines
-    assert 'sardonyx_predict_seconds_bucket{le="0.0025",model="iris",version="3"} 2.0' in lines
-    assert 'sardonyx_predict_seconds_bucket{le="+Inf",model="iris",version="3"} 3.0' in lines
-    assert 'sardonyx_predict_seconds_count{model="iris",version="3"} 3.0' in lines
-    assert "sardonyx_resident_bytes 42.0" in lines

@@ -1,0 +1,50 @@
+"""What a worker's parts say of themselves, for the metrics."""
+
+from collections.abc import Iterable
+
+from gateway.host import anonymous_bytes
+from gateway.metrics import Merge, Reading
+from gateway.serving.change_feed import ChangeFeed
+from gateway.serving.predictor import Predictor
+from gateway.serving.runtime import Session
+from gateway.serving.session_cache import SessionCache
+from gateway.serving.store_watch import StoreWatch
+
+
+def serving_readings(cache: SessionCache[Session], predictor: Predictor) -> Iterable[Reading]:
+    """Yield what the cache and the queue are doing."""
+    stats = cache.stats
+    yield Reading("sardonyx_cache_hits", "Leases of sessions that were loaded", stats.hits, Merge.COUNT)
+    yield Reading("sardonyx_cache_misses", "Leases that had to wait for a load", stats.misses, Merge.COUNT)
+    yield Reading("sardonyx_cache_evictions", "Sessions dropped to make room", stats.evictions, Merge.COUNT)
+    yield Reading("sardonyx_loads", "Sessions loaded", stats.loads, Merge.COUNT)
+    yield Reading("sardonyx_load_failures", "Loads that failed", stats.load_failures, Merge.COUNT)
+    yield Reading("sardonyx_load_seconds", "Time spent loading", stats.load_seconds_total, Merge.COUNT)
+    yield Reading("sardonyx_resident_sessions", "Loaded sessions", len(cache.resident()))
+    yield Reading("sardonyx_resident_bytes", "Measured bytes of loaded sessions", cache.resident_bytes)
+    yield Reading("sardonyx_anonymous_bytes", "Anonymous memory of the workers", anonymous_bytes())
+    yield Reading("sardonyx_waiting_requests", "Requests that wait for a place to run in", predictor.waiting_count)
+
+
+def feed_readings(feed: ChangeFeed) -> Iterable[Reading]:
+    """Yield how far this worker is behind the registry."""
+    yield Reading(
+        "sardonyx_feed_applied",
+        "Sequence number up to which every worker has applied the feed",
+        feed.applied,
+        Merge.LEAST,
+    )
+    yield Reading(
+        "sardonyx_feed_age_seconds",
+        "Longest time since a worker read the feed",
+        feed.seconds_since_read,
+        Merge.GREATEST,
+    )
+    is_up = float(feed.read_error is None)
+    yield Reading("sardonyx_registry_up", "1 if the registry answers every worker", is_up, Merge.LEAST)
+
+
+def store_readings(store_watch: StoreWatch) -> Iterable[Reading]:
+    """Yield whether the store answers."""
+    is_up = float(store_watch.error is None)
+    yield Reading("sardonyx_store_up", "1 if the artifact store answers every worker", is_up, Merge.LEAST)

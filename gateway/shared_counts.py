@@ -1,0 +1,92 @@
+"""Numbers that one process writes and its siblings read, as cheaply as if they were its own.
+
+1. A board is two files in memory, made by the supervisor before any worker exists: the numbers (float64, in slots), and
+   the keys that say which slots mean what (JSON lines, only ever appended to).
+2. A worker writes to its own board with plain assignments. Nobody else writes there, so nothing is locked; a reader
+   sees each number as it was before or after an addition.
+3. A board outlives its worker: the one that is started in its place goes on counting where it stopped, so that no sum
+   over the boards ever falls.
+4. A board that is full keeps its old keys; what is new is counted in a place that nobody reads.
+"""
+
+import mmap
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+Key = tuple[str, ...]
+
+_NUMBER_BYTES = 8
+_SLOTS = 2 * 1024 * 1024
+"""Of each board; memory is taken only for those that are used."""
+
+_MAX_WIDTH = 64
+"""How many slots one key may have. The first so many of a board are the place that nobody reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The two files of one board, by their descriptors, which a child may inherit."""
+
+    keys: int
+    numbers: int
+
+    @classmethod
+    def create(cls) -> "Board":
+        """Make an empty one, in memory."""
+        keys, numbers = os.memfd_create("keys"), os.memfd_create("numbers")
+        os.ftruncate(numbers, _SLOTS * _NUMBER_BYTES)
+        return cls(keys, numbers)
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """What has to be inherited."""
+        return self.keys, self.numbers
+
+    def read(self) -> Iterator[tuple[Key, Sequence[float]]]:
+        """Yield every key with its numbers as they are now."""
+        with _mapped(self.numbers) as numbers:
+            for start, width, key in self.read_keys()[0]:
+                yield key, numbers[start : start + width].tolist()
+
+    def read_keys(self) -> tuple[list[tuple[int, int, Key]], int]:
+        """Return (start, width, key) of every key, and where the next one is to be written.
+
+        A line without an end is one that its writer did not live to finish.
+        """
+        size_bytes = os.fstat(self.keys).st_size
+        whole, _, _ = os.pread(self.keys, size_bytes, 0).rpartition(b"\n")
+        lines = [orjson.loads(line) for line in whole.splitlines()]
+        return [(start, width, tuple(key)) for start, width, *key in lines], len(whole) + bool(whole)
+
+
+class Counts:
+    """A board as its one writer has it."""
+
+    def __init__(self, board: Board) -> None:
+        self.numbers = _mapped(board.numbers)
+        """All slots; ``numbers[slot] += 1`` counts."""
+        self._keys = board.keys
+        known, self._end = board.read_keys()
+        self._slots = {key: start for start, _, key in known}
+        self._next = max((start + width for start, width, _ in known), default=_MAX_WIDTH)
+
+    def slot(self, *key: str, width: int = 1) -> int:
+        """Return the first of ``width`` slots that are this key's from now on; they begin with zero."""
+        found = self._slots.get(key)
+        if found is not None:
+            return found
+        if self._next + width > len(self.numbers):
+            return 0
+        start = self._slots[key] = self._next
+        self._next += width
+        line = orjson.dumps([start, width, *key]) + b"\n"
+        os.pwrite(self._keys, line, self._end)
+        self._end += len(line)
+        return start
+
+
+def _mapped(descriptor: int) -> "memoryview[float]":
+    return memoryview(mmap.mmap(descriptor, _SLOTS * _NUMBER_BYTES)).cast("d")
