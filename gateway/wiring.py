@@ -46,7 +46,8 @@ from registry.sql.unit_of_work import SqlRegistry
 
 _CONTROL_THREADS = 16
 _REGISTERING_THREADS = 4
-_FOLLOWING_THREADS = 4
+_LOOKING_UP_THREADS = 4
+_FOLLOWING_THREADS = 3
 _LOAD_THREADS = 2
 _SPARE_RUN_THREADS = 2
 _LOAD_SECONDS = 60.0
@@ -133,7 +134,7 @@ async def open_services(
         metrics = metrics or Metrics()
         cache, predictor = _open_serving(opened, parts, metrics)
         following = _executor(opened, _FOLLOWING_THREADS, "follow")
-        routing, feed = _open_following(parts, metrics, cache, following)
+        routing, feed = _open_following(opened, parts, metrics, cache, following)
         store_watch = StoreWatch(lambda: parts.store.find_size(_NO_DIGEST), executor=following)
         metrics.watch(lambda: store_readings(store_watch))
         keeps_log = is_worker and settings.log_level in ("debug", "info")
@@ -191,7 +192,11 @@ async def _start(opened: AsyncExitStack, parts: Parts, services: Services) -> No
 
 
 def _open_following(
-    parts: Parts, metrics: Metrics, cache: SessionCache[Session], following: Executor
+    opened: AsyncExitStack,
+    parts: Parts,
+    metrics: Metrics,
+    cache: SessionCache[Session],
+    following: Executor,
 ) -> tuple[Routing[Endpoint], ChangeFeed]:
     """Make what knows which version answers, and learns of changes; threads that others keep busy are not its own."""
     routing: Routing[Endpoint] = Routing(
@@ -199,7 +204,7 @@ def _open_following(
         resolve=resolve,
         build=EndpointFactory(metrics),
         warm=_warmer(cache),
-        executor=following,
+        executor=_executor(opened, _LOOKING_UP_THREADS, "look-up"),
     )
     feed = ChangeFeed(
         parts.registry,

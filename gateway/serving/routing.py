@@ -9,7 +9,9 @@
 5. An alias that moves is switched when its new version is warm; until then the old version answers. If the new one
    cannot be loaded, the event is not applied: ``apply`` raises, the old version goes on, and the feed tries again. If
    there is only no room or no time to warm it, it is switched all the same.
-6. If the registry does not answer, what is known goes on answering.
+6. If the registry does not answer, what is known goes on answering. For a second after a visit has failed there is
+   one visit at a time, and who asks for what is not known meanwhile is told so: an outage must not keep every thread
+   waiting.
 
 Belongs to one event loop; the registry is visited in the executor.
 """
@@ -32,6 +34,7 @@ from registry.ports import Catalog, Registry
 from registry.records import Version
 
 _ABOUT_A_VERSION = frozenset({EventKind.VERSION_CHANGED, EventKind.VERSION_RETIRED})
+_SILENCE_SECONDS = 1.0
 _NOT_NOW = (InsufficientMemory, DeadlinePassed, Overloaded)
 
 
@@ -75,6 +78,9 @@ class Routing(Generic[E]):
         self._versions: OrderedDict[tuple[str, int], Built[E]] = OrderedDict()
         self._aliases: dict[str, dict[str, Route[E]]] = {}
         self._absences = Absences(clock)
+        self._clock = clock
+        self._silence: ServiceError | None = None
+        self._silent_until = 0.0
         self._visits: dict[Reference, Visit[E]] = {}
         self._switches: dict[Reference, int] = {}
 
@@ -112,6 +118,8 @@ class Routing(Generic[E]):
         absence = self._absences.find(reference)
         if absence is not None:
             raise absence
+        if self._visits and self._silence is not None and self._clock() < self._silent_until:
+            raise copy(self._silence)
         visit = self._visits.get(reference) or self._start_visit(reference)
         found = await asyncio.shield(visit.task)  # others wait for the same visit: it survives this caller
         if isinstance(found, ServiceError):
@@ -136,6 +144,7 @@ class Routing(Generic[E]):
                 if not visit.is_overtaken:
                     return self._install(reference, found)
         except ServiceError as error:
+            self._silence, self._silent_until = error, self._clock() + _SILENCE_SECONDS
             return error
         finally:
             del self._visits[reference]

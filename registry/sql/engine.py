@@ -28,6 +28,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from registry.errors import InternalError, RegistryBusy, RegistryUnavailable, SchemaMismatch
+from registry.sql.patience import connect_patiently
 
 BUSY_TIMEOUT_SECONDS = 5.0
 """How long anything here waits for a lock, a connection or an answer."""
@@ -95,10 +96,14 @@ def transaction(engine: Engine, *, writes: bool) -> Iterator[Connection]:
     Raises:
         RegistryUnavailable, RegistryBusy: from here, from any statement inside, or from the commit.
     """
-    with translated_errors(), engine.connect() as connection:
+    with translated_errors(), _connect(engine) as connection:
         marked = connection.execution_options(**_options(engine, writes=writes))
         with marked.begin():
             yield marked
+
+
+def _connect(engine: Engine) -> Connection:
+    return connect_patiently(engine) if engine.dialect.name == "postgresql" else engine.connect()
 
 
 def _options(engine: Engine, *, writes: bool) -> dict[str, Any]:

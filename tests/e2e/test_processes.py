@@ -13,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support import models
+from tests.support.backend import embedded_only
 from tests.support.gateway_process import (
     SARDONYX,
     GatewayProcess,
@@ -101,6 +102,7 @@ def test_two_workers_both_follow_a_promotion(tmp_path: Path) -> None:
                 assert fresh.post("/models/same/predict", json={"inputs": [1.5]}).status_code == 200
 
 
+@embedded_only
 @pytest.mark.parametrize("obstacle", ["folder", "garbage"])
 def test_a_gateway_lives_without_its_database_and_is_ready_when_it_is_there(tmp_path: Path, obstacle: str) -> None:
     data = tmp_path / "data"
@@ -123,6 +125,7 @@ def test_a_gateway_lives_without_its_database_and_is_ready_when_it_is_there(tmp_
             upload(client, "same", models.identity().SerializeToString())
 
 
+@embedded_only
 @pytest.mark.parametrize("revision", ["ffff", None], ids=["newer", "none"])
 def test_another_schema_is_named_by_the_gateway_and_by_the_commands(tmp_path: Path, revision: str | None) -> None:
     data = tmp_path / "data"

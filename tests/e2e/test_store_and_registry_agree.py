@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.support import models
+from tests.support.backend import embedded_only
 from tests.support.gateway_process import SARDONYX, GatewayProcess, running_gateway
 from tests.support.problems import assert_problem
 
@@ -159,6 +160,7 @@ def test_bytes_without_a_version_are_discarded_once_they_are_old(running: Gatewa
     assert predict(client, 1).status_code == 200
 
 
+@embedded_only
 def test_a_database_that_fails_after_the_bytes_are_stored_leaves_bytes_that_a_retry_takes_up(
     running: GatewayProcess, client: httpx.Client
 ) -> None:

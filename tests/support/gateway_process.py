@@ -17,6 +17,8 @@ from typing import Any
 
 import httpx
 
+from tests.support.backend import IS_PRODUCTION
+
 SARDONYX = str(Path(sys.executable).with_name("sardonyx"))
 
 _START_SECONDS = 60.0
@@ -67,6 +69,7 @@ def started_gateway(data_dir: Path, **variables: str) -> Iterator[GatewayProcess
     environment = clean_environment() | {
         "SARDONYX_DATA_DIR": str(data_dir),
         "SARDONYX_PORT": str(port),
+        **backend_environment(data_dir),
         **{f"SARDONYX_{name.upper()}": value for name, value in variables.items()},
     }
     log_path = data_dir.parent / f"{data_dir.name}.log"
@@ -121,6 +124,15 @@ def _fetch(url: str) -> tuple[int, bytes]:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
+
+
+def backend_environment(data_dir: Path) -> dict[str, str]:
+    """Return the settings of what the tests run on; none for the embedded parts."""
+    if not IS_PRODUCTION:
+        return {}
+    from tests.support.production import production_environment
+
+    return production_environment(data_dir)
 
 
 def clean_environment() -> dict[str, str]:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cache, partial
 from importlib.util import find_spec
 from itertools import count
@@ -102,7 +102,8 @@ class PostgresServer:
     def _signal_all(self, number: signal.Signals) -> None:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         for pid in (self.process.pid, *map(int, children)):
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(pid, number)
 
     def _start(self) -> "subprocess.Popen[bytes]":
         settings = [word for name, value in _FAST.items() for word in ("-c", f"{name}={value}")]

@@ -18,6 +18,7 @@ from registry.errors import (
 from registry.events import Event, EventKind
 from registry.records import Batching, Version
 from registry.registration import Registered
+from tests.support.backend import embedded_only
 from tests.support.registries import NOON, Bench, JsonInspector, digest_of, fresh_bench, make_inspection
 
 
@@ -163,6 +164,7 @@ def test_malformed_words_are_refused_before_anything(bench: Bench, words: dict[s
     assert (bench.inspector.inspected, bench.store.contents) == ([], {})
 
 
+@embedded_only
 def test_a_database_that_fails_after_the_put_leaves_bytes_without_a_row_and_a_retry_succeeds(bench: Bench) -> None:
     upload = bench.upload({})
     path, away = bench.folder / "registry.db", bench.folder / "away.db"

@@ -365,3 +365,35 @@ def test_numbered_versions_are_bounded_and_an_aliased_one_keeps_its_endpoint() -
         assert bench.built == {1: 1, 2: 1, 3: 1}
 
     run_virtually(test)
+
+
+async def _ask(bench: Bench, name: str) -> str:
+    try:
+        await bench.routing.resolve(Reference(name))
+    except ServiceError as error:
+        return error.code
+    return "ok"
+
+
+def test_in_an_outage_one_visit_is_under_way_and_the_others_are_told_at_once() -> None:
+    async def ask_for_many() -> None:
+        bench = Bench(stepped=True)
+        bench.registry.is_down = True
+        first = asyncio.create_task(_ask(bench, "a"))
+        await settle()
+        assert isinstance(bench.executor, SteppedExecutor)
+        await bench.executor.step()
+        assert await first == "registry_unavailable"
+        second = asyncio.create_task(_ask(bench, "b"))
+        await settle()
+        others = [await _ask(bench, f"c{number}") for number in range(20)]
+        bench.registry.is_down = False
+        visits = bench.registry.visits
+        await bench.executor.step()
+        assert (await second, set(others), bench.registry.visits) == (
+            "model_not_found",
+            {"registry_unavailable"},
+            visits + 1,
+        )
+
+    run_virtually(ask_for_many)

@@ -1,0 +1,221 @@
+"""A gateway on PostgreSQL: not there yet, of another schema, restarting under load, standing still, held by others."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from itertools import count
+from pathlib import Path
+
+import httpx
+import pytest
+
+from registry.sql import schema
+from tests.support import models
+from tests.support.gateway_process import (
+    SARDONYX,
+    GatewayProcess,
+    running_gateway,
+    started_gateway,
+    wait_for_status,
+    wait_until,
+    wait_until_ready,
+)
+from tests.support.postgres import PostgresServer
+from tests.support.problems import assert_problem
+from tests.support.running import run
+
+BYTES = {"content-type": "application/octet-stream"}
+ROW = {"inputs": [1.5]}
+_NUMBERS = count(1)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A server that only these tests use, and may stop."""
+    with closing(PostgresServer(tmp_path_factory.mktemp("postgres") / "server")) as running:
+        yield running
+
+
+@pytest.fixture
+def url(server: PostgresServer) -> str:
+    return server.create(f"registry_{next(_NUMBERS)}")
+
+
+@pytest.fixture
+def running(tmp_path: Path, url: str) -> Iterator[GatewayProcess]:
+    schema.upgrade(url)
+    with running_gateway(tmp_path / "data", database_url=url) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def client(running: GatewayProcess) -> Iterator[httpx.Client]:
+    with running.client() as opened:
+        upload(opened, "same", models.identity().SerializeToString())
+        assert predict(opened) == 200
+        yield opened
+
+
+def upload(client: httpx.Client, name: str, content: bytes) -> None:
+    answer = client.post(f"/registry/models/{name}/versions", content=content, headers=BYTES)
+    assert answer.status_code == 201, answer.text
+
+
+def predict(client: httpx.Client, path: str = "/v1/models/same/predict") -> int:
+    return client.post(path, json=ROW).status_code
+
+
+def describe(client: httpx.Client, words: str) -> httpx.Response:
+    return client.patch("/registry/models/same", json={"description": words})
+
+
+def test_a_database_that_is_not_upgraded_is_named_until_it_is(tmp_path: Path, url: str) -> None:
+    with started_gateway(tmp_path / "data", database_url=url) as gateway, gateway.client() as client:
+        wait_for_status(gateway, "/health/live", 200)
+        head = schema.head_revision()
+        detail = f"the database has no revision, this code needs {head}: run 'sardonyx db upgrade'"
+        wait_until(lambda: client.get("/health/ready").json().get("detail") == detail)
+        assert_problem(client.get("/health/ready"), 503, code="schema_mismatch", detail=detail)
+        assert client.get("/registry/models").json()["code"] == "schema_mismatch"
+        assert run(SARDONYX, "db", "check", environment=gateway.environment).returncode == 1
+        assert run(SARDONYX, "models", environment=gateway.environment).returncode == 1
+        upgraded = run(SARDONYX, "db", "upgrade", environment=gateway.environment)
+        assert (upgraded.returncode, f"empty -> {head}" in upgraded.stdout) == (0, True)
+        wait_until_ready(gateway)
+        assert run(SARDONYX, "db", "check", environment=gateway.environment).returncode == 0
+        upload(client, "same", models.identity().SerializeToString())
+
+
+def test_a_newer_database_is_named_and_a_gateway_that_was_there_before_goes_on(
+    tmp_path: Path, url: str, server: PostgresServer, client: httpx.Client
+) -> None:
+    with closing(server.connect(url.rpartition("/")[2])) as connection:
+        connection.execute("ALTER TABLE models ADD COLUMN of_the_next_release text")
+        connection.execute("UPDATE alembic_version SET version_num = 'ffff'")
+    head = schema.head_revision()
+    detail = f"the database has the newer revision ffff, this code needs {head}: install a newer Sardonyx"
+    with started_gateway(tmp_path / "later", database_url=url) as later, later.client() as other:
+        wait_for_status(later, "/health/live", 200)
+        wait_until(lambda: other.get("/health/ready").json().get("detail") == detail)
+        for command in (("db", "check"), ("models",), ("fsck",)):
+            done = run(SARDONYX, *command, environment=later.environment)
+            assert (done.returncode, "ffff" in done.stderr) == (1, True)
+    assert predict(client) == 200
+    upload(client, "later", models.identity().SerializeToString())
+    assert predict(client, "/v1/models/later/predict") == 200
+
+
+def test_a_server_that_comes_later_is_waited_for(tmp_path: Path, url: str, server: PostgresServer) -> None:
+    schema.upgrade(url)
+    server.stop()
+    with started_gateway(tmp_path / "data", database_url=url) as gateway, gateway.client() as client:
+        wait_for_status(gateway, "/health/live", 200)
+        wait_until(lambda: client.get("/health/ready").json().get("code") == "registry_unavailable")
+        server.start()
+        wait_until_ready(gateway)
+        upload(client, "same", models.identity().SerializeToString())
+
+
+class Load:
+    """Somebody who predicts and somebody who writes, all the time; what they were told is counted."""
+
+    def __init__(self, gateway: GatewayProcess) -> None:
+        self._gateway = gateway
+        self._is_over = threading.Event()
+        self.predicted: Counter[int] = Counter()
+        self.written: list[int] = []
+
+    @contextmanager
+    def under_way(self) -> Iterator["Load"]:
+        threads = [threading.Thread(target=self._predict), threading.Thread(target=self._write)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield self
+        finally:
+            self._is_over.set()
+            for thread in threads:
+                thread.join()
+
+    def go_on(self) -> None:
+        """Return when both have been at it for a while longer."""
+        predicted, written = self.predicted.total(), len(self.written)
+        wait_until(lambda: self.predicted.total() > predicted + 50 and len(self.written) > written + 5)
+
+    def _predict(self) -> None:
+        with self._gateway.client() as client:
+            while not self._is_over.is_set():
+                self.predicted[predict(client)] += 1
+
+    def _write(self) -> None:
+        with self._gateway.client() as client:
+            for number in count():
+                if self._is_over.is_set():
+                    return
+                self.written.append(describe(client, f"number {number}").status_code)
+
+
+def test_a_restart_under_load_costs_no_predict_and_at_most_one_error_a_write(
+    server: PostgresServer, running: GatewayProcess, client: httpx.Client
+) -> None:
+    with Load(running).under_way() as load:
+        for _ in range(5):
+            load.go_on()
+            server.restart()
+        load.go_on()
+    assert set(load.predicted) == {200}
+    told = "".join("." if status == 200 else "x" for status in load.written)
+    assert "xx" not in told
+    assert told.count("x") <= 5
+    assert describe(client, "after it all").status_code == 200
+
+
+def test_while_the_server_is_away_what_is_known_answers_and_says_so(
+    server: PostgresServer, client: httpx.Client
+) -> None:
+    server.stop()
+    wait_until(lambda: client.get("/health/ready").json()["registry"] == "registry_unavailable")
+    ready = client.get("/health/ready")
+    assert (ready.status_code, ready.json()["store"]) == (200, "ok")
+    wait_until(lambda: "sardonyx_registry_up 0.0" in client.get("/metrics").text)
+    assert predict(client) == 200
+    refused = describe(client, "in vain")
+    assert_problem(refused, 503, code="registry_unavailable", detail="the registry's database does not answer")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert predict(client, "/models/nosuch/predict") == 503
+    server.start()
+    wait_until(lambda: client.get("/health/ready").json()["registry"] == "ok")
+    wait_until(lambda: "sardonyx_registry_up 1.0" in client.get("/metrics").text)
+    assert (predict(client), predict(client, "/models/nosuch/predict")) == (200, 404)
+    assert describe(client, "back again").status_code == 200
+
+
+def test_while_the_server_stands_still_what_is_known_answers(server: PostgresServer, client: httpx.Client) -> None:
+    server.pause()
+    wait_until(lambda: client.get("/health/ready").json()["registry"] == "registry_unavailable")
+    assert describe(client, "in vain").status_code == 503
+    assert (predict(client), predict(client, "/models/nosuch/predict")) == (200, 503)
+    server.resume()
+    wait_until(lambda: client.get("/health/ready").json()["registry"] == "ok")
+    assert describe(client, "back again").status_code == 200
+
+
+def test_two_gateways_on_one_database_follow_each_other(
+    tmp_path: Path, url: str, running: GatewayProcess, client: httpx.Client
+) -> None:
+    store = {"store": str(running.data_dir / "store")}
+    with running_gateway(tmp_path / "other", database_url=url, **store) as other, other.client() as second:
+        for seed in range(2):
+            upload(client, "shared", models.linear(seed=seed).SerializeToString())
+        row = {"inputs": [[1, 2, 3, 4]]}
+        for number in (1, 2, 1):
+            moved = client.put("/registry/models/shared/aliases/production", json={"version": number})
+            assert moved.status_code == 200
+
+            def live(wanted: int = number) -> bool:
+                answer = second.post("/models/shared/predict", json=row)
+                return answer.status_code == 200 and answer.json()["version"] == wanted
+
+            wait_until(live)
+        assert len(client.get("/registry/workers").json()["items"]) == 2
