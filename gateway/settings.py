@@ -121,6 +121,11 @@ class Settings(BaseSettings):
         return self.data_dir / "spool"
 
     @property
+    def last_known_dir(self) -> Path:
+        """Where the workers of this host write down where references lead, for an outage of the registry."""
+        return self.data_dir / "last-known"
+
+    @property
     def folders_limit_bytes(self) -> int:
         """How much the verified copies may take: 20 GiB, or half of the free disk if that is less."""
         if self.cache_bytes is not None:

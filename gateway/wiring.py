@@ -13,10 +13,12 @@ from time import monotonic
 
 import structlog
 
+from gateway.documents import DocumentFolder
 from gateway.host import usable_cpus
 from gateway.metrics import Metrics
 from gateway.serving.change_feed import ChangeFeed
 from gateway.serving.deadlines import Watchdog
+from gateway.serving.last_known import LastKnown
 from gateway.serving.predictor import Predictor
 from gateway.serving.readings import feed_readings, serving_readings, store_readings
 from gateway.serving.routing import Routing
@@ -205,11 +207,13 @@ def _open_following(
         build=EndpointFactory(metrics),
         warm=_warmer(cache),
         executor=_executor(opened, _LOOKING_UP_THREADS, "look-up"),
+        last_known=LastKnown(DocumentFolder(parts.settings.last_known_dir), _executor(opened, 1, "last-known")),
     )
     feed = ChangeFeed(
         parts.registry,
         apply=routing.apply,
         begin=routing.forget_all,
+        recover=routing.forget_recalled,
         report=_reporter(parts, cache),
         executor=following,
     )

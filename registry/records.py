@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from registry.artifact import Artifact
+from registry.artifact import Artifact, ArtifactFile, Digest
 from registry.signature import Signature
 
 T = TypeVar("T")
@@ -91,6 +91,43 @@ class Version:
     def is_retired(self) -> bool:
         """True for a tombstone."""
         return self.retired_at is not None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return a form that can be written down; ``from_json(as_json(v)) == v``."""
+        return {
+            "model": self.model,
+            "number": self.number,
+            "digest": self.artifact.digest.hex,
+            "files": [[file.name, file.digest.hex, file.size_bytes] for file in self.artifact.files],
+            "inspection": self.inspection.as_json(),
+            "description": self.description,
+            "tags": dict(self.tags),
+            "batching": self.batching.value,
+            "created_at": self.created_at.isoformat(),
+            "created_by": self.created_by,
+            "retired_at": None if self.retired_at is None else self.retired_at.isoformat(),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Version":
+        """Return the version that ``as_json`` describes."""
+        files = tuple(
+            ArtifactFile(name=name, digest=Digest(digest), size_bytes=size_bytes)
+            for name, digest, size_bytes in value["files"]
+        )
+        retired_at = value["retired_at"]
+        return cls(
+            model=value["model"],
+            number=value["number"],
+            artifact=Artifact(digest=Digest(value["digest"]), files=files),
+            inspection=Inspection.from_json(value["inspection"]),
+            description=value["description"],
+            tags=value["tags"],
+            batching=Batching(value["batching"]),
+            created_at=datetime.fromisoformat(value["created_at"]),
+            created_by=value["created_by"],
+            retired_at=None if retired_at is None else datetime.fromisoformat(retired_at),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

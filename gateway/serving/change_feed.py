@@ -31,6 +31,7 @@ class ChangeFeed:
         registry: read in ``executor``.
         apply: makes an event true for this worker; safe to repeat (Routing.apply).
         begin: called once, when the place in the feed to start from is known (Routing.forget_all).
+        recover: called when the feed can be read again after it could not (Routing.forget_recalled).
         report: describes this worker, given the sequence number that it has applied; called on the event loop.
         executor: where the registry is visited.
         clock: monotonic seconds.
@@ -44,6 +45,7 @@ class ChangeFeed:
         *,
         apply: Callable[[Event], Awaitable[None]],
         begin: Callable[[], None],
+        recover: Callable[[], None] = lambda: None,
         report: Callable[[int], WorkerReport],
         executor: Executor,
         clock: Callable[[], float] = time.monotonic,
@@ -53,6 +55,7 @@ class ChangeFeed:
         self._registry = registry
         self._apply = apply
         self._begin = begin
+        self._recover = recover
         self._report = report
         self._executor = executor
         self._clock = clock
@@ -152,6 +155,8 @@ class ChangeFeed:
             except Exception as error:  # noqa: BLE001  rule 4: a feed that ends would leave the worker deaf for ever
                 self._read_error = _known(error)
                 return
+            if self._read_error is not None:
+                self._recover()
             self._read_error = None
             self._read_at = self._clock()
             for event in events:

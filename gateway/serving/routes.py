@@ -1,10 +1,10 @@
 """The parts of the routing table, and the one visit to the registry that fills it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from registry.errors import ServiceError
 from registry.names import Reference
@@ -57,6 +57,33 @@ class Reading:
     version: Version
     canary: Version | None = None
     share: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return a form that can be written down; ``from_json(as_json(r)) == r``."""
+        canary = None if self.canary is None else self.canary.as_json()
+        return {"version": self.version.as_json(), "canary": canary, "share": self.share}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Reading":
+        """Return the reading that ``as_json`` describes."""
+        canary = None if value["canary"] is None else Version.from_json(value["canary"])
+        return cls(Version.from_json(value["version"]), canary, value["share"])
+
+
+class Documents(Protocol):
+    """Where readings outlive the process that made them; every method blocks, and none ever raises."""
+
+    def put(self, key: str, document: dict[str, Any]) -> None:
+        """Replace the document."""
+        ...
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """Return the document, or None."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Remove the document."""
+        ...
 
 
 class Visit(Generic[E]):

@@ -9,9 +9,10 @@
 5. An alias that moves is switched when its new version is warm; until then the old version answers. If the new one
    cannot be loaded, the event is not applied: ``apply`` raises, the old version goes on, and the feed tries again. If
    there is only no room or no time to warm it, it is switched all the same.
-6. If the registry does not answer, what is known goes on answering. For a second after a visit has failed there is
-   one visit at a time, and who asks for what is not known meanwhile is told so: an outage must not keep every thread
-   waiting.
+6. If the registry does not answer, what is known goes on answering, and what is not known here is answered from where
+   it led when any worker of the host last knew (``last_known``), until the registry answers again.
+7. For a second after a visit has failed one visit at a time tries again; the others do not wait for it: an outage must
+   not keep every thread busy.
 
 Belongs to one event loop; the registry is visited in the executor.
 """
@@ -26,8 +27,19 @@ from copy import copy
 from typing import Generic
 
 from gateway.serving.absences import Absences
+from gateway.serving.last_known import LastKnown
 from gateway.serving.routes import Built, E, Reading, Route, Visit, read
-from registry.errors import Conflict, DeadlinePassed, InsufficientMemory, NotFound, Overloaded, ServiceError
+from registry.errors import (
+    Conflict,
+    DeadlinePassed,
+    InsufficientMemory,
+    NotFound,
+    Overloaded,
+    RegistryBusy,
+    RegistryUnavailable,
+    SchemaMismatch,
+    ServiceError,
+)
 from registry.events import Event, EventKind
 from registry.names import Reference
 from registry.ports import Catalog, Registry
@@ -35,6 +47,7 @@ from registry.records import Version
 
 _ABOUT_A_VERSION = frozenset({EventKind.VERSION_CHANGED, EventKind.VERSION_RETIRED})
 _SILENCE_SECONDS = 1.0
+_OUTAGE = (RegistryUnavailable, RegistryBusy, SchemaMismatch)
 _NOT_NOW = (InsufficientMemory, DeadlinePassed, Overloaded)
 
 
@@ -50,6 +63,7 @@ class Routing(Generic[E]):
         executor: where the registry is visited.
         clock: monotonic seconds.
         draw: a random number from 0 up to 1, for canaries without a routing key.
+        last_known: rule 6.
         max_versions: rule 2.
         max_visits: how many visits may be under way at once.
     """
@@ -62,6 +76,7 @@ class Routing(Generic[E]):
         build: Callable[[Version], E],
         warm: Callable[[Version, Version], Awaitable[None]],
         executor: Executor,
+        last_known: LastKnown | None = None,
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
         max_versions: int = 10_000,
@@ -72,6 +87,7 @@ class Routing(Generic[E]):
         self._build = build
         self._warm = warm
         self._executor = executor
+        self._last_known = last_known or LastKnown(None, executor)
         self._draw = draw
         self._max_versions = max_versions
         self._max_visits = max_visits
@@ -81,6 +97,7 @@ class Routing(Generic[E]):
         self._clock = clock
         self._silence: ServiceError | None = None
         self._silent_until = 0.0
+        self._asking_count = 0
         self._visits: dict[Reference, Visit[E]] = {}
         self._switches: dict[Reference, int] = {}
 
@@ -118,8 +135,6 @@ class Routing(Generic[E]):
         absence = self._absences.find(reference)
         if absence is not None:
             raise absence
-        if self._visits and self._silence is not None and self._clock() < self._silent_until:
-            raise copy(self._silence)
         visit = self._visits.get(reference) or self._start_visit(reference)
         found = await asyncio.shield(visit.task)  # others wait for the same visit: it survives this caller
         if isinstance(found, ServiceError):
@@ -140,14 +155,33 @@ class Routing(Generic[E]):
         try:
             while True:
                 visit.is_overtaken = False
-                found = await self._read(reference)
+                found = await self._ask_or_recall(reference)
                 if not visit.is_overtaken:
                     return self._install(reference, found)
         except ServiceError as error:
-            self._silence, self._silent_until = error, self._clock() + _SILENCE_SECONDS
             return error
         finally:
             del self._visits[reference]
+
+    async def _ask_or_recall(self, reference: Reference) -> Reading | ServiceError:
+        """Return what the registry says, or has said last."""
+        error = self._silence if self._asking_count and self._clock() < self._silent_until else None
+        if error is None:
+            self._asking_count += 1
+            try:
+                found = await self._read(reference)
+            except _OUTAGE as outage:
+                error = self._silence = outage
+                self._silent_until = self._clock() + _SILENCE_SECONDS
+            else:
+                self._last_known.remember(reference, found if isinstance(found, Reading) else None)
+                return found
+            finally:
+                self._asking_count -= 1
+        recalled = await self._last_known.recall(reference)
+        if recalled is None:
+            raise copy(error)
+        return recalled
 
     async def _read(self, reference: Reference) -> Reading | ServiceError:
         """Return what the registry says: an error that the reference leads nowhere is an answer, silence is raised."""
@@ -194,8 +228,15 @@ class Routing(Generic[E]):
         """Forget what was read before the feed began: nothing would ever correct it."""
         self._aliases.clear()
         self._versions.clear()
+        self._last_known.recalled.clear()
         for visit in self._visits.values():
             visit.is_overtaken = True
+
+    def forget_recalled(self) -> None:
+        """Forget what was not read from the registry, which answers again."""
+        for reference in self._last_known.recalled:
+            self._remove(reference)
+        self._last_known.recalled.clear()
 
     async def apply(self, event: Event) -> None:
         """Bring everything known of the event's model to what is true now, and return when it answers so.
@@ -234,6 +275,7 @@ class Routing(Generic[E]):
                 await self._warm_up(reference, found)
             if self._switches.get(reference) == sequence:  # else a later event has read later, and installs that
                 self._install(reference, found)
+                self._last_known.remember(reference, found if isinstance(found, Reading) else None)
         finally:
             if self._switches.get(reference) == sequence:
                 del self._switches[reference]

@@ -46,9 +46,9 @@ EVERY_VISIT = pytest.mark.parametrize("visit", [read, write, SqlRegistry.check_s
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[PostgresServer]:
+def server() -> Iterator[PostgresServer]:
     """A server of this test's own, which may be stopped."""
-    with closing(PostgresServer(tmp_path / "server")) as running:
+    with closing(PostgresServer()) as running:
         yield running
 
 

