@@ -67,5 +67,7 @@ def _words(error: Exception) -> str:
     match type(error).__name__:
         case "NoCredentialsError" | "PartialCredentialsError" | "CredentialRetrievalError":
             return "there are no credentials for the artifact store"
+        case "IncompleteRead" | "ProtocolError":
+            return "the artifact store's answer was cut short"
         case _:
             return "the artifact store does not answer"
