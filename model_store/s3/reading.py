@@ -9,7 +9,7 @@ from model_store.s3.client import Patience
 from model_store.s3.failures import s3_errors, unavailable
 from model_store.streams import CHUNK_BYTES
 
-_SLOWEST_BYTES_PER_SECOND = 64 * 1024
+_SLOWEST_BYTES_PER_SECOND = 256 * 1024
 
 
 def read_body(answer: Any, *, doing: str, patience: Patience) -> Iterator[bytes]:

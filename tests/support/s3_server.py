@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,12 @@ class S3Server:
         place = Bucket(S3Client(self.endpoint_url), bucket, prefix or new_prefix(), page_size=2)
         return S3Store(place, **options)
 
+    def kill(self) -> None:
+        """End the server and all its processes at once: SIGTERM takes it seconds, and nothing of it is kept."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """Have the server take connections and never answer, for as long as the block takes."""
@@ -154,8 +160,7 @@ def running_s3_server() -> Iterator[S3Server]:
         _wait_until_it_stores(server, log_path)
         yield server
     finally:
-        os.killpg(process.pid, signal.SIGKILL)  # SIGTERM takes it seconds, and nothing of it is kept
-        process.wait()
+        server.kill()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -5,10 +5,9 @@ import hashlib
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from model_store.s3.client import Patience, S3Client
 from model_store.s3.store import S3Store
 from registry.errors import ServiceError, StorageUnavailable
 from tests.support.artifacts import digest_of_bytes, put_bytes
+from tests.support.hostile_server import serving
 from tests.support.s3_server import BUCKET, S3Server, new_prefix, running_s3_server
 
 CONTENT = b"a model's bytes " * 100
@@ -324,39 +324,10 @@ def test_a_server_that_falls_silent_in_mid_answer_cuts_the_download(server: S3Se
 # --- hostile servers --------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _serving(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[tuple[str, list[str]]]:
-    """A server that is no S3 at all; yields its URL, and the requests that it gets."""
-    seen: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def handle_one_request(self) -> None:
-            self.raw_requestline = self.rfile.readline(65537)
-            self.close_connection = not self.raw_requestline
-            if self.raw_requestline and self.parse_request():
-                seen.append(f"{self.command} {self.path}")
-                with suppress(OSError):  # the client has seen enough
-                    answer(self)
-
-        def log_message(self, *_: object) -> None: ...
-
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.server_port}", seen
-    finally:
-        listener.shutdown()
-        thread.join()
-        listener.server_close()
-
-
 @pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_is_not_followed(tmp_path: Path, status: int) -> None:
-    with _serving(lambda _: None) as (elsewhere, seen_elsewhere):
+    with serving(lambda _: None) as (elsewhere, seen_elsewhere):
 
         def redirect(handler: BaseHTTPRequestHandler) -> None:
             body = b"<Error><Code>PermanentRedirect</Code><Endpoint>127.0.0.1</Endpoint></Error>"
@@ -368,7 +339,7 @@ def test_a_redirect_is_not_followed(tmp_path: Path, status: int) -> None:
             if handler.command != "HEAD":
                 handler.wfile.write(body)
 
-        with _serving(redirect) as (url, seen):
+        with serving(redirect) as (url, seen):
             store = S3Store(Bucket(S3Client(url, patience=HURRIED), BUCKET, "p"))
             refusals = {detail for _, detail, _ in _refusals(store, tmp_path)}
     assert refusals == {
@@ -416,7 +387,7 @@ def _drip(handler: BaseHTTPRequestHandler) -> None:
 def test_a_download_that_does_not_get_on_is_given_up(
     answer: Callable[[BaseHTTPRequestHandler], None], words: str
 ) -> None:
-    with _serving(answer) as (url, _):
+    with serving(answer) as (url, _):
         store = S3Store(Bucket(S3Client(url, patience=HURRIED), BUCKET))
         with pytest.raises(StorageUnavailable) as caught:
             _whole(store)
@@ -424,7 +395,7 @@ def test_a_download_that_does_not_get_on_is_given_up(
 
 
 def test_only_the_configured_endpoint_counts(server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with _serving(lambda _: None) as (elsewhere, seen):
+    with serving(lambda _: None) as (elsewhere, seen):
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", elsewhere)
         monkeypatch.setenv("AWS_ENDPOINT_URL", elsewhere)
         put_bytes(server.store(), tmp_path, CONTENT)
