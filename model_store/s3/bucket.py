@@ -9,12 +9,14 @@ from typing import Any
 
 from model_store.layout import OBJECTS, key_of
 from model_store.s3.client import S3Client
-from model_store.s3.failures import is_absent, s3_errors, unavailable
+from model_store.s3.failures import is_absent, member_of, s3_errors, unavailable
 from registry.artifact import Digest
 
 _RENEWED = "renewed"
 _REMOVING = "removing"
 _UPLOADS = "uploads"
+
+_LISTING = "listing the artifact store"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,10 @@ class Bucket:
                 if is_absent(error):
                     return None
                 raise
-        return Found(size_bytes=int(answer["ContentLength"]), modified_at=_whole_second(answer["LastModified"]))
+        return Found(
+            size_bytes=int(member_of(answer, "ContentLength", doing=doing)),
+            modified_at=_whole_second(member_of(answer, "LastModified", doing=doing)),
+        )
 
     def check(self, *, doing: str) -> None:
         """Do nothing if the bucket is there.
@@ -124,7 +129,7 @@ class Bucket:
             yield item["Key"], item["UploadId"], initiated_at, now - initiated_at
 
     def _listed(self, operation: str, items: str, folder: str) -> Iterator[tuple[dict[str, Any], datetime]]:
-        doing = "listing the artifact store"
+        doing = _LISTING
         with s3_errors(doing):
             pages = iter(
                 self.client.api.get_paginator(operation).paginate(
@@ -136,13 +141,15 @@ class Bucket:
                 page = next(pages, None)
             if page is None:
                 return
+            now = _answered_at(page)
             for item in page.get(items, ()):
-                yield item, _answered_at(page)
+                yield item, now
 
 
 def _answered_at(answer: dict[str, Any]) -> datetime:
     """Return when the server answered, by the clock that its objects' times have: what is old is told without ours."""
-    return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).astimezone(UTC)
+    headers = answer["ResponseMetadata"]["HTTPHeaders"]
+    return parsedate_to_datetime(member_of(headers, "date", doing=_LISTING)).astimezone(UTC)
 
 
 def _whole_second(moment: datetime) -> datetime:

@@ -41,8 +41,11 @@ class S3Client:
     def _connect(self) -> Any:
         from boto3.session import Session
         from botocore.config import Config
+        from botocore.exceptions import NoCredentialsError
 
         session = Session()
+        if session.get_credentials() is None:
+            raise NoCredentialsError  # else the client would be kept, and never look for them again
         client = session.client(
             "s3",
             endpoint_url=self._endpoint_url,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from model_store.s3.bucket import Bucket
-from model_store.s3.failures import is_absent, s3_errors
+from model_store.s3.failures import is_absent, member_of, s3_errors
 from model_store.s3.reading import read_body
 from model_store.s3.sending import checksum_of
 from registry.artifact import Digest
@@ -46,15 +46,16 @@ class S3Uploads:
         """Yield what was sent; see DirectUploads."""
         client = self._bucket.client
         with s3_errors(_READING):
+            api = client.api
             try:
-                answer = client.api.get_object(**self._bucket.target(self._bucket.upload_key(digest)))
-            except client.api.exceptions.ClientError as error:
+                answer = api.get_object(**self._bucket.target(self._bucket.upload_key(digest)))
+            except api.exceptions.ClientError as error:
                 if is_absent(error):
                     raise UploadNotFound(
                         f"nothing was sent under {digest}: send the bytes to the offered URL"
                     ) from error
                 raise
-        if answer["ContentLength"] > limit_bytes:
+        if member_of(answer, "ContentLength", doing=_READING) > limit_bytes:
             answer["Body"].close()
             raise BodyTooLarge(f"the upload is larger than {limit_bytes} bytes, the most that is accepted")
         return read_body(answer, doing=_READING, patience=client.patience)

@@ -1,8 +1,9 @@
 """The one place where what S3 says, or does not say, becomes an error of ours; no key, host or secret is repeated."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from registry.errors import InsufficientStorage, ServiceError, StorageUnavailable
 
@@ -38,6 +39,18 @@ def unavailable(detail: str) -> StorageUnavailable:
     return StorageUnavailable(detail, retry_after_seconds=RETRY_SECONDS)
 
 
+def member_of(answer: Mapping[str, Any], name: str, *, doing: str) -> Any:
+    """Return what an answer of S3 always has, and that of another server at the same address may not.
+
+    Raises:
+        StorageUnavailable: it has not.
+    """
+    try:
+        return answer[name]
+    except KeyError:
+        raise unavailable(f"{doing} failed: what answers is no artifact store") from None
+
+
 def code_of(error: Exception) -> str:
     """Return S3's name for a refusal; its status where an answer without a body has no name."""
     answer = getattr(error, "response", {})
@@ -67,6 +80,8 @@ def _words(error: Exception) -> str:
     match type(error).__name__:
         case "NoCredentialsError" | "PartialCredentialsError" | "CredentialRetrievalError":
             return "there are no credentials for the artifact store"
+        case "ResponseParserError":
+            return "what answers is no artifact store"
         case "IncompleteRead" | "ProtocolError":
             return "the artifact store's answer was cut short"
         case _:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from model_store.s3.client import S3Client
-from model_store.s3.failures import code_of, is_absent, is_conflict, s3_errors
+from model_store.s3.failures import code_of, is_absent, is_conflict, member_of, s3_errors
 from model_store.s3.reading import read_body
 from registry.errors import BodyTooLarge, SourceChanged, SourceNotAllowed, SourceNotFound
 from registry.names import quoted
@@ -28,7 +28,7 @@ class S3Sources:
             api = self._client.api
             try:
                 head = api.head_object(**target)
-                if head["ContentLength"] > limit_bytes:
+                if member_of(head, "ContentLength", doing=_READING) > limit_bytes:
                     raise BodyTooLarge(f"the source is larger than {limit_bytes} bytes, the most that is accepted")
                 answer = api.get_object(**target, **_pinned(head))
             except api.exceptions.ClientError as error:
@@ -56,4 +56,4 @@ def _pinned(head: dict[str, Any]) -> dict[str, str]:
     """Return the arguments that get the very object whose head this is, or nothing."""
     version = head.get("VersionId")
     is_versioned = version not in (None, "null")
-    return {"IfMatch": head["ETag"], **({"VersionId": version} if is_versioned else {})}
+    return {"IfMatch": member_of(head, "ETag", doing=_READING), **({"VersionId": version} if is_versioned else {})}

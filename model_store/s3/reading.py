@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any
 
 from model_store.s3.client import Patience
-from model_store.s3.failures import s3_errors, unavailable
+from model_store.s3.failures import member_of, s3_errors, unavailable
 from model_store.streams import CHUNK_BYTES
 
 _SLOWEST_BYTES_PER_SECOND = 256 * 1024
@@ -18,7 +18,7 @@ def read_body(answer: Any, *, doing: str, patience: Patience) -> Iterator[bytes]
     Raises:
         StorageUnavailable: the connection is cut, or stays silent, or drips.
     """
-    received, expected = 0, int(answer["ContentLength"])
+    received, expected = 0, int(member_of(answer, "ContentLength", doing=doing))
     waited = 0.0
     with closing(answer["Body"]) as body:
         while received < expected:

@@ -73,9 +73,10 @@ class S3Store:
         """Yield the bytes in chunks of about 1 MiB; an object that is missing is noticed by the call itself."""
         client = self._bucket.client
         with s3_errors(_READING):
+            api = client.api
             try:
-                answer = client.api.get_object(**self._bucket.target(self._bucket.object_key(digest)))
-            except client.api.exceptions.ClientError as error:
+                answer = api.get_object(**self._bucket.target(self._bucket.object_key(digest)))
+            except api.exceptions.ClientError as error:
                 if is_absent(error):
                     raise ArtifactMissing(f"the artifact store does not have {digest}") from error
                 raise

@@ -267,10 +267,14 @@ def test_a_wrong_secret_is_a_store_that_refuses(
     }
 
 
-def test_no_credentials_are_said_to_be_missing(store: S3Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_credentials_are_said_to_be_missing_and_are_looked_for_again(
+    store: S3Store, server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     assert _refusals(store, tmp_path) == {(StorageUnavailable, "there are no credentials for the artifact store", 5)}
+    server.give_credentials(monkeypatch)
+    assert store.find_size(DIGEST) is None
 
 
 def test_a_missing_bucket_is_no_empty_store(server: S3Server, tmp_path: Path) -> None:
@@ -308,11 +312,12 @@ def test_a_server_that_falls_silent_is_waited_for_no_longer_than_is_set(server: 
     assert _whole(store) == CONTENT
 
 
-def test_a_server_that_falls_silent_in_mid_answer_cuts_the_download(server: S3Server, tmp_path: Path) -> None:
-    store = S3Store(Bucket(S3Client(server.endpoint_url, patience=HURRIED), BUCKET, new_prefix()))
+def test_a_server_that_falls_silent_in_mid_answer_cuts_the_download(
+    server: S3Server, prefix: str, tmp_path: Path
+) -> None:
     content = LARGE * 8  # more than what lies in sockets' buffers
-    patient = S3Store(Bucket(S3Client(server.endpoint_url), BUCKET, store._bucket._prefix.rstrip("/")))
-    digest = put_bytes(patient, tmp_path, content)
+    digest = put_bytes(server.store(prefix=prefix), tmp_path, content)
+    store = S3Store(Bucket(S3Client(server.endpoint_url, patience=HURRIED), BUCKET, prefix))
     chunks = store.stream(digest)
     first = next(chunks)
     with server.stopped(), pytest.raises(StorageUnavailable) as caught:
@@ -356,6 +361,28 @@ def test_a_redirect_is_not_followed(tmp_path: Path, status: int) -> None:
             f"HEAD /{BUCKET}/p/{KEY}",
         ]
     )
+
+
+@pytest.mark.usefixtures("server")
+def test_an_endpoint_that_is_a_web_page_is_no_artifact_store(tmp_path: Path) -> None:
+    def show_page(handler: BaseHTTPRequestHandler) -> None:
+        body = b"<!doctype html><p>Hello<br>there"
+        handler.send_response(200)
+        if handler.command == "GET" and "?" not in handler.path:
+            handler.send_header("transfer-encoding", "chunked")
+            body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+        else:
+            handler.send_header("content-length", str(len(body)))
+        handler.end_headers()
+        if handler.command != "HEAD":
+            handler.wfile.write(body)
+
+    with serving(show_page) as (url, _):
+        store = S3Store(Bucket(S3Client(url, patience=HURRIED), BUCKET))
+        assert _refusals(store, tmp_path) == {
+            (StorageUnavailable, "what answers is no artifact store", 5),
+            (StorageUnavailable, "the artifact store refused it (500)", 5),  # what boto3 makes of a list in HTML
+        }
 
 
 def _head(handler: BaseHTTPRequestHandler, length: int) -> None:
