@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gateway.endpoints import check_endpoint
 from gateway.host import free_disk_bytes, usable_memory_bytes
 
 PREFIX = "SARDONYX_"
@@ -19,6 +20,9 @@ KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
 _UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": KIB, "mib": MIB, "gib": GIB}
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\s*")
+_BUCKET_NAME = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+_BUCKET = re.compile(_BUCKET_NAME)
+_S3_PLACE = re.compile(rf"s3://{_BUCKET_NAME}(?:/[A-Za-z0-9!_.*'()-]+)*/?")
 _SHARE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*")
 
 
@@ -31,7 +35,11 @@ class Settings(BaseSettings):
     database_url: str = ""
     """Empty for the embedded SQLite in the data dir."""
     store: str = ""
-    """A folder; empty for one in the data dir."""
+    """A folder, or ``s3://bucket/prefix``; empty for a folder in the data dir."""
+    s3_endpoint_url: str = ""
+    """Empty for Amazon's own."""
+    s3_import_buckets: str = ""
+    """Buckets, separated by commas, that versions may be imported from; empty for none."""
     cache_dir: Path | None = None
     cache_bytes: int | None = None
     memory_budget: str = "50%"
@@ -65,9 +73,27 @@ class Settings(BaseSettings):
     @field_validator("store")
     @classmethod
     def _check_store(cls, value: str) -> str:
+        if value.startswith("s3://"):
+            if _S3_PLACE.fullmatch(value) is None:
+                raise ValueError("an artifact store in S3 is s3://bucket/prefix, or s3://bucket")
+            return value.rstrip("/")
         if "://" in value and not value.startswith("file://"):
-            raise ValueError("the artifact store is a folder: give its path")
+            raise ValueError("the artifact store is a folder, give its path; or in S3, give s3://bucket/prefix")
         return value.removeprefix("file://")
+
+    @field_validator("s3_endpoint_url")
+    @classmethod
+    def _check_endpoint(cls, value: str) -> str:
+        return check_endpoint(value) if value else value
+
+    @field_validator("s3_import_buckets")
+    @classmethod
+    def _check_buckets(cls, value: str) -> str:
+        names = [name.strip() for name in value.split(",") if name.strip()]
+        for name in names:
+            if _BUCKET.fullmatch(name) is None:
+                raise ValueError(f"{name!r} is not a bucket's name; give names, separated by commas")
+        return ",".join(names)
 
     @field_validator("database_url")
     @classmethod
@@ -106,8 +132,21 @@ class Settings(BaseSettings):
         return Path(unquote(self.registry_url.removeprefix("sqlite:///"))) if self.has_embedded_database else None
 
     @property
+    def s3_place(self) -> tuple[str, str] | None:
+        """The bucket of the artifacts and the prefix there; None where they lie in a folder."""
+        if not self.store.startswith("s3://"):
+            return None
+        bucket, _, prefix = self.store.removeprefix("s3://").partition("/")
+        return bucket, prefix
+
+    @property
+    def import_buckets(self) -> frozenset[str]:
+        """The buckets that versions may be imported from."""
+        return frozenset(filter(None, self.s3_import_buckets.split(",")))
+
+    @property
     def store_dir(self) -> Path:
-        """Where the artifacts lie."""
+        """Where the artifacts lie, if they lie in a folder."""
         return Path(self.store) if self.store else self.data_dir / "store"
 
     @property
@@ -117,7 +156,7 @@ class Settings(BaseSettings):
 
     @property
     def spool_dir(self) -> Path:
-        """Where uploads lie until they are inspected; on the store's file system, so that storing is a rename."""
+        """Where uploads lie until they are inspected; on a folder store's file system, so that storing is a link."""
         return self.data_dir / "spool"
 
     @property

@@ -31,12 +31,18 @@ from gateway.web.endpoint import Endpoint, EndpointFactory
 from gateway.web.services import Services
 from model_store.disk_cache import DiskCache
 from model_store.local import FolderStore
+from model_store.s3.bucket import Bucket
+from model_store.s3.client import S3Client
+from model_store.s3.direct import S3Uploads
+from model_store.s3.foreign import S3Sources
+from model_store.s3.store import S3Store
 from model_store.streams import Spool, sweep_scratch
 from registry.artifact import Digest
 from registry.editing import Editing
 from registry.errors import ServiceError
 from registry.inspection.sandbox import SandboxedInspector
 from registry.names import parse_reference
+from registry.ports import ArtifactStore, DirectUploads, ForeignObjects
 from registry.promotion import Promotion
 from registry.records import Batching, Version, WorkerReport
 from registry.registration import Registration
@@ -73,7 +79,10 @@ class Parts:
 
     settings: Settings
     registry: SqlRegistry
-    store: FolderStore
+    store: ArtifactStore
+    uploads: DirectUploads | None
+    """None where the store is a folder."""
+    sources: ForeignObjects
     folders: DiskCache
     inspector: SandboxedInspector
     clock: SystemClock
@@ -96,15 +105,25 @@ class Parts:
 def open_parts(settings: Settings) -> Parts:
     """Make the parts; nothing is connected to yet, and only the data dir is made."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = FolderStore(settings.store_dir)
+    client = S3Client(settings.s3_endpoint_url or None)
+    store, uploads = _open_store(settings, client)
     return Parts(
         settings=settings,
         registry=SqlRegistry.open(settings.registry_url),
         store=store,
+        uploads=uploads,
+        sources=S3Sources(client, settings.import_buckets),
         folders=DiskCache(store, settings.folders_dir, settings.folders_limit_bytes),
         inspector=SandboxedInspector(),
         clock=SystemClock(),
     )
+
+
+def _open_store(settings: Settings, client: S3Client) -> tuple[ArtifactStore, DirectUploads | None]:
+    if settings.s3_place is None:
+        return FolderStore(settings.store_dir), None
+    bucket = Bucket(client, *settings.s3_place)
+    return S3Store(bucket), S3Uploads(bucket)
 
 
 def create_embedded_database(settings: Settings) -> None:
@@ -146,6 +165,8 @@ async def open_services(
             settings=settings,
             registry=parts.registry,
             store=parts.store,
+            uploads=parts.uploads,
+            sources=parts.sources,
             folders=parts.folders,
             clock=parts.clock,
             registration=Registration(

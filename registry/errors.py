@@ -14,16 +14,19 @@
     │   ├── SignatureMismatch      the code of its first violation
     │   ├── InvalidArtifact        the reason the file was refused
     │   ├── DigestMismatch         digest_mismatch
+    │   ├── SourceNotAllowed       source_not_allowed
     │   ├── RunFailed              model_execution_failed
     │   └── OutputNotText          model_output_not_text
     ├── AccessError        get rights
     │   └── ForeignOrigin          foreign_origin
     ├── NotFound           look elsewhere
     │   ├── RouteNotFound, ModelNotFound, VersionNotFound, AliasNotFound, FileNotInVersion, BlobNotFound
+    │   ├── SourceNotFound, UploadNotFound
     │   └── VersionRetired         version_retired
     ├── Conflict           look again
     │   ├── NoActiveVersion, NoPreviousVersion, GenerationConflict
-    │   └── BreakingSignature, VersionActive, NotPromotable
+    │   ├── BreakingSignature, VersionActive, NotPromotable
+    │   └── SourceChanged, NoDirectUploads
     ├── Busy               come back later
     │   ├── Overloaded, DeadlinePassed, InsufficientMemory
     │   ├── LoadFailed             model_load_failed, until its back-off has passed
@@ -242,6 +245,13 @@ class DigestMismatch(CallerError):
     title = "The bytes do not match the announced digest"
 
 
+class SourceNotAllowed(CallerError):
+    """A version was to be read from a place that the operator has not allowed."""
+
+    code = "source_not_allowed"
+    title = "The source is not allowed"
+
+
 class RunFailed(CallerError):
     """The runtime refused these inputs while running the model."""
 
@@ -319,6 +329,20 @@ class BlobNotFound(NotFound):
     title = "There are no such bytes"
 
 
+class SourceNotFound(NotFound):
+    """The object that a version was to be read from is not there, or the gateway may not read it."""
+
+    code = "source_not_found"
+    title = "There is no such source"
+
+
+class UploadNotFound(NotFound):
+    """Nothing was sent to the store under this digest."""
+
+    code = "upload_not_found"
+    title = "There is no such upload"
+
+
 class VersionRetired(NotFound):
     """The version was retired; its number will not be used again."""
 
@@ -382,6 +406,20 @@ class NotPromotable(Conflict):
 
     code = "version_not_promotable"
     title = "The version cannot be promoted"
+
+
+class SourceChanged(Conflict):
+    """Somebody wrote to the source while it was being read."""
+
+    code = "source_changed"
+    title = "The source has changed meanwhile"
+
+
+class NoDirectUploads(Conflict):
+    """The store is a folder, which nobody but the gateway can write to."""
+
+    code = "no_direct_uploads"
+    title = "The store takes no direct uploads"
 
 
 # --- come back later --------------------------------------------------------------------------------------------------

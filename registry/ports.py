@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -100,6 +100,58 @@ class Upload:
     """The only file of its folder, named ``model.onnx``."""
     digest: Digest
     size_bytes: int
+
+
+class ForeignObjects(Protocol):
+    """Objects of other people's buckets, as far as an operator allows."""
+
+    def open(self, source: str, *, limit_bytes: int) -> Iterator[bytes]:
+        """Yield the bytes of one object, all of the same moment.
+
+        Args:
+            source: ``s3://bucket/key``.
+            limit_bytes: the largest object that is begun with.
+
+        Raises:
+            SourceNotAllowed: it is none of the buckets that are allowed; nothing has been asked for anywhere.
+            SourceNotFound, BodyTooLarge: before the first chunk.
+            SourceChanged: before the first chunk, if it was written to in this very moment.
+            StorageUnavailable: the bucket's server does not answer, or no longer.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadOffer:
+    """How a client sends a file straight to the store: one request with these headers, for a while."""
+
+    url: str
+    method: str
+    headers: Mapping[str, str]
+    lifetime: timedelta
+
+
+class DirectUploads(Protocol):
+    """Files that clients send to the store without the gateway in between; nobody trusts them before they are hashed.
+
+    Every method raises StorageUnavailable where the store does not answer.
+    """
+
+    def offer(self, digest: Digest, size_bytes: int) -> UploadOffer:
+        """Return a permission to send just these bytes, to a place that is no artifact's."""
+        ...
+
+    def open(self, digest: Digest, *, limit_bytes: int) -> Iterator[bytes]:
+        """Yield what was sent under this digest, unverified.
+
+        Raises:
+            UploadNotFound, BodyTooLarge: before the first chunk.
+        """
+        ...
+
+    def discard(self, digest: Digest) -> None:
+        """Remove what was sent under this digest, if there is something."""
+        ...
 
 
 class ArtifactFolders(Protocol):

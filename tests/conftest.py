@@ -1,4 +1,16 @@
 import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.s3_server import S3Server, running_s3_server
 
 # Before anything imports the runtime: it would start a thread that sends usage data to its makers.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # noqa: TID251 - for the runtime in this process
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """One S3 server for all tests of a process, started when the first of them asks for it."""
+    with running_s3_server() as server:
+        yield server

@@ -6,7 +6,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from gateway.web import aliases, documentation, feed, health, models, uploads, versions
+from gateway.web import aliases, direct_uploads, documentation, feed, health, models, uploads, versions
 from gateway.web.exchange import Exchange
 from gateway.web.front import CONTEXT
 from gateway.web.problems import problem_answer
@@ -34,8 +34,8 @@ def make_control_application(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     control.state.services = services
-    for router in (models.router, uploads.router, versions.router, aliases.router, feed.router, health.router):
-        control.include_router(router)
+    for part in (models, uploads, direct_uploads, versions, aliases, feed, health):
+        control.include_router(part.router)
     documentation.add_to(control)
     control.add_exception_handler(ServiceError, _answer_error)
     control.add_exception_handler(RequestValidationError, _answer_invalid)

@@ -35,6 +35,21 @@ class FilesBody(Body):
     tags: dict[str, str] = Field(default_factory=dict)
 
 
+class SourceBody(Body):
+    """Registers a file that lies in a bucket which the operator allows."""
+
+    source: str = Field(min_length=1, max_length=2048, examples=["s3://exports/iris/model.onnx"])
+    description: str = ""
+    tags: dict[str, str] = Field(default_factory=dict)
+
+
+class UploadBody(Body):
+    """Announces a file that will be sent straight to the store."""
+
+    digest: str = Field(examples=["sha256:" + "0" * 64])
+    size_bytes: int = Field(ge=0)
+
+
 class ModelChange(Body):
     """What may be changed about a model; what is absent stays."""
 

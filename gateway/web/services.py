@@ -17,7 +17,7 @@ from gateway.telemetry import AccessLog
 from gateway.web.endpoint import Endpoint
 from registry.editing import Editing
 from registry.errors import RegistryUnavailable
-from registry.ports import ArtifactFolders, ArtifactStore, Clock, Registry, Upload
+from registry.ports import ArtifactFolders, ArtifactStore, Clock, DirectUploads, ForeignObjects, Registry, Upload
 from registry.promotion import Promotion
 from registry.registration import Registration
 from registry.retirement import Retirement
@@ -63,6 +63,9 @@ class Services:
     settings: Settings
     registry: Registry
     store: ArtifactStore
+    uploads: DirectUploads | None
+    """None where the store is a folder, which clients cannot write to."""
+    sources: ForeignObjects
     folders: Folders
     clock: Clock
     registration: Registration
@@ -87,9 +90,13 @@ class Services:
         """Run a blocking function off the event loop."""
         return await _run(self.executor, lambda: function(*args, **kwargs))
 
+    async def take_in(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run what may take as long as a registration, and changes nothing in the registry."""
+        return await _run(self.registering, lambda: function(*args, **kwargs))
+
     async def register(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a registration, and follow the change before returning."""
-        result = await _run(self.registering, lambda: function(*args, **kwargs))
+        result = await self.take_in(function, *args, **kwargs)
         await self._follow()
         return result
 

@@ -1,11 +1,12 @@
-"""Registering: one file as it is, or several that were sent before.
+"""Registering: one file as it is, or several that were sent before, or one that lies in somebody's bucket.
 
 The bytes go to a spool file and are hashed on the way; nothing of them stays in memory, and nothing stays on the disk
 unless the registration succeeds.
 """
 
+import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -15,8 +16,9 @@ from starlette.requests import ClientDisconnect
 from gateway.web.context import Actor, ModelName, UsesServices
 from gateway.web.json_routes import read_json_bytes
 from gateway.web.limits import ClientGone, check_length
-from gateway.web.schemas import FilesBody, invalid_fields, version_json
+from gateway.web.schemas import Body, FilesBody, SourceBody, invalid_fields, version_json
 from gateway.web.services import Services, Spool
+from registry.annotations import check_annotations
 from registry.artifact import Digest, parse_digest
 from registry.errors import InvalidRequest, UndecodableBody, UnsupportedEncoding, UnsupportedMediaType
 from registry.names import quoted
@@ -25,6 +27,8 @@ from registry.registration import Registered
 
 router = APIRouter(prefix="/registry", tags=["registering"])
 
+B = TypeVar("B", bound=Body)
+
 _CHUNK_BYTES = 1024 * 1024
 
 _VERSION_BODY: dict[str, Any] = {
@@ -32,7 +36,7 @@ _VERSION_BODY: dict[str, Any] = {
         "required": True,
         "content": {
             "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-            "application/json": {"schema": FilesBody.model_json_schema()},
+            "application/json": {"schema": {"anyOf": [FilesBody.model_json_schema(), SourceBody.model_json_schema()]}},
         },
     }
 }
@@ -81,12 +85,12 @@ async def register_version(
     """Inspect the model in a sandbox, store it and give it the next number.
 
     201 and a Location header for a new version; 200 with the version that has these very bytes already. The body is the
-    `.onnx` file, or JSON that names files sent before to `/registry/blobs`.
+    `.onnx` file, or JSON that names `files` sent before to `/registry/blobs`, or a `source` to import from.
     """
     media_type = _media_type(request)
     if media_type == "application/json":
         _check_query(request)
-        registered = await _register_files(services, request, name, actor)
+        registered = await _register_named(services, await read_json_bytes(request), name, actor)
     else:
         _check_bytes_type(request)
         announced = None if sha256 is None else parse_digest(sha256)
@@ -105,8 +109,12 @@ async def register_version(
     return _registered(services, registered)
 
 
-async def _register_files(services: Services, request: Request, name: str, actor: str) -> Registered:
-    wanted = _parse_files(await read_json_bytes(request))
+async def _register_named(services: Services, body: bytes, name: str, actor: str) -> Registered:
+    """Register what a JSON body names: files of the store, or an object of somebody's bucket."""
+    if _names_source(body):
+        wanted_source = _parse(SourceBody, body)
+        return await services.register(_import, services, wanted_source, name, actor)
+    wanted = _parse(FilesBody, body)
     files: dict[str, Digest] = {file: parse_digest(digest) for file, digest in wanted.files.items()}
     return await services.register(
         services.registration.register_blobs,
@@ -118,15 +126,33 @@ async def _register_files(services: Services, request: Request, name: str, actor
     )
 
 
+def _import(services: Services, wanted: SourceBody, name: str, actor: str) -> Registered:
+    """Copy the object into a spool file, then do as if it had been uploaded; blocks."""
+    check_annotations(description=wanted.description, tags=wanted.tags)  # before the bytes travel
+    with services.open_spool() as spool:
+        for chunk in services.sources.open(wanted.source, limit_bytes=services.settings.max_upload_bytes):
+            spool.write(chunk)
+        return services.registration.register_upload(
+            name, spool.finish(), description=wanted.description, tags=wanted.tags, actor=actor
+        )
+
+
+def _names_source(body: bytes) -> bool:
+    try:
+        return "source" in json.loads(body)
+    except (ValueError, TypeError, RecursionError):
+        return False  # whatever it is, it is refused as a list of files
+
+
 def _check_query(request: Request) -> None:
     if request.query_params:
         first = quoted(next(iter(request.query_params)))
         raise InvalidRequest(f"{first} does not go with a JSON body: write description and tags into the body")
 
 
-def _parse_files(body: bytes) -> FilesBody:
+def _parse(kind: type[B], body: bytes) -> B:
     try:
-        return FilesBody.model_validate_json(body)
+        return kind.model_validate_json(body)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False)
         if any(fault["type"] == "json_invalid" for fault in faults):

@@ -11,23 +11,46 @@ import pytest
 
 from model_store.local import FolderStore
 from model_store.memory import MemoryStore
+from model_store.s3.store import S3Store
 from registry.artifact import Digest
 from registry.errors import ArtifactMissing, StorageUnavailable
 from registry.ports import ArtifactStore, StoredBlob
 from tests.support.artifacts import digest_of_bytes, put_bytes
+from tests.support.s3_server import S3Server
 
 CONTENT = bytes(range(256)) * 8200  # a little more than two chunks
 DIGEST = digest_of_bytes(CONTENT)
 
-STORES: dict[str, Callable[[Path], ArtifactStore]] = {
-    "memory": lambda _folder: MemoryStore(),
-    "folder": lambda folder: FolderStore(folder / "store"),
-}
+
+@pytest.fixture(params=["memory", "folder", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactStore:
+    match request.param:
+        case "memory":
+            return MemoryStore()
+        case "folder":
+            return FolderStore(tmp_path / "store")
+        case _:
+            server: S3Server = request.getfixturevalue("s3_server")
+            server.give_credentials(monkeypatch)
+            return server.store()
 
 
-@pytest.fixture(params=list(STORES))
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
-    return STORES[request.param](tmp_path)
+Damage = Callable[[Digest, bytes], None]
+
+
+@pytest.fixture
+def damage(store: ArtifactStore, tmp_path: Path) -> Damage:
+    """What puts other bytes in an object's place, as an accident would."""
+
+    def put_elsewhere(digest: Digest, content: bytes) -> None:
+        put_bytes(store, tmp_path, content, digest=digest)
+
+    def overwrite(digest: Digest, content: bytes) -> None:
+        assert isinstance(store, S3Store)
+        bucket = store._bucket
+        bucket.client.api.put_object(**bucket.target(bucket.object_key(digest)), Body=content)
+
+    return overwrite if isinstance(store, S3Store) else put_elsewhere
 
 
 def _whole(store: ArtifactStore, digest: Digest) -> bytes:
@@ -55,8 +78,8 @@ def test_putting_again_changes_nothing_but_the_age(store: ArtifactStore, tmp_pat
     assert second.modified_at >= first.modified_at
 
 
-def test_putting_heals_an_object_that_was_cut_short(store: ArtifactStore, tmp_path: Path) -> None:
-    put_bytes(store, tmp_path, CONTENT[:100], digest=DIGEST)
+def test_putting_heals_an_object_that_was_cut_short(store: ArtifactStore, tmp_path: Path, damage: Damage) -> None:
+    damage(DIGEST, CONTENT[:100])
     put_bytes(store, tmp_path, CONTENT)
     assert [(blob.digest, blob.size_bytes) for blob in store.blobs()] == [(DIGEST, len(CONTENT))]
     assert (_whole(store, DIGEST), list(store.fragments())) == (CONTENT, [])

@@ -55,7 +55,12 @@ def test_the_memory_budget_is_bytes_or_a_share(monkeypatch: pytest.MonkeyPatch) 
     [
         ("host", "0.0.0.0", "not a loopback address"),  # noqa: S104 - refused, which is the point
         ("auth", "on", "needs access tokens"),
-        ("store", "s3://bucket/prefix", "is a folder"),
+        ("store", "gs://bucket/prefix", "is a folder, give its path"),
+        ("store", "s3://", "s3://bucket/prefix"),
+        ("store", "s3://Bucket/prefix", "s3://bucket/prefix"),
+        ("store", "s3://bucket/a b", "s3://bucket/prefix"),
+        ("store", "s3://bucket//a", "s3://bucket/prefix"),
+        ("s3_import_buckets", "models,Not A Bucket", "'Not A Bucket' is not a bucket's name"),
         ("database_url", "mysql://localhost/x", "postgresql"),
         ("memory_budget", "a lot", "is not a size"),
         ("port", "70000", "less than or equal to 65535"),
@@ -85,3 +90,66 @@ def test_misspelt_variables_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SARDONYX_URL", "http://127.0.0.1:8000")
     assert unknown_variables() == ["SARDONYX_PROT"]
     assert client_settings().url == "http://127.0.0.1:8000"
+
+
+def test_a_store_in_s3_is_a_bucket_and_a_prefix(tmp_path: Path) -> None:
+    places = {text: load_settings(store=text).s3_place for text in ("s3://bucket/a/b/", "s3://bucket", "s3://bucket/")}
+    assert places == {
+        "s3://bucket/a/b/": ("bucket", "a/b"),
+        "s3://bucket": ("bucket", ""),
+        "s3://bucket/": ("bucket", ""),
+    }
+    assert load_settings(store=str(tmp_path)).s3_place is None
+
+
+def test_import_buckets_are_none_or_those_of_the_list() -> None:
+    assert load_settings().import_buckets == frozenset()
+    assert load_settings(s3_import_buckets=" models, exports-2 ,").import_buckets == {"models", "exports-2"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://169.254.169.254",
+        "http://169.254.169.254:80/",
+        "https://169.254.0.1",
+        "http://2852039166",
+        "http://0xa9fea9fe",
+        "http://169.254.43518",
+        "http://[fe80::1]",
+        "http://[fe80::1%25eth0]",
+        "http://[::ffff:169.254.169.254]",
+        "http://[fd00:ec2::254]",
+        "http://0.0.0.0:9000",
+        "http://metadata.google.internal",
+        "http://Metadata.Google.Internal.",
+        "http://100.100.100.200",
+    ],
+)
+def test_no_endpoint_is_a_link_local_or_metadata_address(url: str) -> None:
+    with pytest.raises(ValidationError, match="is a link-local or metadata address"):
+        load_settings(s3_endpoint_url=url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3.example.org",
+        "ftp://s3.example.org",
+        "http://",
+        "http://s3.example.org:port",
+        "http://key:secret@s3.example.org",
+        "http://s3.example.org/bucket",
+        "http://s3.example.org?x=1",
+    ],
+)
+def test_an_endpoint_is_a_server_and_nothing_else(url: str) -> None:
+    with pytest.raises(ValidationError, match="the endpoint is"):
+        load_settings(s3_endpoint_url=url)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8333", "https://s3.example.org/", "http://[::1]:9000", "http://10.0.0.7"]
+)
+def test_other_endpoints_are_taken_as_they_are(url: str) -> None:
+    assert load_settings(s3_endpoint_url=url).s3_endpoint_url == url.rstrip("/")

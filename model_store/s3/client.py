@@ -1,0 +1,73 @@
+"""How S3 is talked to: within time limits, at one endpoint, never following a redirect."""
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+_CONNECTIONS = 64
+"""More than the threads of a worker: none of them waits for another's connection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to wait for S3."""
+
+    connect_seconds: float = 2.0
+    read_seconds: float = 30.0
+    """For the next bytes of an answer."""
+    attempts: int = 3
+
+
+class S3Client:
+    """A client that is made when it is first used; any number of threads may use it at once.
+
+    Credentials and region come by boto3's usual chain. The endpoint does not: it is the one given here, else Amazon's.
+    """
+
+    def __init__(self, endpoint_url: str | None = None, *, patience: Patience | None = None) -> None:
+        self._endpoint_url = endpoint_url
+        self.patience = patience or Patience()
+        self._lock = threading.Lock()
+        self._api: Any = None
+
+    @property
+    def api(self) -> Any:
+        """The boto3 client; call it within ``s3_errors`` only."""
+        with self._lock:
+            if self._api is None:
+                self._api = self._connect()
+            return self._api
+
+    def _connect(self) -> Any:
+        from boto3.session import Session
+        from botocore.config import Config
+        from botocore.exceptions import NoCredentialsError
+
+        session = Session()
+        if session.get_credentials() is None:
+            raise NoCredentialsError  # else the client would be kept, and never look for them again
+        client = session.client(
+            "s3",
+            endpoint_url=self._endpoint_url,
+            region_name=session.region_name or "us-east-1",
+            config=Config(
+                signature_version="s3v4",
+                connect_timeout=self.patience.connect_seconds,
+                read_timeout=self.patience.read_seconds,
+                retries={"mode": "standard", "total_max_attempts": self.patience.attempts},
+                max_pool_connections=_CONNECTIONS,
+                # A server of one's own has one name, not one for each bucket.
+                s3={"addressing_style": "path" if self._endpoint_url else "auto"},
+                # Checksums are given where bytes are sent; what is read is compared with its digest by the reader.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                ignore_configured_endpoint_urls=True,
+            ),
+        )
+        client.meta.events.register("before-call.s3", _forbid_redirects)
+        return client
+
+
+def _forbid_redirects(params: dict[str, Any], **_: Any) -> None:
+    """Tell botocore, which repeats a redirected request once and somewhere else, that it has done so already."""
+    params.setdefault("context", {}).setdefault("s3_redirect", {})["redirected"] = True

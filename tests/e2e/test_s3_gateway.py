@@ -1,0 +1,342 @@
+"""A gateway whose artifacts lie in a bucket of a real S3 server, and what happens when that changes or goes away."""
+
+import hashlib
+import json
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support import models
+from tests.support.gateway_process import SARDONYX, GatewayProcess, running_gateway, wait_until
+from tests.support.problems import assert_problem
+from tests.support.s3_server import BUCKET, S3Server, new_prefix, running_s3_server
+
+BYTES = {"content-type": "application/octet-stream"}
+WITHHELD = "Nothing in the request has to change. The operator finds the cause in the log by this request id."
+ROW = {"inputs": [[1, 2, 3, 4]]}
+
+
+@pytest.fixture
+def prefix() -> str:
+    return new_prefix()
+
+
+@pytest.fixture
+def settings(s3_server: S3Server, prefix: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    s3_server.give_credentials(monkeypatch)
+    return {
+        "store": f"s3://{BUCKET}/{prefix}",
+        "s3_endpoint_url": s3_server.endpoint_url,
+        "s3_import_buckets": f"{BUCKET}, absent-bucket",
+        "max_upload_bytes": "1MiB",
+    }
+
+
+@pytest.fixture
+def running(tmp_path: Path, settings: dict[str, str]) -> Iterator[GatewayProcess]:
+    with running_gateway(tmp_path / "data", **settings) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def client(running: GatewayProcess) -> Iterator[httpx.Client]:
+    with running.client() as opened:
+        yield opened
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> Any:
+    """Somebody else's client of the same server."""
+    return s3_server.client()
+
+
+def content_of(seed: int) -> bytes:
+    octets: bytes = models.linear(seed=seed).SerializeToString()
+    return octets
+
+
+def hex_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def key_of(prefix: str, content: bytes) -> str:
+    digest = hex_of(content)
+    return f"{prefix}/sha256/{digest[:2]}/{digest[2:4]}/{digest}"
+
+
+def keys(bucket: Any, prefix: str) -> list[str]:
+    return [item["Key"] for item in bucket.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])]
+
+
+def register(client: httpx.Client, name: str, content: bytes) -> httpx.Response:
+    return client.post(f"/registry/models/{name}/versions", content=content, headers=BYTES)
+
+
+def import_from(client: httpx.Client, name: str, source: str, **more: Any) -> httpx.Response:
+    return client.post(f"/registry/models/{name}/versions", json={"source": source, **more})
+
+
+def predict(client: httpx.Client, name: str) -> httpx.Response:
+    return client.post(f"/v1/models/{name}/predict", json=ROW)
+
+
+def sardonyx(gateway: GatewayProcess, *arguments: str) -> tuple[int, Any]:
+    """Return a command's exit code and what it printed."""
+    run = subprocess.run(
+        [SARDONYX, *arguments, "--json"], env=gateway.environment, capture_output=True, text=True, check=False
+    )
+    return run.returncode, json.loads(run.stdout)
+
+
+# --- bytes in a bucket ------------------------------------------------------------------------------------------------
+
+
+def test_a_model_is_registered_into_the_bucket_and_predicts_cold_from_it(
+    tmp_path: Path, settings: dict[str, str], bucket: Any, prefix: str
+) -> None:
+    content, data_dir = content_of(1), tmp_path / "data"
+    with running_gateway(data_dir, **settings) as gateway, gateway.client() as client:
+        version = register(client, "cold", content)
+        assert (version.status_code, version.json()["location"]) == (201, f"s3://{BUCKET}/{key_of(prefix, content)}")
+        expected = predict(client, "cold").json()
+        assert client.get("/registry/models/cold/versions/1/artifact").content == content
+        assert [check["verdict"] for check in sardonyx(gateway, "doctor")[1] if check["name"] == "store"] == ["ok"]
+        assert sardonyx(gateway, "fsck") == (0, {"findings": [], "discarded": []})
+    assert keys(bucket, prefix) == [key_of(prefix, content)]
+    assert not (data_dir / "store").exists()
+    shutil.rmtree(data_dir / "cache")
+    with running_gateway(data_dir, **settings) as gateway, gateway.client() as client:
+        assert predict(client, "cold").json() == expected
+
+
+def delete(bucket: Any, key: str) -> None:
+    bucket.delete_object(Bucket=BUCKET, Key=key)
+
+
+def change(bucket: Any, key: str) -> None:
+    octets = bytearray(bucket.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    octets[len(octets) // 2] ^= 1
+    bucket.put_object(Bucket=BUCKET, Key=key, Body=bytes(octets))
+
+
+def truncate(bucket: Any, key: str) -> None:
+    bucket.put_object(Bucket=BUCKET, Key=key, Body=bucket.get_object(Bucket=BUCKET, Key=key)["Body"].read()[:-8])
+
+
+@pytest.mark.parametrize(
+    ("damage", "code"),
+    [(delete, "artifact_missing"), (change, "artifact_corrupt"), (truncate, "artifact_corrupt")],
+    ids=["deleted", "changed", "truncated"],
+)
+def test_an_object_lost_or_damaged_in_the_bucket_fails_the_cold_model_until_it_is_back(
+    client: httpx.Client, bucket: Any, prefix: str, damage: Callable[[Any, str], None], code: str
+) -> None:
+    contents = {"cold": content_of(1), "loaded": content_of(2)}
+    for name, content in contents.items():
+        assert register(client, name, content).status_code == 201
+    expected = predict(client, "loaded").json()
+    for content in contents.values():
+        damage(bucket, key_of(prefix, content))
+    refused = predict(client, "cold")
+    assert_problem(refused, 503, code=code, detail=WITHHELD)
+    assert "retry-after" in refused.headers
+    assert predict(client, "loaded").json() == expected
+    bucket.put_object(Bucket=BUCKET, Key=key_of(prefix, contents["cold"]), Body=contents["cold"])
+    wait_until(lambda: predict(client, "cold").status_code == 200)
+
+
+def test_a_bucket_that_is_out_of_reach_is_said_and_can_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, cold, new = content_of(1), content_of(2), content_of(3)
+    with running_s3_server() as server:
+        server.give_credentials(monkeypatch)
+        place = {"store": f"s3://{BUCKET}", "s3_endpoint_url": server.endpoint_url, "s3_import_buckets": BUCKET}
+        with running_gateway(tmp_path / "data", **place) as gateway, gateway.client() as client:
+            for name, content in (("loaded", loaded), ("cold", cold)):
+                assert register(client, name, content).status_code == 201
+            expected = predict(client, "loaded").json()
+            server.kill()
+            answers = {
+                "storing the file": register(client, "new", new),
+                "reading from the artifact store": predict(client, "cold"),
+                "reading the source": import_from(client, "new", f"s3://{BUCKET}/model.onnx"),
+            }
+            for doing, answer in answers.items():
+                detail = f"{doing} failed: the artifact store does not answer"
+                assert_problem(answer, 503, code="storage_unavailable", detail=detail)
+                assert int(answer.headers["retry-after"]) >= 1
+            assert predict(client, "loaded").json() == expected
+            assert client.get("/health/ready").status_code == 200
+            assert client.get("/registry/models/new").json()["code"] == "model_not_found"
+            assert list((gateway.data_dir / "spool").iterdir()) == []
+
+
+def test_a_database_that_fails_after_the_put_leaves_an_object_that_a_retry_takes_up(
+    running: GatewayProcess, client: httpx.Client, bucket: Any, prefix: str
+) -> None:
+    content = content_of(1)
+    assert register(client, "first", content_of(2)).status_code == 201
+    with sqlite3.connect(running.data_dir / "registry.sqlite3", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        busy = register(client, "m", content)
+        other.execute("ROLLBACK")
+    assert_problem(busy, 503, code="registry_busy", detail="another writer holds the registry's database")
+    assert key_of(prefix, content) in keys(bucket, prefix)
+    code, report = sardonyx(running, "fsck")
+    assert (code, [finding["kind"] for finding in report["findings"]]) == (1, ["bytes_without_row"])
+    assert register(client, "m", content).status_code == 201
+    assert sardonyx(running, "fsck") == (0, {"findings": [], "discarded": []})
+
+
+# --- imports ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_version_is_imported_from_an_allowed_bucket(client: httpx.Client, bucket: Any, prefix: str) -> None:
+    content, source = content_of(1), f"s3://{BUCKET}/exports{prefix}/iris.onnx"
+    bucket.put_object(Bucket=BUCKET, Key=f"exports{prefix}/iris.onnx", Body=content)
+    answer = import_from(client, "imported", source, description="from afar", tags={"team": "flowers"})
+    version = answer.json()
+    assert (answer.status_code, answer.headers["location"]) == (201, "/registry/models/imported/versions/1")
+    assert {name: version[name] for name in ("digest", "location", "description", "tags")} == {
+        "digest": f"sha256:{hex_of(content)}",
+        "location": f"s3://{BUCKET}/{key_of(prefix, content)}",
+        "description": "from afar",
+        "tags": {"team": "flowers"},
+    }
+    assert predict(client, "imported").status_code == 200
+    assert import_from(client, "imported", source).status_code == 200
+
+
+def test_what_cannot_be_imported_is_refused_by_name(client: httpx.Client, bucket: Any, prefix: str) -> None:
+    large, junk = f"exports{prefix}/large.onnx", f"exports{prefix}/junk.onnx"
+    bucket.put_object(Bucket=BUCKET, Key=large, Body=bytes(1024 * 1024 + 1))
+    bucket.put_object(Bucket=BUCKET, Key=junk, Body=b"PK\x03\x04 an archive")
+    refusals = {
+        "s3://other-bucket/model.onnx": (422, "source_not_allowed"),
+        "file:///etc/passwd": (422, "source_not_allowed"),
+        "http://169.254.169.254/latest/meta-data": (422, "source_not_allowed"),
+        f"s3://{BUCKET}/{prefix}/absent": (404, "source_not_found"),
+        "s3://absent-bucket/model.onnx": (404, "source_not_found"),
+        f"s3://{BUCKET}/{large}": (413, "too_large"),
+        f"s3://{BUCKET}/{junk}": (415, "unsupported_format"),
+    }
+    found = {}
+    for source in refusals:
+        answer = import_from(client, "refused", source)
+        found[source] = (answer.status_code, answer.json()["code"])
+    assert found == refusals
+    assert client.get("/registry/models/refused").json()["code"] == "model_not_found"
+    assert keys(bucket, prefix) == []
+
+
+def test_a_body_names_either_files_or_a_source(client: httpx.Client) -> None:
+    body = {"source": f"s3://{BUCKET}/m", "files": {"model.onnx": "sha256:" + "0" * 64}}
+    answer = client.post("/registry/models/both/versions", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert [violation["path"] for violation in answer.json()["violations"]] == ["/files"]
+
+
+# --- files sent straight to the bucket --------------------------------------------------------------------------------
+
+
+def offer(client: httpx.Client, content: bytes) -> dict[str, Any]:
+    body = {"digest": f"sha256:{hex_of(content)}", "size_bytes": len(content)}
+    answer = client.post("/registry/uploads", json=body)
+    assert answer.status_code == 201, answer.text
+    offered: dict[str, Any] = answer.json()
+    return offered
+
+
+def send(offered: dict[str, Any], content: bytes) -> int:
+    """Send a file with somebody else's client, as the offer says; return the bucket's status."""
+    with httpx.Client(trust_env=False) as foreign:
+        return foreign.request(
+            offered["method"], offered["url"], headers=offered["headers"], content=content
+        ).status_code
+
+
+def test_a_file_is_sent_straight_to_the_bucket_and_becomes_a_version(
+    client: httpx.Client, bucket: Any, prefix: str
+) -> None:
+    content = content_of(1)
+    digest = f"sha256:{hex_of(content)}"
+    offered = offer(client, content)
+    assert sorted(offered) == ["expires_at", "finish", "headers", "method", "url"]
+    assert (offered["method"], offered["finish"]) == ("PUT", f"/registry/uploads/{digest}/finish")
+    assert send(offered, content) == 200
+    assert keys(bucket, prefix) == [f"{prefix}/uploads/{hex_of(content)}"]
+
+    finished = client.post(offered["finish"])
+    assert (finished.status_code, finished.json()) == (201, {"digest": digest, "size_bytes": len(content)})
+    assert keys(bucket, prefix) == [key_of(prefix, content)]
+    again = client.post(offered["finish"])
+    assert (again.status_code, again.json()) == (200, {"digest": digest, "size_bytes": len(content)})
+
+    version = client.post("/registry/models/large/versions", json={"files": {"model.onnx": digest}})
+    assert version.status_code == 201
+    assert predict(client, "large").status_code == 200
+    assert send(offered, content) == 200
+    assert client.post(offered["finish"]).status_code == 200
+
+
+def test_an_offer_takes_no_other_bytes(client: httpx.Client, bucket: Any, prefix: str) -> None:
+    content = content_of(1)
+    offered = offer(client, content)
+    altered = bytes(len(content))
+    unsigned = {**offered, "headers": {"content-length": str(len(content))}}
+    elsewhere = {**offered, "url": offered["url"].replace("/uploads/", "/sha256/")}
+    assert [send(offered, altered), send(unsigned, content), send(elsewhere, content)] == [400, 403, 403]
+    assert_problem(
+        client.post(offered["finish"]),
+        404,
+        code="upload_not_found",
+        detail=f"nothing was sent under sha256:{hex_of(content)}: send the bytes to the offered URL",
+    )
+    assert keys(bucket, prefix) == []
+
+
+def test_a_bucket_that_took_other_bytes_all_the_same_is_found_out(
+    client: httpx.Client, bucket: Any, prefix: str
+) -> None:
+    content, other = content_of(1), content_of(2)
+    bucket.put_object(Bucket=BUCKET, Key=f"{prefix}/uploads/{hex_of(content)}", Body=other)
+    detail = f"the bytes have the digest sha256:{hex_of(other)}, announced was sha256:{hex_of(content)}"
+    finished = client.post(f"/registry/uploads/sha256:{hex_of(content)}/finish")
+    assert_problem(finished, 422, code="digest_mismatch", detail=detail)
+    assert keys(bucket, prefix) == []
+
+
+def test_a_file_that_is_too_large_is_neither_offered_nor_taken_in(
+    client: httpx.Client, bucket: Any, prefix: str
+) -> None:
+    digest = "0" * 64
+    too_large = 1024 * 1024 + 1
+    offered = client.post("/registry/uploads", json={"digest": f"sha256:{digest}", "size_bytes": too_large})
+    bucket.put_object(Bucket=BUCKET, Key=f"{prefix}/uploads/{digest}", Body=bytes(too_large))
+    finished = client.post(f"/registry/uploads/sha256:{digest}/finish")
+    assert [(answer.status_code, answer.json()["code"]) for answer in (offered, finished)] == [(413, "too_large")] * 2
+    assert keys(bucket, prefix) == []
+
+
+def test_an_offer_with_a_wrong_field_is_refused(client: httpx.Client) -> None:
+    for body in ({"digest": "md5:0", "size_bytes": 1}, {"digest": "sha256:" + "0" * 64, "size_bytes": -1}, {}):
+        answer = client.post("/registry/uploads", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+
+
+def test_a_store_in_a_folder_says_where_to_send_bytes_instead(gateway: GatewayProcess) -> None:
+    digest = "sha256:" + "0" * 64
+    detail = "the artifact store is a folder: send the bytes here, with PUT /registry/blobs/sha256:<digest>"
+    with gateway.client() as client:
+        for answer in (
+            client.post("/registry/uploads", json={"digest": digest, "size_bytes": 1}),
+            client.post(f"/registry/uploads/{digest}/finish"),
+        ):
+            assert_problem(answer, 409, code="no_direct_uploads", detail=detail)
