@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench soak clean
+.PHONY: help setup run test check format bench soak chaos clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench: $(VENV)/.dev ## the gateway beside the usual hand-written app and a bare 
 
 soak: $(VENV)/.dev ## a minute of mixed load while models are evicted, promoted and rolled back
 	@$(BIN)/python -m bench.soak $(ARGS)
+
+chaos: $(VENV)/.dev ## two minutes of load while database, S3 server and workers fail
+	@$(BIN)/python -m bench.chaos $(ARGS)
 
 clean: ## forget the environment and the example data
 	rm -rf $(VENV) sardonyx-data build *.egg-info

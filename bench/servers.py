@@ -63,6 +63,11 @@ class Server:
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=ROOT, env=environment
             )
 
+    @property
+    def pid(self) -> int:
+        """The process that was started."""
+        return self._process.pid
+
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while self._process.poll() is None and time.monotonic() < deadline:

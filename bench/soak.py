@@ -40,14 +40,25 @@ class Tally:
     moves: int = 0
     by_version: collections.Counter[str] = field(default_factory=collections.Counter)
     failures: collections.Counter[str] = field(default_factory=collections.Counter)
+    broken: collections.Counter[str] = field(default_factory=collections.Counter)
+    """Connections that broke where that is no failure, by error."""
     slowest_seconds: float = 0.0
 
 
 class Soak:
     """The load, the moves, and the judgement of every answer."""
 
-    def __init__(self, port: int, versions: Sequence[SoakVersion], inputs: Sequence[Rows], *, until: float) -> None:
+    def __init__(
+        self,
+        port: int,
+        versions: Sequence[SoakVersion],
+        inputs: Sequence[Rows],
+        *,
+        until: float,
+        connection_count: int = CONNECTION_COUNT,
+    ) -> None:
         self.tally = Tally()
+        self._connection_count = connection_count
         self._port = port
         self._versions = {(version.model, version.number): version for version in versions}
         self._bodies = [orjson.dumps({"inputs": {"x": rows.tolist()}}) for rows in inputs]
@@ -55,8 +66,21 @@ class Soak:
 
     async def run(self) -> None:
         """Load and move until the time is over."""
-        load = [self._until_the_end(self._predictor(seed)) for seed in range(CONNECTION_COUNT)]
+        load = [self._until_the_end(self._predictor(seed)) for seed in range(self._connection_count)]
         await asyncio.gather(*load, self._until_the_end(self._mover()))
+
+    def end(self) -> None:
+        """Begin nothing new."""
+        self._until = 0.0
+
+    def broken(self, error: Exception) -> None:
+        """Take note of a connection that broke."""
+        self.tally.failures[f"connection: {type(error).__name__}"] += 1
+
+    async def refused(self, _connection: Connection, _model: str, answer: Answer) -> int | None:
+        """Take note of a move that was refused; return what is live then, None if nothing has changed."""
+        self.tally.failures[f"move: {answer.status} {answer.body[:300]!r}"] += 1
+        return None
 
     async def _until_the_end(self, act: Callable[[Connection], Awaitable[None]]) -> None:
         connection = Connection(self._port)
@@ -65,7 +89,7 @@ class Soak:
                 try:
                     await act(connection)
                 except (OSError, EOFError, TimeoutError) as error:
-                    self.tally.failures[f"connection: {type(error).__name__}"] += 1
+                    self.broken(error)
                     connection.close()
         finally:
             connection.close()
@@ -107,7 +131,7 @@ class Soak:
                 live[model] = 3 - live[model]
                 self.tally.moves += 1
             else:
-                self.tally.failures[f"move: {answer.status} {answer.body[:300]!r}"] += 1
+                live[model] = await self.refused(connection, model, answer) or live[model]
             await asyncio.sleep(MOVE_SECONDS - (time.monotonic() - began))
 
         return move

@@ -1,16 +1,32 @@
-"""The settings that put PostgreSQL under a gateway of the tests: a database of its own for each data folder."""
+"""The settings that put PostgreSQL and S3 under a gateway of the tests: places of its own for each data folder."""
 
+import atexit
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
 from tests.support.postgres import make_postgres_database
+from tests.support.s3_server import BUCKET, S3Server, new_prefix, running_s3_server
 
 
 def production_environment(data_dir: Path) -> dict[str, str]:
     """Return the variables for the gateway of this data folder; the same ones each time."""
-    return {"SARDONYX_DATABASE_URL": _database_of(data_dir)}
+    database_url, prefix = _places_of(data_dir)
+    return {
+        "SARDONYX_DATABASE_URL": database_url,
+        "SARDONYX_STORE": f"s3://{BUCKET}/{prefix}",
+        "SARDONYX_S3_ENDPOINT_URL": _s3_server().endpoint_url,
+        **_s3_server().environment,
+    }
 
 
 @cache
-def _database_of(_data_dir: Path) -> str:
-    return make_postgres_database()
+def _places_of(_data_dir: Path) -> tuple[str, str]:
+    return make_postgres_database(), new_prefix()
+
+
+@cache
+def _s3_server() -> S3Server:
+    opened = ExitStack()
+    atexit.register(opened.close)
+    return opened.enter_context(running_s3_server())
