@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +69,7 @@ def started_gateway(data_dir: Path, **variables: str) -> Iterator[GatewayProcess
     environment = clean_environment() | {
         "SARDONYX_DATA_DIR": str(data_dir),
         "SARDONYX_PORT": str(port),
-        **backend_environment(data_dir),
+        **backend_environment(data_dir, variables),
         **{f"SARDONYX_{name.upper()}": value for name, value in variables.items()},
     }
     log_path = data_dir.parent / f"{data_dir.name}.log"
@@ -126,13 +126,14 @@ def _fetch(url: str) -> tuple[int, bytes]:
         return error.code, error.read()
 
 
-def backend_environment(data_dir: Path) -> dict[str, str]:
-    """Return the settings of what the tests run on; none for the embedded parts."""
+def backend_environment(data_dir: Path, chosen: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings of what the tests run on, without what a test has chosen; none for the embedded parts."""
     if not IS_PRODUCTION:
         return {}
-    from tests.support.production import production_environment
+    from tests.support.production import database_environment, store_environment
 
-    return production_environment(data_dir)
+    database = {} if "database_url" in chosen else database_environment(data_dir)
+    return database | ({} if "store" in chosen else store_environment(data_dir))
 
 
 def clean_environment() -> dict[str, str]:

@@ -9,20 +9,28 @@ from tests.support.postgres import make_postgres_database
 from tests.support.s3_server import BUCKET, S3Server, new_prefix, running_s3_server
 
 
-def production_environment(data_dir: Path) -> dict[str, str]:
+def database_environment(data_dir: Path) -> dict[str, str]:
     """Return the variables for the gateway of this data folder; the same ones each time."""
-    database_url, prefix = _places_of(data_dir)
+    return {"SARDONYX_DATABASE_URL": _database_of(data_dir)}
+
+
+def store_environment(data_dir: Path) -> dict[str, str]:
+    """Return the variables for the gateway of this data folder; the same ones each time."""
     return {
-        "SARDONYX_DATABASE_URL": database_url,
-        "SARDONYX_STORE": f"s3://{BUCKET}/{prefix}",
+        "SARDONYX_STORE": f"s3://{BUCKET}/{_prefix_of(data_dir)}",
         "SARDONYX_S3_ENDPOINT_URL": _s3_server().endpoint_url,
         **_s3_server().environment,
     }
 
 
 @cache
-def _places_of(_data_dir: Path) -> tuple[str, str]:
-    return make_postgres_database(), new_prefix()
+def _database_of(_data_dir: Path) -> str:
+    return make_postgres_database()
+
+
+@cache
+def _prefix_of(_data_dir: Path) -> str:
+    return new_prefix()
 
 
 @cache
