@@ -59,7 +59,7 @@ class S3Store:
             for _ in range(_TRIES):
                 if self._store(digest, file, size_bytes) and self._is_kept(digest, size_bytes):
                     return
-        raise unavailable(f"{STORING} failed: somebody else is removing the same bytes")
+        raise unavailable(f"{STORING} failed: somebody else is storing or removing the same bytes")
 
     def find_size(self, digest: Digest) -> int | None:
         """Return the size in bytes, or None."""
