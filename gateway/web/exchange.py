@@ -5,6 +5,10 @@ from itertools import count
 from time import monotonic
 
 from gateway.web.endpoint import Endpoint
+from registry.roles import Caller
+
+CONTEXT = "sardonyx"
+"""The key of a scope under which the control plane finds its Exchange."""
 
 _LONGEST_REQUEST_ID = 128
 
@@ -20,6 +24,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "caller",
         "code",
         "endpoint",
         "headers",
@@ -38,6 +43,8 @@ class Exchange:
         self.path = path
         self.headers = headers
         self.request_id = _given_id(headers) or fallback_id
+        self.caller: Caller | None = None
+        """Who asks; None until that is known, and on routes where it does not matter."""
         self.endpoint: Endpoint | None = None
         self.is_body_read = False
         self.is_started = False

@@ -12,6 +12,7 @@ from gateway.serving.predictor import Predictor
 from gateway.serving.routing import Routing
 from gateway.settings import Settings
 from gateway.telemetry import AccessLog, Metrics
+from gateway.web.access import Gate
 from gateway.web.endpoint import Endpoint
 from registry.editing import Editing
 from registry.errors import RegistryUnavailable
@@ -19,6 +20,7 @@ from registry.ports import ArtifactFolders, ArtifactStore, Clock, Registry, Uplo
 from registry.promotion import Promotion
 from registry.registration import Registration
 from registry.retirement import Retirement
+from registry.tokens import Tokens
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,6 +69,8 @@ class Services:
     promotion: Promotion
     retirement: Retirement
     editing: Editing
+    tokens: Tokens
+    gate: Gate
     open_spool: Callable[[], AbstractContextManager[Spool]]
     routing: Routing[Endpoint]
     predictor: Predictor
