@@ -76,7 +76,7 @@ def list_(*, as_json: AsJson = False, url: Url = None) -> None:
 
 @tokens.command("revoke")
 def revoke(
-    id_: Annotated[str, typer.Argument(metavar="ID", help="As 'token list' shows it, or a token's second part.")],
+    id_: Annotated[str, typer.Argument(metavar="ID", help="As 'token list' shows it; a whole token does as well.")],
     *,
     as_json: AsJson = False,
     url: Url = None,
@@ -87,9 +87,14 @@ def revoke(
     """
     output = Output(as_json)
     with connect(url) as client:
-        token = client.revoke_token(id_)
+        token = client.revoke_token(_public_part(id_))
     output.data(token)
     output.say(f"The token {token['id']} of {token['name']} is revoked")
+
+
+def _public_part(text: str) -> str:
+    """Return the id of a token that was given whole: its secret need not travel to be revoked."""
+    return text.split("_")[1] if text.count("_") == 2 else text  # noqa: PLR2004 - the parts of a token
 
 
 def _spell_rights(token: Mapping[str, Any]) -> str:

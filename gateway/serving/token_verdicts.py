@@ -1,8 +1,8 @@
 """What this worker knows of access tokens, so that one that is known costs a look into a table.
 
 1. Verdicts are kept under the SHA-256 of what was presented; neither a token nor its secret is kept.
-2. They are read again when the feed tells of a token, and every two seconds besides: while the registry answers, no
-   revocation stays unknown for longer.
+2. Those of tokens that were used within a day are read again when the feed tells of a token, and every two seconds
+   besides: while the registry answers, no revocation stays unknown for longer.
 3. If the registry does not answer, a verdict holds for an hour from its last reading. A token that has never been seen
    is answered with the registry's silence, and let in never.
 4. A token that turned out to be nobody's is remembered for some seconds, so that a flood of it asks the registry once.
@@ -37,6 +37,7 @@ REFUSAL = "send an access token that is good: Authorization: Bearer sardonyx_...
 """The one message, whatever is wrong with a token: whoever guesses learns nothing from it."""
 
 _HOLD_SECONDS = 3600.0
+_IDLE_SECONDS = 24 * 3600.0
 _UNKNOWN_SECONDS = 5.0
 _NOTE_SECONDS = 60.0
 _MAX_KNOWN = 4096
@@ -203,7 +204,7 @@ class TokenVerdicts:
             RegistryUnavailable, RegistryBusy: the registry does not answer; what is known stays.
         """
         began = self._clock()
-        for key in [key for key, verdict in self._good.items() if verdict.used_at + _HOLD_SECONDS < began]:
+        for key in [key for key, verdict in self._good.items() if verdict.used_at + _IDLE_SECONDS < began]:
             del self._good[key]
         if not self._good:
             return

@@ -5,12 +5,14 @@ from itertools import count
 from time import monotonic
 
 from gateway.web.endpoint import Endpoint
+from registry.credentials import redact
 from registry.roles import Caller
 
 CONTEXT = "sardonyx"
 """The key of a scope under which the control plane finds its Exchange."""
 
 _LONGEST_REQUEST_ID = 128
+_LONGEST_SHOWN_PATH = 256
 
 
 class Exchange:
@@ -51,6 +53,11 @@ class Exchange:
         """True once the status is on its way, so that no other can be sent."""
         self.status = 200
         self.code = "ok"
+
+    @property
+    def shown_path(self) -> str:
+        """The path as the log may show it: cut, and without the secret of a token that somebody put there."""
+        return redact(self.path)[:_LONGEST_SHOWN_PATH]
 
 
 class RequestIds:

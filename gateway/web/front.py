@@ -196,7 +196,7 @@ class Front:
                     "event": "request",
                     "request_id": exchange.request_id,
                     "method": exchange.method,
-                    "path": exchange.path[:256],
+                    "path": exchange.shown_path,
                     "actor": None if exchange.caller is None else exchange.caller.name,
                     "status": exchange.status,
                     "code": exchange.code,

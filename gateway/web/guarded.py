@@ -83,6 +83,6 @@ def _check(request: Request, role: Role, model: str | None) -> None:
             has=caller.role.value,
             needs=role.value,
             method=exchange.method,
-            path=exchange.path,
+            path=exchange.shown_path,
         )
         raise

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from registry.credentials import Credential, draw_credential, parse_credential
+from registry.credentials import Credential, draw_credential, parse_credential, redact
 
 CREDENTIAL = Credential("0123456789ab", "0123456789ABCDEFGHIJKLMNOPQRSTUV")
 TEXT = "sardonyx_0123456789ab_0123456789ABCDEFGHIJKLMNOPQRSTUV0QMHJC"
@@ -44,3 +44,10 @@ def test_only_the_digest_of_the_secret_is_kept_and_only_the_secret_proves_it() -
 
 def test_a_token_that_is_printed_by_accident_shows_its_public_id_alone() -> None:
     assert repr(CREDENTIAL) == "Credential(id='0123456789ab')"
+
+
+def test_secrets_are_left_out_of_texts() -> None:
+    assert redact(f"/registry/tokens/{TEXT}?x={TEXT}") == (
+        "/registry/tokens/sardonyx_0123456789ab_...?x=sardonyx_0123456789ab_..."
+    )
+    assert redact("/models/sardonyx_/predict") == "/models/sardonyx_/predict"
