@@ -104,7 +104,13 @@ def add_to(control: FastAPI) -> None:
     @needs(Role.PREDICT)
     async def openapi(services: UsesServices, asking: Asking) -> JSONResponse:
         promoted = await services.call(_promoted_versions, services.registry)
-        return JSONResponse(_openapi(control, [version for version in promoted if asking.sees(version.model)]))
+        return JSONResponse(
+            _openapi(
+                control,
+                [version for version in promoted if asking.sees(version.model)],
+                has_tokens=services.settings.is_auth_on,
+            )
+        )
 
 
 def version_openapi(version: Version) -> dict[str, Any]:
@@ -121,7 +127,7 @@ def version_openapi(version: Version) -> dict[str, Any]:
     }
 
 
-def _openapi(control: FastAPI, promoted: list[Version]) -> dict[str, Any]:
+def _openapi(control: FastAPI, promoted: list[Version], *, has_tokens: bool) -> dict[str, Any]:
     document = get_openapi(
         title=control.title,
         version=distribution_version("sardonyx"),
@@ -146,6 +152,9 @@ def _openapi(control: FastAPI, promoted: list[Version]) -> dict[str, Any]:
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     schemas["Problem"] = _PROBLEM_SCHEMA
+    if has_tokens:
+        document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"token": []}]
     document["paths"] = paths | document["paths"]
     return document
 
