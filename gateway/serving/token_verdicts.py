@@ -7,7 +7,7 @@
    is answered with the registry's silence, and let in never.
 4. A token that turned out to be nobody's is remembered for some seconds, so that a flood of it asks the registry once.
    Every table is bounded: what was learned first goes first.
-5. Use is noted on the way and written once a minute, by the same task that reads.
+5. Use is noted on the way and written once a minute.
 
 Belongs to one event loop; the registry is visited in the executor.
 """
@@ -16,7 +16,7 @@ import asyncio
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from copy import copy
 from hashlib import sha256
@@ -88,7 +88,7 @@ class TokenVerdicts:
         self._visits: dict[bytes, asyncio.Task[Caller | ServiceError]] = {}
         self._noted: dict[str, float] = {}
         self._has_looked_for_admin = False
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
@@ -179,11 +179,13 @@ class TokenVerdicts:
 
     def start(self) -> None:
         """Begin to keep up with the registry."""
-        self._task = asyncio.get_running_loop().create_task(self._keep_up())
+        # A writer waits for other writers, and what is believed must not wait with it.
+        loop = asyncio.get_running_loop()
+        self._tasks = tuple(loop.create_task(self._repeat(step)) for step in (self._keep_up, self.note_use))
 
     async def close(self) -> None:
         """Stop keeping up; visits under way are given up."""
-        tasks = [*self._visits.values(), *([] if self._task is None else [self._task])]
+        tasks = (*self._visits.values(), *self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -247,16 +249,19 @@ class TokenVerdicts:
         with self._registry.writing() as transaction:
             transaction.note_use(ids, at=self._wall_clock.now())
 
-    async def _keep_up(self) -> None:
+    async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
         while True:
-            for step in (self._look_for_admin, self.refresh, self.note_use):
-                try:
-                    await step()
-                except ServiceError:
-                    break  # it will be tried again; the feed tells that the registry does not answer
-                except Exception as error:  # noqa: BLE001 - a worker that keeps up no more would go on believing
-                    structlog.get_logger().error("tokens_not_read", exc_info=error)
+            try:
+                await step()
+            except ServiceError:
+                pass  # it will be tried again; the feed tells that the registry does not answer
+            except Exception as error:  # noqa: BLE001 - a worker that keeps up no more would go on believing
+                structlog.get_logger().error("tokens_not_kept", exc_info=error)
             await asyncio.sleep(self._refresh_seconds)
+
+    async def _keep_up(self) -> None:
+        await self.refresh()
+        await self._look_for_admin()
 
     async def _look_for_admin(self) -> None:
         """Say once how the first token is made, where nobody could make one over HTTP."""
