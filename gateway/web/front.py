@@ -73,15 +73,14 @@ class Front:
         try:
             if len(headers) != len(scope["headers"]):
                 _refuse_doubles(scope)
-            caller = exchange.caller = self._gate.find(headers, scope, exchange.started)
-            if caller is None and exchange.path not in self._public_paths:
-                caller = exchange.caller = await self._gate.admit(headers, scope)
+            exchange.caller = self._gate.find(headers, scope, exchange.started)
+            if exchange.caller is None and exchange.path not in self._public_paths:
+                exchange.caller = await self._gate.admit(headers, scope)
             target = self._paths.read(exchange.path)
-            if target is not None and caller is not None:
-                caller.require(Role.PREDICT, target.reference.model)
             if target is None:
                 await self._pass_on(exchange, scope, receive, send)
             else:
+                _check_may_predict(exchange.caller, target)
                 answer = await self._answer(exchange, target, scope, receive)
         except ClientGone:
             exchange.status, exchange.code = _GONE_STATUS, _GONE
@@ -99,8 +98,7 @@ class Front:
         """Return who sends a predict request if they may and that is known; whoever gets None is told why later."""
         try:
             caller = self._gate.find(headers, scope, monotonic())
-            if caller is not None:
-                caller.require(Role.PREDICT, target.reference.model)
+            _check_may_predict(caller, target)
         except ServiceError:
             return None
         return caller
@@ -205,6 +203,12 @@ class Front:
                     "version": None if endpoint is None else endpoint.version.number,
                 }
             )
+
+
+def _check_may_predict(caller: Caller | None, target: Target) -> None:
+    if caller is None:
+        raise Unauthenticated(REFUSAL)
+    caller.require(Role.PREDICT, target.reference.model)
 
 
 def _good(exchange: Exchange, endpoint: Endpoint, payload: bytes) -> Answer:

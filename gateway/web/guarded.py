@@ -63,8 +63,19 @@ class GuardedRoute(APIRoute):
 
 
 def public_paths(routes: Iterable[BaseRoute]) -> frozenset[str]:
-    """Return the paths that anybody may ask for."""
-    return frozenset(route.path for route in routes if isinstance(route, GuardedRoute) and route.role is None)
+    """Return the paths that anybody may ask for.
+
+    Raises:
+        TypeError: a route asks nobody for a role.
+    """
+    guarded = [_guarded(route) for route in routes]
+    return frozenset(route.path for route in guarded if route.role is None)
+
+
+def _guarded(route: BaseRoute) -> GuardedRoute:
+    if not isinstance(route, GuardedRoute):
+        raise TypeError(f"{route} asks nobody for a role: make its router with route_class=GuardedRoute")
+    return route
 
 
 def _check(request: Request, role: Role, model: str | None) -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from gateway.web import documentation
 from gateway.web.control import PUBLIC_PATHS, ROUTERS
-from gateway.web.guarded import GuardedRoute
+from gateway.web.guarded import GuardedRoute, public_paths
 from registry.roles import Role
 from tests.support import models
 from tests.support.gateway_process import running_gateway
@@ -68,7 +68,7 @@ def made_routes() -> Iterator[GuardedRoute]:
     control.router.route_class = GuardedRoute
     documentation.add_to(control)
     for route in [*control.routes, *(route for router in ROUTERS for route in router.routes)]:
-        assert isinstance(route, GuardedRoute), f"{route} asks nobody for a role"
+        assert isinstance(route, GuardedRoute)
         yield route
 
 
@@ -78,7 +78,7 @@ def test_the_table_has_every_route_with_its_role() -> None:
     assert {path for (_, path), role in NEEDED.items() if role is None} == PUBLIC_PATHS
 
 
-def test_a_route_that_needs_nothing_said_is_not_made() -> None:
+def test_a_route_that_does_not_say_its_role_is_not_made() -> None:
     control = FastAPI()
     control.router.route_class = GuardedRoute
 
@@ -86,6 +86,13 @@ def test_a_route_that_needs_nothing_said_is_not_made() -> None:
 
     with pytest.raises(TypeError, match="/forgotten does not say which role it needs"):
         control.get("/forgotten")(forgotten)
+
+
+def test_a_router_that_asks_nobody_for_a_role_is_not_taken() -> None:
+    router = APIRouter()
+    router.get("/forgotten")(lambda: None)
+    with pytest.raises(TypeError, match=r"/forgotten.* asks nobody for a role"):
+        public_paths(router.routes)
 
 
 @pytest.fixture(scope="module")
