@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway import client as gateway_client
 from gateway.client import ApiError, Client
 from registry.credentials import Credential, draw_credential
 from tests.support import models
@@ -393,7 +394,9 @@ def fresh_statuses(guarded: Guarded, token: str) -> set[int]:
     return statuses
 
 
-def test_the_command_and_the_client_present_the_token_of_the_environment(guarded: Guarded, tmp_path: Path) -> None:
+def test_the_command_and_the_client_present_the_token_of_the_environment(
+    guarded: Guarded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     where = {"SARDONYX_URL": guarded.gateway.url, "SARDONYX_DATA_DIR": str(tmp_path / "nothing")}
     with_token = clean_environment() | where | {"SARDONYX_TOKEN": guarded.publish}
     assert run("models", environment=with_token).returncode == 0
@@ -402,6 +405,9 @@ def test_the_command_and_the_client_present_the_token_of_the_environment(guarded
     assert (denied.returncode, "this needs the role admin" in denied.stderr) == (3, True)
     with Client(guarded.gateway.url, token=guarded.predict) as client:
         assert client.predict("same:1", [1.5])["y"].tolist() == [1.5]
+    monkeypatch.setenv("SARDONYX_URL", guarded.gateway.url)
+    monkeypatch.setenv("SARDONYX_TOKEN", guarded.predict)
+    assert gateway_client.predict("same:1", [1.5])["y"].tolist() == [1.5]
     with Client(guarded.gateway.url) as client, pytest.raises(ApiError) as refused:
         client.models()
     assert (refused.value.status, refused.value.code) == (401, "unauthenticated")
