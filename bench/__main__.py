@@ -80,7 +80,9 @@ def measure(
     contestant: Contestant, server: Server, turn: int, seconds: int, *, wrk: str, core: int
 ) -> Iterator[Measurement]:
     """Load the server at each number of connections, after a second of warming up."""
-    load_server = partial(run_wrk, wrk, port=server.port, path=contestant.path, body=BODY, core=core)
+    load_server = partial(
+        run_wrk, wrk, port=server.port, path=contestant.path, body=BODY, headers=contestant.headers, core=core
+    )
     load_server(connections=16, seconds=1)
     for connections in CONNECTIONS:
         before = server.cpu_seconds()
@@ -95,7 +97,7 @@ def check(contestant: Contestant, server: Server) -> None:
     """Ask once and compare."""
     connection = http.client.HTTPConnection(HOST, server.port, timeout=30)
     try:
-        connection.request("POST", contestant.path, BODY, {"content-type": "application/json"})
+        connection.request("POST", contestant.path, BODY, {"content-type": "application/json"} | contestant.headers)
         answer = connection.getresponse()
         body = answer.read()
     finally:

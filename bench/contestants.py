@@ -1,5 +1,7 @@
 """Who is compared: how each is started, where it predicts, and what a right answer is."""
 
+import os
+import subprocess
 import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -26,6 +28,10 @@ class Contestant(ABC):
 
     name: str
     path: str
+
+    def __init__(self) -> None:
+        self.headers: dict[str, str] = {}
+        """What each request brings besides."""
 
     @abstractmethod
     def start(self, folder: Path, core: int) -> Server:
@@ -60,10 +66,35 @@ class Gateway(Contestant):
         _check_outputs(orjson.loads(body)["outputs"])
 
 
+class GatewayWithTokens(Gateway):
+    """The same, asking for an access token."""
+
+    name = "sardonyx with tokens"
+
+    def start(self, folder: Path, core: int) -> Server:
+        port = free_port()
+        program = str(Path(sys.executable).with_name("sardonyx"))
+        settings = {"SARDONYX_DATA_DIR": str(folder / "guarded"), "SARDONYX_AUTH": "on", "SARDONYX_PORT": str(port)}
+        create = [program, "token", "create", "bench", "--role", "admin"]
+        environment = {**os.environ, **settings}  # noqa: TID251  a program of its own
+        token = subprocess.run(create, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+        self.headers = {"authorization": f"Bearer {token}"}
+        log = folder / "sardonyx-with-tokens.log"
+        return Server([program, "serve"], port=port, ready_path="/health/ready", log=log, core=core, settings=settings)
+
+    def prepare(self, server: Server) -> None:
+        os.environ["SARDONYX_TOKEN"] = self.headers["authorization"].split()[1]  # noqa: TID251  where it is looked for
+        try:
+            super().prepare(server)
+        finally:
+            del os.environ["SARDONYX_TOKEN"]  # noqa: TID251  as above
+
+
 class Uvicorn(Contestant):
     """An ASGI app under uvicorn's command line, with its defaults and the options given."""
 
     def __init__(self, name: str, app: str, path: str, *options: str) -> None:
+        super().__init__()
         self.name = name
         self.path = path
         self._app = app
@@ -89,6 +120,7 @@ class BareOk(Uvicorn):
 
 CONTESTANTS: tuple[Contestant, ...] = (
     Gateway(),
+    GatewayWithTokens(),
     Uvicorn("handwritten", "bench.peers.handwritten:app", "/predict"),
     Uvicorn("handwritten no access log", "bench.peers.handwritten:app", "/predict", "--no-access-log"),
     BareOk("bare ok", "bench.peers.bare_ok:app", "/", "--no-access-log"),

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench.servers import HOST, pinned
@@ -12,6 +13,7 @@ from bench.servers import HOST, pinned
 _SCRIPT = """
 wrk.method = "POST"
 wrk.headers["content-type"] = "application/json"
+{headers}
 wrk.body = [==[{body}]==]
 
 function done(summary, latency, requests)
@@ -56,11 +58,22 @@ def find_wrk() -> str:
     return found
 
 
-def run_wrk(wrk: str, *, port: int, path: str, body: bytes, connections: int, seconds: int, core: int) -> Load:
+def run_wrk(
+    wrk: str,
+    *,
+    port: int,
+    path: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    connections: int,
+    seconds: int,
+    core: int,
+) -> Load:
     """Send the body for so many seconds over so many keep-alive connections."""
     url = f"http://{HOST}:{port}{path}"
+    lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items())
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script, pinned(core):
-        script.write(_SCRIPT.format(body=body.decode()))
+        script.write(_SCRIPT.format(body=body.decode(), headers=lines))
         script.flush()
         command = [wrk, "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "-s", script.name, url]
         done = subprocess.run(command, check=False, capture_output=True, text=True)

@@ -35,6 +35,7 @@ Sardonyx is ready: models iris (versions {versions}) and blend. Predict with wha
   documentation: http://{host}:{port}/docs
   Ctrl-C stops it
 """
+HOW_TO_GET_IN = "SARDONYX_TOKEN=$(sardonyx token create examples --role admin) make run"
 BODY = '{"inputs": {"x": [[5.1, 3.5, 1.4, 0.2]]}}'
 
 
@@ -174,6 +175,8 @@ def ask(
     try:
         connection.request(method, route, body, headers)
         answer = connection.getresponse()
+        if answer.status == 401:
+            raise RefusedError(f"the gateway asks for an access token: {HOW_TO_GET_IN}")
         return answer.status, json.loads(answer.read() or b"null")
     except ValueError as error:
         raise RefusedError(f"port {port} answered something that is not JSON") from error

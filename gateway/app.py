@@ -7,7 +7,7 @@ import structlog
 
 from gateway.metrics import Metrics
 from gateway.settings import Settings
-from gateway.web.control import make_control_application
+from gateway.web.control import PUBLIC_PATHS, make_control_application
 from gateway.web.front import Front
 from gateway.web.limits import Receive, Scope, Send
 from gateway.wiring import create_embedded_database, open_services
@@ -65,4 +65,4 @@ class Application:
         if not self._is_worker:
             # A worker waits until the schema is right; a command says that it is wrong.
             services.registry.check_schema()
-        self.front = Front(services, make_control_application(services))
+        self.front = Front(services, make_control_application(services), public_paths=PUBLIC_PATHS)

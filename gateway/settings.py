@@ -107,14 +107,17 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_reach(self) -> Self:
-        if self.auth == "on":
-            raise ValueError("auth: 'on' needs access tokens, which this version does not have; serve on loopback")
-        if not is_loopback(self.host):
+        if self.auth == "off" and not is_loopback(self.host):
             raise ValueError(
-                f"host: {self.host} is not a loopback address, and without access tokens the gateway answers on "
-                "loopback only; put a reverse proxy that authenticates in front of it"
+                f"auth: 'off' does not go with the host {self.host}, which is not a loopback address: anybody who "
+                "reaches it could do anything; leave SARDONYX_AUTH out, or serve on 127.0.0.1"
             )
         return self
+
+    @property
+    def is_auth_on(self) -> bool:
+        """True if every request needs an access token: by default wherever others than this machine can ask."""
+        return self.auth == "on" or (self.auth is None and not is_loopback(self.host))
 
     @property
     def registry_url(self) -> str:

@@ -25,8 +25,11 @@ from gateway.serving.routing import Routing
 from gateway.serving.runtime import Session
 from gateway.serving.session_cache import SessionCache
 from gateway.serving.store_watch import StoreWatch
+from gateway.serving.token_verdicts import TokenVerdicts
 from gateway.settings import Settings
 from gateway.telemetry import AccessLog, write_log
+from gateway.web.access import LoopbackGate, TokenGate
+from gateway.web.attempts import Attempts
 from gateway.web.endpoint import Endpoint, EndpointFactory
 from gateway.web.services import Services
 from model_store.disk_cache import DiskCache
@@ -40,6 +43,7 @@ from model_store.streams import Spool, sweep_scratch
 from registry.artifact import Digest
 from registry.editing import Editing
 from registry.errors import ServiceError
+from registry.events import ABOUT_A_TOKEN, Event
 from registry.inspection.sandbox import SandboxedInspector
 from registry.names import parse_reference
 from registry.ports import ArtifactStore, DirectUploads, ForeignObjects
@@ -51,11 +55,13 @@ from registry.resolution import resolve
 from registry.retirement import Retirement
 from registry.sql import schema
 from registry.sql.unit_of_work import SqlRegistry
+from registry.tokens import Tokens
 
 _CONTROL_THREADS = 16
 _REGISTERING_THREADS = 4
 _LOOKING_UP_THREADS = 4
 _FOLLOWING_THREADS = 3
+_TOKEN_THREADS = 2
 _LOAD_THREADS = 2
 _SPARE_RUN_THREADS = 2
 _LOAD_SECONDS = 60.0
@@ -155,7 +161,8 @@ async def open_services(
         metrics = metrics or Metrics()
         cache, predictor = _open_serving(opened, parts, metrics)
         following = _executor(opened, _FOLLOWING_THREADS, "follow")
-        routing, feed = _open_following(opened, parts, metrics, cache, following)
+        verdicts = _open_verdicts(opened, parts) if is_worker and settings.is_auth_on else None
+        routing, feed = _open_following(opened, parts, metrics, cache, following, verdicts)
         store_watch = StoreWatch(lambda: parts.store.find_size(_NO_DIGEST), executor=following)
         metrics.watch(lambda: store_readings(store_watch))
         keeps_log = is_worker and settings.log_level in ("debug", "info")
@@ -186,6 +193,8 @@ async def open_services(
             ),
             retirement=Retirement(parts.registry, parts.clock),
             editing=Editing(parts.registry, parts.clock),
+            tokens=Tokens(parts.registry, parts.clock),
+            gate=LoopbackGate() if verdicts is None else TokenGate(verdicts, Attempts()),
             open_spool=lambda: Spool(settings.spool_dir, settings.max_upload_bytes),
             routing=routing,
             predictor=predictor,
@@ -214,12 +223,25 @@ async def _start(opened: AsyncExitStack, parts: Parts, services: Services) -> No
     opened.callback(asyncio.get_running_loop().create_task(_publish(services.metrics)).cancel)
 
 
+def _open_verdicts(opened: AsyncExitStack, parts: Parts) -> TokenVerdicts:
+    """Make what knows whose token is good; its visits wait for nobody else's.
+
+    A command in process has none: it acts for whoever is on this machine, who needs no token.
+    """
+    executor = _executor(opened, _TOKEN_THREADS, "token")
+    verdicts = TokenVerdicts(parts.registry, executor=executor, wall_clock=parts.clock)
+    verdicts.start()
+    opened.push_async_callback(verdicts.close)
+    return verdicts
+
+
 def _open_following(
     opened: AsyncExitStack,
     parts: Parts,
     metrics: Metrics,
     cache: SessionCache[Session],
     following: Executor,
+    verdicts: TokenVerdicts | None,
 ) -> tuple[Routing[Endpoint], ChangeFeed]:
     """Make what knows which version answers, and learns of changes; threads that others keep busy are not its own."""
     routing: Routing[Endpoint] = Routing(
@@ -232,7 +254,7 @@ def _open_following(
     )
     feed = ChangeFeed(
         parts.registry,
-        apply=routing.apply,
+        apply=_applier(routing, verdicts),
         begin=routing.forget_all,
         recover=routing.forget_recalled,
         report=_reporter(parts, cache),
@@ -240,6 +262,18 @@ def _open_following(
     )
     metrics.watch(lambda: feed_readings(feed))
     return routing, feed
+
+
+def _applier(routing: Routing[Endpoint], verdicts: TokenVerdicts | None) -> Callable[[Event], Awaitable[None]]:
+    """Return what gives an event to those whom it concerns."""
+
+    async def apply(event: Event) -> None:
+        if event.kind not in ABOUT_A_TOKEN:
+            await routing.apply(event)
+        elif verdicts is not None:
+            await verdicts.apply(event)
+
+    return apply
 
 
 def _open_serving(opened: AsyncExitStack, parts: Parts, metrics: Metrics) -> tuple[SessionCache[Session], Predictor]:

@@ -18,9 +18,12 @@
     │   ├── RunFailed              model_execution_failed
     │   └── OutputNotText          model_output_not_text
     ├── AccessError        get rights
+    │   ├── Unauthenticated        unauthenticated
+    │   ├── Forbidden              forbidden
+    │   ├── TooManyAttempts        too_many_attempts
     │   └── ForeignOrigin          foreign_origin
     ├── NotFound           look elsewhere
-    │   ├── RouteNotFound, ModelNotFound, VersionNotFound, AliasNotFound, FileNotInVersion, BlobNotFound
+    │   ├── RouteNotFound, ModelNotFound, VersionNotFound, AliasNotFound, FileNotInVersion, BlobNotFound, TokenNotFound
     │   ├── SourceNotFound, UploadNotFound
     │   └── VersionRetired         version_retired
     ├── Conflict           look again
@@ -273,6 +276,27 @@ class AccessError(ServiceError):
     """The caller needs other rights."""
 
 
+class Unauthenticated(AccessError):
+    """No access token came with the request, or none that is good: the answer does not say which."""
+
+    code = "unauthenticated"
+    title = "A valid access token is needed"
+
+
+class Forbidden(AccessError):
+    """The token is good, but not for this."""
+
+    code = "forbidden"
+    title = "The access token does not allow this"
+
+
+class TooManyAttempts(AccessError):
+    """Too many requests without a good token came from one address."""
+
+    code = "too_many_attempts"
+    title = "Too many requests came without a valid access token"
+
+
 class ForeignOrigin(AccessError):
     """Without tokens the gateway answers this machine's own programs only, never a web page of another origin."""
 
@@ -341,6 +365,13 @@ class UploadNotFound(NotFound):
 
     code = "upload_not_found"
     title = "There is no such upload"
+
+
+class TokenNotFound(NotFound):
+    """No access token has this id."""
+
+    code = "token_not_found"
+    title = "There is no such access token"
 
 
 class VersionRetired(NotFound):

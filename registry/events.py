@@ -15,6 +15,12 @@ class EventKind(StrEnum):
     VERSION_CHANGED = "version_changed"
     VERSION_RETIRED = "version_retired"
     ALIAS_MOVED = "alias_moved"
+    TOKEN_CREATED = "token_created"  # noqa: S105 - the name of what happened
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105 - as above
+
+
+ABOUT_A_TOKEN = frozenset({EventKind.TOKEN_CREATED, EventKind.TOKEN_REVOKED})
+"""The kinds that are about no model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +29,11 @@ class Event:
 
     sequence: int
     kind: EventKind
-    model: str
+    model: str | None
+    """None for what is about no model: an access token."""
     version: int | None
     alias: str | None
     actor: str
     at: datetime
     detail: Mapping[str, Any]
-    """What the kind adds: the changed fields, or an alias's from, to and kind of move."""
+    """What the kind adds: the changed fields, or an alias's from, to and kind of move, a token's id and name."""

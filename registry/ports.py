@@ -1,6 +1,6 @@
 """What the use cases need from the world, and nothing about who provides it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +18,7 @@ from registry.records import (
     Move,
     MoveKind,
     Page,
+    Token,
     Version,
     WorkerReport,
 )
@@ -246,6 +247,22 @@ class Catalog(Protocol):
         """Return the workers that have reported since then, by host and process id."""
         ...
 
+    def find_tokens(self, ids: Collection[str]) -> list[Token]:
+        """Return the access tokens that have these public ids, whatever has become of them, in no particular order."""
+        ...
+
+    def list_tokens(self, *, limit: int, after: str | None = None) -> Page[Token]:
+        """Return access tokens in the order of their making, those that are no longer good included.
+
+        Raises:
+            InvalidRequest: ``after`` is no cursor of this list.
+        """
+        ...
+
+    def has_admin_token(self, *, at: datetime) -> bool:
+        """Return True if there is an admin's token that is good at that moment."""
+        ...
+
     def artifacts(self) -> Iterator[Artifact]:
         """Yield every artifact that a version refers to, those of retired versions too."""
         ...
@@ -320,7 +337,7 @@ class Transaction(Catalog, Protocol):
         self,
         kind: EventKind,
         *,
-        model: str,
+        model: str | None,
         version: int | None = None,
         alias: str | None = None,
         actor: str,
@@ -328,6 +345,18 @@ class Transaction(Catalog, Protocol):
         detail: Mapping[str, Any],
     ) -> int:
         """Append to the feed and return the sequence number."""
+        ...
+
+    def add_token(self, token: Token) -> None:
+        """Add an access token."""
+        ...
+
+    def revoke_token(self, id_: str, *, actor: str, at: datetime) -> None:
+        """Note that a token is good no longer; does nothing for one that is revoked already."""
+        ...
+
+    def note_use(self, ids: Collection[str], *, at: datetime) -> None:
+        """Note when tokens were last used; never puts the moment back."""
         ...
 
     def forget_worker(self, host: str, pid: int) -> None:

@@ -1,12 +1,13 @@
 """What the registry remembers, as values: nothing here can be changed, only replaced by a newer reading."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from registry.artifact import Artifact, ArtifactFile, Digest
+from registry.roles import Caller, Role
 from registry.signature import Signature
 
 T = TypeVar("T")
@@ -181,6 +182,34 @@ class Model:
     aliases: tuple[Alias, ...]
     created_at: datetime
     created_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """What is known of an access token; its secret is not."""
+
+    id: str
+    """The public part of what its owner presents."""
+    name: str
+    role: Role
+    models: str | None
+    """The pattern of the models' names that it is good for; None for all."""
+    secret_sha256: str = field(repr=False)
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    revoked_by: str | None = None
+    last_used_at: datetime | None = None
+    """To the minute or so."""
+
+    def is_good(self, now: datetime) -> bool:
+        """True if it is neither revoked nor at its end."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+    def as_caller(self) -> Caller:
+        """Return whoever presents it."""
+        return Caller(name=self.name, role=self.role, models=self.models, token=self.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

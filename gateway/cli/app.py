@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import doctor, models, moves, predict, register, serve, upkeep
+from gateway.cli import doctor, models, moves, predict, register, serve, tokens, upkeep
 from gateway.cli.options import AsJson, Url
 
 app = typer.Typer(
@@ -47,6 +47,7 @@ app.command("rollback")(moves.rollback)
 app.command("canary")(moves.canary)
 app.command("retire")(models.retire)
 app.command("predict")(predict.predict)
+app.add_typer(tokens.tokens, name="token")
 app.add_typer(upkeep.database, name="db")
 app.command("fsck")(upkeep.fsck)
 app.command("doctor")(doctor.doctor)

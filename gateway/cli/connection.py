@@ -58,7 +58,7 @@ def public_url(url: str | None) -> tuple[str, bool]:
         return address.rstrip("/"), found.token is not None
     settings = read_settings()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{settings.port}", False
+    return f"http://{host}:{settings.port}", settings.is_auth_on
 
 
 def local_settings() -> "Settings":

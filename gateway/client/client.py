@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from gateway.client.comparison import Original, compare
 from gateway.client.convert import Submission, prepare
@@ -224,6 +224,24 @@ class Client:
     def workers(self) -> list[Mapping[str, Any]]:
         """Return the live workers, with the sequence number that each has applied."""
         return list(self._wire.pages("/registry/workers"))
+
+    # --- access tokens ------------------------------------------------------------------------------------------------
+
+    def create_token(
+        self, name: str, *, role: str, models: str | None = None, expires: str | None = None
+    ) -> Mapping[str, Any]:
+        """Make an access token; the answer's ``token`` is what its owner presents, and is never shown again."""
+        wishes = {"name": name, "role": role, "models": models, "expires": expires}
+        document = {key: wish for key, wish in wishes.items() if wish is not None}
+        return read_document(self._wire.send("POST", "/registry/tokens", document=document))
+
+    def tokens(self) -> list[Mapping[str, Any]]:
+        """Return the access tokens, oldest first, those that are no longer good included."""
+        return list(self._wire.pages("/registry/tokens"))
+
+    def revoke_token(self, token_id: str) -> Mapping[str, Any]:
+        """Revoke an access token; revoking it again changes nothing."""
+        return self._wire.call("DELETE", f"/registry/tokens/{quote(token_id, safe='')}")
 
     # --- predictions --------------------------------------------------------------------------------------------------
 

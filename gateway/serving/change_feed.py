@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 
 from registry.errors import InternalError, ServiceError
-from registry.events import Event
+from registry.events import ABOUT_A_TOKEN, Event
 from registry.ports import Registry
 from registry.records import WorkerReport
 
@@ -248,6 +248,7 @@ class _Work:
 
     def __init__(self, event: Event) -> None:
         self.event = event
-        self.subject = (event.kind, event.model, event.version if event.alias is None else event.alias)
+        token = event.detail.get("token") if event.kind in ABOUT_A_TOKEN else None
+        self.subject = (event.kind, event.model, event.version if event.alias is None else event.alias, token)
         self.error: ServiceError | None = None
         self.tried = asyncio.Event()

@@ -245,24 +245,26 @@ class Routing(Generic[E]):
             RegistryUnavailable, RegistryBusy: the registry does not answer. What is known stays; apply it again.
             LoadFailed, ArtifactMissing, ArtifactCorrupt, StorageUnavailable, InsufficientStorage: rule 5.
         """
+        if event.model is None:
+            return
         self._absences.forget(event.model)
         for reference, visit in self._visits.items():
             if reference.model == event.model:
                 visit.is_overtaken = True
-        for reference in self._touched(event):
+        for reference in self._touched(event, event.model):
             await self._refresh(reference, event.sequence)
 
-    def _touched(self, event: Event) -> list[Reference]:
+    def _touched(self, event: Event, model: str) -> list[Reference]:
         """List what is known here and may have become another by the event."""
-        routes = self._aliases.get(event.model, {})
+        routes = self._aliases.get(model, {})
         if event.kind is EventKind.ALIAS_MOVED and event.alias is not None:
-            return [Reference(event.model, alias=event.alias)] if event.alias in routes else []
+            return [Reference(model, alias=event.alias)] if event.alias in routes else []
         if event.kind not in _ABOUT_A_VERSION or event.version is None:
             return []
-        touched = [Reference(event.model, event.version)] if (event.model, event.version) in self._versions else []
+        touched = [Reference(model, event.version)] if (model, event.version) in self._versions else []
         for alias, route in routes.items():
             if any(built.version.number == event.version for built in route.targets):
-                touched.append(Reference(event.model, alias=alias))
+                touched.append(Reference(model, alias=alias))
         return touched
 
     async def _refresh(self, reference: Reference, sequence: int) -> None:

@@ -3,16 +3,107 @@
 1. The Host header is a host and an optional port, whatever the route; nothing else is ever decided on it.
 2. Without tokens the gateway answers this machine's own programs: Host must be a loopback name, and Origin absent or
    the gateway's own. A page of the web that a browser on this machine has open gets 403.
+3. With tokens a request is answered for its token, and from anywhere: no page of the web can send a token by itself.
+   It is decided before a byte of the body is read.
 """
 
 import re
+from typing import Any, Protocol
 
+from gateway.serving.token_verdicts import REFUSAL, TokenVerdicts
 from gateway.settings import is_loopback
-from registry.errors import ForeignOrigin, InvalidHost
+from gateway.web.attempts import Attempts
+from gateway.web.limits import Scope
+from registry.credentials import Credential, parse_credential
+from registry.errors import ForeignOrigin, InvalidHost, ServiceError, Unauthenticated
+from registry.roles import Caller, Role
+
+ACTOR = "sardonyx.actor"
+"""The key of a scope under which whoever calls the application in process says who acts."""
 
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}))(?::(?P<port>[0-9]{1,5}))?")
 
 _REMEMBERED = 256
+
+_ANYBODY = Caller(name="anonymous", role=Role.ADMIN)
+
+
+class Gate(Protocol):
+    """Decides who a request comes from."""
+
+    def find(self, headers: dict[bytes, bytes], scope: Scope, now: float) -> Caller | None:
+        """Return who sends this if that can be told without waiting, else None.
+
+        Raises:
+            InvalidHost: Host is missing or malformed.
+            ForeignOrigin: Host or Origin is one that may not be.
+        """
+        ...
+
+    async def admit(self, headers: dict[bytes, bytes], scope: Scope) -> Caller:
+        """Return who sends what ``find`` returned None for.
+
+        Raises:
+            Unauthenticated: it brings no token that is good.
+            TooManyAttempts: too many such requests came from there.
+            RegistryUnavailable, RegistryBusy, Overloaded: whether the token is good cannot be told now.
+        """
+        ...
+
+
+class LoopbackGate:
+    """Without tokens: lets in whatever runs on this machine, to do anything."""
+
+    def __init__(self) -> None:
+        self._guard = LoopbackGuard()
+
+    def find(self, headers: dict[bytes, bytes], scope: Scope, now: float) -> Caller | None:  # noqa: ARG002 - Gate's
+        """Return whoever calls the application in process, else anybody."""
+        self._guard.check(headers.get(b"host", b""), headers.get(b"origin", b""))
+        actor = scope.get(ACTOR)
+        return _ANYBODY if actor is None else Caller(name=actor, role=Role.ADMIN)
+
+    async def admit(self, headers: dict[bytes, bytes], scope: Scope) -> Caller:  # noqa: ARG002 - Gate's
+        """Return nobody: ``find`` has always told."""
+        raise AssertionError("find tells, or raises")
+
+
+class TokenGate:
+    """With tokens: lets in whoever presents one that is good."""
+
+    def __init__(self, verdicts: TokenVerdicts, attempts: Attempts) -> None:
+        self._verdicts = verdicts
+        self._attempts = attempts
+        self._hosts: set[bytes] = set()
+
+    def find(self, headers: dict[bytes, bytes], scope: Scope, now: float) -> Caller | None:  # noqa: ARG002 - Gate's
+        """Return whose token this is if it is known to be good."""
+        host = headers.get(b"host", b"")
+        if host not in self._hosts:
+            _host_name(host)
+            if len(self._hosts) < _REMEMBERED:
+                self._hosts.add(host)
+        presented = headers.get(b"authorization")
+        return None if presented is None else self._verdicts.find(presented, now)
+
+    async def admit(self, headers: dict[bytes, bytes], scope: Scope) -> Caller:
+        """Return whose token this is."""
+        client: Any = scope.get("client")
+        counted = self._attempts.take("" if client is None else client[0])
+        try:
+            caller = await self._judge(headers.get(b"authorization"))
+        except Unauthenticated:
+            raise
+        except ServiceError:
+            self._attempts.give_back(counted)
+            raise
+        self._attempts.give_back(counted)
+        return caller
+
+    async def _judge(self, presented: bytes | None) -> Caller:
+        if presented is None:
+            raise Unauthenticated(REFUSAL)
+        return await self._verdicts.judge(presented, _bearer(presented))
 
 
 class LoopbackGuard:
@@ -41,6 +132,14 @@ class LoopbackGuard:
             raise ForeignOrigin("without access tokens the gateway answers no web page but its own")
         if len(self._passed) < _REMEMBERED:
             self._passed.add((host, origin))
+
+
+def _bearer(presented: bytes) -> Credential | None:
+    """Return the token of an Authorization header; None if it holds none, or a mistyped one."""
+    scheme, _, text = presented.partition(b" ")
+    if scheme.lower() != b"bearer":
+        return None
+    return parse_credential(text.strip(b" ").decode("latin-1"))
 
 
 def _host_name(host: bytes) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from gateway.web.context import Actor, AfterNumber, AliasName, Limit, ModelName, UsesServices
+from gateway.web.guarded import needs
 from gateway.web.json_routes import JsonRoute
 from gateway.web.schemas import AliasBody, RollbackBody, alias_json, difference_json, move_json, timestamp
 from registry.errors import AliasNotFound, InvalidRequest, NoActiveVersion
@@ -15,11 +16,13 @@ from registry.ports import Registry
 from registry.promotion import UNSET, AliasMove, Plan
 from registry.records import Alias, Move
 from registry.resolution import alias_at
+from registry.roles import Role
 
 router = APIRouter(prefix="/registry/models/{name}", tags=["promoting"], route_class=JsonRoute)
 
 
 @router.put("/aliases/{alias}", summary="Promote: point an alias at a version")
+@needs(Role.ADMIN)
 async def move_alias(
     services: UsesServices,
     actor: Actor,
@@ -58,6 +61,7 @@ async def move_alias(
 
 
 @router.post("/aliases/{alias}/rollback", summary="Roll back: return an alias to what was live before")
+@needs(Role.ADMIN)
 async def roll_back(
     services: UsesServices, actor: Actor, name: ModelName, alias: AliasName, body: RollbackBody | None = None
 ) -> dict[str, Any]:
@@ -76,6 +80,7 @@ async def roll_back(
 
 
 @router.get("/aliases/{alias}", summary="What an alias points to, or pointed to then")
+@needs(Role.PREDICT)
 async def show_alias(
     services: UsesServices,
     name: ModelName,
@@ -94,6 +99,7 @@ async def show_alias(
 
 
 @router.get("/history", summary="Every move of a model's aliases, oldest first")
+@needs(Role.PREDICT)
 async def show_history(
     services: UsesServices,
     name: ModelName,

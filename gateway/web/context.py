@@ -4,8 +4,10 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
 
+from gateway.web.exchange import CONTEXT, Exchange
 from gateway.web.services import Services
 from registry.names import parse_alias_name, parse_model_name, parse_version_number
+from registry.roles import Caller
 
 
 def _services(request: Request) -> Services:
@@ -13,9 +15,15 @@ def _services(request: Request) -> Services:
     return services
 
 
+def _caller(request: Request) -> Caller:
+    exchange: Exchange = request.scope[CONTEXT]
+    if exchange.caller is None:
+        raise AssertionError("a route that asks who calls needs a role")
+    return exchange.caller
+
+
 def _actor(request: Request) -> str:
-    actor: str = request.scope.get("sardonyx.actor", "anonymous")
-    return actor
+    return _caller(request).name
 
 
 def _model_name(name: Annotated[str, Path(description="a model's name", examples=["iris"])]) -> str:
@@ -31,6 +39,7 @@ def _alias_name(alias: Annotated[str, Path(description="an alias's name", exampl
 
 
 UsesServices = Annotated[Services, Depends(_services)]
+Asking = Annotated[Caller, Depends(_caller)]
 Actor = Annotated[str, Depends(_actor)]
 ModelName = Annotated[str, Depends(_model_name)]
 VersionNumber = Annotated[int, Depends(_version_number)]

@@ -6,20 +6,35 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from gateway.web import aliases, direct_uploads, documentation, feed, health, models, uploads, versions
-from gateway.web.exchange import Exchange
-from gateway.web.front import CONTEXT
+from gateway.web import aliases, direct_uploads, documentation, feed, health, models, tokens, uploads, versions
+from gateway.web.exchange import CONTEXT, Exchange
+from gateway.web.guarded import GuardedRoute, public_paths
 from gateway.web.problems import problem_answer
 from gateway.web.schemas import invalid_fields
 from gateway.web.services import Services
 from registry.errors import (
     BodyTooLarge,
+    Forbidden,
     InternalError,
     MethodNotAllowed,
     RouteNotFound,
     ServiceError,
     UndecodableBody,
 )
+
+ROUTERS = (
+    models.router,
+    uploads.router,
+    direct_uploads.router,
+    versions.router,
+    aliases.router,
+    feed.router,
+    tokens.router,
+    health.router,
+)
+
+PUBLIC_PATHS = public_paths(route for router in ROUTERS for route in router.routes)
+"""What anybody may ask for; everything else needs a role."""
 
 
 def make_control_application(services: Services) -> FastAPI:
@@ -34,8 +49,9 @@ def make_control_application(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     control.state.services = services
-    for part in (models, uploads, direct_uploads, versions, aliases, feed, health):
-        control.include_router(part.router)
+    control.router.route_class = GuardedRoute
+    for router in ROUTERS:
+        control.include_router(router)
     documentation.add_to(control)
     control.add_exception_handler(ServiceError, _answer_error)
     control.add_exception_handler(RequestValidationError, _answer_invalid)
@@ -51,7 +67,7 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     status, headers, body = problem_answer(error, request_id=exchange.request_id)
     response = Response(body, status_code=status)
     response.raw_headers = headers
-    if isinstance(error, BodyTooLarge):
+    if isinstance(error, BodyTooLarge | Forbidden):  # the rest of the body is left unread
         response.headers["connection"] = "close"
     return response
 

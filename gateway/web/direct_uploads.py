@@ -9,17 +9,20 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from gateway.web.context import UsesServices
+from gateway.web.guarded import needs
 from gateway.web.json_routes import JsonRoute
 from gateway.web.schemas import UploadBody, timestamp
 from gateway.web.services import Services
 from registry.artifact import Digest, parse_digest
 from registry.errors import BodyTooLarge, DigestMismatch, NoDirectUploads, UploadNotFound
 from registry.ports import DirectUploads
+from registry.roles import Role
 
 router = APIRouter(prefix="/registry/uploads", tags=["registering"], route_class=JsonRoute)
 
 
 @router.post("", summary="Announce a file that is sent straight to the store", status_code=201)
+@needs(Role.PUBLISH)
 async def offer_upload(services: UsesServices, wanted: UploadBody) -> Response:
     """Return the one request that sends the file, signed for just these bytes, and where to say that it is done."""
     uploads = _uploads(services)
@@ -40,6 +43,7 @@ async def offer_upload(services: UsesServices, wanted: UploadBody) -> Response:
 
 
 @router.post("/{digest}/finish", summary="Take in a file that was sent straight to the store", status_code=201)
+@needs(Role.PUBLISH)
 async def finish_upload(services: UsesServices, digest: str) -> Response:
     """Hash what was sent and store it under its digest: 201, or 200 when it was there already."""
     uploads = _uploads(services)

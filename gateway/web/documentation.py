@@ -15,12 +15,14 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from gateway.codec.schemas import example_body, request_schema, response_schema
-from gateway.web.context import UsesServices
+from gateway.web.context import Asking, UsesServices
+from gateway.web.guarded import needs
 from gateway.web.problems import DOCUMENTATION, STATUS, all_errors
 from registry.errors import RouteNotFound
 from registry.names import PRODUCTION
 from registry.ports import Registry
 from registry.records import Version
+from registry.roles import Role
 
 _SHOWN_MODELS = 50
 
@@ -69,10 +71,12 @@ def add_to(control: FastAPI) -> None:
     """Add the documentation's routes."""
 
     @control.get("/", include_in_schema=False)
+    @needs(Role.PREDICT)
     async def home() -> Response:
         return RedirectResponse("/docs")
 
     @control.get("/docs", include_in_schema=False)
+    @needs(Role.PREDICT)
     async def docs() -> HTMLResponse:
         return get_swagger_ui_html(
             openapi_url="/openapi.json",
@@ -84,6 +88,7 @@ def add_to(control: FastAPI) -> None:
         )
 
     @control.get("/docs/assets/{name}", include_in_schema=False)
+    @needs(Role.PREDICT)
     async def asset(name: str) -> Response:
         if name not in _ASSETS:
             raise RouteNotFound("the documentation has no such file")
@@ -91,13 +96,21 @@ def add_to(control: FastAPI) -> None:
         return Response(content, media_type=_ASSETS[name], headers={"cache-control": "max-age=86400"})
 
     @control.get(DOCUMENTATION, include_in_schema=False)
+    @needs(Role.PREDICT)
     async def problems() -> HTMLResponse:
         return HTMLResponse(_problems_page())
 
     @control.get("/openapi.json", include_in_schema=False)
-    async def openapi(services: UsesServices) -> JSONResponse:
+    @needs(Role.PREDICT)
+    async def openapi(services: UsesServices, asking: Asking) -> JSONResponse:
         promoted = await services.call(_promoted_versions, services.registry)
-        return JSONResponse(_openapi(control, promoted))
+        return JSONResponse(
+            _openapi(
+                control,
+                [version for version in promoted if asking.sees(version.model)],
+                has_tokens=services.settings.is_auth_on,
+            )
+        )
 
 
 def version_openapi(version: Version) -> dict[str, Any]:
@@ -114,7 +127,7 @@ def version_openapi(version: Version) -> dict[str, Any]:
     }
 
 
-def _openapi(control: FastAPI, promoted: list[Version]) -> dict[str, Any]:
+def _openapi(control: FastAPI, promoted: list[Version], *, has_tokens: bool) -> dict[str, Any]:
     document = get_openapi(
         title=control.title,
         version=distribution_version("sardonyx"),
@@ -139,6 +152,9 @@ def _openapi(control: FastAPI, promoted: list[Version]) -> dict[str, Any]:
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     schemas["Problem"] = _PROBLEM_SCHEMA
+    if has_tokens:
+        document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"token": []}]
     document["paths"] = paths | document["paths"]
     return document
 

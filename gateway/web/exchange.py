@@ -5,8 +5,14 @@ from itertools import count
 from time import monotonic
 
 from gateway.web.endpoint import Endpoint
+from registry.credentials import redact
+from registry.roles import Caller
+
+CONTEXT = "sardonyx"
+"""The key of a scope under which the control plane finds its Exchange."""
 
 _LONGEST_REQUEST_ID = 128
+_LONGEST_SHOWN_PATH = 256
 
 
 class Exchange:
@@ -20,6 +26,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "caller",
         "code",
         "endpoint",
         "headers",
@@ -38,12 +45,19 @@ class Exchange:
         self.path = path
         self.headers = headers
         self.request_id = _given_id(headers) or fallback_id
+        self.caller: Caller | None = None
+        """Who asks; None until that is known, and on routes where it does not matter."""
         self.endpoint: Endpoint | None = None
         self.is_body_read = False
         self.is_started = False
         """True once the status is on its way, so that no other can be sent."""
         self.status = 200
         self.code = "ok"
+
+    @property
+    def shown_path(self) -> str:
+        """The path as the log may show it: cut, and without the secret of a token that somebody put there."""
+        return redact(self.path)[:_LONGEST_SHOWN_PATH]
 
 
 class RequestIds:

@@ -2,9 +2,10 @@
 
 1. Only what takes no waiting is answered here: a small body, a version that is known and loaded, a short run. All else
    goes the ordinary way, through the same code of ``Front``, as if this module were not there.
-2. A request qualifies if nothing is outstanding on its connection, the client takes what is written, and it is plain:
-   HTTP/1.1, keep-alive, POST, a Content-Length within the cap, no header twice, and no Expect, Upgrade,
-   Transfer-Encoding or Content-Encoding. So answers cannot overtake each other, and the rest of HTTP stays uvicorn's.
+2. A request qualifies if it is known who sends it and that they may, nothing is outstanding on its connection, the
+   client takes what is written, and it is plain: HTTP/1.1, keep-alive, POST, a Content-Length within the cap, no header
+   twice, and no Expect, Upgrade, Transfer-Encoding or Content-Encoding. So answers cannot overtake each other, and the
+   rest of HTTP stays uvicorn's.
 3. uvicorn's own handling of the headers is put off until the body is there, and made up for where it is needed.
 4. A connection in the middle of such a request when the server shuts down is answered before it is closed.
 
@@ -16,6 +17,7 @@ from typing import Any
 from gateway.web.front import Front
 from gateway.web.http_protocol import HttpProtocol
 from gateway.web.paths import Target
+from registry.roles import Caller
 
 _ORDINARY = frozenset({b"expect", b"upgrade", b"transfer-encoding", b"content-encoding"})
 
@@ -23,9 +25,10 @@ _ORDINARY = frozenset({b"expect", b"upgrade", b"transfer-encoding", b"content-en
 class _Pending:
     """A request whose body is still coming."""
 
-    __slots__ = ("headers", "parts", "path", "target")
+    __slots__ = ("caller", "headers", "parts", "path", "target")
 
-    def __init__(self, path: str, target: Target, headers: dict[bytes, bytes]) -> None:
+    def __init__(self, path: str, target: Target, headers: dict[bytes, bytes], caller: Caller) -> None:
+        self.caller = caller
         self.path = path
         self.target = target
         self.headers = headers
@@ -65,7 +68,9 @@ class PredictProtocol(HttpProtocol):
         answer = None
         if front is not None and not self._is_draining:
             scope: Any = self.scope
-            answer = front.answer_at_once(pending.path, pending.target, pending.headers, body, scope)
+            answer = front.answer_at_once(
+                pending.path, pending.target, pending.headers, body, scope, caller=pending.caller
+            )
         if answer is None:
             self._go_ordinary_way(body)
         else:
@@ -95,7 +100,10 @@ class PredictProtocol(HttpProtocol):
             return None
         if b"connection" in headers and parser.get_http_version() != "1.1":
             return None  # HTTP/1.0 keeps a connection only if asked to, and wants to be told
-        return _Pending(*known, headers)
+        path, target = known
+        scope: Any = self.scope
+        caller = front.admit_now(target, headers, scope)
+        return None if caller is None else _Pending(path, target, headers, caller)
 
     def _is_idle(self) -> bool:
         before: Any = self.cycle  # None before the first request

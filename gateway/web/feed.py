@@ -5,33 +5,38 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from gateway.web.context import AfterNumber, Limit, UsesServices
+from gateway.web.context import AfterNumber, Asking, Limit, UsesServices
+from gateway.web.guarded import GuardedRoute, needs
 from gateway.web.schemas import event_json, worker_json
 from registry.events import Event
 from registry.ports import Clock, Registry
 from registry.records import WorkerReport
+from registry.roles import Role
 
-router = APIRouter(prefix="/registry", tags=["watching"])
+router = APIRouter(prefix="/registry", tags=["watching"], route_class=GuardedRoute)
 
 LIVE_SECONDS = 15
 """A worker that has not reported for so long is not counted as live (design section 3)."""
 
 
 @router.get("/events", summary="The change feed, which is the audit log")
+@needs(Role.PREDICT)
 async def list_events(
     services: UsesServices,
+    asking: Asking,
     after: AfterNumber = 0,
     limit: Limit = 100,
 ) -> dict[str, Any]:
     """Return events in the order of their commits; ``next`` is what to pass as ``after``."""
     events = await services.call(_list, services.registry, after, limit)
     return {
-        "items": [event_json(event) for event in events],
+        "items": [event_json(event) for event in events if asking.sees(event.model)],
         "next": events[-1].sequence if len(events) == limit else None,
     }
 
 
 @router.get("/workers", summary="Live workers, what they have applied and what they hold")
+@needs(Role.PREDICT)
 async def list_workers(services: UsesServices) -> dict[str, Any]:
     """Return every worker that has reported within 15 seconds."""
     reports = await services.call(_workers, services.registry, services.clock)

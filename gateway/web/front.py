@@ -12,22 +12,26 @@ from typing import Any
 import structlog
 
 from gateway.codec.json_tensors import PredictBody
-from gateway.web.access import LoopbackGuard
+from gateway.serving.token_verdicts import REFUSAL
 from gateway.web.endpoint import Endpoint
-from gateway.web.exchange import Exchange, RequestIds
+from gateway.web.exchange import CONTEXT, Exchange, RequestIds
 from gateway.web.limits import ClientGone, Receive, Scope, Send, check_json_type
 from gateway.web.paths import PredictPaths, Target
 from gateway.web.predict import LARGE_BYTES, PredictRoutes
 from gateway.web.problems import Headers, problem_answer
 from gateway.web.services import Services
-from registry.errors import InternalError, InvalidHost, MethodNotAllowed, ServiceError
+from registry.errors import (
+    InternalError,
+    InvalidHost,
+    MethodNotAllowed,
+    ServiceError,
+    Unauthenticated,
+)
+from registry.roles import Caller, Role
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Answer = tuple[int, Headers, bytes]
 """Status, headers and body."""
-
-CONTEXT = "sardonyx"
-"""The key of a scope under which the control plane finds its Exchange."""
 
 DECODED = "sardonyx.decoded"
 """The key of a scope under which a predict request's endpoint and decoded body are, if they are known already."""
@@ -40,13 +44,20 @@ _GONE_STATUS = 499
 
 
 class Front:
-    """The HTTP application, as ASGI sees it; lifespan is the business of ``gateway.app``."""
+    """The HTTP application, as ASGI sees it; lifespan is the business of ``gateway.app``.
 
-    def __init__(self, services: Services, control: Application) -> None:
+    Args:
+        services: what it works with.
+        control: answers everything but predict requests.
+        public_paths: those of ``control`` that anybody may ask for.
+    """
+
+    def __init__(self, services: Services, control: Application, *, public_paths: frozenset[str]) -> None:
         self._predict = PredictRoutes(services)
         self._control = control
         self._paths = PredictPaths()
-        self._guard = LoopbackGuard()
+        self._gate = services.gate
+        self._public_paths = public_paths
         self._metrics = services.metrics
         self._log = services.access_log
         self._ids = RequestIds()
@@ -61,12 +72,15 @@ class Front:
         answer: Answer | None = None
         try:
             if len(headers) != len(scope["headers"]):
-                _refuse_two_hosts(scope)
-            self._guard.check(headers.get(b"host", b""), headers.get(b"origin", b""))
+                _refuse_doubles(scope)
+            exchange.caller = self._gate.find(headers, scope, exchange.started)
+            if exchange.caller is None and exchange.path not in self._public_paths:
+                exchange.caller = await self._gate.admit(headers, scope)
             target = self._paths.read(exchange.path)
             if target is None:
                 await self._pass_on(exchange, scope, receive, send)
             else:
+                _check_may_predict(exchange.caller, target)
                 answer = await self._answer(exchange, target, scope, receive)
         except ClientGone:
             exchange.status, exchange.code = _GONE_STATUS, _GONE
@@ -80,8 +94,17 @@ class Front:
         """Return the path and the meaning of a request line's URL that has been a predict path before, else None."""
         return self._paths.known(url)
 
+    def admit_now(self, target: Target, headers: dict[bytes, bytes], scope: Scope) -> Caller | None:
+        """Return who sends a predict request if they may and that is known; whoever gets None is told why later."""
+        try:
+            caller = self._gate.find(headers, scope, monotonic())
+            _check_may_predict(caller, target)
+        except ServiceError:
+            return None
+        return caller
+
     def answer_at_once(
-        self, path: str, target: Target, headers: dict[bytes, bytes], body: bytes, scope: Scope
+        self, path: str, target: Target, headers: dict[bytes, bytes], body: bytes, scope: Scope, *, caller: Caller
     ) -> Answer | None:
         """Return the answer to a predict request if it takes no waiting, counted and logged; else None.
 
@@ -93,7 +116,7 @@ class Front:
             return None
         exchange = Exchange(method="POST", path=path, headers=headers, fallback_id=self._ids.draw())
         try:
-            self._guard.check(headers.get(b"host", b""), headers.get(b"origin", b""))
+            exchange.caller = caller
             exchange.endpoint = endpoint
             exchange.is_body_read = True
             check_json_type(headers.get(b"content-type"))
@@ -152,7 +175,7 @@ class Front:
             headers.append((b"allow", b"POST"))
         if exchange.endpoint is not None:
             headers.extend(exchange.endpoint.headers[1:])
-        if not exchange.is_body_read and not _is_small(exchange.headers.get(b"content-length")):
+        if not exchange.is_body_read and not _is_short(exchange.headers):
             # The server would read the rest of the body and throw it away before it could take another request.
             headers.append((b"connection", b"close"))
         return status, headers, body
@@ -171,7 +194,8 @@ class Front:
                     "event": "request",
                     "request_id": exchange.request_id,
                     "method": exchange.method,
-                    "path": exchange.path[:256],
+                    "path": exchange.shown_path,
+                    "actor": None if exchange.caller is None else exchange.caller.name,
                     "status": exchange.status,
                     "code": exchange.code,
                     "seconds": round(seconds, 6),
@@ -179,6 +203,12 @@ class Front:
                     "version": None if endpoint is None else endpoint.version.number,
                 }
             )
+
+
+def _check_may_predict(caller: Caller | None, target: Target) -> None:
+    if caller is None:
+        raise Unauthenticated(REFUSAL)
+    caller.require(Role.PREDICT, target.reference.model)
 
 
 def _good(exchange: Exchange, endpoint: Endpoint, payload: bytes) -> Answer:
@@ -198,10 +228,18 @@ def _decoded(scope: Scope, endpoint: Endpoint) -> PredictBody | None:
     return known[1] if known is not None and known[0] is endpoint else None
 
 
-def _refuse_two_hosts(scope: Scope) -> None:
-    if sum(name == b"host" for name, _ in scope["headers"]) > 1:
+def _refuse_doubles(scope: Scope) -> None:
+    """Refuse two headers where one decides: whoever stood in front of us may have read the other."""
+    names = [name for name, _ in scope["headers"]]
+    if names.count(b"host") > 1:
         raise InvalidHost("there is more than one Host header")
+    if names.count(b"authorization") > 1:
+        raise Unauthenticated(REFUSAL)
 
 
-def _is_small(content_length: bytes | None) -> bool:
-    return content_length is not None and content_length.isdigit() and int(content_length) <= _READ_OUT_BYTES
+def _is_short(headers: dict[bytes, bytes]) -> bool:
+    """True if the request's body is absent or so short that reading it costs less than a new connection."""
+    length = headers.get(b"content-length")
+    if length is None:
+        return b"transfer-encoding" not in headers
+    return length.isdigit() and int(length) <= _READ_OUT_BYTES

@@ -5,18 +5,22 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from gateway.web.context import UsesServices
+from gateway.web.guarded import GuardedRoute, needs
 from registry.errors import ServiceError
+from registry.roles import Role
 
-router = APIRouter(tags=["watching"])
+router = APIRouter(tags=["watching"], route_class=GuardedRoute)
 
 
 @router.get("/health/live", summary="The process answers")
+@needs(None)
 async def live() -> dict[str, Any]:
     """Return 200 for as long as the process can answer at all."""
     return {"status": "live"}
 
 
 @router.get("/health/ready", summary="Predict requests can be answered")
+@needs(None)
 async def ready(services: UsesServices) -> dict[str, Any]:
     """Return 200 once the change feed has been read; else 503 and what is missing.
 
@@ -39,6 +43,7 @@ def _word(trouble: ServiceError | None) -> str:
 
 
 @router.get("/metrics", summary="Counters in Prometheus's text format", response_class=Response)
+@needs(Role.PREDICT)
 async def metrics(services: UsesServices) -> Response:
     """Return the counters of all workers of this host."""
     return Response(services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -3,12 +3,9 @@
 The framework's own limit answers in plain text, and a body of another type reaches its validation as bytes.
 """
 
-from collections.abc import Callable, Coroutine
-from typing import Any
-
 from fastapi import Request, Response
-from fastapi.routing import APIRoute
 
+from gateway.web.guarded import GuardedRoute, Handler
 from gateway.web.limits import Message, Receive, check_json_type, read_body
 from registry.errors import UnsupportedMediaType
 
@@ -16,12 +13,12 @@ MAX_JSON_BYTES = 1024 * 1024
 """Of a control-plane body; no description, tags or list of files needs as much."""
 
 
-class JsonRoute(APIRoute):
+class JsonRoute(GuardedRoute):
     """A route that reads its body itself and hands it on whole."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def make_handler(self) -> Handler:
         """Return the framework's handler behind our reading; of a route without a body, only that."""
-        handle = super().get_route_handler()
+        handle = super().make_handler()
         if self.body_field is None:
             return handle
 

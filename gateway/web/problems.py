@@ -38,6 +38,9 @@ STATUS: dict[type[ServiceError], int] = {
     errors.RunFailed: 422,
     errors.OutputNotText: 422,
     errors.AccessError: 403,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.TooManyAttempts: 429,
     errors.ForeignOrigin: 403,
     errors.NotFound: 404,
     errors.RouteNotFound: 404,
@@ -48,6 +51,7 @@ STATUS: dict[type[ServiceError], int] = {
     errors.BlobNotFound: 404,
     errors.SourceNotFound: 404,
     errors.UploadNotFound: 404,
+    errors.TokenNotFound: 404,
     errors.VersionRetired: 410,
     errors.Conflict: 409,
     errors.NoActiveVersion: 409,
@@ -110,6 +114,8 @@ def problem_answer(error: ServiceError, *, request_id: str) -> tuple[int, Header
         (b"cache-control", b"no-store"),
     ]
     status = status_of(error)
+    if isinstance(error, errors.Unauthenticated):
+        headers.append((b"www-authenticate", b"Bearer"))
     wait = error.retry_after_seconds
     if wait is None and status in (429, 503):
         wait = _RETRY_AFTER_SECONDS

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from registry.artifact import Digest
 from registry.errors import Difference, InvalidRequest, Violation
 from registry.events import Event
-from registry.records import Alias, Canary, Model, Move, Page, Version, WorkerReport
+from registry.records import Alias, Canary, Model, Move, Page, Token, Version, WorkerReport
 from registry.signature import pointer_token
 
 T = TypeVar("T")
@@ -101,6 +101,17 @@ class RollbackBody(Body):
         if self.to_time is not None and self.to_time.tzinfo is None:
             raise ValueError("to_time needs a time zone, such as 2026-11-22T03:00:00Z")
         return self
+
+
+class TokenBody(Body):
+    """Makes an access token."""
+
+    name: str = Field(examples=["fraud-team"])
+    role: Literal["predict", "publish", "admin"]
+    models: str | None = Field(default=None, examples=["fraud-*"])
+    """The pattern of the models' names that it is good for; absent: all."""
+    expires: str | None = Field(default=None, max_length=64, examples=["90d"])
+    """A span (``90d``, ``12h``), a date, or a moment with its time zone; absent: never."""
 
 
 def invalid_fields(faults: Iterable[tuple[tuple[int | str, ...], dict[str, Any]]]) -> InvalidRequest:
@@ -218,6 +229,22 @@ def worker_json(report: WorkerReport) -> dict[str, Any]:
         "applied": report.applied,
         "resident": list(report.resident),
         "reported_at": timestamp(report.reported_at),
+    }
+
+
+def token_json(token: Token) -> dict[str, Any]:
+    """Return an access token as the wire has it: nothing of its secret."""
+    return {
+        "id": token.id,
+        "name": token.name,
+        "role": token.role.value,
+        "models": token.models,
+        "created_at": timestamp(token.created_at),
+        "created_by": token.created_by,
+        "expires_at": None if token.expires_at is None else timestamp(token.expires_at),
+        "revoked_at": None if token.revoked_at is None else timestamp(token.revoked_at),
+        "revoked_by": token.revoked_by,
+        "last_used_at": None if token.last_used_at is None else timestamp(token.last_used_at),
     }
 
 

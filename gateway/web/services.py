@@ -14,6 +14,7 @@ from gateway.serving.routing import Routing
 from gateway.serving.store_watch import StoreWatch
 from gateway.settings import Settings
 from gateway.telemetry import AccessLog
+from gateway.web.access import Gate
 from gateway.web.endpoint import Endpoint
 from registry.editing import Editing
 from registry.errors import RegistryUnavailable
@@ -21,6 +22,7 @@ from registry.ports import ArtifactFolders, ArtifactStore, Clock, DirectUploads,
 from registry.promotion import Promotion
 from registry.registration import Registration
 from registry.retirement import Retirement
+from registry.tokens import Tokens
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,6 +74,8 @@ class Services:
     promotion: Promotion
     retirement: Retirement
     editing: Editing
+    tokens: Tokens
+    gate: Gate
     open_spool: Callable[[], AbstractContextManager[Spool]]
     routing: Routing[Endpoint]
     predictor: Predictor

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
 from gateway.web.context import Actor, ModelName, UsesServices
+from gateway.web.guarded import GuardedRoute, needs
 from gateway.web.json_routes import read_json_bytes
 from gateway.web.limits import ClientGone, check_length
 from gateway.web.schemas import Body, FilesBody, SourceBody, invalid_fields, version_json
@@ -24,8 +25,9 @@ from registry.errors import InvalidRequest, UndecodableBody, UnsupportedEncoding
 from registry.names import quoted
 from registry.ports import Upload
 from registry.registration import Registered
+from registry.roles import Role
 
-router = APIRouter(prefix="/registry", tags=["registering"])
+router = APIRouter(prefix="/registry", tags=["registering"], route_class=GuardedRoute)
 
 B = TypeVar("B", bound=Body)
 
@@ -54,6 +56,7 @@ _BLOB_BODY: dict[str, Any] = {
     openapi_extra=_BLOB_BODY,
     status_code=201,
 )
+@needs(Role.PUBLISH)
 async def put_blob(services: UsesServices, request: Request, digest: str) -> Response:
     """Store a file's bytes under their digest: 201, or 200 when they were there already."""
     announced = parse_digest(digest)
@@ -71,6 +74,7 @@ async def put_blob(services: UsesServices, request: Request, digest: str) -> Res
     openapi_extra=_VERSION_BODY,
     status_code=201,
 )
+@needs(Role.PUBLISH)
 async def register_version(
     services: UsesServices,
     actor: Actor,

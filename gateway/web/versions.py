@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from gateway.web.context import Actor, After, Limit, ModelName, UsesServices, VersionNumber
 from gateway.web.documentation import version_openapi
+from gateway.web.guarded import needs
 from gateway.web.json_routes import JsonRoute
 from gateway.web.schemas import VersionChange, page_json, version_json
 from gateway.web.services import Services
@@ -17,11 +18,13 @@ from registry.lookup import resolve_model, resolve_version
 from registry.names import quoted
 from registry.ports import Registry
 from registry.records import Batching, Page, Version
+from registry.roles import Role
 
 router = APIRouter(prefix="/registry/models/{name}/versions", tags=["versions"], route_class=JsonRoute)
 
 
 @router.get("", summary="List a model's versions, newest first")
+@needs(Role.PREDICT)
 async def list_versions(
     services: UsesServices, name: ModelName, limit: Limit = 100, after: After = None
 ) -> dict[str, Any]:
@@ -31,12 +34,14 @@ async def list_versions(
 
 
 @router.get("/{number}", summary="Show a version")
+@needs(Role.PREDICT)
 async def show_version(services: UsesServices, name: ModelName, number: VersionNumber) -> dict[str, Any]:
     """Return one version, with its signature and its files."""
     return await _shown(services, name, number)
 
 
 @router.patch("/{number}", summary="Describe a version, or say how it may be batched")
+@needs(Role.PUBLISH)
 async def change_version(
     services: UsesServices, actor: Actor, name: ModelName, number: VersionNumber, change: VersionChange
 ) -> dict[str, Any]:
@@ -54,6 +59,7 @@ async def change_version(
 
 
 @router.delete("/{number}", summary="Retire a version")
+@needs(Role.ADMIN)
 async def retire_version(
     services: UsesServices, actor: Actor, name: ModelName, number: VersionNumber
 ) -> dict[str, Any]:
@@ -63,6 +69,7 @@ async def retire_version(
 
 
 @router.get("/{number}/artifact", summary="Download a version's graph", response_class=Response)
+@needs(Role.PREDICT)
 async def download_graph(services: UsesServices, name: ModelName, number: VersionNumber) -> Response:
     """Return the bytes of the ``.onnx`` file."""
     version = await services.call(_find, services.registry, name, number)
@@ -70,6 +77,7 @@ async def download_graph(services: UsesServices, name: ModelName, number: Versio
 
 
 @router.get("/{number}/artifact/{file}", summary="Download one of a version's files", response_class=Response)
+@needs(Role.PREDICT)
 async def download_file(services: UsesServices, name: ModelName, number: VersionNumber, file: str) -> Response:
     """Return the bytes of the file of this name."""
     version = await services.call(_find, services.registry, name, number)
@@ -80,6 +88,7 @@ async def download_file(services: UsesServices, name: ModelName, number: Version
 
 
 @router.get("/{number}/openapi.json", summary="The typed schema of a version's predict route")
+@needs(Role.PREDICT)
 async def show_openapi(services: UsesServices, name: ModelName, number: VersionNumber) -> Response:
     """Return an OpenAPI 3.1 document with a valid example body."""
     version = await services.call(_find, services.registry, name, number)

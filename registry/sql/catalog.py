@@ -32,6 +32,7 @@ from registry.sql.tables import (
     versions,
     workers,
 )
+from registry.sql.tokens import TokenQueries
 
 _ARTIFACTS_AT_ONCE = 1000
 
@@ -54,10 +55,10 @@ _LATEST = (
 _MODELS = select(models, _LATEST.label("latest_version"))
 _ALIASES = select(aliases, models.c.name.label("model")).join(models, models.c.id == aliases.c.model_id)
 _MOVES = select(moves, models.c.name.label("model")).join(models, models.c.id == moves.c.model_id)
-_EVENTS = select(events, models.c.name.label("model")).join(models, models.c.id == events.c.model_id)
+_EVENTS = select(events, models.c.name.label("model")).outerjoin(models, models.c.id == events.c.model_id)
 
 
-class SqlCatalog:
+class SqlCatalog(TokenQueries):
     """``registry.ports.Catalog`` over one connection with an open transaction.
 
     Not safe for threads, as the connection is not; of no use once the transaction has ended.

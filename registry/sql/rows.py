@@ -4,7 +4,8 @@ from sqlalchemy import RowMapping
 
 from registry.artifact import Artifact, ArtifactFile, Digest
 from registry.events import Event, EventKind
-from registry.records import Alias, Batching, Canary, Inspection, Model, Move, MoveKind, Version
+from registry.records import Alias, Batching, Canary, Inspection, Model, Move, MoveKind, Token, Version
+from registry.roles import Role
 
 
 def model_of(row: RowMapping, of_model: tuple[Alias, ...]) -> Model:
@@ -82,3 +83,8 @@ def event_of(row: RowMapping) -> Event:
         at=row["at"],
         detail=row["detail"],
     )
+
+
+def token_of(row: RowMapping) -> Token:
+    """Return the access token."""
+    return Token(**{**row, "role": Role(row["role"])})

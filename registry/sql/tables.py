@@ -170,13 +170,29 @@ events = Table(
     metadata,
     Column("sequence", COUNTER, primary_key=True),
     Column("kind", String(32), nullable=False),
-    Column("model_id", Integer, ForeignKey("models.id"), nullable=False),
+    Column("model_id", Integer, ForeignKey("models.id"), nullable=True),  # what is about a token is about no model
     Column("version", Integer, nullable=True),
     Column("alias", ALIAS, nullable=True),
     Column("actor", Text, nullable=False),
     Column("at", MOMENT, nullable=False),
     Column("detail", JSON, nullable=False),
     sqlite_autoincrement=True,
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(12), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("models", String(128), nullable=True),
+    Column("secret_sha256", DIGEST, nullable=False),
+    Column("created_at", MOMENT, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at", MOMENT, nullable=True),
+    Column("revoked_at", MOMENT, nullable=True),
+    Column("revoked_by", Text, nullable=True),
+    Column("last_used_at", MOMENT, nullable=True),
 )
 
 workers = Table(

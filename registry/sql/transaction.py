@@ -28,11 +28,12 @@ from registry.sql.tables import (
     versions,
     workers,
 )
+from registry.sql.tokens import TokenStatements
 
 _FORGET_WORKERS_AFTER = timedelta(hours=1)
 
 
-class SqlTransaction(SqlCatalog):
+class SqlTransaction(TokenStatements, SqlCatalog):
     """``registry.ports.Transaction`` over one connection that holds the writers' lock."""
 
     def ensure_model(self, name: str, *, actor: str, at: datetime) -> None:
@@ -201,7 +202,7 @@ class SqlTransaction(SqlCatalog):
         self,
         kind: EventKind,
         *,
-        model: str,
+        model: str | None,
         version: int | None = None,
         alias: str | None = None,
         actor: str,
@@ -216,7 +217,7 @@ class SqlTransaction(SqlCatalog):
         return self._insert(
             events,
             kind=kind.value,
-            model_id=self._model_id(model),
+            model_id=None if model is None else self._model_id(model),
             version=version,
             alias=alias,
             actor=actor,

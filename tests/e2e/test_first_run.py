@@ -76,3 +76,12 @@ def test_two_runs_find_the_same_models_and_stop_on_ctrl_c(tmp_path: Path) -> Non
     status, answer = answers[0]
     assert (status, answer["model"], answer["version"], answer["outputs"]["label"]) == (200, "iris", 1, [0])
     assert answers[0] == answers[1]
+
+
+def test_it_says_how_to_get_in_where_tokens_are_asked_for(tmp_path: Path) -> None:
+    command = [sys.executable, str(Path(first_run.__file__)), "--port", str(_free_port())]
+    here = {name: value for name, value in os.environ.items() if name != "SARDONYX_TOKEN"}  # noqa: TID251  as above
+    environment = here | {"SARDONYX_DATA_DIR": str(tmp_path / "data"), "SARDONYX_AUTH": "on"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"the gateway asks for an access token: {first_run.HOW_TO_GET_IN}" in done.stderr

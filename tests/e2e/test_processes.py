@@ -12,6 +12,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from registry.sql import schema
 from tests.support import models
 from tests.support.backend import embedded_only
 from tests.support.gateway_process import (
@@ -41,12 +42,6 @@ def test_a_busy_port_is_named(gateway: GatewayProcess, tmp_path: Path) -> None:
     port = str(urlsplit(gateway.url).port)
     done = run("serve", "--port", port, "--data-dir", str(tmp_path), environment=clean_environment())
     assert (done.returncode, f"127.0.0.1:{port}" in done.stderr) == (1, True)
-
-
-def test_an_address_that_others_can_reach_is_refused(tmp_path: Path) -> None:
-    environment = clean_environment()
-    done = run("serve", "--host", "0.0.0.0", "--data-dir", str(tmp_path), environment=environment)  # noqa: S104 - refused
-    assert (done.returncode, "not a loopback address" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -139,14 +134,14 @@ def test_another_schema_is_named_by_the_gateway_and_by_the_commands(tmp_path: Pa
     database.close()
     done = run("models", "--json", environment=environment)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "0001" in done.stderr
+    assert schema.head_revision() in done.stderr
     assert revision is None or revision in done.stderr
     with started_gateway(data) as gateway:
         wait_for_status(gateway, "/health/live", 200)
         with gateway.client() as client:
             answer = client.get("/health/ready")
             assert (answer.status_code, answer.json()["code"]) == (503, "schema_mismatch")
-            assert "0001" in answer.json()["detail"]
+            assert schema.head_revision() in answer.json()["detail"]
 
 
 def test_metrics_can_be_parsed_and_count_what_happened(gateway: GatewayProcess) -> None:

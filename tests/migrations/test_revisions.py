@@ -14,11 +14,13 @@ from alembic.runtime.migration import MigrationContext
 
 from registry.errors import SchemaMismatch
 from registry.records import Canary
+from registry.roles import Role
 from registry.sql import schema
 from registry.sql.engine import open_engine, transaction
 from registry.sql.tables import metadata
 from registry.sql.unit_of_work import SqlRegistry
-from tests.support.registries import Bench, make_sqlite_database
+from registry.tokens import Tokens
+from tests.support.registries import Bench, HandClock, make_sqlite_database
 
 
 def tables_of(path: Path) -> set[str]:
@@ -109,10 +111,44 @@ def test_a_newer_database_is_neither_used_nor_upgraded(tmp_path: Path) -> None:
     assert (checked.value.detail, upgraded.value.detail) == (wanted, wanted)
 
 
-def test_an_older_database_is_told_to_upgrade() -> None:
-    # Told here by the function alone: as long as there is one revision, no database can have an older one.
-    error = schema._mismatch("0001", needed="0002", known={"0001", "0002"})
-    assert error.detail == ("the database has the older revision 0001, this code needs 0002: run 'sardonyx db upgrade'")
+def test_an_older_database_is_told_to_upgrade(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/registry.db"
+    schema.upgrade(url, revision="0001")
+    with closing(SqlRegistry.open(url)) as registry, pytest.raises(SchemaMismatch) as caught:
+        registry.check_schema()
+    assert caught.value.detail == (
+        f"the database has the older revision 0001, this code needs {schema.head_revision()}: run 'sardonyx db upgrade'"
+    )
+
+
+def schema_of(path: Path) -> list[tuple[str, str, str]]:
+    """Every object with the statement that made it; a table that was made anew has its name in quotes."""
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY 1, 2")
+        return [(kind, name, sql.replace(f'"{name}"', name)) for kind, name, sql in rows]
+
+
+def events_of(path: Path) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.execute("SELECT * FROM events ORDER BY sequence"))
+
+
+def test_the_way_to_tokens_and_back_keeps_everything_but_them(tmp_path: Path) -> None:
+    path = tmp_path / "registry.db"
+    url = f"sqlite:///{path}"
+    schema.upgrade(url, revision="0001")
+    first = schema_of(path)
+    with closing(SqlRegistry.open(url)) as registry:
+        Bench(registry, tmp_path).register_versions("iris", 3)
+        before = events_of(path)
+        schema.upgrade(url)
+        assert events_of(path) == before
+        Tokens(registry, HandClock()).create("ada", Role.ADMIN, actor="tests")
+        schema.downgrade(url, revision="0001")
+        assert (schema_of(path), events_of(path)) == (first, before)
+        schema.upgrade(url)
+        Tokens(registry, HandClock()).create("ada", Role.ADMIN, actor="tests")
+    assert [row[0] for row in events_of(path)] == [1, 2, 3, 5], "a number that was given once was given again"
 
 
 @pytest.fixture
@@ -126,6 +162,9 @@ def written(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         bench.promotion.move("iris", "production", version=2, canary=Canary(version=1, percent=5), actor="ada")
         with registry.writing() as transaction:
             transaction.retire_version("iris", 3, actor="ada", at=bench.clock.now())
+        tokens = Tokens(registry, bench.clock)
+        tokens.create("good", Role.ADMIN, actor="ada")
+        tokens.revoke(tokens.create("gone", Role.PREDICT, actor="ada").token.id, actor="ada")
     with closing(sqlite3.connect(tmp_path / "registry.db", isolation_level=None)) as connection:
         connection.execute("PRAGMA foreign_keys = ON")
         yield connection
@@ -135,6 +174,7 @@ EVENTS = "events: sequence, kind, model_id, version, alias, actor, at, detail ca
 MOVES = "moves: id, model_id, alias, from_version, to_version, kind, undoes, actor, reason, at cannot be changed"
 VERSIONS = "versions: model_id, number, artifact_digest, created_at, created_by cannot be changed"
 FILES = "artifact_files: artifact_digest, position, name, file_digest, size_bytes cannot be changed"
+TOKENS = "tokens: id, name, role, models, secret_sha256, created_at, created_by, expires_at cannot be changed"
 INSPECTIONS = "inspections: artifact_digest, runtime, inspection, created_at cannot be changed"
 
 
@@ -162,6 +202,14 @@ INSPECTIONS = "inspections: artifact_digest, runtime, inspection, created_at can
         ("UPDATE artifact_files SET name = 'x'", FILES),
         ("DELETE FROM artifact_files", "artifact_files: rows cannot be deleted"),
         ("REPLACE INTO artifact_files SELECT * FROM artifact_files", "artifact_files: rows cannot be replaced"),
+        ("UPDATE tokens SET role = 'admin'", TOKENS),
+        ("UPDATE tokens SET models = NULL", TOKENS),
+        ("UPDATE tokens SET expires_at = NULL", TOKENS),
+        ("UPDATE tokens SET secret_sha256 = ''", TOKENS),
+        ("UPDATE tokens SET revoked_at = NULL", "tokens: a revoked token stays revoked"),
+        ("UPDATE tokens SET revoked_by = 'eve'", "tokens: a revoked token stays revoked"),
+        ("DELETE FROM tokens", "tokens: rows cannot be deleted"),
+        ("REPLACE INTO tokens SELECT * FROM tokens", "tokens: rows cannot be replaced"),
         ("UPDATE inspections SET inspection = '{}'", INSPECTIONS),
         ("DELETE FROM inspections", "inspections: rows cannot be deleted"),
         ("REPLACE INTO inspections SELECT * FROM inspections", "inspections: rows cannot be replaced"),
@@ -184,6 +232,8 @@ def test_the_database_itself_refuses_to_rewrite_what_was(
         pytest.param("UPDATE versions SET description = 'x', tags = '{}', batching = 'off'", id="what people wrote"),
         pytest.param("UPDATE versions SET retired_at = '2026-01-01 00:00:00' WHERE number = 1", id="retiring"),
         pytest.param("UPDATE aliases SET version = 1", id="an alias"),
+        pytest.param("UPDATE tokens SET last_used_at = '2026-01-01 00:00:00'", id="a token's use"),
+        pytest.param("UPDATE tokens SET revoked_at = created_at WHERE revoked_at IS NULL", id="revoking"),
         pytest.param("DELETE FROM aliases", id="dropping an alias"),
     ],
 )

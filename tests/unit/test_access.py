@@ -1,7 +1,12 @@
+from typing import Any
+
 import pytest
 
-from gateway.web.access import LoopbackGuard
+from gateway.web.access import ACTOR, LoopbackGate, LoopbackGuard
 from registry.errors import ForeignOrigin, InvalidHost
+from registry.roles import Caller, Role
+
+LOCAL = {b"host": b"localhost"}
 
 
 @pytest.mark.parametrize(
@@ -51,3 +56,8 @@ def test_a_refusal_is_not_remembered_as_a_pass() -> None:
     for _ in range(2):
         with pytest.raises(ForeignOrigin):
             guard.check(b"localhost", b"http://example.com")
+
+
+@pytest.mark.parametrize(("scope", "name"), [({}, "anonymous"), ({ACTOR: "ada"}, "ada")])
+def test_without_tokens_whoever_passes_may_do_everything(scope: dict[str, Any], name: str) -> None:
+    assert LoopbackGate().find(LOCAL, scope, 0.0) == Caller(name=name, role=Role.ADMIN)

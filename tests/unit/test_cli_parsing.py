@@ -94,7 +94,9 @@ def test_without_json_an_error_is_words_on_stderr(dead_url: str, capsys: pytest.
         ["models", "--url", "not-a-url"],
         ["serve", "--port", "eighty"],
         ["serve", "--port", "70000"],
-        ["serve", "--host", "192.0.2.1"],
+        ["token", "create", "ada"],
+        ["token", "create", "ada", "--role", "king"],
+        ["token", "revoke"],
     ],
     ids=" ".join,
 )

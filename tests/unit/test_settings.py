@@ -53,8 +53,7 @@ def test_the_memory_budget_is_bytes_or_a_share(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("host", "0.0.0.0", "not a loopback address"),  # noqa: S104 - refused, which is the point
-        ("auth", "on", "needs access tokens"),
+        ("auth", "maybe", "'on' or 'off'"),
         ("store", "gs://bucket/prefix", "is a folder, give its path"),
         ("store", "s3://", "s3://bucket/prefix"),
         ("store", "s3://Bucket/prefix", "s3://bucket/prefix"),
@@ -71,6 +70,33 @@ def test_what_makes_no_sense_is_refused_by_name(name: str, value: str, words: st
     with pytest.raises(ValidationError, match=words) as refused:
         load_settings(**{name: value})
     assert name in str(refused.value)
+
+
+def test_without_tokens_the_gateway_listens_to_this_machine_only() -> None:
+    with pytest.raises(ValidationError) as refused:
+        load_settings(host="192.0.2.1", auth="off")
+    (fault,) = refused.value.errors()
+    assert fault["msg"] == (
+        "Value error, auth: 'off' does not go with the host 192.0.2.1, which is not a loopback address: anybody who "
+        "reaches it could do anything; leave SARDONYX_AUTH out, or serve on 127.0.0.1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "auth", "is_on"),
+    [
+        ("127.0.0.1", None, False),
+        ("::1", None, False),
+        ("localhost", None, False),
+        ("192.0.2.1", None, True),
+        ("gateway.example", None, True),
+        ("127.0.0.1", "on", True),
+        ("192.0.2.1", "on", True),
+        ("127.0.0.1", "off", False),
+    ],
+)
+def test_tokens_are_asked_for_wherever_others_can_ask(host: str, auth: str | None, *, is_on: bool) -> None:
+    assert load_settings(host=host, auth=auth).is_auth_on is is_on
 
 
 def test_a_child_reads_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
