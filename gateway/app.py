@@ -6,11 +6,12 @@ from contextlib import AsyncExitStack
 import structlog
 
 from gateway.metrics import Metrics
+from gateway.parts import create_embedded_database
 from gateway.settings import Settings
 from gateway.web.control import PUBLIC_PATHS, make_control_application
 from gateway.web.front import Front
 from gateway.web.limits import Receive, Scope, Send
-from gateway.wiring import create_embedded_database, open_services
+from gateway.wiring import open_services
 from registry.errors import ServiceError
 
 

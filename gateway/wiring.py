@@ -7,8 +7,6 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from time import monotonic
 
 import structlog
@@ -16,6 +14,7 @@ import structlog
 from gateway.documents import DocumentFolder
 from gateway.host import usable_cpus
 from gateway.metrics import Metrics
+from gateway.parts import Parts, open_parts
 from gateway.serving.change_feed import ChangeFeed
 from gateway.serving.deadlines import Watchdog
 from gateway.serving.last_known import LastKnown
@@ -32,29 +31,15 @@ from gateway.web.access import LoopbackGate, TokenGate
 from gateway.web.attempts import Attempts
 from gateway.web.endpoint import Endpoint, EndpointFactory
 from gateway.web.services import Services
-from model_store.disk_cache import DiskCache
-from model_store.local import FolderStore
-from model_store.s3.bucket import Bucket
-from model_store.s3.client import S3Client
-from model_store.s3.direct import S3Uploads
-from model_store.s3.foreign import S3Sources
-from model_store.s3.store import S3Store
 from model_store.streams import Spool, sweep_scratch
 from registry.artifact import Digest
 from registry.editing import Editing
 from registry.errors import ServiceError
 from registry.events import ABOUT_A_TOKEN, Event
-from registry.inspection.sandbox import SandboxedInspector
 from registry.names import parse_reference
-from registry.ports import ArtifactStore, DirectUploads, ForeignObjects
-from registry.promotion import Promotion
-from registry.records import Batching, Version, WorkerReport
-from registry.registration import Registration
-from registry.rehearsal import Rehearsal
+from registry.records import Version, WorkerReport
 from registry.resolution import resolve
 from registry.retirement import Retirement
-from registry.sql import schema
-from registry.sql.unit_of_work import SqlRegistry
 from registry.tokens import Tokens
 
 _CONTROL_THREADS = 16
@@ -69,79 +54,6 @@ _PUBLISH_SECONDS = 0.5
 
 _NO_DIGEST = Digest("0" * 64)
 """Of nothing that is stored: asking for it costs a store little, and shows whether it answers."""
-
-
-class SystemClock:
-    """The machine's wall clock."""
-
-    def now(self) -> datetime:
-        """Return the moment, in UTC."""
-        return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """The registry and the store of some settings: all that a command needs that serves nothing."""
-
-    settings: Settings
-    registry: SqlRegistry
-    store: ArtifactStore
-    uploads: DirectUploads | None
-    """None where the store is a folder."""
-    sources: ForeignObjects
-    folders: DiskCache
-    inspector: SandboxedInspector
-    clock: SystemClock
-
-    def upgrade_schema(self) -> tuple[str | None, str | None]:
-        """Bring the database to this code's schema and return the revisions before and after."""
-        return schema.upgrade(self.settings.registry_url)
-
-    def schema_revisions(self) -> tuple[str | None, str]:
-        """Return the database's revision and this code's."""
-        path = self.settings.embedded_database_path
-        is_absent = path is not None and not path.exists()
-        return None if is_absent else self.registry.current_revision(), schema.head_revision()
-
-    def close(self) -> None:
-        """Close what has connections."""
-        self.registry.close()
-
-
-def open_parts(settings: Settings) -> Parts:
-    """Make the parts; nothing is connected to yet, and only the data dir is made."""
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    client = S3Client(settings.s3_endpoint_url or None)
-    store, uploads = _open_store(settings, client)
-    return Parts(
-        settings=settings,
-        registry=SqlRegistry.open(settings.registry_url),
-        store=store,
-        uploads=uploads,
-        sources=S3Sources(client, settings.import_buckets),
-        folders=DiskCache(store, settings.folders_dir, settings.folders_limit_bytes),
-        inspector=SandboxedInspector(),
-        clock=SystemClock(),
-    )
-
-
-def _open_store(settings: Settings, client: S3Client) -> tuple[ArtifactStore, DirectUploads | None]:
-    if settings.s3_place is None:
-        return FolderStore(settings.store_dir), None
-    bucket = Bucket(client, *settings.s3_place)
-    return S3Store(bucket), S3Uploads(bucket)
-
-
-def create_embedded_database(settings: Settings) -> None:
-    """Make the embedded database if there is none, so that the first command on an empty data dir works.
-
-    Raises:
-        RegistryUnavailable, RegistryBusy: it cannot be made.
-    """
-    path = settings.embedded_database_path
-    if path is not None and not path.exists():
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        schema.upgrade(settings.registry_url)
 
 
 @asynccontextmanager
@@ -176,21 +88,8 @@ async def open_services(
             sources=parts.sources,
             folders=parts.folders,
             clock=parts.clock,
-            registration=Registration(
-                registry=parts.registry,
-                store=parts.store,
-                inspector=parts.inspector,
-                folders=parts.folders,
-                clock=parts.clock,
-                batching=Batching(settings.batching),
-            ),
-            promotion=Promotion(
-                parts.registry,
-                parts.clock,
-                rehearse=Rehearsal(
-                    registry=parts.registry, folders=parts.folders, inspector=parts.inspector, clock=parts.clock
-                ),
-            ),
+            registration=parts.registration(),
+            promotion=parts.promotion(),
             retirement=Retirement(parts.registry, parts.clock),
             editing=Editing(parts.registry, parts.clock),
             tokens=Tokens(parts.registry, parts.clock),

@@ -23,8 +23,8 @@ from gateway.cli.options import AsJson
 from gateway.cli.output import Output, spell_bytes
 
 if TYPE_CHECKING:
+    from gateway.parts import Parts
     from gateway.settings import Settings
-    from gateway.wiring import Parts
 
 STRING_LOCALE = "en_US.UTF-8"
 """What ONNX Runtime's string operators ask the system for."""
@@ -67,7 +67,7 @@ def examine(settings: "Settings") -> Iterator[Check]:
     yield check_locale()
     yield from _check_machine(settings)
     yield _attempt("cache", lambda: check_folder(settings.folders_dir))
-    from gateway.wiring import open_parts
+    from gateway.parts import open_parts
 
     try:
         parts = open_parts(settings)

@@ -13,7 +13,7 @@ from gateway.cli.options import AsJson
 from gateway.cli.output import Output
 
 if TYPE_CHECKING:
-    from gateway.wiring import Parts
+    from gateway.parts import Parts
 
 database = typer.Typer(help="The database's schema.", no_args_is_help=True)
 
@@ -79,7 +79,7 @@ def fsck(
 def local_parts() -> Iterator["Parts"]:
     """Give the parts that the settings describe, and close them."""
     settings = local_settings()
-    from gateway.wiring import open_parts
+    from gateway.parts import open_parts
 
     parts = open_parts(settings)
     try:

@@ -12,15 +12,14 @@ from registry.events import Event, EventKind
 from registry.ports import Registry
 from registry.records import Page, Token
 from registry.roles import Role
-from tests.support.registries import NOON, fresh_registry
+from tests.support.registries import DATABASES, NOON, fresh_registry
 
 LATER = NOON + timedelta(days=1)
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=list(DATABASES))
 def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Registry]:
-    assert request.param == "sqlite"
-    with fresh_registry(tmp_path) as opened:
+    with fresh_registry(tmp_path, DATABASES[request.param]) as opened:
         yield opened
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.client import Client
+from tests.support.backend import embedded_only
 from tests.support.scaling import scaling_bytes, write_two_files
 
 SARDONYX = str(Path(sys.executable).with_name("sardonyx"))
@@ -274,6 +275,7 @@ def test_the_machine_is_well(local: Run) -> None:
     assert {checks[name] for name in ("settings", "database", "store", "cache", "runtime", "memory")} == {"ok"}
 
 
+@embedded_only
 def test_a_lost_file_is_found(local: Run, sardonyx: Run, name: str, doubling: Path, gateway: Any) -> None:
     version = printed(sardonyx("register", doubling, "--name", name, "--json"))
     before = local("fsck", "--json", "--quick")

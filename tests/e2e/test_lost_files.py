@@ -9,8 +9,11 @@ import pytest
 from onnx import ModelProto
 
 from tests.support import models
+from tests.support.backend import embedded_only
 from tests.support.gateway_process import running_gateway, wait_until
 from tests.support.problems import assert_problem
+
+pytestmark = embedded_only
 
 WITHHELD = "Nothing in the request has to change. The operator finds the cause in the log by this request id."
 ROW = {"inputs": [[0, 0, 0, 0]]}

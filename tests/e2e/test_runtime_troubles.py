@@ -10,6 +10,7 @@ import pytest
 from onnx import ModelProto
 
 from tests.support import models
+from tests.support.backend import embedded_only
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until, wait_until_ready
 from tests.support.problems import assert_problem
 
@@ -93,6 +94,7 @@ def evictions(client: httpx.Client) -> float:
     return float(line.split()[1])
 
 
+@embedded_only
 @pytest.mark.parametrize(
     ("damage", "code"), [("removed", "artifact_missing"), ("changed", "artifact_corrupt")], ids=["removed", "changed"]
 )

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.support import models
+from tests.support.backend import embedded_only
 from tests.support.gateway_process import SARDONYX, GatewayProcess, running_gateway, wait_until
 from tests.support.problems import assert_problem
 from tests.support.s3_server import BUCKET, S3Server, new_prefix, running_s3_server
@@ -178,6 +179,7 @@ def test_a_bucket_that_is_out_of_reach_is_said_and_can_be_tried_again(
             assert list((gateway.data_dir / "spool").iterdir()) == []
 
 
+@embedded_only
 def test_a_database_that_fails_after_the_put_leaves_an_object_that_a_retry_takes_up(
     running: GatewayProcess, client: httpx.Client, bucket: Any, prefix: str
 ) -> None:
@@ -331,6 +333,7 @@ def test_an_offer_with_a_wrong_field_is_refused(client: httpx.Client) -> None:
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
 
 
+@embedded_only
 def test_a_store_in_a_folder_says_where_to_send_bytes_instead(gateway: GatewayProcess) -> None:
     digest = "sha256:" + "0" * 64
     detail = "the artifact store is a folder: send the bytes here, with PUT /registry/blobs/sha256:<digest>"

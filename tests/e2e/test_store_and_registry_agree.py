@@ -18,6 +18,8 @@ from tests.support.backend import embedded_only
 from tests.support.gateway_process import SARDONYX, GatewayProcess, running_gateway
 from tests.support.problems import assert_problem
 
+pytestmark = embedded_only
+
 BYTES = {"content-type": "application/octet-stream"}
 WITHHELD = "Nothing in the request has to change. The operator finds the cause in the log by this request id."
 ALTERED = models.linear(seed=9).SerializeToString()

@@ -1,0 +1,113 @@
+"""The registry, the store and the inspector of some settings, each in the form that the settings choose.
+
+All that a command needs that serves nothing; ``gateway.wiring`` adds what serves.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from gateway.settings import Settings
+from model_store.disk_cache import DiskCache
+from model_store.local import FolderStore
+from model_store.s3.bucket import Bucket
+from model_store.s3.client import S3Client
+from model_store.s3.direct import S3Uploads
+from model_store.s3.foreign import S3Sources
+from model_store.s3.store import S3Store
+from registry.inspection.sandbox import SandboxedInspector
+from registry.ports import ArtifactStore, DirectUploads, ForeignObjects
+from registry.promotion import Promotion
+from registry.records import Batching
+from registry.registration import Registration
+from registry.rehearsal import Rehearsal
+from registry.sql import schema
+from registry.sql.unit_of_work import SqlRegistry
+
+
+class SystemClock:
+    """The machine's wall clock."""
+
+    def now(self) -> datetime:
+        """Return the moment, in UTC."""
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The registry and the store of some settings: all that a command needs that serves nothing."""
+
+    settings: Settings
+    registry: SqlRegistry
+    store: ArtifactStore
+    uploads: DirectUploads | None
+    """None where the store is a folder."""
+    sources: ForeignObjects
+    folders: DiskCache
+    inspector: SandboxedInspector
+    clock: SystemClock
+
+    def upgrade_schema(self) -> tuple[str | None, str | None]:
+        """Bring the database to this code's schema and return the revisions before and after."""
+        return schema.upgrade(self.settings.registry_url)
+
+    def schema_revisions(self) -> tuple[str | None, str]:
+        """Return the database's revision and this code's."""
+        path = self.settings.embedded_database_path
+        is_absent = path is not None and not path.exists()
+        return None if is_absent else self.registry.current_revision(), schema.head_revision()
+
+    def registration(self) -> Registration:
+        """Return the use case over these parts."""
+        return Registration(
+            registry=self.registry,
+            store=self.store,
+            inspector=self.inspector,
+            folders=self.folders,
+            clock=self.clock,
+            batching=Batching(self.settings.batching),
+        )
+
+    def promotion(self) -> Promotion:
+        """Return the use case over these parts."""
+        rehearsal = Rehearsal(registry=self.registry, folders=self.folders, inspector=self.inspector, clock=self.clock)
+        return Promotion(self.registry, self.clock, rehearse=rehearsal)
+
+    def close(self) -> None:
+        """Close what has connections."""
+        self.registry.close()
+
+
+def open_parts(settings: Settings) -> Parts:
+    """Make the parts; nothing is connected to yet, and only the data dir is made."""
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    client = S3Client(settings.s3_endpoint_url or None)
+    store, uploads = _open_store(settings, client)
+    return Parts(
+        settings=settings,
+        registry=SqlRegistry.open(settings.registry_url),
+        store=store,
+        uploads=uploads,
+        sources=S3Sources(client, settings.import_buckets),
+        folders=DiskCache(store, settings.folders_dir, settings.folders_limit_bytes),
+        inspector=SandboxedInspector(),
+        clock=SystemClock(),
+    )
+
+
+def _open_store(settings: Settings, client: S3Client) -> tuple[ArtifactStore, DirectUploads | None]:
+    if settings.s3_place is None:
+        return FolderStore(settings.store_dir), None
+    bucket = Bucket(client, *settings.s3_place)
+    return S3Store(bucket), S3Uploads(bucket)
+
+
+def create_embedded_database(settings: Settings) -> None:
+    """Make the embedded database if there is none, so that the first command on an empty data dir works.
+
+    Raises:
+        RegistryUnavailable, RegistryBusy: it cannot be made.
+    """
+    path = settings.embedded_database_path
+    if path is not None and not path.exists():
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        schema.upgrade(settings.registry_url)
