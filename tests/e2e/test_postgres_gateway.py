@@ -12,7 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from registry.roles import Role
 from registry.sql import schema
+from registry.sql.unit_of_work import SqlRegistry
+from registry.tokens import NewToken, Tokens
 from tests.support import models
 from tests.support.gateway_process import (
     SARDONYX,
@@ -25,7 +28,9 @@ from tests.support.gateway_process import (
 )
 from tests.support.postgres import PostgresServer
 from tests.support.problems import assert_problem
+from tests.support.registries import HandClock
 from tests.support.running import run
+from tests.support.tokens import bearer
 
 BYTES = {"content-type": "application/octet-stream"}
 ROW = {"inputs": [1.5]}
@@ -191,6 +196,34 @@ def test_while_the_server_is_away_what_is_known_answers_and_says_so(
     wait_until(lambda: "sardonyx_registry_up 1.0" in client.get("/metrics").text)
     assert (predict(client), predict(client, "/models/nosuch/predict")) == (200, 404)
     assert describe(client, "back again").status_code == 200
+
+
+def test_while_the_server_is_away_known_tokens_let_in_and_nobody_else_gets_in(
+    tmp_path: Path, url: str, server: PostgresServer
+) -> None:
+    schema.upgrade(url)
+    with closing(SqlRegistry.open(url)) as registry:
+        tokens = Tokens(registry, HandClock())
+        known, revoked, unseen = (tokens.create("tests", Role.PUBLISH, actor="tests") for _ in range(3))
+        with running_gateway(tmp_path / "data", database_url=url, auth="on") as gateway, gateway.client() as client:
+
+            def status_of(made: NewToken) -> int:
+                return client.post("/v1/models/nosuch/predict", json=ROW, headers=bearer(made.text)).status_code
+
+            assert (status_of(known), status_of(revoked)) == (404, 404)
+            tokens.revoke(revoked.token.id, actor="tests")
+            wait_until(lambda: status_of(revoked) == 401)
+            server.stop()
+            wait_until(lambda: client.get("/health/ready").json()["registry"] == "registry_unavailable")
+            answer = client.get("/registry/models", headers=bearer(unseen.text))
+            assert (answer.status_code, answer.json()["code"]) == (503, "registry_unavailable")
+            assert (status_of(known), status_of(revoked)) == (
+                503,
+                401,
+            )  # let in, and not looked up
+            assert client.post("/v1/models/nosuch/predict", json=ROW).status_code == 401
+            server.start()
+            wait_until(lambda: status_of(unseen) == 404)
 
 
 def test_while_the_server_stands_still_what_is_known_answers(server: PostgresServer, client: httpx.Client) -> None:

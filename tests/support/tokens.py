@@ -1,15 +1,18 @@
 """Access tokens for tests: made on the gateway's own database, as the command on its machine does."""
 
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sqlalchemy import Engine, text
+
 from registry.credentials import parse_credential
 from registry.roles import Role
+from registry.sql.engine import open_engine, transaction
 from registry.sql.unit_of_work import SqlRegistry
 from registry.tokens import NewToken, Tokens
+from tests.support.backend import IS_PRODUCTION
 from tests.support.registries import HandClock
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -45,17 +48,32 @@ def secret_of(text: str) -> str:
 
 @contextmanager
 def registry_away(data_dir: Path) -> Iterator[None]:
-    """Take the registry's tables away for as long as the block takes, so that it answers nobody."""
+    """Take the registry's tables away for as long as the block takes: it can tell nobody anything then."""
     names = ("tokens", "events", "models")
-    with closing(sqlite3.connect(data_dir / "registry.sqlite3", isolation_level=None)) as other:
-        for name in names:
-            other.execute(f"ALTER TABLE {name} RENAME TO {name}_away")
+    engine = open_engine(_url_of(data_dir))
+    try:
+        _rename(engine, {name: f"{name}_away" for name in names})
         try:
             yield
         finally:
-            for name in names:
-                other.execute(f"ALTER TABLE {name}_away RENAME TO {name}")
+            _rename(engine, {f"{name}_away": name for name in names})
+    finally:
+        engine.dispose()
+
+
+def _rename(engine: Engine, names: Mapping[str, str]) -> None:
+    with transaction(engine, writes=True) as connection:
+        for before, after in names.items():
+            connection.execute(text(f"ALTER TABLE {before} RENAME TO {after}"))
 
 
 def _open(data_dir: Path) -> SqlRegistry:
-    return SqlRegistry.open(f"sqlite:///{data_dir / 'registry.sqlite3'}")
+    return SqlRegistry.open(_url_of(data_dir))
+
+
+def _url_of(data_dir: Path) -> str:
+    if IS_PRODUCTION:
+        from tests.support.production import database_environment
+
+        return database_environment(data_dir)["SARDONYX_DATABASE_URL"]
+    return f"sqlite:///{data_dir / 'registry.sqlite3'}"
