@@ -25,13 +25,15 @@ _ORDINARY = frozenset({b"expect", b"upgrade", b"transfer-encoding", b"content-en
 class _Pending:
     """A request whose body is still coming."""
 
-    __slots__ = ("caller", "headers", "parts", "path", "target")
+    __slots__ = ("caller", "headers", "parts", "path", "scope", "target")
 
     def __init__(self, path: str, target: Target, headers: dict[bytes, bytes], caller: Caller) -> None:
         self.caller = caller
         self.path = path
         self.target = target
         self.headers = headers
+        self.scope: dict[str, Any] = {}
+        """What is found out that the ordinary way shall know too."""
         self.parts: list[bytes] = []
 
 
@@ -67,12 +69,11 @@ class PredictProtocol(HttpProtocol):
         front: Front | None = self._application.front
         answer = None
         if front is not None and not self._is_draining:
-            scope: Any = self.scope
             answer = front.answer_at_once(
-                pending.path, pending.target, pending.headers, body, scope, caller=pending.caller
+                pending.path, pending.target, pending.headers, body, pending.scope, caller=pending.caller
             )
         if answer is None:
-            self._go_ordinary_way(body)
+            self._go_ordinary_way(pending.scope, body)
         else:
             self.write_answer(*answer)
             self.on_response_complete()
@@ -101,16 +102,17 @@ class PredictProtocol(HttpProtocol):
         if b"connection" in headers and parser.get_http_version() != "1.1":
             return None  # HTTP/1.0 keeps a connection only if asked to, and wants to be told
         path, target = known
-        scope: Any = self.scope
-        caller = front.admit_now(target, headers, scope)
+        caller = front.admit_now(target, headers)
         return None if caller is None else _Pending(path, target, headers, caller)
 
     def _is_idle(self) -> bool:
         before: Any = self.cycle  # None before the first request
         return not self._is_draining and not self.pipeline and (before is None or before.response_complete)
 
-    def _go_ordinary_way(self, body: bytes) -> None:
+    def _go_ordinary_way(self, known: dict[str, Any], body: bytes) -> None:
         super().begin()
+        scope: Any = self.scope
+        scope.update(known)
         if body:
             super().on_body(body)
         super().end()

@@ -39,6 +39,9 @@ DECODED = "sardonyx.decoded"
 _READ_OUT_BYTES = 64 * 1024
 """So much of a body that nobody wants is read and thrown away rather than the connection closed."""
 
+_NO_SCOPE: Scope = {}
+"""Of a request that came over the network, and does not need one yet."""
+
 _GONE = "client_gone"
 _GONE_STATUS = 499
 
@@ -94,10 +97,10 @@ class Front:
         """Return the path and the meaning of a request line's URL that has been a predict path before, else None."""
         return self._paths.known(url)
 
-    def admit_now(self, target: Target, headers: dict[bytes, bytes], scope: Scope) -> Caller | None:
+    def admit_now(self, target: Target, headers: dict[bytes, bytes]) -> Caller | None:
         """Return who sends a predict request if they may and that is known; whoever gets None is told why later."""
         try:
-            caller = self._gate.find(headers, scope, monotonic())
+            caller = self._gate.find(headers, _NO_SCOPE, monotonic())
             _check_may_predict(caller, target)
         except ServiceError:
             return None
@@ -194,7 +197,9 @@ class Front:
                     "event": "request",
                     "request_id": exchange.request_id,
                     "method": exchange.method,
-                    "path": exchange.shown_path,
+                    "path": exchange.shown_path
+                    if endpoint is None
+                    else exchange.path,  # names are short, and no secrets
                     "actor": None if exchange.caller is None else exchange.caller.name,
                     "status": exchange.status,
                     "code": exchange.code,

@@ -37,23 +37,21 @@ class HttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._head_bytes += len(data)
         try:
-            self._feed(data)
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            self._read_again(data[offer.args[0] :])
         except httptools.HttpParserError:
             self.refuse(MalformedRequest("this is not HTTP/1.1"))
-            return
         if self._is_in_head and self._head_bytes > _MAX_HEAD_BYTES:
             self.refuse(HeadTooLarge(f"the request line and the headers may have {_MAX_HEAD_BYTES} bytes together"))
 
     def on_message_begin(self) -> None:
-        """Begin with a head."""
+        """Begin with a head; the scope is made when it is needed."""
         self._is_in_head = True
         self._has_offer = False
-        super().on_message_begin()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; what comes behind the body (a trailer, RFC 9110 section 6.5) is nobody's business here."""
-        if self._is_in_head:
-            super().on_header(name, value)
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
 
     def on_headers_complete(self) -> None:
         """Let the request begin, unless its head is to be read again."""
@@ -70,6 +68,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     def begin(self) -> None:
         """Do what is to be done when the head is there."""
+        url, headers, is_expecting = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        # What comes behind the body (a trailer, RFC 9110 section 6.5) goes into the new list, which nobody reads.
+        self.url, self.expect_100_continue, self.scope["headers"] = url, is_expecting, headers
         super().on_headers_complete()
 
     def end(self) -> None:
@@ -94,17 +96,21 @@ class HttpProtocol(HttpToolsProtocol):
         parts += (b"\r\n", body)
         self.transport.write(b"".join(parts))
 
-    def _feed(self, data: bytes) -> None:
-        while True:
+    def _read_again(self, rest: bytes) -> None:
+        """Give a new parser the head without its offer, and what came after it; that may begin with an offer again."""
+        while not self.transport.is_closing():
+            if self.parser.get_method() == b"CONNECT":  # an offer that cannot be left out
+                self.refuse(MalformedRequest("this is not a proxy"))
+                return
+            data = self._head_without_offer() + rest
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as offer:
-                if self.parser.get_method() == b"CONNECT":  # an offer that cannot be left out
-                    self.refuse(MalformedRequest("this is not a proxy"))
-                    return
-                data = self._head_without_offer() + data[offer.args[0] :]
-                self.parser = httptools.HttpRequestParser(self)
-                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                rest = data[offer.args[0] :]
+            except httptools.HttpParserError:
+                self.refuse(MalformedRequest("this is not HTTP/1.1"))
             else:
                 return
 
