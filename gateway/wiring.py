@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -34,7 +35,7 @@ from gateway.web.services import Services
 from model_store.streams import Spool, sweep_scratch
 from registry.artifact import Digest
 from registry.editing import Editing
-from registry.errors import ServiceError
+from registry.errors import ServiceError, StorageUnavailable
 from registry.events import ABOUT_A_TOKEN, Event
 from registry.names import parse_reference
 from registry.records import Version, WorkerReport
@@ -47,10 +48,13 @@ _REGISTERING_THREADS = 4
 _LOOKING_UP_THREADS = 4
 _FOLLOWING_THREADS = 3
 _TOKEN_THREADS = 2
-_LOAD_THREADS = 2
+_FETCHING_THREADS = 8
+_LOADS_AT_ONCE = 2
 _SPARE_RUN_THREADS = 2
 _LOAD_SECONDS = 60.0
 _PUBLISH_SECONDS = 0.5
+
+_AWAY = "reading from the artifact store failed: the artifact store does not answer"
 
 _NO_DIGEST = Digest("0" * 64)
 """Of nothing that is stored: asking for it costs a store little, and shows whether it answers."""
@@ -71,12 +75,12 @@ async def open_services(
         parts = open_parts(settings)
         opened.callback(parts.close)
         metrics = metrics or Metrics()
-        cache, predictor = _open_serving(opened, parts, metrics)
         following = _executor(opened, _FOLLOWING_THREADS, "follow")
-        verdicts = _open_verdicts(opened, parts) if is_worker and settings.is_auth_on else None
-        routing, feed = _open_following(opened, parts, metrics, cache, following, verdicts)
         store_watch = StoreWatch(lambda: parts.store.find_size(_NO_DIGEST), executor=following)
         metrics.watch(lambda: store_readings(store_watch))
+        cache, predictor = _open_serving(opened, parts, metrics, store_watch)
+        verdicts = _open_verdicts(opened, parts) if is_worker and settings.is_auth_on else None
+        routing, feed = _open_following(opened, parts, metrics, cache, following, verdicts)
         keeps_log = is_worker and settings.log_level in ("debug", "info")
         access_log = AccessLog(write_log if keeps_log else None)
         opened.callback(access_log.flush)
@@ -175,18 +179,20 @@ def _applier(routing: Routing[Endpoint], verdicts: TokenVerdicts | None) -> Call
     return apply
 
 
-def _open_serving(opened: AsyncExitStack, parts: Parts, metrics: Metrics) -> tuple[SessionCache[Session], Predictor]:
+def _open_serving(
+    opened: AsyncExitStack, parts: Parts, metrics: Metrics, store_watch: StoreWatch
+) -> tuple[SessionCache[Session], Predictor]:
     """Make what loads and runs models."""
     settings = parts.settings
     places = usable_cpus()
-    loads = _executor(opened, _LOAD_THREADS, "load")
+    loads = _executor(opened, _FETCHING_THREADS, "load")
     runs = _executor(opened, places + _SPARE_RUN_THREADS, "run")
     watchdog = Watchdog(on_stuck=_end_process)
     watchdog.start()
     opened.callback(watchdog.close)
     cache: SessionCache[Session] = SessionCache(
         budget_bytes=settings.memory_budget_bytes // settings.workers,
-        load=_loader(parts),
+        load=_loader(parts, store_watch),
         executor=loads,
         max_queue=settings.max_queue,
     )
@@ -209,11 +215,18 @@ def _executor(opened: AsyncExitStack, threads: int, name: str) -> ThreadPoolExec
     return executor
 
 
-def _loader(parts: Parts) -> Callable[[Version], Session]:
-    """Return what loads a version: the folder is verified first, and stays for as long as the runtime reads it."""
+def _loader(parts: Parts, store_watch: StoreWatch) -> Callable[[Version], Session]:
+    """Return what loads a version: the folder is verified first, and stays for as long as the runtime reads it.
+
+    Many may wait for the store; few load at once, since that takes processors and memory.
+    """
+    turns = threading.BoundedSemaphore(_LOADS_AT_ONCE)
+    is_far = parts.settings.s3_place is not None
 
     def load(version: Version) -> Session:
-        with parts.folders.hold(version.artifact) as folder:
+        if is_far and store_watch.error is not None and not parts.folders.has(version.artifact):
+            raise StorageUnavailable(_AWAY, retry_after_seconds=5)  # else a silent store would hold a thread for long
+        with parts.folders.hold(version.artifact) as folder, turns:
             return Session.load(folder / version.artifact.graph.name)
 
     return load

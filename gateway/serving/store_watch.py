@@ -1,17 +1,19 @@
 """Whether the artifact store answers, asked now and then.
 
-1. Nothing waits for this: it is what ``/health/ready`` and the metrics say. Models that are loaded or cached need no
-   store; one that is neither learns of the outage itself.
+1. It is what ``/health/ready`` and the metrics say. Models that are loaded or cached need no store. One that is neither
+   is told so at once, instead of keeping a thread busy for as long as a silent store can.
 2. A store that does not answer is asked again just as often, so that its return is noticed without a restart.
+3. Silence is an answer after a few seconds; the question that got none is waited for before the next one is asked.
 """
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 
-from registry.errors import InternalError, ServiceError
+from registry.errors import InternalError, ServiceError, StorageUnavailable
 
 _SECONDS = 5.0
+_PATIENCE_SECONDS = 5.0
 
 
 class StoreWatch:
@@ -21,12 +23,21 @@ class StoreWatch:
         ask: returns if the store answers, raises StorageUnavailable or InsufficientStorage if not; blocks.
         executor: where it is asked.
         seconds: how long to wait between two questions.
+        patience_seconds: rule 3.
     """
 
-    def __init__(self, ask: Callable[[], object], *, executor: Executor, seconds: float = _SECONDS) -> None:
+    def __init__(
+        self,
+        ask: Callable[[], object],
+        *,
+        executor: Executor,
+        seconds: float = _SECONDS,
+        patience_seconds: float = _PATIENCE_SECONDS,
+    ) -> None:
         self._ask = ask
         self._executor = executor
         self._seconds = seconds
+        self._patience_seconds = patience_seconds
         self._task: asyncio.Task[None] | None = None
         self.error: ServiceError | None = None
         """Why the store did not answer when it was last asked; None if it did."""
@@ -42,9 +53,13 @@ class StoreWatch:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def look(self) -> None:
-        """Ask once, now."""
+        """Ask once, now, and return when the answer is known."""
+        asking = asyncio.get_running_loop().run_in_executor(self._executor, self._ask)
+        await asyncio.wait((asking,), timeout=self._patience_seconds)
+        if not asking.done():
+            self.error = StorageUnavailable("the artifact store does not answer", retry_after_seconds=5)
         try:
-            await asyncio.get_running_loop().run_in_executor(self._executor, self._ask)
+            await asking
         except ServiceError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - a watch that ends would say the same for ever

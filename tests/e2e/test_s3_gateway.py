@@ -179,6 +179,26 @@ def test_a_bucket_that_is_out_of_reach_is_said_and_can_be_tried_again(
             assert list((gateway.data_dir / "spool").iterdir()) == []
 
 
+def test_while_the_bucket_is_silent_cached_models_load_and_others_are_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_s3_server() as server:
+        server.give_credentials(monkeypatch)
+        place = {"store": f"s3://{BUCKET}", "s3_endpoint_url": server.endpoint_url}
+        with running_gateway(tmp_path / "data", **place) as gateway, gateway.client() as client:
+            for number in range(12):
+                assert register(client, f"m{number}", content_of(number)).status_code == 201
+            expected = predict(client, "m0").json()
+        with server.stopped(), running_gateway(tmp_path / "data", **place) as gateway, gateway.client() as client:
+            wait_until(lambda: client.get("/health/ready").json()["store"] == "storage_unavailable")
+            assert "sardonyx_store_up 0.0" in client.get("/metrics").text
+            cold = [predict(client, f"m{number}") for number in range(1, 12)]
+            detail = "reading from the artifact store failed: the artifact store does not answer"
+            for answer in cold:
+                assert_problem(answer, 503, code="storage_unavailable", detail=detail)
+            assert predict(client, "m0").json() == expected
+
+
 @embedded_only
 def test_a_database_that_fails_after_the_put_leaves_an_object_that_a_retry_takes_up(
     running: GatewayProcess, client: httpx.Client, bucket: Any, prefix: str

@@ -1,6 +1,7 @@
 """Asking the store again and again, whatever it answers."""
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from gateway.serving.store_watch import StoreWatch
@@ -39,3 +40,20 @@ def test_a_watch_asks_until_it_is_closed() -> None:
             await watch.close()
 
     asyncio.run(watch_until_asked_thrice())
+
+
+def test_silence_is_an_answer_and_its_end_another() -> None:
+    answering = threading.Event()
+
+    async def watch_a_silent_store() -> list[str | None]:
+        with ThreadPoolExecutor(1) as executor:
+            watch = StoreWatch(answering.wait, executor=executor, patience_seconds=0)
+            looking = asyncio.create_task(watch.look())
+            while watch.error is None:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0)
+            silent = watch.error.code
+            answering.set()
+            await looking
+            return [silent, None if watch.error is None else watch.error.code]
+
+    assert asyncio.run(watch_a_silent_store()) == ["storage_unavailable", None]
