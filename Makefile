@@ -4,9 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 # What touches a database or a store; the rest of the suite would only be the same again.
-ON_BOTH := tests/e2e tests/unit/test_registration.py tests/unit/test_promotion.py tests/unit/test_rollback.py \
-	tests/unit/test_retirement_and_editing.py tests/unit/test_resolution.py tests/unit/test_rehearsal.py \
-	tests/unit/test_annotations.py tests/unit/test_consistency.py tests/unit/test_tokens.py tests/properties/test_history_laws.py
+ON_BOTH := tests/e2e tests/properties/test_history_laws.py $(addprefix tests/unit/test_, $(addsuffix .py, \
+	registration promotion rollback retirement_and_editing resolution rehearsal tokens))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check format bench soak chaos clean

@@ -256,23 +256,3 @@ def test_a_worker_that_starts_while_the_server_is_away_answers_from_what_was_las
         assert moved.status_code == 200
         row = {"inputs": [[0.5] * 8]}
         assert again.post("/models/same/predict", json=row).json()["version"] == 2
-
-
-def test_two_gateways_on_one_database_follow_each_other(
-    tmp_path: Path, url: str, running: GatewayProcess, client: httpx.Client
-) -> None:
-    store = {"store": str(running.data_dir / "store")}
-    with running_gateway(tmp_path / "other", database_url=url, **store) as other, other.client() as second:
-        for seed in range(2):
-            upload(client, "shared", models.linear(seed=seed).SerializeToString())
-        row = {"inputs": [[1, 2, 3, 4]]}
-        for number in (1, 2, 1):
-            moved = client.put("/registry/models/shared/aliases/production", json={"version": number})
-            assert moved.status_code == 200
-
-            def live(wanted: int = number) -> bool:
-                answer = second.post("/models/shared/predict", json=row)
-                return answer.status_code == 200 and answer.json()["version"] == wanted
-
-            wait_until(live)
-        assert len(client.get("/registry/workers").json()["items"]) == 2

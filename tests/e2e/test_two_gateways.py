@@ -1,0 +1,120 @@
+"""Two gateways on one database and one store: both write, both follow, somebody sweeps, and nothing is lost."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support import models
+from tests.support.gateway_process import (
+    SARDONYX,
+    GatewayProcess,
+    backend_environment,
+    running_gateway,
+    wait_until,
+    wait_until_ready,
+)
+from tests.support.running import run
+
+BYTES = {"content-type": "application/octet-stream"}
+ROW = {"inputs": [[1, 2, 3, 4]]}
+UPLOADS = 16
+MOVES = 20
+
+
+@pytest.fixture
+def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[GatewayProcess, GatewayProcess]]:
+    shared = backend_environment(tmp_path / "shared", {})
+    for name, value in shared.items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)
+    database = shared.get("SARDONYX_DATABASE_URL", f"sqlite:///{tmp_path}/registry.db")
+    places = {"database_url": database, "store": shared.get("SARDONYX_STORE", str(tmp_path / "store"))}
+    if "SARDONYX_S3_ENDPOINT_URL" in shared:
+        places["s3_endpoint_url"] = shared["SARDONYX_S3_ENDPOINT_URL"]
+    with ExitStack() as opened:
+        first = opened.enter_context(running_gateway(tmp_path / "first", **places))
+        yield first, opened.enter_context(running_gateway(tmp_path / "second", **places))
+
+
+def upload(client: httpx.Client, name: str, seed: int) -> dict[str, Any]:
+    content = models.linear(seed=seed).SerializeToString()
+    answer = client.post(f"/registry/models/{name}/versions", content=content, headers=BYTES)
+    assert answer.status_code == 201, answer.text
+    version: dict[str, Any] = answer.json()
+    return version
+
+
+def live(client: httpx.Client, name: str) -> int:
+    answer = client.post(f"/models/{name}/predict", json=ROW)
+    assert answer.status_code == 200, answer.text
+    return int(answer.json()["version"])
+
+
+def test_each_follows_what_the_other_has_done(pair: tuple[GatewayProcess, GatewayProcess]) -> None:
+    first, second = pair
+    with first.client() as here, second.client() as there:
+        upload(here, "shared", 1)
+        upload(there, "shared", 2)
+        for client, other, number in ((here, there, 1), (there, here, 2), (here, there, 1)):
+            moved = client.put("/registry/models/shared/aliases/production", json={"version": number})
+            assert moved.status_code == 200, moved.text
+            wait_until(lambda other=other, number=number: live(other, "shared") == number)
+        workers = here.get("/registry/workers").json()["items"]
+        assert sorted(worker["pid"] for worker in workers) == sorted(first.workers() + second.workers())
+        done = run(SARDONYX, "rollback", "shared", "--wait", environment=first.environment)
+        assert done.returncode == 0, done.stderr
+        assert (live(here, "shared"), live(there, "shared")) == (2, 2)
+        there.delete("/registry/models/shared/versions/1").raise_for_status()
+        wait_until(lambda: here.post("/v1/models/shared/predict", json=ROW).status_code == 410)
+
+
+def upload_many(gateway: GatewayProcess, first_seed: int) -> list[dict[str, Any]]:
+    with gateway.client() as client:
+        return [upload(client, "busy", first_seed + number) for number in range(UPLOADS)]
+
+
+def move_often(gateway: GatewayProcess, turn: int) -> list[int]:
+    path = "/registry/models/moving/aliases/production"
+    with gateway.client() as client:
+        return [client.put(path, json={"version": 1 + (turn + number) % 2}).status_code for number in range(MOVES)]
+
+
+def sweep(gateway: GatewayProcess, is_over: Event) -> set[int]:
+    codes = set()
+    while not is_over.is_set():
+        codes.add(run(SARDONYX, "fsck", "--repair", "--quick", environment=gateway.environment).returncode)
+    return codes
+
+
+def test_uploads_promotions_and_sweeps_at_once_lose_nothing(pair: tuple[GatewayProcess, GatewayProcess]) -> None:
+    is_over = Event()
+    first, second = pair
+    with first.client() as client:
+        for seed in (1, 2):
+            upload(client, "moving", seed)
+    with ThreadPoolExecutor(8) as pool:
+        sweeping = pool.submit(sweep, second, is_over)
+        uploading = [pool.submit(upload_many, gateway, seed) for gateway, seed in ((first, 100), (second, 200))]
+        moving = [pool.submit(move_often, gateway, turn) for turn, gateway in enumerate(pair)]
+        versions = [version for future in uploading for version in future.result()]
+        statuses = {status for future in moving for status in future.result()}
+        is_over.set()
+        assert sweeping.result() <= {0, 1}  # 1: it saw bytes whose row was still to come
+    assert statuses == {200}
+    assert sorted(version["version"] for version in versions) == list(range(1, 2 * UPLOADS + 1))
+    with second.client() as client:
+        wait_until_ready(second)
+        for version in versions:
+            path = f"/registry/models/busy/versions/{version['version']}"
+            assert client.get(path).json() == version
+            assert client.post(f"/v{version['version']}/models/busy/predict", json=ROW).status_code == 200
+        moves = client.get("/registry/models/moving/history").json()["items"]
+    assert [move["from"] for move in moves] == [None, *(move["to"] for move in moves[:-1])]
+    checked = run(SARDONYX, "fsck", environment=first.environment)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
