@@ -43,8 +43,9 @@ format: $(VENV)/.dev ## rewrite the sources as `make check` wants them
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev ## the gateway beside the usual hand-written app and a bare ASGI answer
+bench: $(VENV)/.dev ## the gateway beside the usual hand-written app; and with 100 and with 100,000 versions
 	@$(BIN)/python -m bench $(ARGS)
+	@$(BIN)/python -m bench.scale
 
 soak: $(VENV)/.dev ## a minute of mixed load while models are evicted, promoted and rolled back
 	@$(BIN)/python -m bench.soak $(ARGS)
