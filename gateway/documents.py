@@ -22,21 +22,16 @@ class DocumentFolder:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._written: dict[str, bytes] = {}
 
     def put(self, key: str, document: dict[str, Any]) -> None:
         """Replace the document."""
         content = orjson.dumps({"key": key, **document})
-        digest = blake2b(content, digest_size=16).digest()
-        if self._written.get(key) == digest:
-            return
         path = self._path(key)
         with contextlib.suppress(OSError):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             fragment = path.with_name(f"{uuid.uuid4().hex}.part")
             fragment.write_bytes(content)
             fragment.replace(path)
-            self._written[key] = digest
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Return the document, or None."""
@@ -48,7 +43,6 @@ class DocumentFolder:
 
     def remove(self, key: str) -> None:
         """Remove the document; does nothing if it is not there."""
-        self._written.pop(key, None)
         with contextlib.suppress(OSError):
             self._path(key).unlink()
 

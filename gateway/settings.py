@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
     data_dir: Path = Path("sardonyx-data")
-    database_url: str = ""
+    database_url: str = Field(default="", repr=False)
     """Empty for the embedded SQLite in the data dir."""
     store: str = ""
     """A folder, or ``s3://bucket/prefix``; empty for a folder in the data dir."""
@@ -103,6 +103,10 @@ class Settings(BaseSettings):
                 "the registry's database is sqlite:///path/to/registry.sqlite3 or "
                 "postgresql+psycopg://user:password@host/database"
             )
+        try:
+            urlsplit(value).port  # noqa: B018 - it is read when asked for
+        except ValueError as error:
+            raise ValueError("the database URL's host or port is malformed") from error
         return value
 
     @model_validator(mode="after")

@@ -45,21 +45,32 @@ class Board:
         """What has to be inherited."""
         return self.keys, self.numbers
 
-    def read(self) -> Iterator[tuple[Key, Sequence[float]]]:
-        """Yield every key with its numbers as they are now."""
-        with _mapped(self.numbers) as numbers:
-            for start, width, key in self.read_keys()[0]:
-                yield key, numbers[start : start + width].tolist()
-
-    def read_keys(self) -> tuple[list[tuple[int, int, Key]], int]:
-        """Return (start, width, key) of every key, and where the next one is to be written.
+    def read_keys(self, begin: int = 0) -> tuple[list[tuple[int, int, Key]], int]:
+        """Return (start, width, key) of every key from the byte ``begin`` on, and where the next one will be written.
 
         A line without an end is one that its writer did not live to finish.
         """
-        size_bytes = os.fstat(self.keys).st_size
-        whole, _, _ = os.pread(self.keys, size_bytes, 0).rpartition(b"\n")
+        size_bytes = os.fstat(self.keys).st_size - begin
+        whole, _, _ = os.pread(self.keys, max(0, size_bytes), begin).rpartition(b"\n")
         lines = [orjson.loads(line) for line in whole.splitlines()]
-        return [(start, width, tuple(key)) for start, width, *key in lines], len(whole) + bool(whole)
+        return [(start, width, tuple(key)) for start, width, *key in lines], begin + len(whole) + bool(whole)
+
+
+class BoardReader:
+    """A board as others see it; used by one thread at a time."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._numbers = _mapped(board.numbers)
+        self._keys: list[tuple[int, int, Key]] = []
+        self._end = 0
+
+    def read(self) -> Iterator[tuple[Key, Sequence[float]]]:
+        """Yield every key with its numbers as they are now."""
+        new, self._end = self._board.read_keys(self._end)
+        self._keys += new
+        for start, width, key in self._keys:
+            yield key, self._numbers[start : start + width].tolist()
 
 
 class Counts:

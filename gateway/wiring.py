@@ -19,6 +19,7 @@ from gateway.parts import Parts, open_parts
 from gateway.serving.change_feed import ChangeFeed
 from gateway.serving.deadlines import Watchdog
 from gateway.serving.last_known import LastKnown
+from gateway.serving.load_places import LoadPlaces
 from gateway.serving.predictor import Predictor
 from gateway.serving.readings import feed_readings, serving_readings, store_readings
 from gateway.serving.routing import Routing
@@ -106,6 +107,7 @@ async def open_services(
             metrics=metrics,
             access_log=access_log,
             executor=_executor(opened, _CONTROL_THREADS, "control"),
+            checking=_executor(opened, 1, "check"),
             registering=_executor(opened, _REGISTERING_THREADS, "register"),
             decoding=_executor(opened, 1, "decode"),
         )
@@ -158,7 +160,7 @@ def _open_following(
     feed = ChangeFeed(
         parts.registry,
         apply=_applier(routing, verdicts),
-        begin=routing.forget_all,
+        begin=routing.begin,
         recover=routing.forget_recalled,
         report=_reporter(parts, cache),
         executor=following,
@@ -185,7 +187,11 @@ def _open_serving(
     """Make what loads and runs models."""
     settings = parts.settings
     places = usable_cpus()
-    loads = _executor(opened, _FETCHING_THREADS, "load")
+    loads = LoadPlaces(
+        parts.folders,
+        near=_executor(opened, _LOADS_AT_ONCE, "load"),
+        far=_executor(opened, _FETCHING_THREADS, "fetch"),
+    )
     runs = _executor(opened, places + _SPARE_RUN_THREADS, "run")
     watchdog = Watchdog(on_stuck=_end_process)
     watchdog.start()
@@ -218,7 +224,7 @@ def _executor(opened: AsyncExitStack, threads: int, name: str) -> ThreadPoolExec
 def _loader(parts: Parts, store_watch: StoreWatch) -> Callable[[Version], Session]:
     """Return what loads a version: the folder is verified first, and stays for as long as the runtime reads it.
 
-    Many may wait for the store; few load at once, since that takes processors and memory.
+    Many may wait for the store; few load at once, since that takes processors and memory. (See ``LoadPlaces``, too.)
     """
     turns = threading.BoundedSemaphore(_LOADS_AT_ONCE)
     is_far = parts.settings.s3_place is not None

@@ -18,6 +18,14 @@ class EventKind(StrEnum):
     TOKEN_CREATED = "token_created"  # noqa: S105 - the name of what happened
     TOKEN_REVOKED = "token_revoked"  # noqa: S105 - as above
 
+    @classmethod
+    def _missing_(cls, value: object) -> "EventKind":
+        """Return a kind that a later release has written: to be shown, and to be passed over."""
+        kind = str.__new__(cls, value)
+        kind._name_ = str(value).upper()
+        kind._value_ = str(value)
+        return kind
+
 
 ABOUT_A_TOKEN = frozenset({EventKind.TOKEN_CREATED, EventKind.TOKEN_REVOKED})
 """The kinds that are about no model."""

@@ -131,7 +131,10 @@ def parse_expiry(text: str, now: datetime) -> datetime:
         raise InvalidRequest(f"{quoted(text)} is no end of a token: write 90d, 12h, 2027-01-31 or 2027-01-31T18:00:00Z")
     if moment <= now:
         raise InvalidRequest(f"{quoted(text)} has passed already: a token ends later than now")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidRequest(f"{quoted(text)} is past the end of all calendars") from None
 
 
 def _one(found: Sequence[Token], id_: str) -> Token:

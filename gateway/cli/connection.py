@@ -63,7 +63,10 @@ def public_url(url: str | None) -> tuple[str, bool]:
 
 def local_settings() -> "Settings":
     """Read the settings and become the owner of their data folder."""
+    from gateway.telemetry import configure_logs
+
     settings = read_settings()
+    configure_logs("error")  # to standard error, as everywhere: the output is the command's
     become_owner(settings.data_dir)
     return settings
 

@@ -30,8 +30,8 @@ class ChangeFeed:
     Args:
         registry: read in ``executor``.
         apply: makes an event true for this worker; safe to repeat (Routing.apply).
-        begin: called once, when the place in the feed to start from is known (Routing.forget_all).
-        recover: called when the feed can be read again after it could not (Routing.forget_recalled).
+        begin: called once, when the place in the feed to start from is known (Routing.begin).
+        recover: called each time when the feed has been read: the registry answers (Routing.forget_recalled).
         report: describes this worker, given the sequence number that it has applied; called on the event loop.
         executor: where the registry is visited.
         clock: monotonic seconds.
@@ -44,7 +44,7 @@ class ChangeFeed:
         registry: Registry,
         *,
         apply: Callable[[Event], Awaitable[None]],
-        begin: Callable[[], None],
+        begin: Callable[[int], None],
         recover: Callable[[], None] = lambda: None,
         report: Callable[[int], WorkerReport],
         executor: Executor,
@@ -149,14 +149,13 @@ class ChangeFeed:
                 events: Sequence[Event] = ()
                 if self._read_up_to is None:
                     self._read_up_to = await loop.run_in_executor(self._executor, self._find_start)
-                    self._begin()
+                    self._begin(self._read_up_to)
                 else:
                     events = await loop.run_in_executor(self._executor, self._list_events, self._read_up_to)
             except Exception as error:  # noqa: BLE001  rule 4: a feed that ends would leave the worker deaf for ever
                 self._read_error = _known(error)
                 return
-            if self._read_error is not None:
-                self._recover()
+            self._recover()
             self._read_error = None
             self._read_at = self._clock()
             for event in events:

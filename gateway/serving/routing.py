@@ -155,16 +155,18 @@ class Routing(Generic[E]):
         try:
             while True:
                 visit.is_overtaken = False
-                found = await self._ask_or_recall(reference)
+                found, is_fresh = await self._ask_or_recall(reference)
                 if not visit.is_overtaken:
+                    if is_fresh:
+                        self._last_known.remember(reference, found if isinstance(found, Reading) else None)
                     return self._install(reference, found)
         except ServiceError as error:
             return error
         finally:
             del self._visits[reference]
 
-    async def _ask_or_recall(self, reference: Reference) -> Reading | ServiceError:
-        """Return what the registry says, or has said last."""
+    async def _ask_or_recall(self, reference: Reference) -> tuple[Reading | ServiceError, bool]:
+        """Return what the registry says, and True; or what it has said last, and False."""
         error = self._silence if self._asking_count and self._clock() < self._silent_until else None
         if error is None:
             self._asking_count += 1
@@ -174,14 +176,13 @@ class Routing(Generic[E]):
                 error = self._silence = outage
                 self._silent_until = self._clock() + _SILENCE_SECONDS
             else:
-                self._last_known.remember(reference, found if isinstance(found, Reading) else None)
-                return found
+                return found, True
             finally:
                 self._asking_count -= 1
         recalled = await self._last_known.recall(reference)
         if recalled is None:
             raise copy(error)
-        return recalled
+        return recalled, False
 
     async def _read(self, reference: Reference) -> Reading | ServiceError:
         """Return what the registry says: an error that the reference leads nowhere is an answer, silence is raised."""
@@ -224,8 +225,9 @@ class Routing(Generic[E]):
 
     # --- following the feed -------------------------------------------------------------------------------------------
 
-    def forget_all(self) -> None:
-        """Forget what was read before the feed began: nothing would ever correct it."""
+    def begin(self, sequence: int) -> None:
+        """Forget what was read before the feed began, at ``sequence``: nothing would ever correct it."""
+        self._last_known.begin(self._registry, sequence)
         self._aliases.clear()
         self._versions.clear()
         self._last_known.recalled.clear()
@@ -235,6 +237,9 @@ class Routing(Generic[E]):
     def forget_recalled(self) -> None:
         """Forget what was not read from the registry, which answers again."""
         for reference in self._last_known.recalled:
+            route = self._aliases.get(reference.model, {}).get(reference.alias) if reference.version is None else None
+            for built in () if route is None else route.targets:
+                self._versions.pop((reference.model, built.version.number), None)
             self._remove(reference)
         self._last_known.recalled.clear()
 
@@ -251,6 +256,7 @@ class Routing(Generic[E]):
         for reference, visit in self._visits.items():
             if reference.model == event.model:
                 visit.is_overtaken = True
+        self._last_known.doubt(event)
         for reference in self._touched(event, event.model):
             await self._refresh(reference, event.sequence)
 

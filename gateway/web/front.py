@@ -14,13 +14,14 @@ import structlog
 from gateway.codec.json_tensors import PredictBody
 from gateway.serving.token_verdicts import REFUSAL
 from gateway.web.endpoint import Endpoint
-from gateway.web.exchange import CONTEXT, Exchange, RequestIds
+from gateway.web.exchange import CONTEXT, Exchange, RequestIds, log_denied
 from gateway.web.limits import ClientGone, Receive, Scope, Send, check_json_type
 from gateway.web.paths import PredictPaths, Target
 from gateway.web.predict import LARGE_BYTES, PredictRoutes
 from gateway.web.problems import Headers, problem_answer
 from gateway.web.services import Services
 from registry.errors import (
+    Forbidden,
     InternalError,
     InvalidHost,
     MethodNotAllowed,
@@ -83,7 +84,7 @@ class Front:
             if target is None:
                 await self._pass_on(exchange, scope, receive, send)
             else:
-                _check_may_predict(exchange.caller, target)
+                _check_may_predict(exchange, target)
                 answer = await self._answer(exchange, target, scope, receive)
         except ClientGone:
             exchange.status, exchange.code = _GONE_STATUS, _GONE
@@ -101,7 +102,8 @@ class Front:
         """Return who sends a predict request if they may and that is known; whoever gets None is told why later."""
         try:
             caller = self._gate.find(headers, _NO_SCOPE, monotonic())
-            _check_may_predict(caller, target)
+            if caller is not None:
+                caller.require(Role.PREDICT, target.reference.model)
         except ServiceError:
             return None
         return caller
@@ -210,10 +212,14 @@ class Front:
             )
 
 
-def _check_may_predict(caller: Caller | None, target: Target) -> None:
-    if caller is None:
+def _check_may_predict(exchange: Exchange, target: Target) -> None:
+    if exchange.caller is None:
         raise Unauthenticated(REFUSAL)
-    caller.require(Role.PREDICT, target.reference.model)
+    try:
+        exchange.caller.require(Role.PREDICT, target.reference.model)
+    except Forbidden:
+        log_denied(exchange, exchange.caller, Role.PREDICT)
+        raise
 
 
 def _good(exchange: Exchange, endpoint: Endpoint, payload: bytes) -> Answer:

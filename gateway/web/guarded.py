@@ -7,12 +7,11 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-import structlog
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
-from gateway.web.exchange import CONTEXT, Exchange
+from gateway.web.exchange import CONTEXT, Exchange, log_denied
 from registry.errors import Forbidden, Unauthenticated
 from registry.roles import Role
 
@@ -86,14 +85,5 @@ def _check(request: Request, role: Role, model: str | None) -> None:
     try:
         caller.require(role, model)
     except Forbidden:
-        structlog.get_logger().warning(
-            "denied",
-            request_id=exchange.request_id,
-            actor=caller.name,
-            token=caller.token,
-            has=caller.role.value,
-            needs=role.value,
-            method=exchange.method,
-            path=exchange.shown_path,
-        )
+        log_denied(exchange, caller, role)
         raise

@@ -46,4 +46,6 @@ def _word(trouble: ServiceError | None) -> str:
 @needs(Role.PREDICT)
 async def metrics(services: UsesServices) -> Response:
     """Return the counters of all workers of this host."""
-    return Response(services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    services.metrics.publish()
+    text = await services.call(services.metrics.render)
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -11,7 +11,7 @@ from gateway.web.schemas import ModelChange, model_json, page_json
 from registry.lookup import resolve_model
 from registry.ports import Registry
 from registry.records import Model, Page
-from registry.roles import Role
+from registry.roles import Caller, Role
 
 router = APIRouter(prefix="/registry/models", tags=["models"], route_class=JsonRoute)
 
@@ -26,9 +26,7 @@ async def list_models(
     q: Annotated[str | None, Query(max_length=128, description="part of a name or a description")] = None,
 ) -> dict[str, Any]:
     """Return models with their latest version and what their aliases point to."""
-    page = await services.call(_list, services.registry, limit, after, q)
-    seen = Page(items=tuple(model for model in page.items if asking.sees(model.name)), next=page.next)
-    return page_json(seen, model_json)
+    return page_json(await services.call(_list, services.registry, asking, limit, after, q), model_json)
 
 
 @router.get("/{name}", summary="Show a model")
@@ -53,6 +51,16 @@ def _find(registry: Registry, name: str) -> Model:
         return resolve_model(catalog, name)
 
 
-def _list(registry: Registry, limit: int, after: str | None, query: str | None) -> Page[Model]:
+def _list(registry: Registry, asking: Caller, limit: int, after: str | None, query: str | None) -> Page[Model]:
+    """Return a page of what the caller may see; its cursor is the name of a model that they have seen."""
+    seen: list[Model] = []
     with registry.reading() as catalog:
-        return catalog.list_models(limit=limit, after=after, query=query)
+        while True:
+            page = catalog.list_models(limit=limit, after=after, query=query)
+            seen += [model for model in page.items if asking.sees(model.name)]
+            after = page.next
+            if after is None or len(seen) >= limit:
+                break
+    items = tuple(seen[:limit])
+    has_more = after is not None or len(seen) > limit
+    return Page(items=items, next=items[-1].name if has_more and items else None)

@@ -85,6 +85,8 @@ class Services:
     access_log: AccessLog
     executor: Executor
     """Where short blocking calls go: to the database, to files."""
+    checking: Executor
+    """Where it is looked whether predict requests can be answered, whatever else goes on."""
     registering: Executor
     """Where registrations go, which may take a minute: whoever registers waits behind others who do, nobody else."""
     decoding: Executor
@@ -123,7 +125,7 @@ class Services:
         """
         if not self.feed.is_ready:
             raise self.feed.read_error or RegistryUnavailable("the change feed has not been read yet")
-        await self.call(self.folders.check)
+        await _run(self.checking, self.folders.check)
 
 
 async def _run(executor: Executor, function: Callable[[], R]) -> R:

@@ -47,7 +47,7 @@ class S3Sources:
         if scheme + separator != "s3://" or bucket not in self._buckets:
             allowed = ", ".join(f"s3://{name}/" for name in sorted(self._buckets)) or "nowhere: no bucket is allowed"
             raise SourceNotAllowed(f"{quoted(source)} is not allowed; versions are imported from {allowed}")
-        if not key or len(key.encode()) > _MAX_KEY_BYTES:
+        if not key or len(key.encode()) > _MAX_KEY_BYTES or not {".", ".."}.isdisjoint(key.split("/")):
             raise SourceNotAllowed(f"{quoted(source)} is not allowed; write s3://bucket/key")
         return {"Bucket": bucket, "Key": key}
 

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import (
     ArgumentError,
+    DataError,
     DBAPIError,
     IntegrityError,
     NoSuchModuleError,
@@ -27,7 +28,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from registry.errors import InternalError, RegistryBusy, RegistryUnavailable, SchemaMismatch
+from registry.errors import InternalError, InvalidRequest, RegistryBusy, RegistryUnavailable, SchemaMismatch
 from registry.sql.patience import connect_patiently
 
 BUSY_TIMEOUT_SECONDS = 5.0
@@ -45,7 +46,8 @@ def open_engine(url: str, *, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS,
     Args:
         url: in SQLAlchemy's form.
         busy_timeout_seconds: how long to wait for locks and for a free connection.
-        is_new: True makes a SQLite file that is not there yet.
+        is_new: True for a change of the schema: makes a SQLite file that is not there yet, and waits for PostgreSQL for
+            as long as it works.
 
     Raises:
         RegistryUnavailable: the URL is malformed or of a database that is not supported.
@@ -56,8 +58,8 @@ def open_engine(url: str, *, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS,
             return _open_sqlite(parsed, busy_timeout_seconds=busy_timeout_seconds, is_new=is_new)
         from registry.sql.postgres import open_postgres  # whose driver costs a tenth of a second to import
 
-        return open_postgres(parsed, busy_timeout_seconds=busy_timeout_seconds, writes=_writes)
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        return open_postgres(parsed, busy_timeout_seconds=busy_timeout_seconds, writes=_writes, is_patient=is_new)
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
         raise RegistryUnavailable("the database URL is not one that can be opened") from error
 
 
@@ -121,6 +123,7 @@ def translated_errors() -> Iterator[None]:
         RegistryBusy: another writer held the lock, or no connection was free, for too long.
         RegistryUnavailable: the database does not answer, is not one, or cannot be written.
         SchemaMismatch: a table or a column is not there.
+        InvalidRequest: a value is none that the database knows, such as a text with a NUL.
         InternalError: a statement of ours was wrong, or broke a constraint.
     """
     try:
@@ -130,6 +133,8 @@ def translated_errors() -> Iterator[None]:
     except DBAPIError as error:
         if _lacks_a_table(error.orig):
             raise SchemaMismatch("the database lacks what this code needs: run 'sardonyx db upgrade'") from error
+        if isinstance(error, DataError):
+            raise InvalidRequest("the registry's database cannot hold such a text or number") from error
         if isinstance(error, IntegrityError | ProgrammingError):
             raise InternalError(f"the registry's database refused a statement: {error.orig}") from error
         if _is_locked(error.orig):

@@ -21,12 +21,15 @@ _SPARE_SECONDS = 1.0
 """How much longer to wait for the server than the server may wait for a lock."""
 
 
-def open_postgres(url: URL, *, busy_timeout_seconds: float, writes: Callable[[Connection], bool]) -> Engine:
+def open_postgres(
+    url: URL, *, busy_timeout_seconds: float, writes: Callable[[Connection], bool], is_patient: bool = False
+) -> Engine:
     """Prepare an engine; connects to nothing yet.
 
     Args:
         url: ``postgresql+psycopg://...``.
         busy_timeout_seconds: how long to wait for locks, for a free connection, and (a second longer) for an answer.
+        is_patient: True waits for answers for as long as they take: for changes of the schema.
         writes: tells whether the transaction that a connection begins is a writer's.
     """
 
@@ -34,8 +37,9 @@ def open_postgres(url: URL, *, busy_timeout_seconds: float, writes: Callable[[Co
         """Rule 1."""
 
         def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
+            limit = None if is_patient else busy_timeout_seconds + _SPARE_SECONDS
             try:
-                return super().wait(gen, interval, timeout or busy_timeout_seconds + _SPARE_SECONDS)
+                return super().wait(gen, interval, timeout or limit)
             except _WaitTimeout as error:
                 self.pgconn.finish()
                 raise psycopg.OperationalError("the server has not answered in time") from error

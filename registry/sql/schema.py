@@ -47,7 +47,7 @@ def downgrade(url: str, *, revision: str, busy_timeout_seconds: float = BUSY_TIM
     Raises:
         RegistryUnavailable, RegistryBusy: it does not answer, or is locked.
     """
-    engine = open_engine(url, busy_timeout_seconds=busy_timeout_seconds)
+    engine = open_engine(url, busy_timeout_seconds=busy_timeout_seconds, is_new=True)
     try:
         with transaction(engine, writes=True) as connection:
             command.downgrade(_config(connection), revision)

@@ -42,7 +42,7 @@ class Bench:
             raise self.failures[event.sequence].pop(0)
         self.applied.append(event.sequence)
 
-    def _begin(self) -> None:
+    def _begin(self, _sequence: int) -> None:
         self.begun_count += 1
 
     async def started(self) -> "Bench":

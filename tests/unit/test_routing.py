@@ -271,7 +271,7 @@ def test_what_was_read_before_the_feed_began_is_forgotten() -> None:
         bench = Bench()
         await bench.routing.resolve(LIVE)
         bench.registry.move("iris", 2)
-        bench.routing.forget_all()
+        bench.routing.begin(bench.registry.latest_sequence())
         assert bench.live() is None
         assert (await bench.routing.resolve(LIVE)).number == 2
 
@@ -444,3 +444,58 @@ def test_what_led_nowhere_when_it_was_last_known_is_not_remembered(tmp_path: Pat
             await after.routing.resolve(Reference("iris", 3))
 
     run_virtually(outlive)
+
+
+def test_what_was_recalled_leaves_no_version_behind(tmp_path: Path) -> None:
+    async def outlive() -> None:
+        before = Bench(last_known=lasting(tmp_path))
+        await before.routing.resolve(LIVE)
+        after = Bench(last_known=lasting(tmp_path))
+        after.registry.move("iris", 2)
+        after.registry.retire("iris", 1)
+        after.registry.is_down = True
+        assert (await after.routing.resolve(LIVE)).version == FIRST
+        after.registry.is_down = False
+        after.routing.forget_recalled()
+        assert await _ask_for(after, Reference("iris", 1)) == "version_retired"
+        assert (await after.routing.resolve(LIVE)).version == SECOND
+
+    run_virtually(outlive)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_an_event_makes_doubtful_what_was_written_down_before_it(tmp_path: Path, *, is_known: bool) -> None:
+    async def outlive() -> None:
+        before = Bench(last_known=lasting(tmp_path))
+        await before.routing.resolve(LIVE)
+        witness = before if is_known else Bench(last_known=lasting(tmp_path))
+        witness.registry.move("iris", 2)
+        await witness.routing.apply(witness.registry.events[-1])
+        after = Bench(last_known=lasting(tmp_path))
+        after.registry.is_down = True
+        assert await _ask_for(after, LIVE) == (2 if is_known else "registry_unavailable")
+
+    run_virtually(outlive)
+
+
+def test_what_changed_while_nobody_was_there_is_gone_through_at_the_next_beginning(tmp_path: Path) -> None:
+    async def outlive() -> None:
+        before = Bench(last_known=lasting(tmp_path))
+        before.routing.begin(before.registry.latest_sequence())
+        for reference in (LIVE, Reference("iris", 3)):
+            await before.routing.resolve(reference)
+        after = Bench(last_known=lasting(tmp_path))
+        after.registry.move("iris", 2)
+        after.routing.begin(after.registry.latest_sequence())
+        after.registry.is_down = True
+        assert await _ask_for(after, LIVE) == "registry_unavailable"
+        assert await _ask_for(after, Reference("iris", 3)) == 3
+
+    run_virtually(outlive)
+
+
+async def _ask_for(bench: Bench, reference: Reference) -> int | str:
+    try:
+        return (await bench.routing.resolve(reference)).number
+    except ServiceError as error:
+        return error.code
