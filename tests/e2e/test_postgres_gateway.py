@@ -256,3 +256,60 @@ def test_a_worker_that_starts_while_the_server_is_away_answers_from_what_was_las
         assert moved.status_code == 200
         row = {"inputs": [[0.5] * 8]}
         assert again.post("/models/same/predict", json=row).json()["version"] == 2
+
+
+@pytest.mark.parametrize("path", ["/registry/models?q=%00", "/registry/models?after=%00", "/registry/tokens?after=%00"])
+def test_text_that_no_database_holds_is_refused(client: httpx.Client, path: str) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert predict(client) == 200
+
+
+def test_an_event_that_only_a_later_release_knows_is_passed_over_and_shown(
+    url: str, server: PostgresServer, client: httpx.Client
+) -> None:
+    upload(client, "same", models.identity(shape=("batch", 2)).SerializeToString())
+    client.put("/registry/models/same/aliases/production", json={"version": 1}).raise_for_status()
+    assert predict(client, "/models/same/predict") == 200
+    with closing(server.connect(url.rpartition("/")[2])) as connection:
+        connection.execute(
+            "INSERT INTO events (kind, actor, at, detail) VALUES ('of_the_next_release', 'tests', now(), '{}')"
+        )
+    moved = client.put("/registry/models/same/aliases/production", json={"version": 2, "allow_breaking": True})
+    assert moved.status_code == 200
+    answer = client.post("/models/same/predict", json={"inputs": [[1.5, 2.5]]})
+    assert (answer.status_code, answer.json()["version"]) == (200, 2)
+    assert "of_the_next_release" in {event["kind"] for event in client.get("/registry/events").json()["items"]}
+    assert client.get("/health/ready").json()["registry"] == "ok"
+
+
+def test_a_lock_on_the_tables_leaves_no_old_answer_behind(
+    url: str, server: PostgresServer, running: GatewayProcess
+) -> None:
+    with running.client() as client:
+        for seed in (1, 2):
+            upload(client, "linear", models.linear(seed=seed).SerializeToString())
+        client.put("/registry/models/linear/aliases/production", json={"version": 1}).raise_for_status()
+        assert client.post("/models/linear/predict", json={"inputs": [[1, 2, 3, 4]]}).status_code == 200
+    assert running.stop() == 0
+    promoted = run(SARDONYX, "promote", "linear", "2", environment=running.environment)
+    retired = run(SARDONYX, "retire", "linear", "1", environment=running.environment)
+    assert (promoted.returncode, retired.returncode) == (0, 0), promoted.stderr + retired.stderr
+    with running_gateway(running.data_dir, database_url=url) as again, again.client() as client:
+        with closing(server.connect(url.rpartition("/")[2])) as locking, locking.transaction():
+            locking.execute("LOCK TABLE aliases IN ACCESS EXCLUSIVE MODE")
+            locked = client.post("/models/linear/predict", json={"inputs": [[1, 2, 3, 4]]})
+            assert (locked.status_code, locked.json()["code"]) == (503, "registry_unavailable")
+
+        def live() -> int:
+            return int(client.post("/models/linear/predict", json={"inputs": [[1, 2, 3, 4]]}).json().get("version", 0))
+
+        wait_until(lambda: live() == 2)
+        assert client.post("/v1/models/linear/predict", json={"inputs": [[1, 2, 3, 4]]}).status_code == 410
+
+
+def test_a_database_url_that_is_none_is_bad_input_and_its_password_is_not_shown(running: GatewayProcess) -> None:
+    for url in ("postgresql+psycopg://u:s3cr3t@host:54x2/x", "postgresql+psycopg://u:s3cr3t@[::1/x"):
+        for command in (("models", "--json"), ("db", "check"), ("serve", "--port", "0")):
+            done = run(SARDONYX, *command, environment=running.environment | {"SARDONYX_DATABASE_URL": url})
+            assert (done.returncode, done.stdout, "s3cr3t" in done.stderr) == (2, "", False), done.stderr

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,23 @@ def test_while_the_bucket_is_silent_cached_models_load_and_others_are_told_at_on
             for answer in cold:
                 assert_problem(answer, 503, code="storage_unavailable", detail=detail)
             assert predict(client, "m0").json() == expected
+
+
+def test_models_that_are_fetched_in_vain_do_not_hold_up_one_that_is_cached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_s3_server() as server, ThreadPoolExecutor(12) as pool:
+        server.give_credentials(monkeypatch)
+        place = {"store": f"s3://{BUCKET}", "s3_endpoint_url": server.endpoint_url, "predict_timeout_seconds": "8"}
+        with running_gateway(tmp_path / "data", **place) as gateway, gateway.client() as client:
+            for number in range(12):
+                assert register(client, f"m{number}", content_of(number)).status_code == 201
+            expected = predict(client, "m0").json()
+        with running_gateway(tmp_path / "data", **place) as gateway, gateway.client() as client, server.stopped():
+            cold = [pool.submit(predict, client, f"m{number}") for number in range(1, 12)]
+            wait_until(lambda: all(future.running() for future in cold))
+            assert predict(client, "m0").json() == expected
+            assert {future.result().status_code for future in cold} <= {503, 504}
 
 
 @embedded_only
