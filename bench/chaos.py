@@ -5,7 +5,9 @@
    30 s, the S3 server stands still for 30 s, then sends a few bytes a second. A worker is killed every 5 s throughout.
 3. Every answer is compared bit for bit, as in the soak. A predict may fail only if its connection broke because its
    worker was killed. A move may be refused while the database is away, and must then have changed nothing.
-4. After the last trouble everything has to be well again without a restart: health, moves, a cold load.
+4. What the load asks for lies in the disk cache, since that is what an outage of the store is to be survived with.
+   Before the S3 server stands still, and after the last trouble, a model is asked for that does not: it is fetched.
+5. After the last trouble everything has to be well again without a restart: health, a move, that cold load.
 """
 
 import argparse
@@ -36,6 +38,8 @@ KILL_SECONDS = 5.0
 OUTAGE_SECONDS = 30.0
 CALM_SECONDS = 5.0
 DRIP_BYTES_PER_SECOND = 2000
+COLD_FILES = ("iris_logistic.onnx", "iris_forest.onnx")
+COLD_BODY = b'{"inputs": {"x": [[5.1, 3.5, 1.4, 0.2]]}}'
 
 
 class ChaosSoak(Soak):
@@ -114,7 +118,7 @@ class Gate:
             writer.write_eof()
 
 
-async def trouble(database: PostgresServer, store: S3Server, gate: Gate, say: Callable[[str], None]) -> None:
+async def trouble(port: int, database: PostgresServer, store: S3Server, gate: Gate, say: Callable[[str], None]) -> None:
     """Everything that goes wrong, one after the other."""
     await asyncio.sleep(CALM_SECONDS)
     say("the database is restarted")
@@ -125,6 +129,8 @@ async def trouble(database: PostgresServer, store: S3Server, gate: Gate, say: Ca
     await asyncio.sleep(OUTAGE_SECONDS)
     database.resume()
     await asyncio.sleep(CALM_SECONDS)
+    say("a cold model is fetched")
+    await load_cold(port, 0)
     say(f"the S3 server stands still for {OUTAGE_SECONDS:.0f} s")
     with store.stopped():
         await asyncio.sleep(OUTAGE_SECONDS)
@@ -160,12 +166,14 @@ async def run(
     async with gate.open(gate_port):
         loading = asyncio.create_task(soak.run())
         killing = asyncio.create_task(kill_workers(gateway.pid, killed))
-        await trouble(database, store, gate, say)
+        await trouble(gateway.port, database, store, gate, say)
         killing.cancel()
         soak.end()
         await loading
         await until_well(gateway.port)
-        say("healthy")
+        await load_cold(gateway.port, 1)
+        await move(gateway.port)
+        say("healthy; a cold model is fetched, an alias moves")
     return killed
 
 
@@ -179,6 +187,32 @@ async def until_well(port: int) -> None:
             connection.close()
             return
         await asyncio.sleep(0.2)
+
+
+async def load_cold(port: int, number: int) -> None:
+    """Ask for a model that no cache has.
+
+    Raises:
+        ServerFailedError: it is not answered.
+    """
+    connection = Connection(port)
+    answer = await connection.request("POST", f"/v1/models/cold-{number}/predict", COLD_BODY)
+    connection.close()
+    if answer.status != 200:
+        raise ServerFailedError(f"a cold model was answered {answer.status}: {answer.body[:300]!r}")
+
+
+async def move(port: int) -> None:
+    """Promote something.
+
+    Raises:
+        ServerFailedError: it is refused.
+    """
+    connection = Connection(port)
+    answer = await connection.request("PUT", "/registry/models/cold-0/aliases/production", b'{"version": 1}')
+    connection.close()
+    if answer.status != 200:
+        raise ServerFailedError(f"a move was answered {answer.status}: {answer.body[:300]!r}")
 
 
 def start_gateway(folder: Path, environment: dict[str, str]) -> Server:
@@ -248,6 +282,8 @@ def register_and_promote(port: int, versions: Sequence[SoakVersion]) -> int:
             first_run.ask(port, "GET", f"/registry/models/{version.model}/versions/{number}")[1]["memory_bytes"]
         )
         first_run.promote_unless_promoted(port, version.model, number)
+    for number in range(2):
+        first_run.register(port, f"cold-{number}", first_run.EXAMPLES / COLD_FILES[number], "never asked for before")
     return max(measured) * MODELS_IN_BUDGET + max(measured) // 2
 
 

@@ -230,6 +230,8 @@ def test_a_pattern_limits_a_token_to_its_models(guarded: Guarded) -> None:
     # Not even whether there is such a model can be found out.
     assert guarded.ask("POST", "/models/nosuch/predict", token, json=BODY).status_code == 403
     assert [model["name"] for model in guarded.ask("GET", "/registry/models", token).json()["items"]] == ["fraud-1"]
+    for query in ("limit=1&after=fraud-1", "limit=1&after=s", "q=sam"):
+        assert guarded.ask("GET", f"/registry/models?{query}", token).json() == {"items": [], "next": None}
     events = guarded.ask("GET", "/registry/events", token).json()["items"]
     assert {event["model"] for event in events} == {"fraud-1"}
     guarded.assert_good_requests_work()
