@@ -23,7 +23,7 @@ MAX_VALUE_CHARACTERS = 256
 
 
 _FLUSH_SECONDS = 0.2
-_FLUSH_LINES = 512
+_FLUSH_LINES = 64
 
 
 def configure_logs(level: str) -> None:

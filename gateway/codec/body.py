@@ -1,8 +1,8 @@
 """What a predict body says, once it is understood."""
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -13,8 +13,7 @@ INFINITE_WORDS = ("NaN", "Infinity", "-Infinity")
 """The floats that JSON has no number for, as the JSON mapping of Protocol Buffers spells them."""
 
 
-@dataclass(frozen=True, slots=True)
-class PredictBody:
+class PredictBody(msgspec.Struct, frozen=True):
     """A decoded request: it fits the signature it was decoded with."""
 
     feed: dict[str, np.ndarray[Any, Any]]

@@ -82,13 +82,8 @@ class Predictor:
         run = self._prepare(version, feed, outputs, deadline)
         if not self._is_short(run):
             return None
-        lease = self._cache.try_acquire(version)
-        if lease is None:
-            return None
-        try:
-            return run.execute_and_learn(lease.session)
-        finally:
-            lease.release()
+        session = self._cache.peek(version)
+        return None if session is None else self._run_here(run, session)
 
     async def predict(self, version: Version, feed: Feed, outputs: Outputs, *, deadline: float) -> list[Array]:
         """Return the arrays of ``outputs``; loads the version if need be.
@@ -105,10 +100,10 @@ class Predictor:
         with ExitStack() as held:
             held.callback(lease.release)
             if self._is_short(run):
-                return run.execute_and_learn(lease.session)
+                return self._run_here(run, lease.session)
             place = await self._queue.enter(run.key, deadline)
             held.callback(place.leave)
-            future = asyncio.get_running_loop().run_in_executor(self._executor, run.execute, lease.session)
+            future = asyncio.get_running_loop().run_in_executor(self._executor, self._execute, run, lease.session)
             # From here on lease and place belong to the run, and end when it ends, whether or not anyone still waits.
             future.add_done_callback(partial(_settle, run, held.pop_all()))
         return await self._wait(run, future)
@@ -127,15 +122,26 @@ class Predictor:
     def _prepare(self, version: Version, feed: Feed, outputs: Outputs, deadline: float) -> "_Run":
         key = (version.model, version.number)
         pace = self._paces.get(key) or self._new_pace(key, version)
-        return _Run(
-            key=key,
-            pace=pace,
-            feed=feed,
-            outputs=outputs or pace.outputs,
-            deadline=deadline,
-            watchdog=self._watchdog,
-            clock=self._clock,
-        )
+        return _Run(key, pace, feed, outputs or pace.outputs, deadline)
+
+    def _execute(self, run: "_Run", session: Session) -> list[Array]:
+        """Run under the eyes of the watchdog, in whichever thread this is."""
+        started = self._clock()
+        if started >= run.deadline:
+            raise DeadlinePassed("no time was left to run the model")
+        watch = self._watchdog.watch()
+        watch.run = (run.deadline, run.cancellation)
+        try:
+            return session.run(run.outputs, run.feed, run.cancellation)
+        finally:
+            watch.run = None
+            run.seconds = self._clock() - started
+
+    def _run_here(self, run: "_Run", session: Session) -> list[Array]:
+        """Run on the event loop."""
+        arrays = self._execute(run, session)
+        run.pace.learn(run.size, run.seconds)
+        return arrays
 
     def _is_short(self, run: "_Run") -> bool:
         return run.pace.predict_seconds(run.size) < SHORT_SECONDS and not self._queue.is_waiting(run.key)
@@ -150,30 +156,9 @@ class Predictor:
 class _Run:
     """One request's run."""
 
-    __slots__ = (
-        "_clock",
-        "_seconds",
-        "_watchdog",
-        "cancellation",
-        "deadline",
-        "feed",
-        "key",
-        "outputs",
-        "pace",
-        "size",
-    )
+    __slots__ = ("cancellation", "deadline", "feed", "key", "outputs", "pace", "seconds", "size")
 
-    def __init__(
-        self,
-        *,
-        key: Key,
-        pace: Pace,
-        feed: Feed,
-        outputs: tuple[str, ...],
-        deadline: float,
-        watchdog: Watchdog,
-        clock: Callable[[], float],
-    ) -> None:
+    def __init__(self, key: Key, pace: Pace, feed: Feed, outputs: tuple[str, ...], deadline: float) -> None:
         self.key = key
         self.pace = pace
         self.feed = feed
@@ -181,36 +166,11 @@ class _Run:
         self.deadline = deadline
         self.size = pace.size_of(feed)
         self.cancellation = Cancellation()
-        self._watchdog = watchdog
-        self._clock = clock
-        self._seconds = 0.0
-
-    def execute(self, session: Session) -> list[Array]:
-        """Run under the eyes of the watchdog, in whichever thread this is."""
-        started = self._clock()
-        if started >= self.deadline:
-            raise DeadlinePassed("no time was left to run the model")
-        watch = self._watchdog.watch()
-        watch.run = (self.deadline, self.cancellation)
-        try:
-            return session.run(self.outputs, self.feed, self.cancellation)
-        finally:
-            watch.run = None
-            self._seconds = self._clock() - started
-
-    def learn(self) -> None:
-        """Let the pace know how long the run took; on the event loop only, since all its runs share the pace."""
-        self.pace.learn(self.size, self._seconds)
-
-    def execute_and_learn(self, session: Session) -> list[Array]:
-        """Run right here, on the event loop."""
-        answer = self.execute(session)
-        self.learn()
-        return answer
+        self.seconds = 0.0
 
 
 def _settle(run: _Run, held: ExitStack, future: asyncio.Future[list[Array]]) -> None:
     """End a run that was made in the executor."""
     held.close()
     if future.exception() is None:
-        run.learn()
+        run.pace.learn(run.size, run.seconds)  # on the event loop: all runs of a version share the pace

@@ -1,6 +1,7 @@
 """Loaded sessions under a memory budget, leased to whoever runs them.
 
-1. Nobody holds a session, only a lease. What is leased is never closed.
+1. Nobody holds a session, only a lease. What is leased is never closed. Within one step of the loop nothing is, and a
+   session may be used without a lease (``peek``).
 2. However many ask for a version, it is loaded once, in an executor. When it is there, everybody who waited has a lease
    before anything else can happen to it.
 3. A version that is not loaded joins the end of one line for room. The first in line gets room first, even where one
@@ -73,6 +74,15 @@ class SessionCache(Generic[S]):
         self._changed = asyncio.Event()
 
     # --- what callers do ----------------------------------------------------------------------------------------------
+
+    def peek(self, version: Version) -> S | None:
+        """Return the session if the version is loaded, else None; not to be kept beyond this step of the event loop."""
+        entry = self._ready.get((version.model, version.number))
+        if entry is None:
+            return None
+        self._ready.move_to_end(entry.key)
+        self.stats.hits += 1
+        return entry.session
 
     def try_acquire(self, version: Version) -> Lease[S] | None:
         """Return a lease if the version is loaded, else None. Every lease must be released, once."""

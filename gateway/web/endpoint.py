@@ -1,9 +1,10 @@
 """What answers the predict requests of one version, made once when the version is first routed to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.codec.json_tensors import JsonCodec
 from gateway.metrics import Metrics, RequestCounts
+from gateway.web.problems import header_lines
 from registry.records import Version
 
 
@@ -17,6 +18,11 @@ class Endpoint:
     output_names: tuple[str, ...]
     headers: tuple[tuple[bytes, bytes], ...]
     """The headers of every good answer, but for its length and the request id."""
+    lines: bytes = field(init=False)
+    """The same as HTTP/1.1 writes them."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lines", header_lines(list(self.headers)))
 
 
 class EndpointFactory:

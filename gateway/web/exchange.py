@@ -6,7 +6,9 @@ from time import monotonic
 
 import structlog
 
+from gateway.codec.json_tensors import PredictBody
 from gateway.web.endpoint import Endpoint
+from gateway.web.paths import Target
 from registry.credentials import redact
 from registry.roles import Caller, Role
 
@@ -30,6 +32,7 @@ class Exchange:
     __slots__ = (
         "caller",
         "code",
+        "decoded",
         "endpoint",
         "headers",
         "is_body_read",
@@ -39,9 +42,10 @@ class Exchange:
         "request_id",
         "started",
         "status",
+        "target",
     )
 
-    def __init__(self, *, method: str, path: str, headers: dict[bytes, bytes], fallback_id: str) -> None:
+    def __init__(self, method: str, path: str, headers: dict[bytes, bytes], fallback_id: str) -> None:
         self.started = monotonic()
         self.method = method
         self.path = path
@@ -49,7 +53,11 @@ class Exchange:
         self.request_id = _given_id(headers) or fallback_id
         self.caller: Caller | None = None
         """Who asks; None until that is known, and on routes where it does not matter."""
+        self.target: Target | None = None
+        """What the path means, if it is a predict path."""
         self.endpoint: Endpoint | None = None
+        self.decoded: PredictBody | None = None
+        """What the body says to ``endpoint``, once that is known."""
         self.is_body_read = False
         self.is_started = False
         """True once the status is on its way, so that no other can be sent."""

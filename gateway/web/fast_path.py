@@ -14,27 +14,11 @@ uvicorn's class is half private: its exact version is pinned, and each of these 
 
 from typing import Any
 
-from gateway.web.front import Front
+from gateway.web.exchange import Exchange
+from gateway.web.front import BEGUN, Front
 from gateway.web.http_protocol import HttpProtocol
-from gateway.web.paths import Target
-from registry.roles import Caller
 
 _ORDINARY = frozenset({b"expect", b"upgrade", b"transfer-encoding", b"content-encoding"})
-
-
-class _Pending:
-    """A request whose body is still coming."""
-
-    __slots__ = ("caller", "headers", "parts", "path", "scope", "target")
-
-    def __init__(self, path: str, target: Target, headers: dict[bytes, bytes], caller: Caller) -> None:
-        self.caller = caller
-        self.path = path
-        self.target = target
-        self.headers = headers
-        self.scope: dict[str, Any] = {}
-        """What is found out that the ordinary way shall know too."""
-        self.parts: list[bytes] = []
 
 
 class PredictProtocol(HttpProtocol):
@@ -43,52 +27,51 @@ class PredictProtocol(HttpProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._application: Any = self.config.app
-        self._pending: _Pending | None = None
+        self._exchange: Exchange | None = None
+        """The request that is put aside until its body is there."""
+        self._parts: list[bytes] = []
         self._is_draining = False
 
     def begin(self) -> None:
         """Put the request aside if it may qualify, else let uvicorn begin with it."""
-        self._pending = self._qualify()
-        if self._pending is None:
+        self._exchange = self._qualify()
+        if self._exchange is None:
             super().begin()
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
-        if self._pending is None:
+        if self._exchange is None:
             super().on_body(body)
         else:
-            self._pending.parts.append(body)
+            self._parts.append(body)
 
     def end(self) -> None:
         """Answer what was put aside, or give it to uvicorn after all."""
-        pending, self._pending = self._pending, None
-        if pending is None:
+        exchange, self._exchange = self._exchange, None
+        if exchange is None:
             super().end()
             return
-        body = b"".join(pending.parts)
+        parts, self._parts = self._parts, []
+        body = b"".join(parts)
         front: Front | None = self._application.front
-        answer = None
-        if front is not None and not self._is_draining:
-            answer = front.answer_at_once(
-                pending.path, pending.target, pending.headers, body, pending.scope, caller=pending.caller
-            )
-        if answer is None:
-            self._go_ordinary_way(pending.scope, body)
-        else:
-            self.write_answer(*answer)
-            self.on_response_complete()
+        answer = None if front is None or self._is_draining else front.answer_at_once(exchange, body)
+        if front is None or answer is None:
+            self._go_ordinary_way(exchange, body)
+            return
+        self.write_answer(*answer)
+        self.on_response_complete()
+        front.record(exchange)
 
     def shutdown(self) -> None:
         """Close when nothing is outstanding; uvicorn calls this when the server ends."""
-        if self._pending is None:
+        if self._exchange is None:
             super().shutdown()
         else:
             self._is_draining = True
 
-    def _qualify(self) -> _Pending | None:
+    def _qualify(self) -> Exchange | None:
         front: Front | None = self._application.front
-        known = None if front is None else front.known_target(self.url)
-        if front is None or known is None or self.flow.write_paused or not self._is_idle():
+        if front is None or self.flow.write_paused or not self._is_idle():
             return None
         headers = dict(self.headers)
         if len(headers) != len(self.headers) or not _ORDINARY.isdisjoint(headers):
@@ -101,18 +84,16 @@ class PredictProtocol(HttpProtocol):
             return None
         if b"connection" in headers and parser.get_http_version() != "1.1":
             return None  # HTTP/1.0 keeps a connection only if asked to, and wants to be told
-        path, target = known
-        caller = front.admit_now(target, headers)
-        return None if caller is None else _Pending(path, target, headers, caller)
+        return front.begin_at_once(self.url, headers)
 
     def _is_idle(self) -> bool:
         before: Any = self.cycle  # None before the first request
         return not self._is_draining and not self.pipeline and (before is None or before.response_complete)
 
-    def _go_ordinary_way(self, known: dict[str, Any], body: bytes) -> None:
+    def _go_ordinary_way(self, exchange: Exchange, body: bytes) -> None:
         super().begin()
         scope: Any = self.scope
-        scope.update(known)
+        scope[BEGUN] = exchange
         if body:
             super().on_body(body)
         super().end()

@@ -18,7 +18,7 @@ from gateway.web.exchange import CONTEXT, Exchange, RequestIds, log_denied
 from gateway.web.limits import ClientGone, Receive, Scope, Send, check_json_type
 from gateway.web.paths import PredictPaths, Target
 from gateway.web.predict import LARGE_BYTES, PredictRoutes
-from gateway.web.problems import Headers, problem_answer
+from gateway.web.problems import Headers, header_lines, problem_answer
 from gateway.web.services import Services
 from registry.errors import (
     Forbidden,
@@ -28,14 +28,17 @@ from registry.errors import (
     ServiceError,
     Unauthenticated,
 )
-from registry.roles import Caller, Role
+from registry.roles import Role
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Answer = tuple[int, Headers, bytes]
 """Status, headers and body."""
 
-DECODED = "sardonyx.decoded"
-"""The key of a scope under which a predict request's endpoint and decoded body are, if they are known already."""
+Lines = tuple[int, bytes, bytes]
+"""The same with the headers as ``header_lines`` writes them."""
+
+BEGUN = "sardonyx.begun"
+"""The key of a scope under which the exchange is that could not be answered at once."""
 
 _READ_OUT_BYTES = 64 * 1024
 """So much of a body that nobody wants is read and thrown away rather than the connection closed."""
@@ -71,8 +74,7 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        exchange = Exchange(method=scope["method"], path=scope["path"], headers=headers, fallback_id=self._ids.draw())
-        target: Target | None = None
+        exchange = Exchange(scope["method"], scope["path"], headers, self._ids.draw())
         answer: Answer | None = None
         try:
             if len(headers) != len(scope["headers"]):
@@ -80,48 +82,52 @@ class Front:
             exchange.caller = self._gate.find(headers, scope, exchange.started)
             if exchange.caller is None and exchange.path not in self._public_paths:
                 exchange.caller = await self._gate.admit(headers, scope)
-            target = self._paths.read(exchange.path)
-            if target is None:
+            exchange.target = self._paths.read(exchange.path)
+            if exchange.target is None:
                 await self._pass_on(exchange, scope, receive, send)
             else:
-                _check_may_predict(exchange, target)
-                answer = await self._answer(exchange, target, scope, receive)
+                _check_may_predict(exchange, exchange.target)
+                answer = await self._answer(exchange, exchange.target, scope, receive)
         except ClientGone:
             exchange.status, exchange.code = _GONE_STATUS, _GONE
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
             answer = self._refusal(exchange, error)
         if answer is not None and not exchange.is_started:
             await _respond(exchange, answer, send)
-        self._record(exchange, is_predict=target is not None)
+        self.record(exchange)
 
-    def known_target(self, url: bytes) -> tuple[str, Target] | None:
-        """Return the path and the meaning of a request line's URL that has been a predict path before, else None."""
-        return self._paths.known(url)
+    def begin_at_once(self, url: bytes, headers: dict[bytes, bytes]) -> Exchange | None:
+        """Return the exchange that ``answer_at_once`` is to end; None if the request has to go the ordinary way.
 
-    def admit_now(self, target: Target, headers: dict[bytes, bytes]) -> Caller | None:
-        """Return who sends a predict request if they may and that is known; whoever gets None is told why later."""
+        It may be answered at once if its URL, as it stands in the request line, has been a predict path before, and if
+        it is known who sends it and that they may. Whoever gets None is told why on the ordinary way.
+        """
+        known = self._paths.known(url)
+        if known is None:
+            return None
+        exchange = Exchange("POST", known[0], headers, self._ids.draw())
+        exchange.target = target = known[1]
         try:
-            caller = self._gate.find(headers, _NO_SCOPE, monotonic())
-            if caller is not None:
-                caller.require(Role.PREDICT, target.reference.model)
+            exchange.caller = caller = self._gate.find(headers, _NO_SCOPE, exchange.started)
+            if caller is None:
+                return None
+            caller.require(Role.PREDICT, target.reference.model)
         except ServiceError:
             return None
-        return caller
+        return exchange
 
-    def answer_at_once(
-        self, path: str, target: Target, headers: dict[bytes, bytes], body: bytes, scope: Scope, *, caller: Caller
-    ) -> Answer | None:
-        """Return the answer to a predict request if it takes no waiting, counted and logged; else None.
+    def answer_at_once(self, exchange: Exchange, body: bytes) -> Lines | None:
+        """Return the answer to a predict request if it takes no waiting, else None; ``record`` is to follow.
 
         The request is one of POST without a content encoding, without two headers of one name, and small. Where the
-        answer has to be waited for, ``scope`` remembers what the body says.
+        answer has to be waited for, the exchange remembers what the body says.
         """
+        target: Any = exchange.target
+        headers = exchange.headers
         endpoint = self._predict.find(target, headers)
         if endpoint is None:
             return None
-        exchange = Exchange(method="POST", path=path, headers=headers, fallback_id=self._ids.draw())
         try:
-            exchange.caller = caller
             exchange.endpoint = endpoint
             exchange.is_body_read = True
             check_json_type(headers.get(b"content-type"))
@@ -129,14 +135,16 @@ class Front:
             deadline = self._predict.deadline(exchange.started)
             payload = self._predict.try_now(endpoint, target.verb, request, deadline)
             if payload is None:
-                scope[DECODED] = endpoint, request
+                exchange.decoded = request
                 return None
-            answer = _good(exchange, endpoint, payload)
+            lines = endpoint.lines + b"content-length: %d\r\nx-request-id: %b\r\n" % (
+                len(payload),
+                exchange.request_id.encode(),
+            )
         except Exception as error:  # noqa: BLE001 - as above
-            answer = self._refusal(exchange, error)
-        exchange.status = answer[0]
-        self._record(exchange, is_predict=True)
-        return answer
+            exchange.status, problem_headers, payload = self._refusal(exchange, error)
+            lines = header_lines(problem_headers)
+        return exchange.status, lines, payload
 
     async def _answer(self, exchange: Exchange, target: Target, scope: Scope, receive: Receive) -> Answer:
         if exchange.method != "POST":
@@ -185,13 +193,14 @@ class Front:
             headers.append((b"connection", b"close"))
         return status, headers, body
 
-    def _record(self, exchange: Exchange, *, is_predict: bool) -> None:
+    def record(self, exchange: Exchange) -> None:
+        """Count and log an exchange that has ended."""
         seconds = monotonic() - exchange.started
         endpoint = exchange.endpoint
         if endpoint is not None:
             counts = endpoint.counts
         else:
-            counts = self._metrics.unrouted if is_predict else self._metrics.control
+            counts = self._metrics.control if exchange.target is None else self._metrics.unrouted
         counts.add(exchange.code, seconds)
         if self._log.is_on:
             self._log.add(
@@ -235,8 +244,8 @@ async def _respond(exchange: Exchange, answer: Answer, send: Send) -> None:
 
 def _decoded(scope: Scope, endpoint: Endpoint) -> PredictBody | None:
     """Return what the body says if that is known already, and by this endpoint's own signature."""
-    known: tuple[Endpoint, PredictBody] | None = scope.get(DECODED)
-    return known[1] if known is not None and known[0] is endpoint else None
+    begun: Exchange | None = scope.get(BEGUN)
+    return begun.decoded if begun is not None and begun.endpoint is endpoint else None
 
 
 def _refuse_doubles(scope: Scope) -> None:

@@ -6,8 +6,11 @@
    not been made. The parser stops at such a request's head and would lose its body, so the head is given to a new
    parser without the offer. Java's HTTP client makes one with its first request.
 3. What is no HTTP is refused with a problem, like everything else.
+4. A connection that has waited for its next request for ``timeout_keep_alive`` is closed. One timer a connection sees
+   to that however many requests come: setting one after every answer costs as much as parsing the request.
 """
 
+import asyncio
 import secrets
 from typing import Any
 
@@ -15,11 +18,12 @@ import httptools
 import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from gateway.web.problems import problem_answer
+from gateway.web.problems import header_lines, problem_answer
 from registry.errors import HeadTooLarge, MalformedRequest, ServiceError
 
 _MAX_HEAD_BYTES = 64 * 1024
 _OFFER = frozenset({b"upgrade", b"http2-settings"})
+_CONTINUE = b"100-continue"
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -31,10 +35,27 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         """How much has come since the last request ended, or in the pieces after the one in which it ended."""
         self._has_offer = False
+        self._waiting_since: float | None = None
+        """When the last answer was complete, in the loop's time; None while anything is outstanding."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._default_headers: list[tuple[bytes, bytes]] = []
+        self._default_lines = b""
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin with the connection."""
+        super().connection_made(transport)
+        # Whatever is written goes to the system at once, so that the client is at work while we keep our books.
+        transport.set_write_buffer_limits(high=0)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End with the connection."""
+        super().connection_lost(exc)
+        if self._timer is not None:
+            self._timer.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, whatever it is."""
-        self._unset_keepalive_if_required()
+        self._waiting_since = None
         self._head_bytes += len(data)
         try:
             self.parser.feed_data(data)
@@ -51,7 +72,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._has_offer = False
         self.url = b""
         self.headers = []
-        self.expect_100_continue = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Let the request begin, unless its head is to be read again."""
@@ -68,10 +92,11 @@ class HttpProtocol(HttpToolsProtocol):
 
     def begin(self) -> None:
         """Do what is to be done when the head is there."""
-        url, headers, is_expecting = self.url, self.headers, self.expect_100_continue
+        url, headers = self.url, self.headers
         super().on_message_begin()
         # What comes behind the body (a trailer, RFC 9110 section 6.5) goes into the new list, which nobody reads.
-        self.url, self.expect_100_continue, self.scope["headers"] = url, is_expecting, headers
+        self.url, self.scope["headers"] = url, headers
+        self.expect_100_continue = any(name == b"expect" and value.lower() == _CONTINUE for name, value in headers)
         super().on_headers_complete()
 
     def end(self) -> None:
@@ -85,16 +110,44 @@ class HttpProtocol(HttpToolsProtocol):
             structlog.get_logger().info("refused_bytes", request_id=request_id, code=error.code)
             status, headers, body = problem_answer(error, request_id=request_id)
             more = [(b"x-request-id", request_id.encode()), (b"connection", b"close")]
-            self.write_answer(status, headers + more, body)
+            self.write_answer(status, header_lines(headers + more), body)
             self.transport.close()
 
-    def write_answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        """Write a whole answer at once."""
-        parts = [STATUS_LINE[status]]
-        for name, value in (*self.server_state.default_headers, *headers):
-            parts += (name, b": ", value, b"\r\n")
-        parts += (b"\r\n", body)
-        self.transport.write(b"".join(parts))
+    def write_answer(self, status: int, lines: bytes, body: bytes) -> None:
+        """Write a whole answer at once.
+
+        Args:
+            status: one that HTTP knows.
+            lines: the headers as ``header_lines`` writes them, without those that every answer has.
+            body: all of it.
+        """
+        defaults = self.server_state.default_headers
+        if defaults is not self._default_headers:  # the server makes a new list every second, for the date
+            self._default_headers, self._default_lines = defaults, header_lines(defaults)
+        self.transport.write(b"".join((STATUS_LINE[status], self._default_lines, lines, b"\r\n", body)))
+
+    def on_response_complete(self) -> None:
+        """Go on with a request that has come meanwhile, or wait for one."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._waiting_since = self.loop.time()
+            if self._timer is None:
+                self._timer = self.loop.call_later(self.timeout_keep_alive, self._end_waiting)
+
+    def _end_waiting(self) -> None:
+        """Close if nothing has come for long enough, else look again when that may be so."""
+        self._timer = None
+        if self._waiting_since is not None and not self.transport.is_closing():
+            rest_seconds = self._waiting_since + self.timeout_keep_alive - self.loop.time()
+            if rest_seconds > 0:
+                self._timer = self.loop.call_later(rest_seconds, self._end_waiting)
+            else:
+                self.transport.close()
 
     def _read_again(self, rest: bytes) -> None:
         """Give a new parser the head without its offer, and what came after it; that may begin with an offer again."""

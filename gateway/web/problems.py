@@ -105,6 +105,11 @@ def problem(error: ServiceError, *, request_id: str) -> dict[str, Any]:
     return body
 
 
+def header_lines(headers: Headers) -> bytes:
+    """Return headers as HTTP/1.1 writes them, each with the end of its line."""
+    return b"".join([part for name, value in headers for part in (name, b": ", value, b"\r\n")])
+
+
 def problem_answer(error: ServiceError, *, request_id: str) -> tuple[int, Headers, bytes]:
     """Return status, headers and body of the answer to a request that met ``error``."""
     body = orjson.dumps(problem(error, request_id=request_id))

@@ -1,0 +1,79 @@
+"""Connections on which nothing comes any more, on a server that closes them after a second."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+
+from gateway.web.http_protocol import HttpProtocol
+from tests.support.gateway_process import wait_until
+from tests.support.raw_http import read_answer, request_bytes
+
+REQUEST = request_bytes("GET / HTTP/1.1", "Host: localhost")
+KEEP_ALIVE_SECONDS = 1
+
+
+async def answer_ok(_scope: Any, _receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    config = uvicorn.Config(
+        answer_ok, http=HttpProtocol, lifespan="off", log_config=None, timeout_keep_alive=KEEP_ALIVE_SECONDS
+    )
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        wait_until(lambda: server.started)
+        yield listener.getsockname()[1]
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def connection(port: int) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as opened:
+        yield opened
+
+
+def ask(connection: socket.socket) -> bytes:
+    connection.sendall(REQUEST)
+    return read_answer(connection).body
+
+
+def test_a_connection_that_waits_too_long_for_its_next_request_is_closed(connection: socket.socket) -> None:
+    assert ask(connection) == b"ok"
+    assert connection.recv(1) == b""
+
+
+def test_a_connection_that_is_used_is_not_closed(connection: socket.socket) -> None:
+    until = time.monotonic() + 2.5 * KEEP_ALIVE_SECONDS
+    while time.monotonic() < until:
+        assert ask(connection) == b"ok"
+
+
+def test_a_connection_is_closed_though_its_last_request_came_while_the_first_ones_time_ran(
+    connection: socket.socket,
+) -> None:
+    until = time.monotonic() + 0.5 * KEEP_ALIVE_SECONDS
+    while time.monotonic() < until:
+        assert ask(connection) == b"ok"
+    assert connection.recv(1) == b""
+
+
+def test_a_request_that_is_still_coming_is_not_cut_off(connection: socket.socket) -> None:
+    assert ask(connection) == b"ok"
+    connection.sendall(REQUEST[:10])
+    connection.settimeout(2.5 * KEEP_ALIVE_SECONDS)
+    with pytest.raises(TimeoutError):
+        connection.recv(1)
+    connection.settimeout(30)
+    connection.sendall(REQUEST[10:])
+    assert read_answer(connection).body == b"ok"
