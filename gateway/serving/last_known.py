@@ -1,22 +1,27 @@
 """Where references led when the registry last said so: for a worker that starts while the registry does not answer.
 
 1. Written whenever the registry has been read, by whichever worker of the host read it; in order, on one thread.
-2. A document says up to which event it is true. Every worker removes those that a later event makes doubtful, whether
-   it knows the reference or not; the events that nobody was there for are gone through when the next worker begins.
+2. A document says up to which event it is true. What a later event makes doubtful is read again at once, by whichever
+   worker hears of it first, whether it knows the reference or not, and removed if the registry has just fallen silent.
+   The events that nobody was there for are gone through in the same way when the next worker begins.
 3. Read only where the registry does not answer. What was read here is dropped as soon as it does: nothing else would
    ever correct it.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Executor
+from typing import TypeAlias
 
 from gateway.serving.routes import Documents, Reading
 from registry.errors import ServiceError
 from registry.events import Event
-from registry.names import Reference
+from registry.names import PRODUCTION, Reference
 from registry.ports import Registry
+
+Look: TypeAlias = Callable[[Reference], Reading]
+"""Asks the registry where a reference leads; blocks; raises ServiceError if nowhere, or if there is no answer."""
 
 _FEED = "feed"
 """The key of the document that says up to which event all others have been gone through."""
@@ -39,11 +44,11 @@ class LastKnown:
         self.recalled: set[Reference] = set()
         """What this worker answers from memory."""
 
-    def begin(self, registry: Registry, sequence: int) -> None:
+    def begin(self, registry: Registry, look: Look, sequence: int) -> None:
         """Go through the events up to ``sequence`` that no worker of the host has seen."""
         self._sequence = sequence
         if self._documents is not None:
-            self._submit(_catch_up, self._documents, registry, sequence)
+            self._submit(_catch_up, self._documents, registry, look, sequence)
 
     def remember(self, reference: Reference, found: Reading | None) -> None:
         """Write down what the registry has said; None for a reference that leads nowhere."""
@@ -55,11 +60,11 @@ class LastKnown:
         else:
             self._submit(_put, self._documents, str(reference), found, self._sequence)
 
-    def doubt(self, event: Event) -> None:
-        """Remove what an event may have made untrue."""
+    def doubt(self, event: Event, look: Look) -> None:
+        """Read again what an event may have made untrue."""
         self._sequence = max(self._sequence, event.sequence)
         if self._documents is not None:
-            self._submit(_doubt, self._documents, event)
+            self._submit(_doubt, self._documents, look, event)
 
     async def recall(self, reference: Reference) -> Reading | None:
         """Return what the registry said last, or None."""
@@ -75,7 +80,7 @@ class LastKnown:
             self._executor.submit(function, *arguments)
 
 
-def _catch_up(documents: Documents, registry: Registry, sequence: int) -> None:
+def _catch_up(documents: Documents, registry: Registry, look: Look, sequence: int) -> None:
     known = documents.get(_FEED)
     after = known.get("sequence") if known is not None else None
     while isinstance(after, int) and after < sequence:
@@ -85,27 +90,35 @@ def _catch_up(documents: Documents, registry: Registry, sequence: int) -> None:
         except ServiceError:
             return  # the next worker goes on from here
         for event in missed:
-            _doubt(documents, event)
+            _doubt(documents, look, event)
         if len(missed) < _PAGE:
             break
         after = missed[-1].sequence
     documents.put(_FEED, {"sequence": sequence})
 
 
-def _doubt(documents: Documents, event: Event) -> None:
-    for key in _touched(event):
-        document = documents.get(key)
+def _doubt(documents: Documents, look: Look, event: Event) -> None:
+    reference = _touched(event)
+    if reference is not None:
+        document = documents.get(str(reference))
         if document is not None and document.get("sequence", 0) < event.sequence:
-            documents.remove(key)
+            _renew(documents, look, reference, event.sequence)
     documents.put(_FEED, {"sequence": event.sequence})
 
 
-def _touched(event: Event) -> Iterable[str]:
-    if event.model is None:
-        return ()
-    if event.alias is not None:
-        return (str(Reference(event.model, alias=event.alias)),)
-    return () if event.version is None else (str(Reference(event.model, event.version)),)
+def _renew(documents: Documents, look: Look, reference: Reference, sequence: int) -> None:
+    try:
+        found = look(reference)
+    except ServiceError:  # it leads nowhere now, or nobody can say where
+        documents.remove(str(reference))
+    else:
+        _put(documents, str(reference), found, sequence)
+
+
+def _touched(event: Event) -> Reference | None:
+    if event.model is None or (event.alias is None and event.version is None):
+        return None
+    return Reference(event.model, event.version if event.alias is None else None, event.alias or PRODUCTION)
 
 
 def _put(documents: Documents, key: str, found: Reading, sequence: int) -> None:

@@ -24,6 +24,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor
 from copy import copy
+from functools import partial
 from typing import Generic
 
 from gateway.serving.absences import Absences
@@ -83,7 +84,7 @@ class Routing(Generic[E]):
         max_visits: int = 256,
     ) -> None:
         self._registry = registry
-        self._resolve = resolve
+        self._look = partial(read, registry, resolve)
         self._build = build
         self._warm = warm
         self._executor = executor
@@ -188,7 +189,7 @@ class Routing(Generic[E]):
         """Return what the registry says: an error that the reference leads nowhere is an answer, silence is raised."""
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._executor, read, self._registry, self._resolve, reference)
+            return await loop.run_in_executor(self._executor, self._look, reference)
         except (NotFound, Conflict) as absence:
             return absence
 
@@ -227,7 +228,7 @@ class Routing(Generic[E]):
 
     def begin(self, sequence: int) -> None:
         """Forget what was read before the feed began, at ``sequence``: nothing would ever correct it."""
-        self._last_known.begin(self._registry, sequence)
+        self._last_known.begin(self._registry, self._look, sequence)
         self._aliases.clear()
         self._versions.clear()
         self._last_known.recalled.clear()
@@ -256,7 +257,7 @@ class Routing(Generic[E]):
         for reference, visit in self._visits.items():
             if reference.model == event.model:
                 visit.is_overtaken = True
-        self._last_known.doubt(event)
+        self._last_known.doubt(event, self._look)
         for reference in self._touched(event, event.model):
             await self._refresh(reference, event.sequence)
 

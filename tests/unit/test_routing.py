@@ -464,7 +464,7 @@ def test_what_was_recalled_leaves_no_version_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-def test_an_event_makes_doubtful_what_was_written_down_before_it(tmp_path: Path, *, is_known: bool) -> None:
+def test_what_an_event_makes_doubtful_is_read_again_by_whoever_hears_of_it(tmp_path: Path, *, is_known: bool) -> None:
     async def outlive() -> None:
         before = Bench(last_known=lasting(tmp_path))
         await before.routing.resolve(LIVE)
@@ -473,7 +473,20 @@ def test_an_event_makes_doubtful_what_was_written_down_before_it(tmp_path: Path,
         await witness.routing.apply(witness.registry.events[-1])
         after = Bench(last_known=lasting(tmp_path))
         after.registry.is_down = True
-        assert await _ask_for(after, LIVE) == (2 if is_known else "registry_unavailable")
+        assert await _ask_for(after, LIVE) == 2
+
+    run_virtually(outlive)
+
+
+def test_what_is_doubtful_and_cannot_be_read_again_is_known_no_more(tmp_path: Path) -> None:
+    async def outlive() -> None:
+        before = Bench(last_known=lasting(tmp_path))
+        await before.routing.resolve(LIVE)
+        witness = Bench(last_known=lasting(tmp_path))
+        witness.registry.move("iris", 2)
+        witness.registry.is_down = True
+        await witness.routing.apply(witness.registry.events[-1])
+        assert await _ask_for(witness, LIVE) == "registry_unavailable"
 
     run_virtually(outlive)
 
@@ -482,14 +495,16 @@ def test_what_changed_while_nobody_was_there_is_gone_through_at_the_next_beginni
     async def outlive() -> None:
         before = Bench(last_known=lasting(tmp_path))
         before.routing.begin(before.registry.latest_sequence())
-        for reference in (LIVE, Reference("iris", 3)):
+        for reference in (LIVE, Reference("iris", 2), Reference("iris", 3)):
             await before.routing.resolve(reference)
         after = Bench(last_known=lasting(tmp_path))
         after.registry.move("iris", 2)
+        after.registry.retire("iris", 3)
         after.routing.begin(after.registry.latest_sequence())
         after.registry.is_down = True
-        assert await _ask_for(after, LIVE) == "registry_unavailable"
-        assert await _ask_for(after, Reference("iris", 3)) == 3
+        assert await _ask_for(after, LIVE) == 2
+        assert await _ask_for(after, Reference("iris", 2)) == 2
+        assert await _ask_for(after, Reference("iris", 3)) == "registry_unavailable"
 
     run_virtually(outlive)
 
