@@ -123,9 +123,20 @@ async def _start(opened: AsyncExitStack, parts: Parts, services: Services) -> No
     await services.call(_clear_scratch, parts)
     services.feed.start()
     opened.push_async_callback(services.feed.close)
+    opened.enter_context(parts.registry.listening(_waker(services.feed)))
     services.store_watch.start()
     opened.push_async_callback(services.store_watch.close)
     opened.callback(asyncio.get_running_loop().create_task(_publish(services.metrics)).cancel)
+
+
+def _waker(feed: ChangeFeed) -> Callable[[], None]:
+    """Return what wakes the feed from any thread."""
+    loop = asyncio.get_running_loop()
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(feed.wake)
+
+    return wake
 
 
 def _open_verdicts(opened: AsyncExitStack, parts: Parts) -> TokenVerdicts:

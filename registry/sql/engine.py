@@ -7,12 +7,13 @@ Rules:
     3. Every wait ends: for a lock, for a connection of the pool, for the server.
     4. A database that is not there is not made by looking at it; only ``is_new`` makes one.
     5. SQLAlchemy's and the drivers' errors end here, in ``translated_errors``.
-Whatever the databases do differently at run time stands in this module and in ``registry.sql.postgres``.
+Whatever the databases do differently at run time stands in this module, ``registry.sql.postgres`` and
+``registry.sql.listening``.
 """
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -102,6 +103,26 @@ def transaction(engine: Engine, *, writes: bool) -> Iterator[Connection]:
         marked = connection.execution_options(**_options(engine, writes=writes))
         with marked.begin():
             yield marked
+
+
+def announce(connection: Connection) -> None:
+    """Let those who listen to the feed know, when the connection's transaction commits."""
+    if connection.dialect.name == "postgresql":
+        from registry.sql.listening import call_listeners
+
+        call_listeners(connection)
+
+
+@contextmanager
+def listening(engine: Engine, heard: Callable[[], None]) -> Iterator[None]:
+    """Have ``heard`` called, in another thread, after commits that were announced; never on SQLite."""
+    if engine.dialect.name != "postgresql":
+        yield
+        return
+    from registry.sql.listening import Listener
+
+    with closing(Listener(engine, heard)):
+        yield
 
 
 def _connect(engine: Engine) -> Connection:

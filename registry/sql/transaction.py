@@ -17,6 +17,7 @@ from registry.events import EventKind
 from registry.names import quoted
 from registry.records import Alias, Batching, Canary, Inspection, Move, MoveKind, WorkerReport
 from registry.sql.catalog import SqlCatalog
+from registry.sql.engine import announce
 from registry.sql.tables import (
     aliases,
     artifact_files,
@@ -214,6 +215,7 @@ class SqlTransaction(TokenStatements, SqlCatalog):
         Raises:
             ModelNotFound: there is no such model.
         """
+        announce(self._connection)
         return self._insert(
             events,
             kind=kind.value,

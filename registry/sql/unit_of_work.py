@@ -1,13 +1,13 @@
 """The registry's database behind its port: visits for reading, visits for writing."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from sqlalchemy import Engine
 
 from registry.sql import schema
 from registry.sql.catalog import SqlCatalog
-from registry.sql.engine import BUSY_TIMEOUT_SECONDS, open_engine, transaction
+from registry.sql.engine import BUSY_TIMEOUT_SECONDS, listening, open_engine, transaction
 from registry.sql.transaction import SqlTransaction
 
 
@@ -45,6 +45,14 @@ class SqlRegistry:
         """
         with transaction(self._engine, writes=True) as connection:
             yield SqlTransaction(connection)
+
+    def listening(self, heard: Callable[[], None]) -> AbstractContextManager[None]:
+        """Have ``heard`` called soon after an event was added, if the database can do that; now and then for nothing.
+
+        Args:
+            heard: called in another thread; quick, and never raises.
+        """
+        return listening(self._engine, heard)
 
     def check_schema(self) -> None:
         """Make sure that the database has the schema of this code.
