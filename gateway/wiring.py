@@ -31,6 +31,7 @@ from gateway.settings import Settings
 from gateway.telemetry import AccessLog, write_log
 from gateway.web.access import LoopbackGate, TokenGate
 from gateway.web.attempts import Attempts
+from gateway.web.denials import Denials
 from gateway.web.endpoint import Endpoint, EndpointFactory
 from gateway.web.services import Services
 from model_store.streams import Spool, sweep_scratch
@@ -85,6 +86,7 @@ async def open_services(
         keeps_log = is_worker and settings.log_level in ("debug", "info")
         access_log = AccessLog(write_log if keeps_log else None)
         opened.callback(access_log.flush)
+        tokens = Tokens(parts.registry, parts.clock)
         services = Services(
             settings=settings,
             registry=parts.registry,
@@ -97,7 +99,8 @@ async def open_services(
             promotion=parts.promotion(),
             retirement=Retirement(parts.registry, parts.clock),
             editing=Editing(parts.registry, parts.clock),
-            tokens=Tokens(parts.registry, parts.clock),
+            tokens=tokens,
+            denials=Denials(tokens.record_denial, _executor(opened, 1, "denials")),
             gate=LoopbackGate() if verdicts is None else TokenGate(verdicts, Attempts()),
             open_spool=lambda: Spool(settings.spool_dir, settings.max_upload_bytes),
             routing=routing,

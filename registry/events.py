@@ -17,6 +17,7 @@ class EventKind(StrEnum):
     ALIAS_MOVED = "alias_moved"
     TOKEN_CREATED = "token_created"  # noqa: S105 - the name of what happened
     TOKEN_REVOKED = "token_revoked"  # noqa: S105 - as above
+    ACCESS_DENIED = "access_denied"
 
     @classmethod
     def _missing_(cls, value: object) -> "EventKind":
@@ -28,7 +29,7 @@ class EventKind(StrEnum):
 
 
 ABOUT_A_TOKEN = frozenset({EventKind.TOKEN_CREATED, EventKind.TOKEN_REVOKED})
-"""The kinds that are about no model."""
+"""The kinds that change whose token is good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +39,11 @@ class Event:
     sequence: int
     kind: EventKind
     model: str | None
-    """None for what is about no model: an access token."""
+    """None for what is about no model: an access token, an attempt that was denied."""
     version: int | None
     alias: str | None
     actor: str
     at: datetime
     detail: Mapping[str, Any]
-    """What the kind adds: the changed fields, or an alias's from, to and kind of move, a token's id and name."""
+    """What the kind adds: the changed fields, or an alias's from, to and kind of move, a token's id and name,
+    what was denied."""

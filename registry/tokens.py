@@ -18,7 +18,7 @@ from registry.events import EventKind
 from registry.names import quoted
 from registry.ports import Clock, Registry
 from registry.records import Page, Token
-from registry.roles import Role, check_pattern
+from registry.roles import Caller, Role, check_pattern
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._@-]{0,62}[A-Za-z0-9])?")
 _SPAN = re.compile(r"([1-9][0-9]{0,4})([dh])")
@@ -35,6 +35,19 @@ class NewToken:
 
     def __repr__(self) -> str:
         return f"NewToken({self.token!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denial:
+    """An attempt at what a token does not allow."""
+
+    caller: Caller
+    needed: Role
+    method: str
+    path: str
+    """Without secrets, and not long."""
+    more_count: int
+    """Attempts of the same token before this one that are no events."""
 
 
 class Tokens:
@@ -100,6 +113,27 @@ class Tokens:
             transaction.revoke_token(id_, actor=actor, at=at)
             transaction.add_event(EventKind.TOKEN_REVOKED, model=None, actor=actor, at=at, detail=_detail(before))
             return _one(transaction.find_tokens([id_]), id_)
+
+    def record_denial(self, denial: Denial) -> None:
+        """Add an attempt to the audit log; whoever calls this sees to it that the log is not flooded.
+
+        Raises:
+            RegistryUnavailable, RegistryBusy.
+        """
+        caller = denial.caller
+        detail = {
+            "token": caller.token,
+            "has": caller.role.value,
+            "needs": denial.needed.value,
+            "models": caller.models,
+            "method": denial.method,
+            "path": denial.path,
+            "more": denial.more_count,
+        }
+        with self._registry.writing() as transaction:
+            transaction.add_event(
+                EventKind.ACCESS_DENIED, model=None, actor=caller.name, at=self._clock.now(), detail=detail
+            )
 
     def list_page(self, *, limit: int, after: str | None = None) -> Page[Token]:
         """Return tokens in the order of their making, those that are no longer good included.

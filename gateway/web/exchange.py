@@ -4,13 +4,11 @@ import secrets
 from itertools import count
 from time import monotonic
 
-import structlog
-
 from gateway.codec.json_tensors import PredictBody
 from gateway.web.endpoint import Endpoint
 from gateway.web.paths import Target
 from registry.credentials import redact
-from registry.roles import Caller, Role
+from registry.roles import Caller
 
 CONTEXT = "sardonyx"
 """The key of a scope under which the control plane finds its Exchange."""
@@ -89,17 +87,3 @@ def _given_id(headers: dict[bytes, bytes]) -> str | None:
         return None
     text = given.decode("latin-1")
     return text if text.isascii() and text.isprintable() else None
-
-
-def log_denied(exchange: Exchange, caller: Caller, needed: Role) -> None:
-    """Leave a line of somebody who may not do what they asked for."""
-    structlog.get_logger().warning(
-        "denied",
-        request_id=exchange.request_id,
-        actor=caller.name,
-        token=caller.token,
-        has=caller.role.value,
-        needs=needed.value,
-        method=exchange.method,
-        path=exchange.shown_path,
-    )

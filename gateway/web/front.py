@@ -14,7 +14,7 @@ import structlog
 from gateway.codec.json_tensors import PredictBody
 from gateway.serving.token_verdicts import REFUSAL
 from gateway.web.endpoint import Endpoint
-from gateway.web.exchange import CONTEXT, Exchange, RequestIds, log_denied
+from gateway.web.exchange import CONTEXT, Exchange, RequestIds
 from gateway.web.limits import ClientGone, Receive, Scope, Send, check_json_type
 from gateway.web.paths import PredictPaths, Target
 from gateway.web.predict import LARGE_BYTES, PredictRoutes
@@ -64,6 +64,7 @@ class Front:
         self._control = control
         self._paths = PredictPaths()
         self._gate = services.gate
+        self._denials = services.denials
         self._public_paths = public_paths
         self._metrics = services.metrics
         self._log = services.access_log
@@ -86,7 +87,7 @@ class Front:
             if exchange.target is None:
                 await self._pass_on(exchange, scope, receive, send)
             else:
-                _check_may_predict(exchange, exchange.target)
+                self._check_may_predict(exchange, exchange.target)
                 answer = await self._answer(exchange, exchange.target, scope, receive)
         except ClientGone:
             exchange.status, exchange.code = _GONE_STATUS, _GONE
@@ -145,6 +146,15 @@ class Front:
             exchange.status, problem_headers, payload = self._refusal(exchange, error)
             lines = header_lines(problem_headers)
         return exchange.status, lines, payload
+
+    def _check_may_predict(self, exchange: Exchange, target: Target) -> None:
+        if exchange.caller is None:
+            raise Unauthenticated(REFUSAL)
+        try:
+            exchange.caller.require(Role.PREDICT, target.reference.model)
+        except Forbidden:
+            self._denials.note(exchange, exchange.caller, Role.PREDICT)
+            raise
 
     async def _answer(self, exchange: Exchange, target: Target, scope: Scope, receive: Receive) -> Answer:
         if exchange.method != "POST":
@@ -219,16 +229,6 @@ class Front:
                     "version": None if endpoint is None else endpoint.version.number,
                 }
             )
-
-
-def _check_may_predict(exchange: Exchange, target: Target) -> None:
-    if exchange.caller is None:
-        raise Unauthenticated(REFUSAL)
-    try:
-        exchange.caller.require(Role.PREDICT, target.reference.model)
-    except Forbidden:
-        log_denied(exchange, exchange.caller, Role.PREDICT)
-        raise
 
 
 def _good(exchange: Exchange, endpoint: Endpoint, payload: bytes) -> Answer:

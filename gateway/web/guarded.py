@@ -11,7 +11,8 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
-from gateway.web.exchange import CONTEXT, Exchange, log_denied
+from gateway.web.exchange import CONTEXT, Exchange
+from gateway.web.services import Services
 from registry.errors import Forbidden, Unauthenticated
 from registry.roles import Role
 
@@ -85,5 +86,6 @@ def _check(request: Request, role: Role, model: str | None) -> None:
     try:
         caller.require(role, model)
     except Forbidden:
-        log_denied(exchange, caller, role)
+        services: Services = request.app.state.services
+        services.denials.note(exchange, caller, role)
         raise

@@ -15,6 +15,7 @@ from gateway.serving.store_watch import StoreWatch
 from gateway.settings import Settings
 from gateway.telemetry import AccessLog
 from gateway.web.access import Gate
+from gateway.web.denials import Denials
 from gateway.web.endpoint import Endpoint
 from registry.editing import Editing
 from registry.errors import RegistryUnavailable
@@ -76,6 +77,7 @@ class Services:
     editing: Editing
     tokens: Tokens
     gate: Gate
+    denials: Denials
     open_spool: Callable[[], AbstractContextManager[Spool]]
     routing: Routing[Endpoint]
     predictor: Predictor

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -207,6 +208,30 @@ def test_a_publisher_cannot_promote_and_the_attempt_is_in_the_log(guarded: Guard
         "path": path,
     }
     guarded.assert_good_requests_work()
+
+
+def test_a_denied_attempt_is_in_the_audit_log_once_however_often_it_is_made(guarded: Guarded) -> None:
+    made = make_token(guarded.gateway.data_dir, "predict", name="curious")
+    path = "/registry/models/same/aliases/production"
+    for _ in range(20):
+        assert guarded.ask("PUT", path, made.text, json={"version": 1}).status_code == 403
+    wait_until(lambda: denials(guarded, "curious") != [])
+    (event,) = denials(guarded, "curious")
+    assert (event["kind"], event["model"], event["version"], event["alias"]) == ("access_denied", None, None, None)
+    assert event["detail"] == {
+        "token": made.text.split("_")[1],
+        "has": "predict",
+        "needs": "admin",
+        "models": None,
+        "method": "PUT",
+        "path": path,
+        "more": 0,
+    }
+
+
+def denials(guarded: Guarded, actor: str) -> list[dict[str, Any]]:
+    answer = guarded.ask("GET", "/registry/events?limit=1000", guarded.admin)
+    return [event for event in answer.json()["items"] if (event["kind"], event["actor"]) == ("access_denied", actor)]
 
 
 def test_a_pattern_limits_a_token_to_its_models(guarded: Guarded) -> None:
