@@ -15,13 +15,13 @@ from model_store.s3.direct import S3Uploads
 from model_store.s3.foreign import S3Sources
 from model_store.s3.store import S3Store
 from registry.inspection.sandbox import SandboxedInspector
-from registry.ports import ArtifactStore, DirectUploads, ForeignObjects
 from registry.promotion import Promotion
 from registry.records import Batching
 from registry.registration import Registration
 from registry.rehearsal import Rehearsal
 from registry.sql import schema
 from registry.sql.unit_of_work import SqlRegistry
+from registry.storage import ArtifactStore, DirectUploads, ForeignObjects
 
 
 class SystemClock:

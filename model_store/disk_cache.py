@@ -33,7 +33,7 @@ from model_store.locks import FileLock
 from model_store.streams import ScratchFolder, hash_file, sweep_scratch, write_all
 from registry.artifact import Artifact, ArtifactFile
 from registry.errors import ArtifactCorrupt, InsufficientStorage, StorageUnavailable
-from registry.ports import ArtifactStore
+from registry.storage import ArtifactStore
 
 GRACE_SECONDS = 60.0
 """How long a fetched folder certainly stays: the time that a caller has to open its files, or to ``hold`` it."""

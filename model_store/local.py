@@ -24,7 +24,7 @@ from model_store.locks import FileLock, is_abandoned, try_lock
 from model_store.streams import CHUNK_BYTES, copy_all
 from registry.artifact import Digest
 from registry.errors import ArtifactMissing
-from registry.ports import StoredBlob
+from registry.storage import StoredBlob
 
 _NO_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK})
 """Another mount of the same file system, a file that is not ours to link, or too many links: copy instead."""

@@ -10,7 +10,7 @@ from model_store.layout import key_of
 from model_store.streams import CHUNK_BYTES
 from registry.artifact import Digest
 from registry.errors import ArtifactMissing
-from registry.ports import StoredBlob
+from registry.storage import StoredBlob
 
 
 def _utc_now() -> datetime:

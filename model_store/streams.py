@@ -19,7 +19,7 @@ from model_store.failures import storage_errors
 from model_store.locks import try_lock
 from registry.artifact import MODEL_FILE, Digest
 from registry.errors import BodyTooLarge
-from registry.ports import Upload
+from registry.storage import Upload
 
 CHUNK_BYTES = 1 << 20
 

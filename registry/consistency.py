@@ -16,7 +16,8 @@ from enum import StrEnum
 
 from registry.artifact import Artifact, ArtifactFile, Digest
 from registry.errors import ArtifactMissing
-from registry.ports import ArtifactStore, Clock, Registry, StoredBlob
+from registry.ports import Clock, Registry
+from registry.storage import ArtifactStore, StoredBlob
 
 UNREFERENCED_AGE = timedelta(hours=24)
 """How old bytes without a row must be before they are discarded: far older than any upload in progress."""

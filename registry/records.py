@@ -223,6 +223,7 @@ class WorkerReport:
     resident: tuple[str, ...]
     """Loaded versions, as ``iris:3``."""
     reported_at: datetime
+    """By the database's clock: those of the hosts may differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

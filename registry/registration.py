@@ -21,8 +21,9 @@ from registry.errors import BlobNotFound, DigestMismatch, InvalidArtifact, Unsup
 from registry.events import EventKind
 from registry.lookup import resolve_version
 from registry.names import parse_model_name, quoted
-from registry.ports import ArtifactFolders, ArtifactStore, Clock, Inspector, Registry, Upload
+from registry.ports import Clock, Inspector, Registry
 from registry.records import Batching, Inspection, Version
+from registry.storage import ArtifactFolders, ArtifactStore, Upload
 
 _REMEMBERED_CODES = frozenset({"inspection_crashed", "inspection_timeout", "inspection_memory"})
 _REMEMBERED_COUNT = 1024

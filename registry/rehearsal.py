@@ -6,8 +6,9 @@
 
 from registry.errors import InvalidArtifact, NotPromotable
 from registry.names import quoted
-from registry.ports import ArtifactFolders, Clock, Inspector, Registry
+from registry.ports import Clock, Inspector, Registry
 from registry.records import Version
+from registry.storage import ArtifactFolders
 
 
 class Rehearsal:

@@ -15,6 +15,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 
 from registry.errors import InternalError, ServiceError
 from registry.events import ABOUT_A_TOKEN, Event
@@ -32,7 +33,8 @@ class ChangeFeed:
         apply: makes an event true for this worker; safe to repeat (Routing.apply).
         begin: called once, when the place in the feed to start from is known (Routing.begin).
         recover: called each time when the feed has been read: the registry answers (Routing.forget_recalled).
-        report: describes this worker, given the sequence number that it has applied; called on the event loop.
+        report: describes this worker, given the sequence number that it has applied; called on the event loop. The
+            moment in it is replaced by the registry's when it is written.
         executor: where the registry is visited.
         clock: monotonic seconds.
         poll_seconds: how long to wait between two readings if nobody wakes the feed.
@@ -227,7 +229,7 @@ class ChangeFeed:
 
     def _write_report(self, report: WorkerReport) -> None:
         with self._registry.writing() as transaction:
-            transaction.report_worker(report)
+            transaction.report_worker(replace(report, reported_at=transaction.now()))
 
 
 def _known(error: Exception) -> ServiceError:

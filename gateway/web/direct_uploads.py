@@ -15,8 +15,8 @@ from gateway.web.schemas import UploadBody, timestamp
 from gateway.web.services import Services
 from registry.artifact import Digest, parse_digest
 from registry.errors import BodyTooLarge, DigestMismatch, NoDirectUploads, UploadNotFound
-from registry.ports import DirectUploads
 from registry.roles import Role
+from registry.storage import DirectUploads
 
 router = APIRouter(prefix="/registry/uploads", tags=["registering"], route_class=JsonRoute)
 

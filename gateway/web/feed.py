@@ -9,7 +9,7 @@ from gateway.web.context import AfterNumber, Asking, Limit, UsesServices
 from gateway.web.guarded import GuardedRoute, needs
 from gateway.web.schemas import event_json, worker_json
 from registry.events import Event
-from registry.ports import Clock, Registry
+from registry.ports import Registry
 from registry.records import WorkerReport
 from registry.roles import Role
 
@@ -39,7 +39,7 @@ async def list_events(
 @needs(Role.PREDICT)
 async def list_workers(services: UsesServices) -> dict[str, Any]:
     """Return every worker that has reported within 15 seconds."""
-    reports = await services.call(_workers, services.registry, services.clock)
+    reports = await services.call(_workers, services.registry)
     return {"items": [worker_json(report) for report in reports], "next": None}
 
 
@@ -48,6 +48,6 @@ def _list(registry: Registry, after: int, limit: int) -> list[Event]:
         return list(catalog.list_events(after=after, limit=limit))
 
 
-def _workers(registry: Registry, clock: Clock) -> list[WorkerReport]:
+def _workers(registry: Registry) -> list[WorkerReport]:
     with registry.reading() as catalog:
-        return list(catalog.list_workers(since=clock.now() - timedelta(seconds=LIVE_SECONDS)))
+        return list(catalog.list_workers(since=catalog.now() - timedelta(seconds=LIVE_SECONDS)))

@@ -19,10 +19,11 @@ from gateway.web.denials import Denials
 from gateway.web.endpoint import Endpoint
 from registry.editing import Editing
 from registry.errors import RegistryUnavailable
-from registry.ports import ArtifactFolders, ArtifactStore, Clock, DirectUploads, ForeignObjects, Registry, Upload
+from registry.ports import Clock, Registry
 from registry.promotion import Promotion
 from registry.registration import Registration
 from registry.retirement import Retirement
+from registry.storage import ArtifactFolders, ArtifactStore, DirectUploads, ForeignObjects, Upload
 from registry.tokens import Tokens
 
 P = ParamSpec("P")

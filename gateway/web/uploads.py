@@ -23,9 +23,9 @@ from registry.annotations import check_annotations
 from registry.artifact import Digest, parse_digest
 from registry.errors import InvalidRequest, UndecodableBody, UnsupportedEncoding, UnsupportedMediaType
 from registry.names import quoted
-from registry.ports import Upload
 from registry.registration import Registered
 from registry.roles import Role
+from registry.storage import Upload
 
 router = APIRouter(prefix="/registry", tags=["registering"], route_class=GuardedRoute)
 

@@ -13,7 +13,7 @@ from model_store.s3.reading import read_body
 from model_store.s3.sending import checksum_of
 from registry.artifact import Digest
 from registry.errors import BodyTooLarge, UploadNotFound
-from registry.ports import UploadOffer
+from registry.storage import UploadOffer
 
 LIFETIME = timedelta(hours=1)
 

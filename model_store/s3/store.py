@@ -30,7 +30,7 @@ from model_store.s3.reading import read_body
 from model_store.s3.sending import PART_BYTES, STORING, send_at_once, send_in_parts
 from registry.artifact import Digest
 from registry.errors import ArtifactMissing
-from registry.ports import StoredBlob
+from registry.storage import StoredBlob
 
 _MARK_COUNTS = timedelta(minutes=10)
 _REMOVAL_SECONDS = 300.0

@@ -20,6 +20,7 @@ from registry.records import (
     Version,
     WorkerReport,
 )
+from registry.sql.engine import database_time
 from registry.sql.rows import alias_of, event_of, file_of, model_of, move_of, version_of
 from registry.sql.tables import (
     aliases,
@@ -144,6 +145,10 @@ class SqlCatalog(TokenQueries):
     def latest_sequence(self) -> int:
         """Return the sequence number of the newest event, 0 if there is none."""
         return self._connection.scalar(select(func.max(events.c.sequence))) or 0
+
+    def now(self) -> datetime:
+        """Return the moment by the database's clock, the only one that all its clients share."""
+        return database_time(self._connection)
 
     def list_workers(self, *, since: datetime) -> Sequence[WorkerReport]:
         """Return the workers that have reported since then, by host and process id."""

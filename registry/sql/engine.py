@@ -14,10 +14,11 @@ Whatever the databases do differently at run time stands in this module, ``regis
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
@@ -134,6 +135,15 @@ def _options(engine: Engine, *, writes: bool) -> dict[str, Any]:
         # The snapshot must be younger than the lock, or a writer would not see what its predecessor has committed.
         return {_WRITES: True, "isolation_level": "READ COMMITTED"}
     return {_WRITES: writes}
+
+
+def database_time(connection: Connection) -> datetime:
+    """Return the moment by the clock of the database's machine, which for SQLite is this one."""
+    if connection.dialect.name == "postgresql":
+        moment: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+        return moment.astimezone(UTC)
+    text = connection.execute(select(func.strftime("%Y-%m-%dT%H:%M:%f", "now"))).scalar_one()
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from model_store.memory import MemoryStore
 from model_store.s3.store import S3Store
 from registry.artifact import Digest
 from registry.errors import ArtifactMissing, StorageUnavailable
-from registry.ports import ArtifactStore, StoredBlob
+from registry.storage import ArtifactStore, StoredBlob
 from tests.support.artifacts import digest_of_bytes, put_bytes
 from tests.support.s3_server import S3Server
 

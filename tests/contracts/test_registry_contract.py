@@ -1,7 +1,7 @@
 """What every implementation of ``registry.ports.Registry`` keeps."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -309,6 +309,15 @@ def test_a_worker_is_what_it_last_said_until_it_is_long_silent(registry: Registr
         transaction.forget_worker("here", 2)
         transaction.forget_worker("elsewhere", 3)
         assert list(transaction.list_workers(since=NOON)) == [report(3, 62)]
+
+
+def test_the_time_is_the_databases_and_goes_on(registry: Registry) -> None:
+    before = datetime.now(UTC)
+    with registry.reading() as catalog:
+        first, second = catalog.now(), catalog.now()
+    after = datetime.now(UTC)
+    millisecond = timedelta(milliseconds=1)  # SQLite knows no shorter time
+    assert before - millisecond <= first <= second <= after
 
 
 def test_every_artifact_of_any_version_is_listed_once(registry: Registry) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from registry.artifact import Artifact, Digest, make_artifact
-from registry.ports import ArtifactStore
+from registry.storage import ArtifactStore
 
 
 def digest_of_bytes(content: bytes) -> Digest:

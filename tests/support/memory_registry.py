@@ -3,12 +3,16 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from registry.errors import ModelNotFound, NoActiveVersion, RegistryUnavailable, VersionNotFound, VersionRetired
 from registry.events import Event, EventKind
 from registry.names import Reference
 from registry.records import Alias, Canary, Version, WorkerReport
 from tests.support.serving_models import CREATED_AT
+
+DATABASE_TIME = CREATED_AT + timedelta(days=1)
+"""What the clock of every such registry says."""
 
 
 class MemoryRegistry:
@@ -48,6 +52,9 @@ class MemoryRegistry:
 
     def latest_sequence(self) -> int:
         return len(self.events)
+
+    def now(self) -> datetime:
+        return DATABASE_TIME
 
     def report_worker(self, report: WorkerReport) -> None:
         self.reports.append(report)

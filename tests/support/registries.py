@@ -14,7 +14,6 @@ from typing import Any
 
 from registry.artifact import MODEL_FILE, Artifact, Digest
 from registry.errors import ArtifactMissing, InvalidArtifact
-from registry.ports import StoredBlob, Upload
 from registry.promotion import Promotion
 from registry.records import Inspection
 from registry.registration import Registered, Registration
@@ -22,6 +21,7 @@ from registry.rehearsal import Rehearsal
 from registry.signature import Signature
 from registry.sql import schema
 from registry.sql.unit_of_work import SqlRegistry
+from registry.storage import StoredBlob, Upload
 from tests.support.backend import IS_PRODUCTION
 from tests.support.postgres import make_postgres_database
 

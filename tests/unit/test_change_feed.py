@@ -6,7 +6,7 @@ from gateway.serving.change_feed import ChangeFeed
 from registry.errors import InternalError, LoadFailed, RegistryUnavailable, SchemaMismatch
 from registry.events import Event
 from registry.records import WorkerReport
-from tests.support.memory_registry import MemoryRegistry
+from tests.support.memory_registry import DATABASE_TIME, MemoryRegistry
 from tests.support.serving_models import CREATED_AT, make_version
 from tests.support.virtual_time import ImmediateExecutor, run_virtually, settle
 
@@ -85,6 +85,15 @@ def test_a_silent_feed_still_reports_every_five_seconds() -> None:
         bench = await Bench().started()
         await asyncio.sleep(11)
         assert bench.reported() == [2, 2, 2]
+        await bench.feed.close()
+
+    run_virtually(test)
+
+
+def test_a_report_has_the_registrys_time_and_not_the_hosts() -> None:
+    async def test() -> None:
+        bench = await Bench().started()
+        assert [report.reported_at for report in bench.registry.reports] == [DATABASE_TIME]
         await bench.feed.close()
 
     run_virtually(test)

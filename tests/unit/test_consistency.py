@@ -9,7 +9,7 @@ from model_store.layout import key_of
 from model_store.local import FolderStore
 from registry.artifact import Artifact, Digest
 from registry.consistency import Finding, FindingKind, check, repair
-from registry.ports import StoredBlob
+from registry.storage import StoredBlob
 from tests.support.artifacts import RegistryOfArtifacts, artifact_of, digest_of_bytes, put_artifact, put_bytes
 
 TWO = {"net.onnx": b"graph", "net.onnx.data": b"weights"}

@@ -9,7 +9,7 @@ import pytest
 from model_store.streams import ScratchFolder, Spool, sweep_scratch
 from registry.artifact import Digest
 from registry.errors import BodyTooLarge, StorageUnavailable
-from registry.ports import Upload
+from registry.storage import Upload
 
 CHUNKS = [b"first", b"", b"second" * 1000]
 WHOLE = b"".join(CHUNKS)
