@@ -36,7 +36,7 @@ from registry.errors import ArtifactCorrupt, InsufficientStorage, StorageUnavail
 from registry.storage import ArtifactStore
 
 GRACE_SECONDS = 60.0
-"""How long a fetched folder certainly stays: the time that a caller has to open its files, or to ``hold`` it."""
+"""How long a folder certainly stays after its last use: what was just needed will often be needed again."""
 
 _LOCKS = ".locks"
 _SCRATCH = ".tmp"
@@ -62,14 +62,9 @@ class DiskCache:
         self._verified: dict[str, Seal] = {}
         self._room = Room()
 
-    def fetch(self, artifact: Artifact) -> Path:
-        """Return a verified folder, which stays for the grace time at least; see ArtifactFolders."""
-        with self.hold(artifact) as folder:
-            return folder
-
     @contextmanager
     def hold(self, artifact: Artifact) -> Iterator[Path]:
-        """Fetch a folder that stays for as long as the block takes; raises what ``fetch`` raises."""
+        """Yield a verified folder that stays for as long as the block takes; see ArtifactFolders."""
         with self._acquire(artifact):
             yield self._root / artifact.digest.hex
 

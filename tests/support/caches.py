@@ -5,7 +5,7 @@ from pathlib import Path
 
 from model_store.disk_cache import DiskCache
 from model_store.memory import MemoryStore
-from registry.artifact import Digest
+from registry.artifact import Artifact, Digest
 
 
 class CountingStore(MemoryStore):
@@ -33,6 +33,12 @@ def open_cache(
     store: MemoryStore, tmp_path: Path, *, limit_bytes: int = 1 << 30, grace_seconds: float = 0
 ) -> DiskCache:
     return DiskCache(store, tmp_path / "cache", limit_bytes, grace_seconds=grace_seconds, now=Clock())
+
+
+def fetch(cache: DiskCache, artifact: Artifact) -> Path:
+    """Return an artifact's folder, which nobody holds any more."""
+    with cache.hold(artifact) as folder:
+        return folder
 
 
 def contents_of(folder: Path) -> dict[str, bytes]:

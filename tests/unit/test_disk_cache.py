@@ -11,7 +11,7 @@ from model_store.disk_cache import DiskCache
 from model_store.local import FolderStore
 from registry.errors import ArtifactCorrupt, ArtifactMissing, StorageUnavailable
 from tests.support.artifacts import artifact_of, digest_of_bytes, put_artifact, put_bytes
-from tests.support.caches import CountingStore, cached_in, contents_of, open_cache
+from tests.support.caches import CountingStore, cached_in, contents_of, fetch, open_cache
 
 ONE = {"model.onnx": b"graph" * 200}
 TWO = {"net.onnx": b"small graph", "net.onnx.data": b"weights" * 100}
@@ -27,7 +27,7 @@ def test_a_fetched_folder_holds_the_files_under_their_names(
     store: CountingStore, tmp_path: Path, files: dict[str, bytes]
 ) -> None:
     artifact = put_artifact(store, tmp_path, files)
-    folder = open_cache(store, tmp_path).fetch(artifact)
+    folder = fetch(open_cache(store, tmp_path), artifact)
     assert folder == tmp_path / "cache" / artifact.digest.hex
     assert contents_of(folder) == files
 
@@ -35,14 +35,14 @@ def test_a_fetched_folder_holds_the_files_under_their_names(
 def test_a_second_fetch_reads_nothing(store: CountingStore, tmp_path: Path) -> None:
     artifact = put_artifact(store, tmp_path, TWO)
     cache = open_cache(store, tmp_path)
-    assert cache.fetch(artifact) == cache.fetch(artifact)
+    assert fetch(cache, artifact) == fetch(cache, artifact)
     assert len(store.reads) == 2
 
 
 def test_another_process_takes_what_is_there_after_verifying_it(store: CountingStore, tmp_path: Path) -> None:
     artifact = put_artifact(store, tmp_path, ONE)
-    open_cache(store, tmp_path).fetch(artifact)
-    assert contents_of(open_cache(store, tmp_path).fetch(artifact)) == ONE
+    fetch(open_cache(store, tmp_path), artifact)
+    assert contents_of(fetch(open_cache(store, tmp_path), artifact)) == ONE
     assert len(store.reads) == 1
 
 
@@ -95,8 +95,8 @@ def test_a_damaged_folder_is_removed_and_fetched_again_once(
 ) -> None:
     artifact = put_artifact(store, tmp_path, ONE)
     cache = open_cache(store, tmp_path)
-    damage(cache.fetch(artifact))
-    folder = cache.fetch(artifact)
+    damage(fetch(cache, artifact))
+    folder = fetch(cache, artifact)
     assert (contents_of(folder), len(store.reads)) == (ONE, 2)
     assert not folder.is_symlink()
     assert not (folder / "model.onnx").is_symlink()
@@ -113,7 +113,7 @@ def test_a_damaged_object_is_read_twice_and_never_shown(
     artifact = artifact_of(ONE)
     put_bytes(store, tmp_path, bytes_in_store, digest=artifact.digest)
     with pytest.raises(ArtifactCorrupt):
-        open_cache(store, tmp_path).fetch(artifact)
+        fetch(open_cache(store, tmp_path), artifact)
     assert (len(store.reads), cached_in(tmp_path), list((tmp_path / "cache" / ".tmp").iterdir())) == (2, set(), [])
 
 
@@ -122,12 +122,12 @@ def test_a_damaged_object_is_fetched_once_the_store_is_well_again(store: Countin
     put_bytes(store, tmp_path, b"damaged", digest=artifact.digest)
     cache = open_cache(store, tmp_path)
     with pytest.raises(ArtifactCorrupt):
-        cache.fetch(artifact)
+        fetch(cache, artifact)
     store.discard(artifact.digest)
     with pytest.raises(ArtifactMissing):
-        cache.fetch(artifact)
+        fetch(cache, artifact)
     put_artifact(store, tmp_path, ONE)
-    assert contents_of(cache.fetch(artifact)) == ONE
+    assert contents_of(fetch(cache, artifact)) == ONE
 
 
 def test_many_threads_fetching_one_artifact_read_it_once(store: CountingStore, tmp_path: Path) -> None:
@@ -136,11 +136,11 @@ def test_many_threads_fetching_one_artifact_read_it_once(store: CountingStore, t
     barrier = threading.Barrier(8)
     seen: list[dict[str, bytes]] = []
 
-    def fetch() -> None:
+    def look() -> None:
         barrier.wait()
-        seen.append(contents_of(cache.fetch(artifact)))
+        seen.append(contents_of(fetch(cache, artifact)))
 
-    threads = [threading.Thread(target=fetch) for _ in range(8)]
+    threads = [threading.Thread(target=look) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -162,8 +162,8 @@ class CountingStore(FolderStore):
 content = {"model.onnx": b"weights" * 1_000_000}
 cache = DiskCache(CountingStore(Path(sys.argv[1])), Path(sys.argv[2]), 1 << 30)
 sys.stdin.readline()
-folder = cache.fetch(artifact_of(content))
-print({path.name: path.read_bytes() for path in folder.iterdir()} == content)
+with cache.hold(artifact_of(content)) as folder:
+    print({path.name: path.read_bytes() for path in folder.iterdir()} == content)
 """
 
 
@@ -189,7 +189,7 @@ def test_a_root_that_is_a_link_is_not_followed(store: CountingStore, tmp_path: P
     (tmp_path / "cache").symlink_to(tmp_path / "elsewhere")
     artifact = put_artifact(store, tmp_path, ONE)
     cache = open_cache(store, tmp_path)
-    for visit in (cache.check, lambda: cache.fetch(artifact)):
+    for visit in (cache.check, lambda: fetch(cache, artifact)):
         with pytest.raises(StorageUnavailable) as caught:
             visit()
         assert caught.value.detail == "the artifact cache's folder is a symbolic link, which is not followed"
@@ -202,7 +202,7 @@ def test_a_part_that_is_a_link_is_not_followed(store: CountingStore, tmp_path: P
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / part).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(StorageUnavailable):
-        open_cache(store, tmp_path).fetch(put_artifact(store, tmp_path, ONE))
+        fetch(open_cache(store, tmp_path), put_artifact(store, tmp_path, ONE))
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -224,19 +224,19 @@ def test_checking_removes_what_a_killed_process_left(store: CountingStore, tmp_p
 
 def test_cached_folders_need_no_store(store: CountingStore, tmp_path: Path) -> None:
     artifact = put_artifact(store, tmp_path, TWO)
-    open_cache(store, tmp_path).fetch(artifact)
+    fetch(open_cache(store, tmp_path), artifact)
     for content in TWO.values():
         store.discard(digest_of_bytes(content))
-    assert contents_of(open_cache(store, tmp_path).fetch(artifact)) == TWO
+    assert contents_of(fetch(open_cache(store, tmp_path), artifact)) == TWO
 
 
 def test_a_folder_that_is_forgotten_goes_at_once(store: CountingStore, tmp_path: Path) -> None:
     cache = open_cache(store, tmp_path)
     artifact = put_artifact(store, tmp_path, ONE)
-    folder = cache.fetch(artifact)
+    folder = fetch(cache, artifact)
     cache.forget(artifact)
     assert not folder.exists()
-    assert contents_of(cache.fetch(artifact)) == ONE
+    assert contents_of(fetch(cache, artifact)) == ONE
 
 
 def test_a_folder_that_somebody_holds_is_not_forgotten(store: CountingStore, tmp_path: Path) -> None:
