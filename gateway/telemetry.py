@@ -2,8 +2,8 @@
 
 1. A log line is one JSON object on one line; no value of it is longer than 256 characters, and what a client or a model
    wrote is escaped like all text in JSON.
-2. Access lines are made and written together, a few times a second: one by one, each would cost a system call,
-   and making many in a row takes a third of the time.
+2. Access lines are made and written together, some dozens at a time and at least five times a second: one by one, each
+   would cost a system call, and making many in a row takes a third of the time.
 3. A line that cannot be written (the disk is full, the reader of the pipe is gone) is lost, and nothing else is.
 """
 

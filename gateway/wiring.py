@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from time import monotonic
 
 import structlog
@@ -137,7 +137,8 @@ def _waker(feed: ChangeFeed) -> Callable[[], None]:
     loop = asyncio.get_running_loop()
 
     def wake() -> None:
-        loop.call_soon_threadsafe(feed.wake)
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(feed.wake)
 
     return wake
 

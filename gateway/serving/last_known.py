@@ -10,12 +10,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import TypeAlias
 
 from gateway.serving.routes import Documents, Reading
-from registry.errors import ServiceError
+from registry.errors import Busy, ServiceError
 from registry.events import Event
 from registry.names import PRODUCTION, Reference
 from registry.ports import Registry
@@ -27,6 +28,8 @@ _FEED = "feed"
 """The key of the document that says up to which event all others have been gone through."""
 
 _PAGE = 1000
+_SILENCE_SECONDS = 5.0
+"""For so long a registry that has just not answered is not asked again: whoever recalls waits for this thread."""
 
 
 class LastKnown:
@@ -35,11 +38,16 @@ class LastKnown:
     Args:
         documents: where they are; None remembers nothing.
         executor: where they are written and read: one thread, so that the last word is the last one written.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, documents: Documents | None, executor: Executor) -> None:
+    def __init__(
+        self, documents: Documents | None, executor: Executor, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._documents = documents
         self._executor = executor
+        self._clock = clock
+        self._silent_until = 0.0
         self._sequence = 0
         self.recalled: set[Reference] = set()
         """What this worker answers from memory."""
@@ -48,7 +56,7 @@ class LastKnown:
         """Go through the events up to ``sequence`` that no worker of the host has seen."""
         self._sequence = sequence
         if self._documents is not None:
-            self._submit(_catch_up, self._documents, registry, look, sequence)
+            self._submit(self._catch_up, self._documents, registry, look, sequence)
 
     def remember(self, reference: Reference, found: Reading | None) -> None:
         """Write down what the registry has said; None for a reference that leads nowhere."""
@@ -64,7 +72,7 @@ class LastKnown:
         """Read again what an event may have made untrue."""
         self._sequence = max(self._sequence, event.sequence)
         if self._documents is not None:
-            self._submit(_doubt, self._documents, look, event)
+            self._submit(self._go_through, self._documents, look, [event], event.sequence)
 
     async def recall(self, reference: Reference) -> Reading | None:
         """Return what the registry said last, or None."""
@@ -79,40 +87,43 @@ class LastKnown:
         with contextlib.suppress(RuntimeError):  # the worker is ending
             self._executor.submit(function, *arguments)
 
+    # --- in the executor ----------------------------------------------------------------------------------------------
 
-def _catch_up(documents: Documents, registry: Registry, look: Look, sequence: int) -> None:
-    known = documents.get(_FEED)
-    after = known.get("sequence") if known is not None else None
-    while isinstance(after, int) and after < sequence:
+    def _catch_up(self, documents: Documents, registry: Registry, look: Look, sequence: int) -> None:
+        known = documents.get(_FEED)
+        after = known.get("sequence") if known is not None else None
+        while isinstance(after, int) and after < sequence:
+            try:
+                with registry.reading() as catalog:
+                    missed = catalog.list_events(after=after, limit=_PAGE)
+            except ServiceError:
+                return  # the next worker goes on from here
+            self._go_through(documents, look, missed, sequence)
+            if len(missed) < _PAGE:
+                break
+            after = missed[-1].sequence
+        documents.put(_FEED, {"sequence": sequence})
+
+    def _go_through(self, documents: Documents, look: Look, events: Sequence[Event], sequence: int) -> None:
+        """Renew what the events make doubtful; what is read now is true up to ``sequence`` at least."""
+        for event in events:
+            reference = _touched(event)
+            document = None if reference is None else documents.get(str(reference))
+            if reference is not None and document is not None and document.get("sequence", 0) < event.sequence:
+                self._renew(documents, look, reference, sequence)
+            documents.put(_FEED, {"sequence": event.sequence})
+
+    def _renew(self, documents: Documents, look: Look, reference: Reference, sequence: int) -> None:
         try:
-            with registry.reading() as catalog:
-                missed = catalog.list_events(after=after, limit=_PAGE)
-        except ServiceError:
-            return  # the next worker goes on from here
-        for event in missed:
-            _doubt(documents, look, event)
-        if len(missed) < _PAGE:
-            break
-        after = missed[-1].sequence
-    documents.put(_FEED, {"sequence": sequence})
-
-
-def _doubt(documents: Documents, look: Look, event: Event) -> None:
-    reference = _touched(event)
-    if reference is not None:
-        document = documents.get(str(reference))
-        if document is not None and document.get("sequence", 0) < event.sequence:
-            _renew(documents, look, reference, event.sequence)
-    documents.put(_FEED, {"sequence": event.sequence})
-
-
-def _renew(documents: Documents, look: Look, reference: Reference, sequence: int) -> None:
-    try:
-        found = look(reference)
-    except ServiceError:  # it leads nowhere now, or nobody can say where
-        documents.remove(str(reference))
-    else:
-        _put(documents, str(reference), found, sequence)
+            found = None if self._clock() < self._silent_until else look(reference)
+        except ServiceError as error:
+            found = None  # it leads nowhere now, or nobody can say where
+            if isinstance(error, Busy):
+                self._silent_until = self._clock() + _SILENCE_SECONDS
+        if found is None:
+            documents.remove(str(reference))
+        else:
+            _put(documents, str(reference), found, sequence)
 
 
 def _touched(event: Event) -> Reference | None:

@@ -6,8 +6,9 @@
    not been made. The parser stops at such a request's head and would lose its body, so the head is given to a new
    parser without the offer. Java's HTTP client makes one with its first request.
 3. What is no HTTP is refused with a problem, like everything else.
-4. A connection that has waited for its next request for ``timeout_keep_alive`` is closed. One timer a connection sees
-   to that however many requests come: setting one after every answer costs as much as parsing the request.
+4. A connection that has waited for the head of its next request for ``timeout_keep_alive`` is closed, whatever else
+   comes meanwhile. One timer a connection sees to that however many requests come: setting one after every answer
+   costs as much as parsing the request.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ class HttpProtocol(HttpToolsProtocol):
         """How much has come since the last request ended, or in the pieces after the one in which it ended."""
         self._has_offer = False
         self._waiting_since: float | None = None
-        """When the last answer was complete, in the loop's time; None while anything is outstanding."""
+        """When the last answer was complete, in the loop's time; None while a request is outstanding."""
         self._timer: asyncio.TimerHandle | None = None
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._default_lines = b""
@@ -46,6 +47,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         # Whatever is written goes to the system at once, so that the client is at work while we keep our books.
         transport.set_write_buffer_limits(high=0)
+        self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End with the connection."""
@@ -55,7 +57,6 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, whatever it is."""
-        self._waiting_since = None
         self._head_bytes += len(data)
         try:
             self.parser.feed_data(data)
@@ -80,6 +81,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Let the request begin, unless its head is to be read again."""
         self._is_in_head = False
+        self._waiting_since = None
         self._has_offer = self.parser.should_upgrade()
         if not self._has_offer:
             self.begin()
@@ -135,9 +137,13 @@ class HttpProtocol(HttpToolsProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
-            self._waiting_since = self.loop.time()
-            if self._timer is None:
-                self._timer = self.loop.call_later(self.timeout_keep_alive, self._end_waiting)
+            self._wait()
+
+    def _wait(self) -> None:
+        """Wait for a request."""
+        self._waiting_since = self.loop.time()
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.timeout_keep_alive, self._end_waiting)
 
     def _end_waiting(self) -> None:
         """Close if nothing has come for long enough, else look again when that may be so."""

@@ -2,23 +2,21 @@
 
 1. A call says only that reading the feed is worth while now. Whoever misses one reads a quarter of a second later all
    the same, so nothing here has to be reliable: a failure is answered by another try, and by nothing else.
-2. It has a connection of its own, outside of the pool, and a thread of its own. A pooler that lends connections by the
-   transaction lets nothing through; then there is only the asking.
+2. It has a connection of its own, outside of the pool, and a thread of its own. Through a pooler that lends connections
+   by the transaction nothing can be heard; then there is only the asking.
 3. A connection on which nothing has come for ``_SILENCE_SECONDS`` is tried; one that is dead is replaced, and since
    something may have been missed meanwhile, that counts as a call.
 
 Source: PostgreSQL 17, sections NOTIFY and LISTEN; psycopg 3, "Asynchronous notifications".
 """
 
+import select
 import socket
 from collections.abc import Callable
-from select import select
 from threading import Thread
 from typing import Any
 
-import psycopg
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import SQLAlchemyError
 
 _CHANNEL = "sardonyx_events"
 _LISTEN = text(f"LISTEN {_CHANNEL}")
@@ -58,7 +56,7 @@ class Listener:
         while not is_ending:
             try:
                 is_ending = self._listen()
-            except (SQLAlchemyError, psycopg.Error, OSError):  # rule 1
+            except Exception:  # noqa: BLE001  rule 1
                 is_ending = self._is_ending(_PAUSE_SECONDS)
         self._ending.close()
 
@@ -70,8 +68,8 @@ class Listener:
             connection.execute(_LISTEN)
             self._heard()
             while True:
-                ready, _, _ = select([self._ending, native.fileno()], [], [], _SILENCE_SECONDS)
-                if self._ending in ready:
+                ready = self._await(_SILENCE_SECONDS, native.fileno())
+                if self._ending.fileno() in ready:
                     return True
                 if not ready:
                     connection.execute(_TRY)
@@ -79,4 +77,11 @@ class Listener:
                     self._heard()
 
     def _is_ending(self, seconds: float) -> bool:
-        return bool(select([self._ending], [], [], seconds)[0])
+        return bool(self._await(seconds))
+
+    def _await(self, seconds: float, *descriptors: int) -> set[int]:
+        """Return which of these have something to read, or the sign to end, when one has or the time is over."""
+        waiting = select.poll()
+        for descriptor in (self._ending.fileno(), *descriptors):
+            waiting.register(descriptor, select.POLLIN)
+        return {descriptor for descriptor, _ in waiting.poll(seconds * 1000)}

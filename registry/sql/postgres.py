@@ -4,7 +4,8 @@
    that swallows packets, closes nothing by itself.
 2. A connection is tried before it is used again, so that those which a restart has killed never surface.
 3. Nothing is kept on the server between two transactions (no prepared statements, no session settings), so that a
-   pooler may stand in between and a schema may change under running code.
+   pooler may stand in between and a schema may change under running code. Only ``registry.sql.listening`` does, on a
+   connection of its own, and nothing depends on it.
 """
 
 from collections.abc import Callable, Mapping, Sequence

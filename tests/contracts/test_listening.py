@@ -80,6 +80,27 @@ def test_whoever_listens_is_called_when_the_server_is_back_and_from_then_on(
         calls.get(timeout=_SECONDS)
 
 
+def test_a_server_that_stood_still_is_heard_when_it_goes_on(server: PostgresServer, registry: SqlRegistry) -> None:
+    calls: Queue[None] = Queue()
+    with registry.listening(lambda: calls.put(None)):
+        calls.get(timeout=_SECONDS)
+        server.pause()
+        server.resume()
+        add_event(registry)
+        calls.get(timeout=_SECONDS)
+
+
+def test_nobody_waits_long_for_a_listener_to_end_whose_server_stands_still(
+    server: PostgresServer, registry: SqlRegistry
+) -> None:
+    calls: Queue[None] = Queue()
+    with registry.listening(lambda: calls.put(None)):
+        calls.get(timeout=_SECONDS)
+        server.pause()
+    server.resume()
+    assert calls.empty()
+
+
 def test_a_server_that_is_away_from_the_beginning_is_listened_to_when_it_is_there(
     server: PostgresServer, registry: SqlRegistry
 ) -> None:

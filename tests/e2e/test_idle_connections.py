@@ -1,5 +1,6 @@
 """Connections on which nothing comes any more, on a server that closes them after a second."""
 
+import asyncio
 import socket
 import threading
 import time
@@ -14,10 +15,15 @@ from tests.support.gateway_process import wait_until
 from tests.support.raw_http import read_answer, request_bytes
 
 REQUEST = request_bytes("GET / HTTP/1.1", "Host: localhost")
+SLOW = request_bytes("GET /slow HTTP/1.1", "Host: localhost")
 KEEP_ALIVE_SECONDS = 1
 
 
-async def answer_ok(_scope: Any, _receive: Any, send: Any) -> None:
+async def answer_ok(scope: Any, receive: Any, send: Any) -> None:
+    if scope["path"] == "/slow":
+        await asyncio.sleep(2.5 * KEEP_ALIVE_SECONDS)
+    while scope["method"] == "POST" and (await receive())["more_body"]:
+        pass
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
 
@@ -68,12 +74,34 @@ def test_a_connection_is_closed_though_its_last_request_came_while_the_first_one
     assert connection.recv(1) == b""
 
 
-def test_a_request_that_is_still_coming_is_not_cut_off(connection: socket.socket) -> None:
+def test_a_connection_that_says_nothing_at_all_is_closed(connection: socket.socket) -> None:
+    assert connection.recv(1) == b""
+
+
+def test_a_head_that_does_not_end_is_not_waited_for(connection: socket.socket) -> None:
     assert ask(connection) == b"ok"
     connection.sendall(REQUEST[:10])
+    assert connection.recv(1) == b""
+
+
+def test_a_stray_end_of_line_is_no_request(connection: socket.socket) -> None:
+    assert ask(connection) == b"ok"
+    connection.sendall(b"\r\n")
+    assert connection.recv(1) == b""
+
+
+def test_a_request_behind_another_one_is_not_cut_off_however_long_it_takes(connection: socket.socket) -> None:
+    connection.sendall(REQUEST + SLOW)
+    assert [read_answer(connection).body for _ in range(2)] == [b"ok", b"ok"]
+
+
+def test_a_body_that_is_still_coming_behind_another_request_is_not_cut_off(connection: socket.socket) -> None:
+    whole = request_bytes("POST / HTTP/1.1", "Host: localhost", body=b"12345678")
+    connection.sendall(REQUEST + whole[:-4])
+    assert read_answer(connection).body == b"ok"
     connection.settimeout(2.5 * KEEP_ALIVE_SECONDS)
     with pytest.raises(TimeoutError):
         connection.recv(1)
     connection.settimeout(30)
-    connection.sendall(REQUEST[10:])
+    connection.sendall(whole[-4:])
     assert read_answer(connection).body == b"ok"

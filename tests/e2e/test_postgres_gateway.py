@@ -309,6 +309,24 @@ def test_a_lock_on_the_tables_leaves_no_old_answer_behind(
         assert client.post("/v1/models/linear/predict", json={"inputs": [[1, 2, 3, 4]]}).status_code == 410
 
 
+def test_every_worker_listens_for_changes(url: str, server: PostgresServer, tmp_path: Path) -> None:
+    listening = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND query = 'LISTEN sardonyx_events'"
+    database = url.rpartition("/")[2]
+    schema.upgrade(url)
+    with (
+        running_gateway(tmp_path / "listening", database_url=url, workers="2") as gateway,
+        closing(server.connect()) as watching,
+    ):
+
+        def count() -> object:
+            ((found,),) = watching.execute(listening, [database]).fetchall()
+            return found
+
+        wait_until(lambda: count() == len(gateway.workers()) == 2)
+        assert gateway.stop() == 0
+        wait_until(lambda: count() == 0)
+
+
 def test_a_database_url_that_is_none_is_bad_input_and_its_password_is_not_shown(running: GatewayProcess) -> None:
     for url in ("postgresql+psycopg://u:s3cr3t@host:54x2/x", "postgresql+psycopg://u:s3cr3t@[::1/x"):
         for command in (("models", "--json"), ("db", "check"), ("serve", "--port", "0")):

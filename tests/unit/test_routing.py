@@ -491,6 +491,42 @@ def test_what_is_doubtful_and_cannot_be_read_again_is_known_no_more(tmp_path: Pa
     run_virtually(outlive)
 
 
+def test_however_often_something_changed_it_is_read_again_once(tmp_path: Path) -> None:
+    async def outlive() -> None:
+        before = Bench(last_known=lasting(tmp_path))
+        before.routing.begin(before.registry.latest_sequence())
+        await before.routing.resolve(LIVE)
+        after = Bench(last_known=lasting(tmp_path))
+        for number in (2, 3) * 20:
+            after.registry.move("iris", number)
+        after.routing.begin(after.registry.latest_sequence())
+        assert after.registry.visits == 2
+        after.registry.is_down = True
+        assert await _ask_for(after, LIVE) == 3
+
+    run_virtually(outlive)
+
+
+def test_a_registry_that_has_just_not_answered_is_not_asked_about_everything_that_is_doubtful(tmp_path: Path) -> None:
+    async def outlive() -> None:
+        before = Bench(last_known=lasting(tmp_path))
+        for reference in (LIVE, Reference("iris", 2), Reference("iris", 3)):
+            await before.routing.resolve(reference)
+        witness = Bench(last_known=lasting(tmp_path))
+        events = [
+            witness.registry.move("iris", 2),
+            witness.registry.retire("iris", 1),
+            witness.registry.retire("iris", 3),
+        ]
+        witness.registry.is_down = True
+        for event in events:
+            await witness.routing.apply(event)
+        assert witness.registry.visits == 1
+        assert await _ask_for(witness, Reference("iris", 3)) == "registry_unavailable"
+
+    run_virtually(outlive)
+
+
 def test_what_changed_while_nobody_was_there_is_gone_through_at_the_next_beginning(tmp_path: Path) -> None:
     async def outlive() -> None:
         before = Bench(last_known=lasting(tmp_path))
