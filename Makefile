@@ -8,10 +8,10 @@ ON_BOTH := tests/e2e tests/properties/test_history_laws.py $(addprefix tests/uni
 	registration promotion rollback retirement_and_editing resolution rehearsal tokens))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench soak chaos clean
+.PHONY: help setup run test check format bench bench-cold soak chaos clean
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.run: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Sardonyx needs Python 3.11 or newer; set PYTHON=")'
@@ -46,6 +46,9 @@ format: $(VENV)/.dev ## rewrite the sources as `make check` wants them
 bench: $(VENV)/.dev ## the gateway beside the usual hand-written app; and with 100 and with 100,000 versions
 	@$(BIN)/python -m bench $(ARGS)
 	@$(BIN)/python -m bench.scale
+
+bench-cold: $(VENV)/.dev ## how long real models take to their first answer, prepared and plain
+	@$(BIN)/python -m bench.cold $(ARGS)
 
 soak: $(VENV)/.dev ## a minute of mixed load while models are evicted, promoted and rolled back
 	@$(BIN)/python -m bench.soak $(ARGS)

@@ -6,22 +6,26 @@ All that a command needs that serves nothing; ``gateway.wiring`` adds what serve
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from gateway.host import host_key
 from gateway.settings import Settings
 from model_store.disk_cache import DiskCache
 from model_store.local import FolderStore
+from model_store.prepared_models import PreparedModels
 from model_store.s3.bucket import Bucket
 from model_store.s3.client import S3Client
 from model_store.s3.direct import S3Uploads
 from model_store.s3.foreign import S3Sources
 from model_store.s3.store import S3Store
+from model_store.shared_folders import SharedFolders
+from registry.inspection.report import runtime_name
 from registry.inspection.sandbox import SandboxedInspector
 from registry.promotion import Promotion
-from registry.records import Batching
+from registry.records import Batching, Version
 from registry.registration import Registration
 from registry.rehearsal import Rehearsal
 from registry.sql import schema
 from registry.sql.unit_of_work import SqlRegistry
-from registry.storage import ArtifactStore, DirectUploads, ForeignObjects
+from registry.storage import ArtifactStore, DirectUploads, ForeignObjects, Preparation
 
 
 class SystemClock:
@@ -43,6 +47,7 @@ class Parts:
     """None where the store is a folder."""
     sources: ForeignObjects
     folders: DiskCache
+    prepared: PreparedModels
     inspector: SandboxedInspector
     clock: SystemClock
 
@@ -72,6 +77,18 @@ class Parts:
         rehearsal = Rehearsal(registry=self.registry, folders=self.folders, inspector=self.inspector, clock=self.clock)
         return Promotion(self.registry, self.clock, rehearse=rehearsal)
 
+    def prepare(self, version: Version) -> Preparation | None:
+        """Make a version's prepared form, if there is none yet; blocks for seconds, in a child process.
+
+        Raises:
+            ArtifactMissing, ArtifactCorrupt, StorageUnavailable, InsufficientStorage, Overloaded, InternalError.
+        """
+        artifact = version.artifact
+        with self.folders.hold(artifact) as folder:
+            return self.prepared.make(
+                artifact, lambda into: self.inspector.prepare(folder, artifact, version.inspection, into)
+            )
+
     def close(self) -> None:
         """Close what has connections."""
         self.registry.close()
@@ -82,13 +99,15 @@ def open_parts(settings: Settings) -> Parts:
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     client = S3Client(settings.s3_endpoint_url or None)
     store, uploads = _open_store(settings, client)
+    folders = SharedFolders(settings.folders_dir, settings.folders_limit_bytes)
     return Parts(
         settings=settings,
         registry=SqlRegistry.open(settings.registry_url),
         store=store,
         uploads=uploads,
         sources=S3Sources(client, settings.import_buckets),
-        folders=DiskCache(store, settings.folders_dir, settings.folders_limit_bytes),
+        folders=DiskCache(store, folders),
+        prepared=PreparedModels(folders, host_key(runtime_name())),
         inspector=SandboxedInspector(),
         clock=SystemClock(),
     )

@@ -21,6 +21,7 @@ from gateway.serving.deadlines import Watchdog
 from gateway.serving.last_known import LastKnown
 from gateway.serving.load_places import LoadPlaces
 from gateway.serving.predictor import Predictor
+from gateway.serving.preparing import Preparing
 from gateway.serving.readings import feed_readings, serving_readings, store_readings
 from gateway.serving.routing import Routing
 from gateway.serving.runtime import Session
@@ -37,7 +38,7 @@ from gateway.web.services import Services
 from model_store.streams import Spool, sweep_scratch
 from registry.artifact import Digest
 from registry.editing import Editing
-from registry.errors import ServiceError, StorageUnavailable
+from registry.errors import LoadFailed, ServiceError, StorageUnavailable
 from registry.events import ABOUT_A_TOKEN, Event
 from registry.names import parse_reference
 from registry.records import Version, WorkerReport
@@ -80,7 +81,8 @@ async def open_services(
         following = _executor(opened, _FOLLOWING_THREADS, "follow")
         store_watch = StoreWatch(lambda: parts.store.find_size(_NO_DIGEST), executor=following)
         metrics.watch(lambda: store_readings(store_watch))
-        cache, predictor = _open_serving(opened, parts, metrics, store_watch)
+        preparing = Preparing(parts.prepare, _executor(opened, 1, "prepare") if is_worker else None)
+        cache, predictor = _open_serving(opened, parts, metrics, store_watch, preparing)
         verdicts = _open_verdicts(opened, parts) if is_worker and settings.is_auth_on else None
         routing, feed = _open_following(opened, parts, metrics, cache, following, verdicts)
         keeps_log = is_worker and settings.log_level in ("debug", "info")
@@ -105,6 +107,7 @@ async def open_services(
             open_spool=lambda: Spool(settings.spool_dir, settings.max_upload_bytes),
             routing=routing,
             predictor=predictor,
+            preparing=preparing,
             feed=feed,
             store_watch=store_watch,
             metrics=metrics,
@@ -197,13 +200,13 @@ def _applier(routing: Routing[Endpoint], verdicts: TokenVerdicts | None) -> Call
 
 
 def _open_serving(
-    opened: AsyncExitStack, parts: Parts, metrics: Metrics, store_watch: StoreWatch
+    opened: AsyncExitStack, parts: Parts, metrics: Metrics, store_watch: StoreWatch, preparing: Preparing
 ) -> tuple[SessionCache[Session], Predictor]:
     """Make what loads and runs models."""
     settings = parts.settings
     places = usable_cpus()
     loads = LoadPlaces(
-        parts.folders,
+        [parts.prepared, parts.folders],
         near=_executor(opened, _LOADS_AT_ONCE, "load"),
         far=_executor(opened, _FETCHING_THREADS, "fetch"),
     )
@@ -213,7 +216,7 @@ def _open_serving(
     opened.callback(watchdog.close)
     cache: SessionCache[Session] = SessionCache(
         budget_bytes=settings.memory_budget_bytes // settings.workers,
-        load=_loader(parts, store_watch),
+        load=_loader(parts, store_watch, preparing),
         executor=loads,
         max_queue=settings.max_queue,
     )
@@ -236,8 +239,8 @@ def _executor(opened: AsyncExitStack, threads: int, name: str) -> ThreadPoolExec
     return executor
 
 
-def _loader(parts: Parts, store_watch: StoreWatch) -> Callable[[Version], Session]:
-    """Return what loads a version: the folder is verified first, and stays for as long as the runtime reads it.
+def _loader(parts: Parts, store_watch: StoreWatch, preparing: Preparing) -> Callable[[Version], Session]:
+    """Return what loads a version: prepared, if it is, else plainly; the folder is verified first, and stays meanwhile.
 
     Many may wait for the store; few load at once, since that takes processors and memory. (See ``LoadPlaces``, too.)
     """
@@ -245,6 +248,22 @@ def _loader(parts: Parts, store_watch: StoreWatch) -> Callable[[Version], Sessio
     is_far = parts.settings.s3_place is not None
 
     def load(version: Version) -> Session:
+        session = load_prepared(version)
+        if session is None:
+            session = load_plainly(version)
+            preparing.want(version)
+        return session
+
+    def load_prepared(version: Version) -> Session | None:
+        with parts.prepared.hold(version.artifact) as prepared:
+            if prepared is None:
+                return None
+            with suppress(LoadFailed), turns:
+                return Session.load(prepared.path, prepared_bytes=prepared.memory_bytes)
+        parts.prepared.forget(version.artifact)
+        return None
+
+    def load_plainly(version: Version) -> Session:
         if is_far and store_watch.error is not None and not parts.folders.has(version.artifact):
             raise StorageUnavailable(_AWAY, retry_after_seconds=5)  # else a silent store would hold a thread for long
         with parts.folders.hold(version.artifact) as folder, turns:

@@ -33,6 +33,14 @@ class FileLock:
         """Wait until nobody has it exclusively; others may share it."""
         fcntl.flock(self._fd, fcntl.LOCK_SH)
 
+    def try_share(self) -> bool:
+        """Share it if nobody has it exclusively now."""
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
     def exclude(self) -> None:
         """Wait until nobody else has it; a share held before is given up while waiting."""
         fcntl.flock(self._fd, fcntl.LOCK_EX)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from registry.artifact import Artifact, Digest
+from registry.records import Inspection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +131,33 @@ class DirectUploads(Protocol):
 
     def discard(self, digest: Digest) -> None:
         """Remove what was sent under this digest, if there is something."""
+        ...
+
+
+PREPARED_GRAPH = "model.onnx"
+PREPARED_WEIGHTS = "weights.bin"
+"""What the two files of a prepared model are called; the graph names the other one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """What has become of preparing a model on this host: optimised, and its weights ready to be mapped."""
+
+    memory_bytes: int | None = None
+    """What a session of it takes; None where the model is to be loaded plainly."""
+    reason: str = ""
+    """Why."""
+
+
+class ModelPreparer(Protocol):
+    """Makes prepared forms of models."""
+
+    def prepare(self, folder: Path, artifact: Artifact, inspection: Inspection, into: Path) -> Preparation:
+        """Write a model's prepared form into an empty folder; blocks for some plain loads.
+
+        Raises:
+            Overloaded, InternalError: it cannot be told now.
+        """
         ...
 
 

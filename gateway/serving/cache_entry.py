@@ -19,6 +19,9 @@ Key: TypeAlias = tuple[str, int]
 class Closeable(Protocol):
     """What a cache can hold: something whose memory can be given back."""
 
+    memory_bytes: int | None
+    """What it takes; None if that is what inspection has measured."""
+
     def close(self) -> None:
         """Give it back; blocks; called once, in an executor, when nobody uses it any more."""
         ...
@@ -60,10 +63,10 @@ class Entry(Generic[S]):
         "waiters",
     )
 
-    def __init__(self, key: Key, version: Version) -> None:
+    def __init__(self, key: Key, version: Version, memory_bytes: int) -> None:
         self.key = key
         self.version = version
-        self.size_bytes = max(MIN_SESSION_BYTES, version.inspection.memory_bytes)
+        self.size_bytes = max(MIN_SESSION_BYTES, memory_bytes)
         self.state = State.NEW
         self.session: S | None = None
         self.lease_count = 0

@@ -4,7 +4,7 @@ A store that says nothing can hold every thread that fetches. What lies in the c
 nor may the memory of a session that is dropped.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, Protocol, TypeVar
 
@@ -23,14 +23,17 @@ class Cached(Protocol):
 
 
 class LoadPlaces(Executor):
-    """Two executors as one; work whose first argument is a version that is not at hand goes to ``far``."""
+    """Two executors as one; work whose first argument is a version that none of ``cached`` has goes to ``far``."""
 
-    def __init__(self, cached: Cached, *, near: Executor, far: Executor) -> None:
+    def __init__(self, cached: Sequence[Cached], *, near: Executor, far: Executor) -> None:
         self._cached = cached
         self._near = near
         self._far = far
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Do the work where it belongs."""
-        is_far = bool(args) and isinstance(args[0], Version) and not self._cached.has(args[0].artifact)
+        is_far = bool(args) and isinstance(args[0], Version) and not self._is_at_hand(args[0].artifact)
         return (self._far if is_far else self._near).submit(fn, *args, **kwargs)
+
+    def _is_at_hand(self, artifact: Artifact) -> bool:
+        return any(cached.has(artifact) for cached in self._cached)

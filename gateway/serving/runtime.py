@@ -76,26 +76,35 @@ class Session:
     Thread-safety: ``run`` may be called from several threads at once; ``close`` only when no run is under way.
     """
 
-    __slots__ = ("_inner", "_run")
+    __slots__ = ("_inner", "_run", "memory_bytes")
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, memory_bytes: int | None = None) -> None:
         self._inner = inner
         self._run = inner.run
+        self.memory_bytes = memory_bytes
+        """What it takes, if that is not what inspection has measured."""
 
     @classmethod
-    def load(cls, path: Path) -> "Session":
+    def load(cls, path: Path, *, prepared_bytes: int | None = None) -> "Session":
         """Load the ``.onnx`` file at ``path``; blocks, without the GIL, for as long as the graph's optimisation takes.
+
+        Args:
+            path: of the graph; other files of the model lie beside it.
+            prepared_bytes: for a prepared model, whose graph is optimised already, the memory that it takes.
 
         Raises:
             LoadFailed: the runtime refused it.
         """
+        options = _session_options()
+        if prepared_bytes is not None:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            session = onnxruntime.InferenceSession(str(path), _session_options(), providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except _REFUSALS as error:
             raise LoadFailed(f"the runtime refused the model ({type(error).__name__})") from error
         # The wrapper repeats checks that the signature has made already and looks names up anew: a quarter of a short
         # run. The object inside is the same session.
-        return cls(session._sess)  # noqa: SLF001  the cheaper door to the same run, see above
+        return cls(session._sess, prepared_bytes)  # noqa: SLF001  the cheaper door to the same run, see above
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, Array], cancellation: Cancellation) -> list[Array]:
         """Run the model and return the arrays of ``outputs``, in that order.

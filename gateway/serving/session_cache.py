@@ -9,8 +9,9 @@
 4. Room is made by dropping the least recently used idle sessions, as many as it takes, and none unless it is enough.
 5. Where idle sessions are not enough for ``patience_seconds``, the least recently used ones get no new leases, and are
    dropped when their last lease has ended: a model that is never idle cannot keep the others out.
-6. Memory is what inspection measured. It counts from before the load until after the session has been dropped, which
-   also happens in the executor, since dropping holds the GIL for long.
+6. Memory is what inspection measured, or what the load says that this form of the model takes. It counts from before
+   the load until after the session has been dropped, which also happens in the executor, since dropping holds the GIL
+   for long.
 7. A caller that gives up (cancelled, or its deadline has passed) leaves no trace; a load that has begun goes on.
 8. A model that could not fit into an empty cache is refused at once, and nobody is dropped for it.
 
@@ -25,13 +26,16 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import Generic
 
-from gateway.serving.cache_entry import Closeable, Entry, Key, Lease, S, Stats, key_of
+from gateway.serving.cache_entry import MIN_SESSION_BYTES, Closeable, Entry, Key, Lease, S, Stats, key_of
 from gateway.serving.lifecycle import State
 from gateway.serving.load_failures import LoadFailures
 from registry.errors import DeadlinePassed, InsufficientMemory, Overloaded, ServiceError
 from registry.records import Version
 
 __all__ = ["Closeable", "Lease", "SessionCache", "Stats"]
+
+
+_MAX_MEASURED = 20_000
 
 
 class SessionCache(Generic[S]):
@@ -65,6 +69,7 @@ class SessionCache(Generic[S]):
         self._clock = clock
         self._patience_seconds = patience_seconds
         self._failures = LoadFailures(clock)
+        self._measured: dict[Key, int] = {}  # where a load has said what it takes
         self._ready: OrderedDict[Key, Entry[S]] = OrderedDict()  # least recently used first
         self._line: dict[Key, Entry[S]] = {}  # NEW, in the order in which room is given
         self._loading: dict[Key, Entry[S]] = {}
@@ -172,7 +177,7 @@ class SessionCache(Generic[S]):
         failure = self._failures.find(key)
         if failure is not None:
             raise failure
-        entry: Entry[S] = Entry(key, version)
+        entry: Entry[S] = Entry(key, version, self._measured.get(key, version.inspection.memory_bytes))
         if entry.size_bytes > self._budget_bytes:
             raise InsufficientMemory(
                 f"the model takes {entry.size_bytes} bytes of memory, more than the whole budget of "
@@ -279,6 +284,7 @@ class SessionCache(Generic[S]):
 
     def _became_ready(self, entry: Entry[S], session: S, seconds: float) -> None:
         entry.session = session
+        self._measure(entry, session.memory_bytes)
         entry.become(State.READY)
         self.stats.loads += 1
         self.stats.load_seconds_total += seconds
@@ -290,6 +296,19 @@ class SessionCache(Generic[S]):
                 waiter.set_result(Lease(entry, self._released))
         if not self._is_open:
             self._evict(entry)
+
+    def _measure(self, entry: Entry[S], memory_bytes: int | None) -> None:
+        """Count what the session takes rather than what was expected, and expect that from now on."""
+        if memory_bytes is None:
+            self._measured.pop(entry.key, None)
+            memory_bytes = entry.version.inspection.memory_bytes
+        else:
+            self._measured[entry.key] = memory_bytes
+            if len(self._measured) > _MAX_MEASURED:
+                del self._measured[next(iter(self._measured))]
+        self._used_bytes -= entry.size_bytes
+        entry.size_bytes = max(MIN_SESSION_BYTES, memory_bytes)
+        self._used_bytes += entry.size_bytes
 
     def _failed(self, entry: Entry[S], error: BaseException) -> None:
         entry.become(State.FAILED)

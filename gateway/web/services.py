@@ -10,6 +10,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from gateway.metrics import Metrics
 from gateway.serving.change_feed import ChangeFeed
 from gateway.serving.predictor import Predictor
+from gateway.serving.preparing import Preparing
 from gateway.serving.routing import Routing
 from gateway.serving.store_watch import StoreWatch
 from gateway.settings import Settings
@@ -82,6 +83,7 @@ class Services:
     open_spool: Callable[[], AbstractContextManager[Spool]]
     routing: Routing[Endpoint]
     predictor: Predictor
+    preparing: Preparing
     feed: ChangeFeed
     store_watch: StoreWatch
     metrics: Metrics

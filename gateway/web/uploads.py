@@ -110,6 +110,7 @@ async def register_version(
                 tags=tags,
                 actor=actor,
             )
+    services.preparing.want(registered.version)
     return _registered(services, registered)
 
 

@@ -1,7 +1,7 @@
-"""The inspection child: started by ``sandbox`` in the folder of the files, with its orders in one JSON argument.
+"""The child that inspects or prepares a model.
 
-It confines itself before it imports any parser, and says what it finds on a pipe of its own, since libraries may write
-anything anywhere else.
+It is started by ``sandbox`` in the folder of the files, with its orders in one JSON argument. It confines itself before
+it imports any parser, and says what it finds on a pipe of its own, since libraries may write anything anywhere else.
 """
 
 import json
@@ -18,11 +18,14 @@ from registry.inspection.report import Reporter, runtime_name
 
 
 def main(orders: dict[str, Any]) -> None:
-    """Inspect as ordered by ``sandbox`` and report."""
+    """Do as ordered by ``sandbox`` and report."""
     confine(ChildLimits(**orders["limits"]), orders["parent_pid"])
     reporter = Reporter(orders["report"])
     graph = Path(orders["graph"])
     wire_limits = WireLimits(**orders["wire_limits"])
+    if orders["into"] is not None:
+        _prepare(graph, Path(orders["into"]), wire_limits, reporter)
+        return
     try:
         reporter.stage("scan")
         _scan(graph, orders["files"], wire_limits)
@@ -77,6 +80,22 @@ def _inspect(graph: Path, limits: WireLimits, reporter: Reporter) -> None:
         reporter.found(inspection(trial.loaded))  # a crash on a rank that we made up is no refusal
     for measured in trial.measure(watchdog, give_up):
         reporter.found(inspection(measured))
+
+
+def _prepare(graph: Path, into: Path, limits: WireLimits, reporter: Reporter) -> None:
+    from registry.inspection.graph import read_graph
+    from registry.inspection.preparation import NotTheSame, prepare
+    from registry.storage import Preparation
+
+    reporter.stage("prepare")
+    try:
+        memory_bytes = prepare(graph, into, read_graph(graph, limits).signature)
+    except NotTheSame as error:
+        reporter.prepared(Preparation(reason=str(error)))
+    except Exception as error:  # noqa: BLE001 - the runtime raises its own classes and half a dozen of Python's
+        reporter.prepared(Preparation(reason=f"the runtime cannot prepare it ({type(error).__name__})"))
+    else:
+        reporter.prepared(Preparation(memory_bytes=memory_bytes))
 
 
 if __name__ == "__main__":

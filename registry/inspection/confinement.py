@@ -1,6 +1,7 @@
 """What the inspection child takes away from itself before it looks at anything.
 
-1. Limits first: address space, processor time, no file written, few files open, no core dump, lowest usual priority.
+1. Limits first: address space, processor time, no file written (but by whoever prepares a model), few files open, no
+   core dump, lowest usual priority.
 2. It dies with its parent, gains no rights by running other programs, and has no network where the kernel lets it go
    without: best effort, since containers often forbid new namespaces.
 3. Once its own threads run, it can start neither processes nor threads (root is exempt from this limit).
@@ -36,7 +37,7 @@ def confine(limits: ChildLimits, parent_pid: int) -> None:
     """
     _limit(resource.RLIMIT_AS, limits.memory_bytes)
     _limit(resource.RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + _PROBING_CPU_SECONDS)
-    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_FSIZE, limits.file_bytes)
     _limit(resource.RLIMIT_NOFILE, limits.open_files)
     _limit(resource.RLIMIT_CORE, 0)
     os.nice(_NICENESS)

@@ -39,6 +39,8 @@ class ChildLimits:
     """Processor time is the limit that bites; this one is for a child that sleeps, and lets a busy machine be busy."""
     wall_seconds_per_100_mib: int = 60
     open_files: int = 64
+    file_bytes: int = 0
+    """Of each file that it may write: none, unless it prepares a model."""
     report_bytes: int = 16 * MIB
 
     def for_size(self, size_bytes: int) -> "ChildLimits":
@@ -52,5 +54,6 @@ class ChildLimits:
             wall_seconds=self.wall_seconds + self.wall_seconds_per_100_mib * hundreds,
             wall_seconds_per_100_mib=0,
             open_files=self.open_files,
+            file_bytes=self.file_bytes,
             report_bytes=self.report_bytes,
         )

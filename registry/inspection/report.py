@@ -1,19 +1,21 @@
 """What the inspection child tells its parent: JSON objects, one a line, of which the last of a kind counts.
 
 ``{"stage": "load"}`` says what is being tried, so that a death has a place; ``{"inspection": {...}}`` is a result, and
-stands even if the child dies while it measures more; ``{"refused": {...}}`` is the other end.
+stands even if the child dies while it measures more; ``{"refused": {...}}`` is the other end, and
+``{"prepared": {...}}`` that of a child that prepares a model.
 """
 
 import json
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
 
 from registry.errors import InvalidArtifact
 from registry.records import Inspection
+from registry.storage import Preparation
 
 
 def runtime_name() -> str:
@@ -35,6 +37,10 @@ class Reporter:
         """Report a result."""
         self._write({"inspection": inspection.as_json()})
 
+    def prepared(self, preparation: Preparation) -> None:
+        """Report what has become of preparing the model."""
+        self._write({"prepared": asdict(preparation)})
+
     def refused(self, error: InvalidArtifact) -> None:
         """Report that the file cannot be registered, and why."""
         self._write({"refused": {"code": error.code, "detail": error.detail}})
@@ -52,11 +58,12 @@ class Report:
     stage: str = "start"
     inspection: Inspection | None = None
     refusal: InvalidArtifact | None = None
+    preparation: Preparation | None = None
 
 
 def read_report(octets: bytes) -> Report:
     """Read what the child has written; what is not a whole line, or makes no sense, was written while it died."""
-    stage, inspection, refusal = "start", None, None
+    stage, inspection, refusal, preparation = "start", None, None, None
     for line in octets.split(b"\n"):
         try:
             value = json.loads(line)
@@ -65,6 +72,8 @@ def read_report(octets: bytes) -> Report:
                 inspection = Inspection.from_json(value["inspection"])
             if "refused" in value:
                 refusal = InvalidArtifact(str(value["refused"]["code"]), str(value["refused"]["detail"]))
+            if "prepared" in value:
+                preparation = Preparation(**value["prepared"])
         except (ValueError, TypeError, KeyError, AttributeError):
             continue
-    return Report(stage=stage, inspection=inspection, refusal=refusal)
+    return Report(stage=stage, inspection=inspection, refusal=refusal, preparation=preparation)

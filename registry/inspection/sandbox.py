@@ -21,16 +21,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from registry.artifact import Artifact
 from registry.errors import InternalError, InvalidArtifact, Overloaded
 from registry.inspection.formats import check_format
-from registry.inspection.limits import ChildLimits, WireLimits
+from registry.inspection.limits import MIB, ChildLimits, WireLimits
 from registry.inspection.report import Report, read_report, runtime_name
 from registry.records import Inspection
+from registry.storage import Preparation
 
 _ENVIRONMENT: Final = {
     "LANG": "C.UTF-8",
@@ -50,6 +51,7 @@ _DOING = {
     "parse": "while it was parsed",
     "load": "while ONNX Runtime loaded it",
     "run": "while it ran on inputs that fit its signature",
+    "prepare": "while it was prepared",
 }
 
 
@@ -65,7 +67,7 @@ class _Ending:
 
 
 class SandboxedInspector:
-    """Inspects artifacts in child processes; safe to use from several threads.
+    """Inspects and prepares artifacts in child processes; safe to use from several threads.
 
     Args:
         limits: what a child may take.
@@ -79,6 +81,7 @@ class SandboxedInspector:
         self._limits = limits or ChildLimits()
         self._wire_limits = wire_limits or WireLimits()
         self._turns = threading.BoundedSemaphore(max_at_once)
+        self._preparing = threading.Lock()
         self._children = _Children()
 
     @property
@@ -99,10 +102,40 @@ class SandboxedInspector:
         check_format(folder / artifact.graph.name, self._wire_limits)
         limits = self._limits.for_size(artifact.size_bytes)
         with self._turn(limits.wall_seconds):
-            ending = _run_child(folder, artifact, limits, self._wire_limits, self._children)
-            if self._children.are_unwanted:
-                raise _closing()
-            return _conclude(ending, limits)
+            return _conclude(self._run(folder, artifact, limits), limits)
+
+    def prepare(self, folder: Path, artifact: Artifact, inspection: Inspection, into: Path) -> Preparation:
+        """Write the model's prepared form into an empty folder, in a child; see ``registry.storage.ModelPreparer``.
+
+        Raises:
+            Overloaded: this process ends.
+            InternalError: the child cannot be started here.
+        """
+        size_bytes = artifact.size_bytes + inspection.memory_bytes
+        limits = replace(self._limits.for_size(size_bytes), file_bytes=4 * size_bytes + 64 * MIB)
+        with self._preparing:
+            ending = self._run(folder, artifact, limits, into=into)
+        report = read_report(bytes(ending.said))
+        if report.preparation is not None:
+            return report.preparation
+        error = _post_mortem(ending, report, limits)
+        if isinstance(error, InternalError):
+            raise error
+        return Preparation(reason=error.detail)
+
+    def _run(self, folder: Path, artifact: Artifact, limits: ChildLimits, *, into: Path | None = None) -> "_Ending":
+        orders = {
+            "parent_pid": os.getpid(),
+            "graph": artifact.graph.name,
+            "files": {file.name: file.size_bytes for file in artifact.files[1:]},
+            "into": None if into is None else str(into.absolute()),
+            "limits": asdict(limits),
+            "wire_limits": asdict(self._wire_limits),
+        }
+        ending = _run_child(folder, orders, limits, self._children)
+        if self._children.are_unwanted:
+            raise _closing()
+        return ending
 
     @property
     def child_count(self) -> int:
@@ -162,20 +195,10 @@ def _closing() -> Overloaded:
     return Overloaded("the gateway is shutting down", retry_after_seconds=5)
 
 
-def _run_child(
-    folder: Path, artifact: Artifact, limits: ChildLimits, wire_limits: WireLimits, children: _Children
-) -> _Ending:
+def _run_child(folder: Path, orders: dict[str, Any], limits: ChildLimits, children: _Children) -> _Ending:
     reading, writing = os.pipe()
     try:
-        orders = {
-            "parent_pid": os.getpid(),
-            "report": writing,
-            "graph": artifact.graph.name,
-            "files": {file.name: file.size_bytes for file in artifact.files[1:]},
-            "limits": asdict(limits),
-            "wire_limits": asdict(wire_limits),
-        }
-        child = children.start(lambda: _start(folder, orders, writing))
+        child = children.start(lambda: _start(folder, orders | {"report": writing}, writing))
     finally:
         os.close(writing)
     ending = _Ending()

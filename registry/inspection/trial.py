@@ -64,12 +64,12 @@ class Trial:
 
     def __init__(self, path: Path, signature: Signature) -> None:
         self._signature = signature
-        _warm_up()
-        self._base_bytes = _anonymous_bytes()
+        warm_up()
+        self._base_bytes = anonymous_bytes()
         began = time.perf_counter()
         self._session = _load(path)
         self.loaded = Measurement(
-            load_seconds=time.perf_counter() - began, memory_bytes=max(0, _anonymous_bytes() - self._base_bytes)
+            load_seconds=time.perf_counter() - began, memory_bytes=max(0, anonymous_bytes() - self._base_bytes)
         )
         self._options = onnxruntime.RunOptions()
         _check_inputs(self._session, signature)
@@ -132,20 +132,21 @@ class Trial:
         return True
 
     def _grown_bytes(self) -> int:
-        return max(0, _anonymous_bytes() - self._base_bytes)
+        return max(0, anonymous_bytes() - self._base_bytes)
 
     def _terminate(self) -> None:
         self._options.terminate = True
 
 
-def _warm_up() -> None:
+def warm_up() -> None:
     """Have the runtime take what it takes once a process; then it is not counted as the model's."""
     onnxruntime.set_default_logger_severity(4)
-    session = onnxruntime.InferenceSession(_RELU, _options(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(_RELU, session_options(), providers=["CPUExecutionProvider"])
     session.run(None, {"x": np.zeros(1, dtype=np.float32)})
 
 
-def _options() -> Any:
+def session_options() -> Any:
+    """Return the options of rule 1."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
@@ -157,7 +158,7 @@ def _options() -> Any:
 
 def _load(path: Path) -> Any:
     try:
-        return onnxruntime.InferenceSession(str(path), _options(), providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(str(path), session_options(), providers=["CPUExecutionProvider"])
     except MemoryError:
         raise
     except Exception as error:  # the runtime raises its own classes and half a dozen of Python's
@@ -192,7 +193,7 @@ def _check_names(role: str, specs: Any, arguments: Any) -> None:
         )
 
 
-def _anonymous_bytes() -> int:
+def anonymous_bytes() -> int:
     """Return the anonymous memory of this process after what is free has gone back to the system."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)

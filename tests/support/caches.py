@@ -5,6 +5,7 @@ from pathlib import Path
 
 from model_store.disk_cache import DiskCache
 from model_store.memory import MemoryStore
+from model_store.shared_folders import SharedFolders
 from registry.artifact import Artifact, Digest
 
 
@@ -32,7 +33,8 @@ class Clock:
 def open_cache(
     store: MemoryStore, tmp_path: Path, *, limit_bytes: int = 1 << 30, grace_seconds: float = 0
 ) -> DiskCache:
-    return DiskCache(store, tmp_path / "cache", limit_bytes, grace_seconds=grace_seconds, now=Clock())
+    folders = SharedFolders(tmp_path / "cache", limit_bytes, grace_seconds=grace_seconds, now=Clock())
+    return DiskCache(store, folders)
 
 
 def fetch(cache: DiskCache, artifact: Artifact) -> Path:

@@ -9,6 +9,7 @@ import pytest
 
 from model_store.disk_cache import DiskCache
 from model_store.local import FolderStore
+from model_store.shared_folders import SharedFolders
 from registry.errors import ArtifactCorrupt, ArtifactMissing, StorageUnavailable
 from tests.support.artifacts import artifact_of, digest_of_bytes, put_artifact, put_bytes
 from tests.support.caches import CountingStore, cached_in, contents_of, fetch, open_cache
@@ -153,6 +154,7 @@ import sys
 from pathlib import Path
 from model_store.disk_cache import DiskCache
 from model_store.local import FolderStore
+from model_store.shared_folders import SharedFolders
 from tests.support.caches import CountingStore, cached_in, contents_of, open_cache
 from tests.support.artifacts import artifact_of
 class CountingStore(FolderStore):
@@ -160,7 +162,7 @@ class CountingStore(FolderStore):
         print("read", flush=True)
         return super().stream(digest)
 content = {"model.onnx": b"weights" * 1_000_000}
-cache = DiskCache(CountingStore(Path(sys.argv[1])), Path(sys.argv[2]), 1 << 30)
+cache = DiskCache(CountingStore(Path(sys.argv[1])), SharedFolders(Path(sys.argv[2]), 1 << 30))
 sys.stdin.readline()
 with cache.hold(artifact_of(content)) as folder:
     print({path.name: path.read_bytes() for path in folder.iterdir()} == content)
@@ -207,7 +209,7 @@ def test_a_part_that_is_a_link_is_not_followed(store: CountingStore, tmp_path: P
 
 
 def test_a_root_that_cannot_be_written_is_unavailable(store: CountingStore) -> None:
-    cache = DiskCache(store, Path("/proc/self/fdinfo/cache"), 1 << 20)  # read-only for root, too
+    cache = DiskCache(store, SharedFolders(Path("/proc/self/fdinfo/cache"), 1 << 20))  # read-only for root, too
     with pytest.raises(StorageUnavailable):
         cache.check()
 

@@ -26,7 +26,7 @@ def test_what_is_at_hand_does_not_wait_behind_what_is_fetched() -> None:
     answered = Event()
     near, far = ThreadPoolExecutor(1, thread_name_prefix="near"), ThreadPoolExecutor(1, thread_name_prefix="far")
     with near, far:
-        places = LoadPlaces(Cached(), near=near, far=far)
+        places = LoadPlaces([Cached()], near=near, far=far)
 
         def fetch(_version: Version) -> str:
             answered.wait()

@@ -46,6 +46,35 @@ def test_a_loaded_version_is_leased_at_once() -> None:
     run_virtually(test)
 
 
+def test_a_session_counts_for_what_it_says_that_it_takes() -> None:
+    async def test() -> None:
+        bench = CacheBench()
+        bench.loader.measured["big:1"] = MIB // 2
+        (await bench.load(BIG)).release()
+        assert bench.cache.resident_bytes == MIB // 2
+        (await bench.load(A)).release()
+        assert bench.cache.resident() == ("big:1", "a:1")
+        (await bench.load(B)).release()
+        assert (bench.cache.resident(), bench.cache.resident_bytes) == (("a:1", "b:1"), 2 * MIB)
+        (await bench.load(BIG)).release()
+        assert (bench.cache.resident(), bench.cache.resident_bytes) == (("b:1", "big:1"), MIB + MIB // 2)
+
+    run_virtually(test)
+
+
+def test_a_session_that_takes_what_was_expected_again_counts_for_that() -> None:
+    async def test() -> None:
+        bench = CacheBench()
+        bench.loader.measured["a:1"] = MIB // 2
+        (await bench.load(A)).release()
+        del bench.loader.measured["a:1"]
+        for version in (BIG, A):
+            (await bench.load(version)).release()
+        assert (bench.cache.resident(), bench.cache.resident_bytes) == (("a:1",), MIB)
+
+    run_virtually(test)
+
+
 def test_the_least_recently_used_idle_session_is_dropped_for_another() -> None:
     async def test() -> None:
         bench = CacheBench()

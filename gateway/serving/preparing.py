@@ -1,0 +1,67 @@
+"""Having models prepared in the background, so that their next loads are quick and share their weights.
+
+1. A model that was registered here, or loaded plainly, is prepared: one at a time, in a child of low priority. Nobody
+   waits for it; until it is there, loads are plain.
+2. What loads in a wink and takes little is left alone: there is nothing to win.
+3. What fails is logged and harms nobody. What can be tried again is tried after the next plain load.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import suppress
+
+import structlog
+
+from registry.errors import ServiceError
+from registry.records import Version
+from registry.storage import Preparation
+
+_SMALL_BYTES = 1024 * 1024
+_SHORT_SECONDS = 0.02
+_MAX_WAITING = 1_000
+
+
+class Preparing:
+    """A line of versions to be prepared; safe for threads.
+
+    Args:
+        prepare: makes the prepared form, if there is none yet (then it returns None); blocks.
+        executor: where it is called: one thread. None prepares nothing.
+    """
+
+    def __init__(self, prepare: Callable[[Version], Preparation | None], executor: Executor | None) -> None:
+        self._prepare = prepare
+        self._executor = executor
+        self._lock = threading.Lock()
+        self._waiting: set[str] = set()
+
+    def want(self, version: Version) -> None:
+        """Have a version prepared when its turn comes, if that is worth while."""
+        inspection = version.inspection
+        is_light = inspection.memory_bytes < _SMALL_BYTES and inspection.load_seconds < _SHORT_SECONDS
+        if self._executor is None or is_light:
+            return
+        with self._lock:
+            if version.artifact.digest.hex in self._waiting or len(self._waiting) >= _MAX_WAITING:
+                return
+            self._waiting.add(version.artifact.digest.hex)
+        with suppress(RuntimeError):  # the worker is ending
+            self._executor.submit(self._run, version)
+
+    def _run(self, version: Version) -> None:
+        log = structlog.get_logger().bind(model=version.model, version=version.number)
+        try:
+            preparation = self._prepare(version)
+        except ServiceError as error:
+            log.warning("not_prepared_now", code=error.code)
+        except Exception:
+            log.exception("not_prepared_now")  # rule 3
+        else:
+            if preparation is not None and preparation.memory_bytes is None:
+                log.warning("not_prepared", reason=preparation.reason)
+            elif preparation is not None:
+                log.info("prepared", memory_bytes=preparation.memory_bytes)
+        finally:
+            with self._lock:
+                self._waiting.discard(version.artifact.digest.hex)

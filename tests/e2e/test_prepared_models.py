@@ -1,0 +1,71 @@
+"""A model that is prepared in the background: the next load maps its weights, and no answer changes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
+from tests.support.real_models import published_models
+
+(SILERO,) = [model for model in published_models() if model.name == "silero-vad"]
+
+
+def body() -> dict[str, Any]:
+    return {"inputs": {name: array.tolist() for name, array in SILERO.make_feed().items()}}
+
+
+def predict(client: httpx.Client) -> Any:
+    answer = client.post("/v1/models/voice/predict", json=body())
+    assert answer.status_code == 200, answer.text
+    return answer.json()["outputs"]
+
+
+def prepared_count(gateway: GatewayProcess) -> int:
+    return sum(line["event"] == "prepared" and line["model"] == "voice" for line in gateway.log_lines())
+
+
+def maps_weights(gateway: GatewayProcess) -> bool:
+    return any("weights.bin" in Path(f"/proc/{pid}/maps").read_text() for pid in gateway.workers())
+
+
+def weights_in(data_dir: Path) -> Path:
+    (found,) = data_dir.rglob("weights.bin")
+    return found
+
+
+@pytest.fixture
+def plainly(tmp_path: Path) -> Iterator[Any]:
+    """The answer of the model while it was loaded plainly; it has been prepared since, and the gateway has ended."""
+    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
+        content = SILERO.path.read_bytes()
+        headers = {"content-type": "application/octet-stream"}
+        client.post("/registry/models/voice/versions", content=content, headers=headers).raise_for_status()
+        answer = predict(client)
+        wait_until(lambda: prepared_count(gateway) == 1)
+    return answer
+
+
+def test_a_prepared_model_answers_as_before_from_weights_that_are_mapped(tmp_path: Path, plainly: Any) -> None:
+    with running_gateway(tmp_path / "data", workers="2") as gateway, gateway.client() as client:
+        for _ in range(8):
+            assert predict(client) == plainly
+        assert maps_weights(gateway)
+        assert prepared_count(gateway) == 1
+
+
+def test_a_damaged_prepared_model_is_made_again_and_no_answer_is_wrong(tmp_path: Path, plainly: Any) -> None:
+    weights = weights_in(tmp_path / "data")
+    weights.chmod(0o644)
+    weights.write_bytes(np.zeros(weights.stat().st_size, np.uint8).tobytes())
+    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
+        assert predict(client) == plainly
+        assert not maps_weights(gateway)
+        wait_until(lambda: prepared_count(gateway) == 2)
+        assert predict(client) == plainly
+    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
+        assert predict(client) == plainly
+        assert maps_weights(gateway)
