@@ -296,6 +296,10 @@ class SessionCache(Generic[S]):
                 waiter.set_result(Lease(entry, self._released))
         if not self._is_open:
             self._evict(entry)
+        excess_bytes = self._used_bytes - self._leaving_bytes - self._budget_bytes
+        if excess_bytes > 0:  # it takes more than was expected
+            for other in self._choose(excess_bytes, leased_too=False):
+                self._evict(other)
 
     def _measure(self, entry: Entry[S], memory_bytes: int | None) -> None:
         """Count what the session takes rather than what was expected, and expect that from now on."""

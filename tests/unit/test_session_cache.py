@@ -62,6 +62,21 @@ def test_a_session_counts_for_what_it_says_that_it_takes() -> None:
     run_virtually(test)
 
 
+def test_where_a_session_takes_more_than_was_expected_idle_ones_go_for_it() -> None:
+    async def test() -> None:
+        bench = CacheBench()
+        bench.loader.measured["b:1"] = 2 * MIB
+        (await bench.load(A)).release()
+        lease = await bench.load(B)
+        await bench.executor.step()
+        assert (bench.cache.resident(), bench.cache.resident_bytes) == (("b:1",), 2 * MIB)
+        lease.release()
+        (await bench.load(A)).release()
+        assert (bench.cache.resident(), bench.cache.resident_bytes) == (("a:1",), MIB)
+
+    run_virtually(test)
+
+
 def test_a_session_that_takes_what_was_expected_again_counts_for_that() -> None:
     async def test() -> None:
         bench = CacheBench()
