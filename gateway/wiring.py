@@ -81,8 +81,7 @@ async def open_services(
         following = _executor(opened, _FOLLOWING_THREADS, "follow")
         store_watch = StoreWatch(lambda: parts.store.find_size(_NO_DIGEST), executor=following)
         metrics.watch(lambda: store_readings(store_watch))
-        preparing = Preparing(parts.prepare, _executor(opened, 1, "prepare") if is_worker else None)
-        cache, predictor = _open_serving(opened, parts, metrics, store_watch, preparing)
+        cache, predictor, preparing = _open_serving(opened, parts, metrics, store_watch, is_worker=is_worker)
         verdicts = _open_verdicts(opened, parts) if is_worker and settings.is_auth_on else None
         routing, feed = _open_following(opened, parts, metrics, cache, following, verdicts)
         keeps_log = is_worker and settings.log_level in ("debug", "info")
@@ -200,10 +199,11 @@ def _applier(routing: Routing[Endpoint], verdicts: TokenVerdicts | None) -> Call
 
 
 def _open_serving(
-    opened: AsyncExitStack, parts: Parts, metrics: Metrics, store_watch: StoreWatch, preparing: Preparing
-) -> tuple[SessionCache[Session], Predictor]:
-    """Make what loads and runs models."""
+    opened: AsyncExitStack, parts: Parts, metrics: Metrics, store_watch: StoreWatch, *, is_worker: bool
+) -> tuple[SessionCache[Session], Predictor, Preparing]:
+    """Make what loads, prepares and runs models."""
     settings = parts.settings
+    loop = asyncio.get_running_loop()
     places = usable_cpus()
     loads = LoadPlaces(
         [parts.prepared, parts.folders],
@@ -211,6 +211,12 @@ def _open_serving(
         far=_executor(opened, _FETCHING_THREADS, "fetch"),
     )
     runs = _executor(opened, places + _SPARE_RUN_THREADS, "run")
+
+    def renew(version: Version) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(cache.renew, version)
+
+    preparing = Preparing(parts.prepare, renew, _executor(opened, 1, "prepare") if is_worker else None)
     watchdog = Watchdog(on_stuck=_end_process)
     watchdog.start()
     opened.callback(watchdog.close)
@@ -230,7 +236,7 @@ def _open_serving(
         max_queue=settings.max_queue,
     )
     metrics.watch(lambda: serving_readings(cache, predictor))
-    return cache, predictor
+    return cache, predictor, preparing
 
 
 def _executor(opened: AsyncExitStack, threads: int, name: str) -> ThreadPoolExecutor:

@@ -27,11 +27,18 @@ class Preparing:
 
     Args:
         prepare: makes the prepared form, if there is none yet (then it returns None); blocks.
-        executor: where it is called: one thread. None prepares nothing.
+        done: told in that thread of each version that has been prepared.
+        executor: where both are called: one thread. None prepares nothing.
     """
 
-    def __init__(self, prepare: Callable[[Version], Preparation | None], executor: Executor | None) -> None:
+    def __init__(
+        self,
+        prepare: Callable[[Version], Preparation | None],
+        done: Callable[[Version], None],
+        executor: Executor | None,
+    ) -> None:
         self._prepare = prepare
+        self._done = done
         self._executor = executor
         self._lock = threading.Lock()
         self._waiting: set[str] = set()
@@ -62,6 +69,7 @@ class Preparing:
                 log.warning("not_prepared", reason=preparation.reason)
             elif preparation is not None:
                 log.info("prepared", memory_bytes=preparation.memory_bytes)
+                self._done(version)
         finally:
             with self._lock:
                 self._waiting.discard(version.artifact.digest.hex)

@@ -23,6 +23,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from functools import partial
 from typing import Generic
 
@@ -131,6 +132,16 @@ class SessionCache(Generic[S]):
     async def preload(self, version: Version, deadline: float) -> None:
         """Load the version if it is not loaded; raises what ``acquire`` raises. It may be dropped again at any time."""
         (await self.acquire(version, deadline)).release()
+
+    def renew(self, version: Version) -> None:
+        """Load an idle session anew if it could take less now: its model has been prepared since."""
+        entry = self._ready.get(key_of(version))
+        if entry is None or entry.lease_count or entry.session is None or entry.session.memory_bytes is not None:
+            return
+        self._evict(entry)
+        with suppress(ServiceError):
+            self._join_line(entry.key, entry.version)
+        self._give_room()
 
     def is_resident(self, version: Version) -> bool:
         """Tell whether the version is loaded; does not count as use."""

@@ -107,7 +107,17 @@ class CacheMachine(RuleBasedStateMachine):
     @rule(name=st.sampled_from(sorted(VERSIONS)))
     def prepare(self, name: str) -> None:
         """From now on its sessions take half of what inspection has measured."""
-        self.loader.measured[f"{name}:1"] = VERSIONS[name].inspection.memory_bytes // 2
+        version = VERSIONS[name]
+        self.loader.measured[f"{name}:1"] = version.inspection.memory_bytes // 2
+        was_resident = self.cache.is_resident(version)
+
+        async def renew() -> None:
+            self.cache.renew(version)
+
+        self.loop.run_until_complete(renew())
+        if was_resident and not self.cache.is_resident(version):
+            self.line.append(version)
+        self.go_on()
 
     @invariant()
     def memory_stays_in_budget(self) -> None:
@@ -176,7 +186,8 @@ class CacheMachine(RuleBasedStateMachine):
             passed = self.line[: self.line.index(version)]
             assert not [other for other in passed if other.model in waited_for]
             self.line.remove(version)
-        self.line = [version for version in self.line if version.model in waited_for]
+        renewed = {model for model, _ in self.cache._line}  # nobody need wait for these
+        self.line = [version for version in self.line if version.model in waited_for | renewed]
 
     def loading(self) -> list[Version]:
         return [version for version in VERSIONS.values() if (version.model, version.number) in self.cache._loading]

@@ -62,6 +62,33 @@ def test_a_session_counts_for_what_it_says_that_it_takes() -> None:
     run_virtually(test)
 
 
+def test_an_idle_session_whose_model_has_been_prepared_is_loaded_anew() -> None:
+    async def test() -> None:
+        bench = CacheBench()
+        (await bench.load(A)).release()
+        bench.loader.measured["a:1"] = MIB // 2
+        bench.cache.renew(A)
+        asking = await bench.ask(A)
+        while not asking.done():
+            await bench.executor.step()
+        assert (bench.cache.resident(), bench.cache.resident_bytes) == (("a:1",), MIB // 2)
+        bench.cache.renew(A)
+        assert bench.loader.loads == {"a:1": 2}
+
+    run_virtually(test)
+
+
+def test_a_session_that_is_leased_or_absent_is_not_loaded_anew() -> None:
+    async def test() -> None:
+        bench = CacheBench()
+        await bench.load(A)
+        for version in (A, B):
+            bench.cache.renew(version)
+        assert (bench.cache.resident(), bench.loader.loads) == (("a:1",), {"a:1": 1})
+
+    run_virtually(test)
+
+
 def test_where_a_session_takes_more_than_was_expected_idle_ones_go_for_it() -> None:
     async def test() -> None:
         bench = CacheBench()
