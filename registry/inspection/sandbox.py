@@ -44,6 +44,8 @@ _ENVIRONMENT: Final = {
 
 _LAST_WORDS_BYTES = 64 * 1024
 _CHUNK_BYTES = 64 * 1024
+_LOOK_SECONDS = 0.05
+"""How often it is looked how much memory a child has."""
 _NO_MEMORY = re.compile(rb"MemoryError|bad_alloc|[Cc]annot allocate|out of memory")
 
 _DOING = {
@@ -207,9 +209,8 @@ def _run_child(folder: Path, orders: dict[str, Any], limits: ChildLimits, childr
         _listen(child, reading, exited, limits, ending)
     finally:
         children.kill(child.pid)
-        _, status, usage = os.wait4(child.pid, 0)
+        _, status = os.waitpid(child.pid, 0)
         ending.returncode = child.returncode = os.waitstatus_to_exitcode(status)
-        ending.peak_bytes = usage.ru_maxrss * 1024
         os.close(exited)
         os.close(reading)
         if child.stderr is not None:
@@ -241,7 +242,8 @@ def _listen(child: subprocess.Popen[bytes], reading: int, exited: int, limits: C
             os.set_blocking(descriptor, False)
             selector.register(descriptor, selectors.EVENT_READ)
         while True:
-            ready = {key.fd for key, _ in selector.select(max(0.0, deadline - time.monotonic()))}
+            ready = {key.fd for key, _ in selector.select(min(_LOOK_SECONDS, max(0.0, deadline - time.monotonic())))}
+            ending.peak_bytes = max(ending.peak_bytes, _peak_bytes(child.pid))
             for descriptor in ready & pipes.keys():
                 if not _drain(descriptor, *pipes[descriptor]):
                     selector.unregister(descriptor)
@@ -250,6 +252,18 @@ def _listen(child: subprocess.Popen[bytes], reading: int, exited: int, limits: C
             if time.monotonic() >= deadline:
                 ending.is_timed_out = True
                 return
+
+
+def _peak_bytes(pid: int) -> int:
+    """Return the most memory that a child has had since it was started; 0 if it has ended.
+
+    Its resource usage would not do: a program begins with the peak of the process that it was started from.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0)
 
 
 def _drain(descriptor: int, kept: bytearray, limit_bytes: int) -> bool:

@@ -106,3 +106,29 @@ def test_an_inspector_that_is_closed_kills_its_children_and_starts_no_more(tmp_p
     with pytest.raises(Overloaded, match="shutting down"):
         inspector.inspect(tmp_path, artifact)
     assert [error.args for error in errors] == [("the gateway is shutting down",)]
+
+
+_CRASH_FROM_A_LARGE_PROCESS = """
+import sys
+from pathlib import Path
+from registry.errors import InvalidArtifact
+from registry.inspection.limits import ChildLimits
+from registry.inspection.sandbox import SandboxedInspector
+from tests.support import models
+from tests.support.inspecting import inspect_files
+
+room = bytearray(700 << 20)
+room[::4096] = bytes(len(room[::4096]))
+del room
+inspector = SandboxedInspector(limits=ChildLimits(memory_bytes=1 << 30))
+try:
+    inspect_files(Path(sys.argv[1]), {"model.onnx": models.folded_division().SerializeToString()}, inspector)
+except InvalidArtifact as error:
+    print(error.code)
+"""
+
+
+def test_a_crash_is_not_taken_for_a_lack_of_memory_because_the_parent_is_large(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _CRASH_FROM_A_LARGE_PROCESS, str(tmp_path)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.stdout == "inspection_crashed\n"
