@@ -225,6 +225,7 @@ def _open_serving(
         load=_loader(parts, store_watch, preparing),
         executor=loads,
         max_queue=settings.max_queue,
+        expect=_expectation(parts),
     )
     opened.push_async_callback(cache.drain)
     predictor = Predictor(
@@ -243,6 +244,16 @@ def _executor(opened: AsyncExitStack, threads: int, name: str) -> ThreadPoolExec
     executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
     opened.callback(executor.shutdown, wait=True, cancel_futures=True)
     return executor
+
+
+def _expectation(parts: Parts) -> Callable[[Version], int]:
+    """Return what tells the memory that a version will take: less than inspection found, if it is prepared."""
+
+    def expect(version: Version) -> int:
+        prepared_bytes = parts.prepared.memory_bytes(version.artifact)
+        return version.inspection.memory_bytes if prepared_bytes is None else prepared_bytes
+
+    return expect
 
 
 def _loader(parts: Parts, store_watch: StoreWatch, preparing: Preparing) -> Callable[[Version], Session]:

@@ -1,6 +1,6 @@
 """Prepared models on this host's disk, beside the verified copies and within the same limit.
 
-    <root>/<hex of the artifact's digest>.<host>/
+    <root>/<hex of the artifact's digest>.<host>-<format>/
     ├── model.onnx     the optimised graph
     ├── weights.bin    its weights, as this processor's kernels want them; absent if they are all small
     └── about.json     sizes and digests of these, and what a session of them takes; or why there are none
@@ -9,15 +9,17 @@
 2. It is made once, in a folder that nobody looks into, while everybody else goes on loading plainly; renamed as one.
 3. It is verified before use as copies are: sizes each time, digests once a process. What is damaged is removed, and may
    be made again.
-4. That a model cannot be prepared is remembered in the same way, so that no process tries again.
+4. That a model cannot be prepared is remembered in the same way, so that no process tries again; what failed for a
+   reason that may pass (a full disk, a busy machine) is not.
 """
 
-import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+import msgspec
 
 from model_store.cached_folders import Seal, remove_path, seal_folder
 from model_store.failures import storage_errors
@@ -29,6 +31,20 @@ from registry.errors import InsufficientStorage
 from registry.storage import PREPARED_GRAPH, Preparation
 
 _ABOUT = "about.json"
+_FORMAT = 1
+"""To be raised when preparing has learned something: what was made, or refused, before is made again then."""
+
+_RETRY_SECONDS = 3600.0
+"""What failed for a reason that may pass is not tried again by this process for so long."""
+
+
+class _About(msgspec.Struct, frozen=True):
+    """What ``about.json`` says."""
+
+    files: dict[str, tuple[int, str]]
+    """Size and digest of each file."""
+    memory_bytes: Annotated[int, msgspec.Meta(ge=0)] | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +66,8 @@ class PreparedModels:
 
     def __init__(self, folders: SharedFolders, host: str) -> None:
         self._folders = folders
-        self._host = host
+        self._host = f"{host}-{_FORMAT}"
+        self._retry_at: dict[str, float] = {}
 
     @contextmanager
     def hold(self, artifact: Artifact) -> Iterator[PreparedModel | None]:
@@ -65,8 +82,12 @@ class PreparedModels:
 
     def has(self, artifact: Artifact) -> bool:
         """Return whether there is a prepared form; verifies nothing."""
+        return self.memory_bytes(artifact) is not None
+
+    def memory_bytes(self, artifact: Artifact) -> int | None:
+        """Return what a session of the prepared form takes; None if there is none. Verifies nothing."""
         about = self._about(self._name(artifact))
-        return about is not None and about["memory_bytes"] is not None
+        return None if about is None else about.memory_bytes
 
     def forget(self, artifact: Artifact) -> None:
         """Remove what there is, unless somebody holds it; never raises."""
@@ -80,16 +101,20 @@ class PreparedModels:
             What ``prepare`` raises; nothing is remembered then.
         """
         name = self._name(artifact)
+        if self._retry_at.get(name, 0.0) > self._folders.now() or self._is_settled(artifact):
+            return None
         with storage_errors("preparing a model"):
             self._folders.make_root()
             lock = self._folders.lock(name)
         with lock:
-            if not lock.try_exclude() or not lock.is_current() or self._verified(name) is not None:
-                return None
-            about = self._about(name)
-            if about is not None and about.get("reason"):
+            if not lock.try_exclude() or not lock.is_current():
                 return None
             return self._make(name, lock, prepare)
+
+    def _is_settled(self, artifact: Artifact) -> bool:
+        with self.hold(artifact) as model:
+            about = self._about(self._name(artifact))
+            return model is not None or (about is not None and about.memory_bytes is None)
 
     def _make(self, name: str, lock: FileLock, prepare: Callable[[Path], Preparation]) -> Preparation:
         with storage_errors("preparing a model"), self._folders.scratch() as scratch:
@@ -97,6 +122,9 @@ class PreparedModels:
             preparation = prepare(scratch.path)
             if preparation.memory_bytes is not None:
                 preparation = self._accommodate(scratch.path, preparation)
+            if preparation.memory_bytes is None and not preparation.is_final:
+                self._retry_at[name] = self._folders.now() + _RETRY_SECONDS
+                return preparation
             if preparation.memory_bytes is None:
                 for path in scratch.path.iterdir():
                     path.unlink()
@@ -116,52 +144,50 @@ class PreparedModels:
 
     def _share(self, name: str) -> FileLock | None:
         """Share the folder's lock if it is there and nobody is making or removing it."""
-        try:
-            if not self._folders.path(name).exists():
-                return None
-            lock = self._folders.lock(name)
-        except OSError:
-            return None
-        if lock.try_share() and lock.is_current():
-            lock.mark_used(self._folders.now())
-            return lock
-        lock.close()
+        lock = None
+        with suppress(OSError):
+            if self._folders.path(name).exists():
+                lock = self._folders.lock(name)
+                if lock.try_share() and lock.is_current():
+                    lock.mark_used(self._folders.now())
+                    return lock
+        if lock is not None:
+            lock.close()
         return None
 
     def _verified(self, name: str) -> PreparedModel | None:
         about = self._about(name)
-        if about is None or about.get("memory_bytes") is None:
+        if about is None or about.memory_bytes is None:
             return None
         folder = self._folders.path(name)
         try:
             seal = seal_folder(folder)
             if self._folders.verified.get(name) != seal:
-                if _contents(folder) != about["files"]:
+                if _contents(folder) != about.files:
                     return None
                 self._folders.verified[name] = seal
         except OSError:
             return None
-        return PreparedModel(path=folder / PREPARED_GRAPH, memory_bytes=int(about["memory_bytes"]))
+        return PreparedModel(path=folder / PREPARED_GRAPH, memory_bytes=about.memory_bytes)
 
-    def _about(self, name: str) -> Mapping[str, Any] | None:
+    def _about(self, name: str) -> "_About | None":
         try:
-            about = json.loads((self._folders.path(name) / _ABOUT).read_bytes())
-        except (OSError, ValueError):
+            return msgspec.json.decode((self._folders.path(name) / _ABOUT).read_bytes(), type=_About)
+        except (OSError, ValueError, RecursionError):
             return None
-        return about if isinstance(about, dict) and about.keys() >= {"files", "memory_bytes", "reason"} else None
 
     def _name(self, artifact: Artifact) -> str:
         return f"{artifact.digest.hex}.{self._host}"
 
 
 def _describe(folder: Path, preparation: Preparation) -> None:
-    about = {"files": _contents(folder), **asdict(preparation)}
-    (folder / _ABOUT).write_text(json.dumps(about))
+    about = _About(_contents(folder), preparation.memory_bytes, preparation.reason)
+    (folder / _ABOUT).write_bytes(msgspec.json.encode(about))
     for path in folder.iterdir():
         path.chmod(0o444)
 
 
-def _contents(folder: Path) -> dict[str, list[Any]]:
+def _contents(folder: Path) -> dict[str, tuple[int, str]]:
     """Return size and digest of each file but the description."""
     seal: Seal = seal_folder(folder)
-    return {name: [size, hash_file(folder / name).hex] for name, _, size, _ in seal if name != _ABOUT}
+    return {name: (size, hash_file(folder / name).hex) for name, _, size, _ in seal if name != _ABOUT}

@@ -147,6 +147,8 @@ class Preparation:
     """What a session of it takes; None where the model is to be loaded plainly."""
     reason: str = ""
     """Why."""
+    is_final: bool = True
+    """False if it may be another matter at another time."""
 
 
 class ModelPreparer(Protocol):

@@ -1,7 +1,7 @@
 """Having models prepared in the background, so that their next loads are quick and share their weights.
 
-1. A model that was registered here, or loaded plainly, is prepared: one at a time, in a child of low priority. Nobody
-   waits for it; until it is there, loads are plain.
+1. A model that was registered here, or loaded plainly, is prepared: one at a time in each worker, in a child of low
+   priority. Nobody waits for it; until it is there, loads are plain.
 2. What loads in a wink and takes little is left alone: there is nothing to win.
 3. What fails is logged and harms nobody. What can be tried again is tried after the next plain load.
 """

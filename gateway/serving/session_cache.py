@@ -36,9 +36,6 @@ from registry.records import Version
 __all__ = ["Closeable", "Lease", "SessionCache", "Stats"]
 
 
-_MAX_MEASURED = 20_000
-
-
 class SessionCache(Generic[S]):
     """Loaded sessions by version.
 
@@ -50,6 +47,7 @@ class SessionCache(Generic[S]):
         max_queue: how many callers may wait for one version.
         clock: monotonic seconds; deadlines are moments of it.
         patience_seconds: rule 5.
+        expect: tells how many bytes a version's session will probably take, quickly, on the event loop.
     """
 
     def __init__(
@@ -61,6 +59,7 @@ class SessionCache(Generic[S]):
         max_queue: int = 256,
         clock: Callable[[], float] = time.monotonic,
         patience_seconds: float = 0.25,
+        expect: Callable[[Version], int] = lambda version: version.inspection.memory_bytes,
     ) -> None:
         self.stats = Stats()
         self._budget_bytes = budget_bytes
@@ -70,7 +69,7 @@ class SessionCache(Generic[S]):
         self._clock = clock
         self._patience_seconds = patience_seconds
         self._failures = LoadFailures(clock)
-        self._measured: dict[Key, int] = {}  # where a load has said what it takes
+        self._expect = expect
         self._ready: OrderedDict[Key, Entry[S]] = OrderedDict()  # least recently used first
         self._line: dict[Key, Entry[S]] = {}  # NEW, in the order in which room is given
         self._loading: dict[Key, Entry[S]] = {}
@@ -188,7 +187,7 @@ class SessionCache(Generic[S]):
         failure = self._failures.find(key)
         if failure is not None:
             raise failure
-        entry: Entry[S] = Entry(key, version, self._measured.get(key, version.inspection.memory_bytes))
+        entry: Entry[S] = Entry(key, version, self._expect(version))
         if entry.size_bytes > self._budget_bytes:
             raise InsufficientMemory(
                 f"the model takes {entry.size_bytes} bytes of memory, more than the whole budget of "
@@ -313,14 +312,9 @@ class SessionCache(Generic[S]):
                 self._evict(other)
 
     def _measure(self, entry: Entry[S], memory_bytes: int | None) -> None:
-        """Count what the session takes rather than what was expected, and expect that from now on."""
+        """Count what the session takes rather than what was expected."""
         if memory_bytes is None:
-            self._measured.pop(entry.key, None)
             memory_bytes = entry.version.inspection.memory_bytes
-        else:
-            self._measured[entry.key] = memory_bytes
-            if len(self._measured) > _MAX_MEASURED:
-                del self._measured[next(iter(self._measured))]
         self._used_bytes -= entry.size_bytes
         entry.size_bytes = max(MIN_SESSION_BYTES, memory_bytes)
         self._used_bytes += entry.size_bytes

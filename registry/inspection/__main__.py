@@ -24,7 +24,7 @@ def main(orders: dict[str, Any]) -> None:
     graph = Path(orders["graph"])
     wire_limits = WireLimits(**orders["wire_limits"])
     if orders["into"] is not None:
-        _prepare(graph, Path(orders["into"]), wire_limits, reporter)
+        _prepare(graph, Path(orders["into"]), orders["memory_bytes"], wire_limits, reporter)
         return
     try:
         reporter.stage("scan")
@@ -82,18 +82,19 @@ def _inspect(graph: Path, limits: WireLimits, reporter: Reporter) -> None:
         reporter.found(inspection(measured))
 
 
-def _prepare(graph: Path, into: Path, limits: WireLimits, reporter: Reporter) -> None:
+def _prepare(graph: Path, into: Path, inspected_bytes: int, limits: WireLimits, reporter: Reporter) -> None:
     from registry.inspection.graph import read_graph
     from registry.inspection.preparation import NotTheSame, prepare
     from registry.storage import Preparation
 
     reporter.stage("prepare")
     try:
-        memory_bytes = prepare(graph, into, read_graph(graph, limits).signature)
+        memory_bytes = prepare(graph, into, read_graph(graph, limits).signature, inspected_bytes)
     except NotTheSame as error:
         reporter.prepared(Preparation(reason=str(error)))
     except Exception as error:  # noqa: BLE001 - the runtime raises its own classes and half a dozen of Python's
-        reporter.prepared(Preparation(reason=f"the runtime cannot prepare it ({type(error).__name__})"))
+        reason = f"the runtime cannot prepare it ({type(error).__name__})"  # or the disk is full, or memory short
+        reporter.prepared(Preparation(reason=reason, is_final=False))
     else:
         reporter.prepared(Preparation(memory_bytes=memory_bytes))
 

@@ -4,8 +4,9 @@
    A session that is made of the two maps the weights: processes share those pages, and the kernel may drop them.
 2. Writing makes graph inputs of initialisers that nothing uses any more; they are taken out again.
 3. What was written is loaded as a worker loads it and must be the same model: the same inputs and outputs, and on every
-   made-up input the same answer to the last bit. What cannot be shown to be the same is not used.
-4. Its memory is measured as ``trial`` measures it, after the session that wrote it has gone.
+   made-up input the same answer, to the last bit, as from the session that wrote it.
+4. Its memory is what loading it takes, measured after the session that wrote it has gone, and what runs take on top, as
+   ``trial`` found it: what is saved is the weights.
 
 Source: ONNX Runtime 1.32, onnxruntime_session_options_config_keys.h.
 """
@@ -20,6 +21,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from registry.inspection.confinement import forbid_processes
 from registry.inspection.probes import Feed, larger_probes, small_probes
 from registry.inspection.trial import anonymous_bytes, session_options, warm_up
 from registry.signature import Signature
@@ -31,7 +33,7 @@ _MIN_SIZE_BYTES: Final = "1024"
 _PROVIDERS = ["CPUExecutionProvider"]
 
 _LARGE_RUN_SECONDS = 0.5
-"""No made-up input is so large that its run is expected to take longer; each is run three times."""
+"""No made-up input is so large that its run is expected to take longer; each is run four times."""
 
 Answers = Sequence[Any]
 
@@ -40,13 +42,14 @@ class NotTheSame(Exception):  # noqa: N818 - no error: the model is loaded plain
     """Why what was written cannot stand for the model."""
 
 
-def prepare(graph: Path, into: Path, signature: Signature) -> int:
+def prepare(graph: Path, into: Path, signature: Signature, inspected_bytes: int) -> int:
     """Write the prepared form of a model into a folder and return the memory that a session of it takes, in bytes.
 
     Args:
         graph: of a model that loads.
         into: an empty folder.
         signature: the model's.
+        inspected_bytes: what a plain session takes that has made its largest run.
 
     Raises:
         NotTheSame: rule 3.
@@ -55,7 +58,10 @@ def prepare(graph: Path, into: Path, signature: Signature) -> int:
     if any(spec.optional for spec in signature.inputs):
         raise NotTheSame("it has optional inputs, whose defaults the optimised graph may have taken for granted")
     warm_up()
+    forbid_processes()
+    empty_bytes = anonymous_bytes()
     plain = _write(graph, into)
+    running_bytes = max(0, inspected_bytes - (anonymous_bytes() - empty_bytes))
     interface = _interface(plain)
     _remove_strays(into / PREPARED_GRAPH, {name for name, _, _ in interface[0]})
     expected = list(_answers(plain, signature))
@@ -67,12 +73,13 @@ def prepare(graph: Path, into: Path, signature: Signature) -> int:
     gc.collect()
     base_bytes = anonymous_bytes()
     prepared = load_prepared(into / PREPARED_GRAPH)
+    loaded_bytes = anonymous_bytes() - base_bytes
     if _interface(prepared) != interface:
         raise NotTheSame("the inputs and outputs are not the same")
     for feed, answers in expected:
         if _differ(answers, _run(prepared, feed)):
             raise NotTheSame("the answers differ")
-    return max(0, anonymous_bytes() - base_bytes)
+    return max(0, loaded_bytes + running_bytes, anonymous_bytes() - base_bytes)
 
 
 def load_prepared(path: Path) -> Any:
@@ -115,15 +122,21 @@ def _answers(session: Any, signature: Signature) -> Iterator[tuple[Feed, Answers
         answers = None if feed is None else _try(session, feed)
         if feed is not None and answers is not None:
             yield feed, answers
-            began = time.perf_counter()
-            _run(session, feed)
-            seconds = (time.perf_counter() - began) / max(1, probe.elements(signature))
+            seconds, elements = _time(session, feed), max(1, probe.elements(signature))
             for larger in larger_probes(probe):
-                more = larger.feed(signature) if larger.elements(signature) * seconds < _LARGE_RUN_SECONDS else None
+                growth = larger.elements(signature) / elements
+                more = larger.feed(signature) if growth > 1 and growth * seconds < _LARGE_RUN_SECONDS else None
                 answers = None if more is None else _try(session, more)
                 if more is not None and answers is not None:
                     yield more, answers
+                    seconds, elements = _time(session, more), larger.elements(signature)
             return
+
+
+def _time(session: Any, feed: Feed) -> float:
+    began = time.perf_counter()
+    _run(session, feed)
+    return time.perf_counter() - began
 
 
 def _try(session: Any, feed: Feed) -> Answers | None:

@@ -17,6 +17,8 @@ from registry.errors import InvalidArtifact
 from registry.records import Inspection
 from registry.storage import Preparation
 
+_LONGEST_REASON = 300
+
 
 def runtime_name() -> str:
     """Return who measures: ``onnxruntime 1.32.0 x86_64``."""
@@ -61,6 +63,15 @@ class Report:
     preparation: Preparation | None = None
 
 
+def _read_preparation(value: Mapping[str, Any]) -> Preparation:
+    memory_bytes = value["memory_bytes"]
+    if memory_bytes is not None and (type(memory_bytes) is not int or memory_bytes < 0):
+        raise ValueError("no amount of memory")
+    return Preparation(
+        memory_bytes=memory_bytes, reason=str(value["reason"])[:_LONGEST_REASON], is_final=bool(value["is_final"])
+    )
+
+
 def read_report(octets: bytes) -> Report:
     """Read what the child has written; what is not a whole line, or makes no sense, was written while it died."""
     stage, inspection, refusal, preparation = "start", None, None, None
@@ -73,7 +84,7 @@ def read_report(octets: bytes) -> Report:
             if "refused" in value:
                 refusal = InvalidArtifact(str(value["refused"]["code"]), str(value["refused"]["detail"]))
             if "prepared" in value:
-                preparation = Preparation(**value["prepared"])
+                preparation = _read_preparation(value["prepared"])
         except (ValueError, TypeError, KeyError, AttributeError):
             continue
     return Report(stage=stage, inspection=inspection, refusal=refusal, preparation=preparation)

@@ -6,7 +6,7 @@
 3. What it says is bounded, and read as data from a stranger. A result, once said, stands: what kills it afterwards is
    a run on made-up inputs, and the runs of a worker have their own protections.
 4. How it died is the answer: by which signal, in which stage, by whose limit.
-5. At most two at once: the third waits, for a bounded time.
+5. At most two inspect at once: the third waits, for a bounded time. One prepares besides, and nobody waits for it.
 6. When this process ends, its children are killed rather than waited for.
 """
 
@@ -14,6 +14,7 @@ import json
 import os
 import re
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -114,23 +115,27 @@ class SandboxedInspector:
             InternalError: the child cannot be started here.
         """
         size_bytes = artifact.size_bytes + inspection.memory_bytes
-        limits = replace(self._limits.for_size(size_bytes), file_bytes=4 * size_bytes + 64 * MIB)
+        file_bytes = min(4 * size_bytes + 64 * MIB, shutil.disk_usage(into).free // 2)
+        limits = replace(self._limits.for_size(size_bytes), file_bytes=file_bytes)
         with self._preparing:
-            ending = self._run(folder, artifact, limits, into=into)
+            ending = self._run(folder, artifact, limits, into=into, memory_bytes=inspection.memory_bytes)
         report = read_report(bytes(ending.said))
         if report.preparation is not None:
             return report.preparation
         error = _post_mortem(ending, report, limits)
         if isinstance(error, InternalError):
             raise error
-        return Preparation(reason=error.detail)
+        return Preparation(reason=error.detail, is_final=error.code == "inspection_crashed")
 
-    def _run(self, folder: Path, artifact: Artifact, limits: ChildLimits, *, into: Path | None = None) -> "_Ending":
+    def _run(
+        self, folder: Path, artifact: Artifact, limits: ChildLimits, *, into: Path | None = None, memory_bytes: int = 0
+    ) -> "_Ending":
         orders = {
             "parent_pid": os.getpid(),
             "graph": artifact.graph.name,
             "files": {file.name: file.size_bytes for file in artifact.files[1:]},
             "into": None if into is None else str(into.absolute()),
+            "memory_bytes": memory_bytes,
             "limits": asdict(limits),
             "wire_limits": asdict(self._wire_limits),
         }

@@ -90,9 +90,14 @@ class Trial:
             probe, feed = found
             measured = replace(self.loaded, run_seconds=self._time(feed), memory_bytes=self._grown_bytes())
             yield measured
+            seconds = measured.run_seconds
             for larger in larger_probes(probe):
-                if self._is_affordable(larger, probe, measured) and self._try(larger):
-                    measured = replace(measured, memory_bytes=max(measured.memory_bytes, self._grown_bytes()))
+                if seconds is not None and self._is_affordable(larger, probe, seconds):
+                    began = time.perf_counter()
+                    if self._try(larger):
+                        # A small run says little of a large one's time, the largest so far says most.
+                        probe, seconds = larger, time.perf_counter() - began
+                        measured = replace(measured, memory_bytes=max(measured.memory_bytes, self._grown_bytes()))
             yield measured
 
     def _find_probe(self) -> tuple[Probe, Feed] | None:
@@ -113,11 +118,9 @@ class Trial:
             runs.append(time.perf_counter() - began)
         return statistics.median(runs) if runs else None
 
-    def _is_affordable(self, larger: Probe, probe: Probe, measured: Measurement) -> bool:
+    def _is_affordable(self, larger: Probe, probe: Probe, seconds: float) -> bool:
         elements, base = larger.elements(self._signature), probe.elements(self._signature)
-        if elements <= base or measured.run_seconds is None:
-            return False
-        return measured.run_seconds * elements / max(1, base) < _LARGE_RUN_SECONDS
+        return elements > base and seconds * elements / max(1, base) < _LARGE_RUN_SECONDS
 
     def _try(self, probe: Probe) -> bool:
         feed = probe.feed(self._signature)

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import onnxruntime
 import pytest
 
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
@@ -39,13 +40,17 @@ def weights_in(data_dir: Path) -> Path:
 
 @pytest.fixture
 def plainly(tmp_path: Path) -> Iterator[Any]:
-    """The answer of the model while it was loaded plainly; it has been prepared since, and the gateway has ended."""
+    """The answer that a plain session gives, too; the model has been prepared since, and the gateway has ended."""
     with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
         content = SILERO.path.read_bytes()
         headers = {"content-type": "application/octet-stream"}
         client.post("/registry/models/voice/versions", content=content, headers=headers).raise_for_status()
         answer = predict(client)
         wait_until(lambda: prepared_count(gateway) == 1)
+    session = onnxruntime.InferenceSession(str(SILERO.path), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    for name, wanted in zip(names, session.run(names, SILERO.make_feed()), strict=True):
+        assert np.array(answer[name], wanted.dtype).tobytes() == wanted.tobytes()
     return answer
 
 

@@ -59,7 +59,11 @@ class CacheMachine(RuleBasedStateMachine):
         self.loader = RecordingLoader()
         self.executor = SteppedExecutor()
         self.cache: SessionCache[PlainSession] = SessionCache(
-            budget_bytes=BUDGET_BYTES, load=self.loader, executor=self.executor, clock=self.loop.time
+            budget_bytes=BUDGET_BYTES,
+            load=self.loader,
+            executor=self.executor,
+            clock=self.loop.time,
+            expect=self.loader.expect,
         )
         self.asked: list[Asked] = []
         self.line: list[Version] = []

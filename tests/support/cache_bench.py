@@ -21,6 +21,7 @@ class CacheBench:
             executor=self.executor,
             max_queue=max_queue,
             clock=self.loop.time,
+            expect=self.loader.expect,
         )
 
     async def ask(self, version: Version, *, seconds: float = 30) -> asyncio.Task[Lease[PlainSession]]:

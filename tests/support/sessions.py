@@ -29,6 +29,9 @@ class Loader:
         self.measured: dict[str, int] = {}
         """What the sessions of a version say that they take; nothing for the others."""
 
+    def expect(self, version: Version) -> int:
+        return self.measured.get(f"{version.model}:{version.number}", version.inspection.memory_bytes)
+
     def __call__(self, version: Version) -> PlainSession:
         name = f"{version.model}:{version.number}"
         self.loads[name] += 1

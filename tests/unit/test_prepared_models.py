@@ -42,7 +42,7 @@ def held(models: PreparedModels) -> PreparedModel | None:
 
 
 def folder_of(tmp_path: Path) -> Path:
-    return tmp_path / "cache" / f"{ONE.digest.hex}.here"
+    return tmp_path / "cache" / f"{ONE.digest.hex}.here-1"
 
 
 def test_what_was_made_is_found_by_every_process_of_such_a_host(tmp_path: Path) -> None:
@@ -61,6 +61,36 @@ def test_that_a_model_cannot_be_prepared_is_remembered_and_nothing_else_is(tmp_p
     assert (held(models), models.has(ONE)) == (None, False)
     assert opened(tmp_path).make(ONE, never) is None
     assert [path.name for path in folder_of(tmp_path).iterdir()] == ["about.json"]
+
+
+def test_a_failure_that_may_pass_is_tried_again_by_another_process_and_later_by_this_one(tmp_path: Path) -> None:
+    models = opened(tmp_path)
+    passing = Preparation(reason="the disk is full", is_final=False)
+    assert models.make(ONE, lambda _folder: passing) == passing
+    assert (models.make(ONE, never), held(models)) == (None, None)
+    assert opened(tmp_path).make(ONE, write) == Preparation(memory_bytes=42)
+
+
+@pytest.mark.parametrize(
+    "about",
+    ["[]", "{", '{"files": {}, "memory_bytes": "x", "reason": ""}', '{"files": {}, "memory_bytes": -1, "reason": ""}'],
+)
+def test_a_description_that_makes_no_sense_is_damage(tmp_path: Path, about: str) -> None:
+    opened(tmp_path).make(ONE, write)
+    path = folder_of(tmp_path) / "about.json"
+    path.chmod(0o644)
+    path.write_text(about)
+    models = opened(tmp_path)
+    assert (held(models), models.has(ONE), models.memory_bytes(ONE)) == (None, False, None)
+    assert models.make(ONE, write) == Preparation(memory_bytes=42)
+
+
+def test_looking_whether_it_is_there_keeps_nobody_from_loading(tmp_path: Path) -> None:
+    models = opened(tmp_path)
+    models.make(ONE, write)
+    with models.hold(ONE) as first:
+        assert opened(tmp_path).make(ONE, never) is None
+        assert held(opened(tmp_path)) == first
 
 
 def test_what_fails_for_other_reasons_may_be_tried_again(tmp_path: Path) -> None:

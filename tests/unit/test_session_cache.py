@@ -46,6 +46,18 @@ def test_a_loaded_version_is_leased_at_once() -> None:
     run_virtually(test)
 
 
+def test_a_model_that_fits_only_when_it_is_prepared_is_loaded() -> None:
+    async def test() -> None:
+        bench = CacheBench(budget_bytes=MIB)
+        with pytest.raises(InsufficientMemory):
+            await bench.load(BIG)
+        bench.loader.measured["big:1"] = MIB // 2
+        (await bench.load(BIG)).release()
+        assert bench.cache.resident() == ("big:1",)
+
+    run_virtually(test)
+
+
 def test_a_session_counts_for_what_it_says_that_it_takes() -> None:
     async def test() -> None:
         bench = CacheBench()
@@ -92,12 +104,13 @@ def test_a_session_that_is_leased_or_absent_is_not_loaded_anew() -> None:
 def test_where_a_session_takes_more_than_was_expected_idle_ones_go_for_it() -> None:
     async def test() -> None:
         bench = CacheBench()
-        bench.loader.measured["b:1"] = 2 * MIB
         (await bench.load(A)).release()
-        lease = await bench.load(B)
-        await bench.executor.step()
+        loading = await bench.ask(B)
+        bench.loader.measured["b:1"] = 2 * MIB
+        for _ in range(2):
+            await bench.executor.step()
         assert (bench.cache.resident(), bench.cache.resident_bytes) == (("b:1",), 2 * MIB)
-        lease.release()
+        loading.result().release()
         (await bench.load(A)).release()
         assert (bench.cache.resident(), bench.cache.resident_bytes) == (("a:1",), MIB)
 
