@@ -66,8 +66,9 @@ def test_a_child_that_is_given_no_time_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_run_that_fills_memory_is_refused(tmp_path: Path) -> None:
+    inspector = SandboxedInspector(limits=ChildLimits(memory_bytes=1 << 30))  # full before its time is over
     with pytest.raises(InvalidArtifact) as refused:
-        inspect_source(tmp_path, lambda: models.loop(collects=True, width=1 << 20))
+        inspect_source(tmp_path, lambda: models.loop(collects=True, width=1 << 20), inspector)
     assert refused.value.code == "inspection_memory"
 
 
