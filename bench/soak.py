@@ -1,6 +1,7 @@
 """A minute of mixed load while models are evicted, promoted and rolled back: `make soak`.
 
-1. Six models of two versions each; the memory budget, from what the registry measured, holds three of the twelve.
+1. Six models of two versions each, all of them prepared before it begins; the memory budget, from what they then take,
+   holds three of the twelve.
 2. 32 connections predict through the alias `production`, each time a model and an input at random (seeded).
 3. Meanwhile every 200 ms one model's second version is promoted, or that promotion is rolled back.
 4. Every answer is compared, bit for bit, with what the runtime in this process makes of the version that the
@@ -30,6 +31,8 @@ from examples import first_run
 CONNECTION_COUNT = 32
 MOVE_SECONDS = 0.2
 MODELS_IN_BUDGET = 3
+PREPARING_SECONDS = 120
+LOG = "sardonyx.log"
 
 
 @dataclass(slots=True)
@@ -178,21 +181,32 @@ def start_gateway(folder: Path, settings: dict[str, str]) -> Server:
     port = free_port()
     program = str(Path(sys.executable).with_name("sardonyx"))
     command = [program, "serve", "--host", "127.0.0.1", "--port", str(port), "--data-dir", str(folder / "data")]
-    return Server(command, port=port, ready_path="/health/ready", log=folder / "sardonyx.log", settings=settings)
+    return Server(command, port=port, ready_path="/health/ready", log=folder / LOG, settings=settings)
 
 
 def register_all(folder: Path, versions: Sequence[SoakVersion]) -> int:
-    """Register and promote, and return the budget that holds three of the versions, by their measured bytes."""
-    measured: list[int] = []
+    """Register and promote, and return the budget that holds three of the versions, by the bytes that they take."""
     with running(start_gateway(folder, {})) as server:
         for version in versions:
             number = first_run.register(server.port, version.model, version.path, "for the soak")
             if number != version.number:
                 raise first_run.RefusedError(f"{version.model} got the number {number} instead of {version.number}")
-            route = f"/registry/models/{version.model}/versions/{number}"
-            measured.append(first_run.ask(server.port, "GET", route)[1]["memory_bytes"])
             first_run.promote_unless_promoted(server.port, version.model, number)
+        measured = wait_until_prepared(folder / LOG, len(versions))
     return max(measured) * MODELS_IN_BUDGET + max(measured) // 2
+
+
+def wait_until_prepared(log: Path, count: int) -> list[int]:
+    """Return the bytes that each version takes, once the gateway's log says so of all."""
+    deadline = time.monotonic() + PREPARING_SECONDS
+    while True:
+        lines = [orjson.loads(line) for line in log.read_bytes().rpartition(b"\n")[0].splitlines()]
+        measured = [line["memory_bytes"] for line in lines if line["event"] == "prepared"]
+        if len(measured) >= count:
+            return measured
+        if time.monotonic() > deadline:
+            raise ServerFailedError(f"only {len(measured)} of {count} models were prepared in {PREPARING_SECONDS} s")
+        time.sleep(0.1)
 
 
 async def read_evictions(port: int) -> float:
