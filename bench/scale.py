@@ -114,8 +114,8 @@ def measure() -> tuple[Contender, Contender]:
 
 def _ask_all(contender: Contender, number: int) -> None:
     served = f"served-{number % SERVED_MODELS:02}"
-    contender.time("list models (100 a page)", "GET", "/registry/models?limit=100")
-    contender.time("list models, from the middle", "GET", "/registry/models?limit=100&after=filler-00005")
+    contender.time("list models (10 a page)", "GET", "/registry/models?limit=10")
+    contender.time("list models, from the middle", "GET", "/registry/models?limit=10&after=filler-00005")
     contender.time("list versions", "GET", "/registry/models/filler-00005/versions")
     contender.time("show a model", "GET", f"/registry/models/{served}")
     contender.time("show a version", "GET", f"/registry/models/{served}/versions/1")
