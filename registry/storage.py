@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Protocol
 
 from registry.artifact import Artifact, Digest
-from registry.records import Inspection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,18 +148,6 @@ class Preparation:
     """Why."""
     is_final: bool = True
     """False if it may be another matter at another time."""
-
-
-class ModelPreparer(Protocol):
-    """Makes prepared forms of models."""
-
-    def prepare(self, folder: Path, artifact: Artifact, inspection: Inspection, into: Path) -> Preparation:
-        """Write a model's prepared form into an empty folder; blocks for some plain loads.
-
-        Raises:
-            Overloaded, InternalError: it cannot be told now.
-        """
-        ...
 
 
 class ArtifactFolders(Protocol):

@@ -111,7 +111,8 @@ class LastKnown:
             document = None if reference is None else documents.get(str(reference))
             if reference is not None and document is not None and document.get("sequence", 0) < event.sequence:
                 self._renew(documents, look, reference, sequence)
-            documents.put(_FEED, {"sequence": event.sequence})
+        if events:
+            documents.put(_FEED, {"sequence": events[-1].sequence})
 
     def _renew(self, documents: Documents, look: Look, reference: Reference, sequence: int) -> None:
         try:

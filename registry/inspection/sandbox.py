@@ -108,7 +108,7 @@ class SandboxedInspector:
             return _conclude(self._run(folder, artifact, limits), limits)
 
     def prepare(self, folder: Path, artifact: Artifact, inspection: Inspection, into: Path) -> Preparation:
-        """Write the model's prepared form into an empty folder, in a child; see ``registry.storage.ModelPreparer``.
+        """Write the model's prepared form into an empty folder, in a child; blocks for some plain loads.
 
         Raises:
             Overloaded: this process ends.

@@ -7,7 +7,7 @@
 3. A connection on which nothing has come for ``_SILENCE_SECONDS`` is tried; one that is dead is replaced, and since
    something may have been missed meanwhile, that counts as a call.
 
-Source: PostgreSQL 17, sections NOTIFY and LISTEN; psycopg 3, "Asynchronous notifications".
+Source: PostgreSQL 18, commands NOTIFY and LISTEN; psycopg 3, "Asynchronous notifications".
 """
 
 import select

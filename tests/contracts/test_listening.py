@@ -20,13 +20,6 @@ _SECONDS = 30.0
 
 
 @pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    """A server of this test's own, which may be stopped."""
-    with closing(PostgresServer()) as running:
-        yield running
-
-
-@pytest.fixture
 def registry(server: PostgresServer) -> Iterator[SqlRegistry]:
     url = server.create("registry")
     schema.upgrade(url)

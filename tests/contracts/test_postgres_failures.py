@@ -46,13 +46,6 @@ EVERY_VISIT = pytest.mark.parametrize("visit", [read, write, SqlRegistry.check_s
 
 
 @pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    """A server of this test's own, which may be stopped."""
-    with closing(PostgresServer()) as running:
-        yield running
-
-
-@pytest.fixture
 def registry(server: PostgresServer) -> Iterator[SqlRegistry]:
     url = server.create("registry")
     schema.upgrade(url)
