@@ -6,7 +6,6 @@ All that a command needs that serves nothing; ``gateway.wiring`` adds what serve
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from gateway.host import host_key
 from gateway.settings import Settings
 from model_store.disk_cache import DiskCache
 from model_store.local import FolderStore
@@ -17,10 +16,11 @@ from model_store.s3.direct import S3Uploads
 from model_store.s3.foreign import S3Sources
 from model_store.s3.store import S3Store
 from model_store.shared_folders import SharedFolders
-from registry.inspection.report import runtime_name
+from registry.inspection.host import host_key
 from registry.inspection.sandbox import SandboxedInspector
 from registry.promotion import Promotion
-from registry.records import Batching, Version
+from registry.batching import Batching
+from registry.records import Version
 from registry.registration import Registration
 from registry.rehearsal import Rehearsal
 from registry.sql import schema
@@ -107,7 +107,7 @@ def open_parts(settings: Settings) -> Parts:
         uploads=uploads,
         sources=S3Sources(client, settings.import_buckets),
         folders=DiskCache(store, folders),
-        prepared=PreparedModels(folders, host_key(runtime_name())),
+        prepared=PreparedModels(folders, host_key()),
         inspector=SandboxedInspector(),
         clock=SystemClock(),
     )

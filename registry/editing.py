@@ -7,7 +7,8 @@ from registry.annotations import check_annotations
 from registry.events import EventKind
 from registry.lookup import resolve_model, resolve_present_version
 from registry.ports import Clock, Registry
-from registry.records import Batching, Model, Version
+from registry.batching import Batching
+from registry.records import Model, Version
 
 
 class Editing:

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from registry.artifact import Artifact, Digest
 from registry.events import Event, EventKind
+from registry.batching import Batching
 from registry.records import (
     Alias,
-    Batching,
     Canary,
     Inspection,
     Model,

@@ -22,7 +22,8 @@ from registry.events import EventKind
 from registry.lookup import resolve_version
 from registry.names import parse_model_name, quoted
 from registry.ports import Clock, Inspector, Registry
-from registry.records import Batching, Inspection, Version
+from registry.batching import Batching
+from registry.records import Inspection, Version
 from registry.storage import ArtifactFolders, ArtifactStore, Upload
 
 _REMEMBERED_CODES = frozenset({"inspection_crashed", "inspection_timeout", "inspection_memory"})

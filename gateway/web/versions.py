@@ -17,7 +17,8 @@ from registry.errors import FileNotInVersion
 from registry.lookup import resolve_model, resolve_version
 from registry.names import quoted
 from registry.ports import Registry
-from registry.records import Batching, Page, Version
+from registry.batching import Batching
+from registry.records import Page, Version
 from registry.roles import Role
 
 router = APIRouter(prefix="/registry/models/{name}/versions", tags=["versions"], route_class=JsonRoute)

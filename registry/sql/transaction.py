@@ -15,7 +15,8 @@ from registry.artifact import Artifact
 from registry.errors import ModelNotFound, VersionNotFound
 from registry.events import EventKind
 from registry.names import quoted
-from registry.records import Alias, Batching, Canary, Inspection, Move, MoveKind, WorkerReport
+from registry.batching import Batching
+from registry.records import Alias, Canary, Inspection, Move, MoveKind, WorkerReport
 from registry.sql.catalog import SqlCatalog
 from registry.sql.engine import announce
 from registry.sql.tables import (

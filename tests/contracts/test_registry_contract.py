@@ -10,9 +10,9 @@ from registry.artifact import Artifact, make_artifact
 from registry.errors import InvalidRequest, ModelNotFound, VersionNotFound
 from registry.events import Event, EventKind
 from registry.ports import Registry, Transaction
+from registry.batching import Batching
 from registry.records import (
     Alias,
-    Batching,
     Canary,
     Model,
     Move,

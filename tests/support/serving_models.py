@@ -10,7 +10,8 @@ import numpy as np
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper, save_model
 
 from registry.artifact import Digest, make_artifact
-from registry.records import Batching, Inspection, Version
+from registry.batching import Batching
+from registry.records import Inspection, Version
 from registry.signature import Signature
 from registry.tensor import DTYPES, TensorSpec
 

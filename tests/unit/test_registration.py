@@ -16,7 +16,8 @@ from registry.errors import (
     RegistryUnavailable,
 )
 from registry.events import Event, EventKind
-from registry.records import Batching, Version
+from registry.batching import Batching
+from registry.records import Version
 from registry.registration import Registered
 from tests.support.backend import embedded_only
 from tests.support.registries import NOON, Bench, JsonInspector, digest_of, fresh_bench, make_inspection

@@ -17,7 +17,8 @@ from registry.errors import (
     VersionRetired,
 )
 from registry.events import Event, EventKind
-from registry.records import Batching, Canary, Version
+from registry.batching import Batching
+from registry.records import Canary, Version
 from registry.retirement import Retirement
 from tests.support.registries import NOON, Bench, fresh_bench
 
