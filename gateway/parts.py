@@ -16,10 +16,10 @@ from model_store.s3.direct import S3Uploads
 from model_store.s3.foreign import S3Sources
 from model_store.s3.store import S3Store
 from model_store.shared_folders import SharedFolders
+from registry.batching import Batching
 from registry.inspection.host import host_key
 from registry.inspection.sandbox import SandboxedInspector
 from registry.promotion import Promotion
-from registry.batching import Batching
 from registry.records import Version
 from registry.registration import Registration
 from registry.rehearsal import Rehearsal

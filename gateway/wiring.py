@@ -16,6 +16,7 @@ from gateway.documents import DocumentFolder
 from gateway.host import usable_cpus
 from gateway.metrics import Metrics
 from gateway.parts import Parts, open_parts
+from gateway.serving.batching import BatchRules
 from gateway.serving.change_feed import ChangeFeed
 from gateway.serving.deadlines import Watchdog
 from gateway.serving.last_known import LastKnown
@@ -40,6 +41,7 @@ from registry.artifact import Digest
 from registry.editing import Editing
 from registry.errors import LoadFailed, ServiceError, StorageUnavailable
 from registry.events import ABOUT_A_TOKEN, Event
+from registry.inspection.host import host_key
 from registry.names import parse_reference
 from registry.records import Version, WorkerReport
 from registry.resolution import resolve
@@ -234,6 +236,7 @@ def _open_serving(
         watchdog=watchdog,
         places=places,
         spare=_SPARE_RUN_THREADS,
+        rules=BatchRules(host_key()),
         max_queue=settings.max_queue,
     )
     metrics.watch(lambda: serving_readings(cache, predictor))

@@ -10,7 +10,8 @@
 4. It must pay, too: a batch has as many rows as still bring something, by the times that were measured. A model whose
    rows take as long together as one by one is not batched: waiting for the others would only cost.
 
-Source: "Defeating Nondeterminism in LLM Inference" (Thinking Machines, 2025) for why a row's bits depend on its company.
+Source of why a row's bits may depend on its company: "Defeating Nondeterminism in LLM Inference" (Thinking Machines,
+2025).
 """
 
 from collections.abc import Mapping

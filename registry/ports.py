@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from registry.artifact import Artifact, Digest
-from registry.events import Event, EventKind
 from registry.batching import Batching
+from registry.events import Event, EventKind
 from registry.records import (
     Alias,
     Canary,

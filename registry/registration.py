@@ -17,12 +17,12 @@ from threading import Lock
 
 from registry.annotations import check_annotations
 from registry.artifact import MODEL_FILE, Artifact, Digest, make_artifact
+from registry.batching import Batching
 from registry.errors import BlobNotFound, DigestMismatch, InvalidArtifact, UnsupportedFormat
 from registry.events import EventKind
 from registry.lookup import resolve_version
 from registry.names import parse_model_name, quoted
 from registry.ports import Clock, Inspector, Registry
-from registry.batching import Batching
 from registry.records import Inspection, Version
 from registry.storage import ArtifactFolders, ArtifactStore, Upload
 

@@ -1,8 +1,8 @@
 """Whether two answers of a model to the same row are the same, or close.
 
 1. The same is: of the same dtype and shape, and of the same bits; one NaN stands for all, as on the wire.
-2. Close is: floats within ``|a - b| <= absolute + relative * |a|`` of their dtype's tolerance, infinities and NaN in the
-   same places, and everything that is no float the same. A label that flips is not close.
+2. Close is: floats within ``|a - b| <= absolute + relative * |a|`` of their dtype's tolerance, infinities and NaN in
+   the same places, and everything that is no float the same. A label that flips is not close.
 """
 
 from collections.abc import Mapping, Sequence

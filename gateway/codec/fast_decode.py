@@ -63,8 +63,8 @@ class FastDecoder:
         self._only = self._inputs[0] if len(self._inputs) == 1 else None
         self._has_floats = any(spec.dtype.kind == "f" for spec in signature.inputs)
         self._shared_sizes = _shared_sizes(signature)
-        self._named = _struct("Named", {item: item.tensor_type for item in self._inputs})
-        self._decode = msgspec.json.Decoder(_request_type(signature, self._named, self._inputs)).decode
+        self.named_type = _struct("Named", {item: item.tensor_type for item in self._inputs})
+        self.decode_request = msgspec.json.Decoder(_request_type(signature, self.named_type, self._inputs)).decode
 
     def decode(self, body: bytes) -> PredictBody:
         """Return what a plain body says.
@@ -72,7 +72,7 @@ class FastDecoder:
         Raises:
             Doubt, ValueError, OverflowError, msgspec.DecodeError: the second parse must decide.
         """
-        request: Any = self._decode(body)
+        request: Any = self.decode_request(body)
         feed, texts = self._read_inputs(request)
         outputs, identity = None, None
         if request.outputs is not UNSET:
@@ -88,12 +88,21 @@ class FastDecoder:
         self._check(body, feed)
         return PredictBody(feed, outputs, identity)
 
+    def read_rows_together(self, rows: list[Any]) -> dict[str, Array]:
+        """Return the feed of rows that ``decode_request`` has read for the only input, whatever bodies they are from.
+
+        Raises:
+            Doubt, ValueError, OverflowError: as ``decode``.
+        """
+        item = self._inputs[0]
+        return {item.name: item.read(rows)}
+
     def _read_inputs(self, request: Any) -> tuple[dict[str, Array], int]:
         """Return the arrays, and how many keys and texts of the body they account for."""
         inputs, rows = request.inputs, request.instances
         if (inputs is UNSET) is (rows is UNSET):
             raise Doubt
-        if self._only is not None and type(inputs) is not self._named:
+        if self._only is not None and type(inputs) is not self.named_type:
             array = self._only.read(rows if inputs is UNSET else inputs)
             return {self._only.name: array}, 1 + array.size * self._only.is_text
         if inputs is UNSET:
@@ -126,7 +135,7 @@ class FastDecoder:
         for places in self._shared_sizes:
             if len({feed[name].shape[axis] for name, axis in places if name in feed}) > 1:
                 raise Doubt
-        if len(body) > MAX_NUMBER_CHARS and self._has_floats and _may_hold_long_number(body):
+        if len(body) > MAX_NUMBER_CHARS and self._has_floats and may_hold_long_number(body):
             raise Doubt
         # An element takes two bytes at least, itself and what parts it from the next one.
         if len(body) > 2 * MAX_ELEMENTS and sum(array.size for array in feed.values()) > MAX_ELEMENTS:
@@ -247,7 +256,8 @@ def _count_words(feed: Mapping[str, Array]) -> int:
     return sum(array.size - int(np.count_nonzero(np.isfinite(array))) for array in floats)
 
 
-def _may_hold_long_number(body: bytes) -> bool:
+def may_hold_long_number(body: bytes) -> bool:
+    """Return False if no number literal of this body can be longer than ``MAX_NUMBER_CHARS``."""
     start, end = 0, len(body)
     while end - start > MAX_NUMBER_CHARS:
         comma = body.rfind(b",", start, start + MAX_NUMBER_CHARS)

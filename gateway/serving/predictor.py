@@ -7,16 +7,18 @@
    at once; the run is cancelled, and its lease and place are given back when it has really ended.
 4. A caller that leaves cancels its run in the same way.
 5. What a run returns is the model's word: the arrays' shapes are not checked again.
+6. A single row of a version whose rule pads runs as two of itself (``gateway.serving.batching``, rule 3).
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from functools import partial
 from typing import TypeAlias
 
+from gateway.serving.batching import BatchRules, join, may_share, rows_of
 from gateway.serving.cache_entry import Key
 from gateway.serving.deadlines import Watchdog
 from gateway.serving.pace import Pace
@@ -29,7 +31,7 @@ from registry.records import Version
 SHORT_SECONDS = 0.001
 _MAX_PACES = 20_000
 
-Feed: TypeAlias = Mapping[str, Array]
+Feed: TypeAlias = dict[str, Array]
 """Input name to array, checked against the signature; inputs that have a default may be left out."""
 
 Outputs: TypeAlias = tuple[str, ...] | None
@@ -45,6 +47,7 @@ class Predictor:
         watchdog: keeps the deadlines of runs.
         places: how many such runs go on at once: the processors that may be used.
         spare: how many more while some take long (RunQueue, rule 3).
+        rules: which requests may share a run.
         max_queue: how many requests may wait for one version.
         clock: monotonic seconds; deadlines are moments of it.
     """
@@ -57,9 +60,11 @@ class Predictor:
         watchdog: Watchdog,
         places: int,
         spare: int,
+        rules: BatchRules,
         max_queue: int = 256,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.rules = rules
         self._cache = cache
         self._executor = executor
         self._watchdog = watchdog
@@ -122,7 +127,11 @@ class Predictor:
     def _prepare(self, version: Version, feed: Feed, outputs: Outputs, deadline: float) -> "_Run":
         key = (version.model, version.number)
         pace = self._paces.get(key) or self._new_pace(key, version)
-        return _Run(key, pace, feed, outputs or pace.outputs, deadline)
+        rule = self.rules.of(version)
+        is_padded = rule.is_padded and may_share(rule, feed) and rows_of(feed) == 1
+        run = _Run(key, pace, join([feed, feed]) if is_padded else feed, outputs or pace.outputs, deadline)
+        run.is_padded = is_padded
+        return run
 
     def _execute(self, run: "_Run", session: Session) -> list[Array]:
         """Run under the eyes of the watchdog, in whichever thread this is."""
@@ -132,10 +141,11 @@ class Predictor:
         watch = self._watchdog.watch()
         watch.run = (run.deadline, run.cancellation)
         try:
-            return session.run(run.outputs, run.feed, run.cancellation)
+            arrays = session.run(run.outputs, run.feed, run.cancellation)
         finally:
             watch.run = None
             run.seconds = self._clock() - started
+        return [array[:1] for array in arrays] if run.is_padded else arrays
 
     def _run_here(self, run: "_Run", session: Session) -> list[Array]:
         """Run on the event loop."""
@@ -156,7 +166,7 @@ class Predictor:
 class _Run:
     """One request's run."""
 
-    __slots__ = ("cancellation", "deadline", "feed", "key", "outputs", "pace", "seconds", "size")
+    __slots__ = ("cancellation", "deadline", "feed", "is_padded", "key", "outputs", "pace", "seconds", "size")
 
     def __init__(self, key: Key, pace: Pace, feed: Feed, outputs: tuple[str, ...], deadline: float) -> None:
         self.key = key
@@ -167,6 +177,7 @@ class _Run:
         self.size = pace.size_of(feed)
         self.cancellation = Cancellation()
         self.seconds = 0.0
+        self.is_padded = False
 
 
 def _settle(run: _Run, held: ExitStack, future: asyncio.Future[list[Array]]) -> None:

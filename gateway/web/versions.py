@@ -13,11 +13,11 @@ from gateway.web.json_routes import JsonRoute
 from gateway.web.schemas import VersionChange, page_json, version_json
 from gateway.web.services import Services
 from registry.artifact import ArtifactFile
+from registry.batching import Batching
 from registry.errors import FileNotInVersion
 from registry.lookup import resolve_model, resolve_version
 from registry.names import quoted
 from registry.ports import Registry
-from registry.batching import Batching
 from registry.records import Page, Version
 from registry.roles import Role
 

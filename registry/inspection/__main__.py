@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 
 from registry.errors import InvalidArtifact
 from registry.inspection.confinement import allow_probing, confine, forbid_processes
-from registry.inspection.limits import ChildLimits, WireLimits
 from registry.inspection.host import runtime_name
+from registry.inspection.limits import ChildLimits, WireLimits
 from registry.inspection.report import Reporter
 
 

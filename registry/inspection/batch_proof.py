@@ -2,8 +2,8 @@
 
 1. Rows run alone first, one of them twice: a model that answers differently each time can prove nothing.
 2. Then they run together, in every number up to ``MAX_ROWS`` that time allows, each time other rows in another order:
-   whatever mixes rows, by a softmax, a sum or a sort over them, shows in some row's bits. An infinite row is among them,
-   which no mean or maximum hides.
+   whatever mixes rows, by a softmax, a sum or a sort over them, shows in some row's bits. An infinite row is among
+   them, which no mean or maximum hides.
 3. Time is bounded: what has not been tried when it is over counts as not proven. One run may still take long; whoever
    calls watches over that.
 4. The gain is timed last, in turns, so that what else the machine does hits all numbers of rows alike.
@@ -50,18 +50,13 @@ def prove(run: Run, signature: Signature, accepted: Probe, host: str) -> BatchRe
     run_seconds: dict[int, float] = {}
     shapes: list[Shapes] = []
     try:
-        fault = row_axis_fault(signature)
-        if fault:
-            raise _Unproven(fault)
-        probes = list(inner_probes(signature, accepted))
+        probes = _probes(signature, accepted)
         for probe in probes:
             tried = _try_shape(run, signature, probe, findings, TRYING_SECONDS / len(probes))
             if tried is not None:
                 shapes.append(tried.shapes)
                 run_seconds = run_seconds or _time(run, tried, findings.rows)
-        if not shapes:
-            raise _Unproven("no varied inputs are accepted")
-        level, reason = findings.conclude()
+        level, reason = findings.conclude(len(shapes))
     except _Unproven as why:
         level, reason, shapes, run_seconds = Level.NONE, str(why), [], {}
     return BatchReport(
@@ -96,7 +91,10 @@ class _Findings:
         first = self.together.setdefault((shapes, place), among)
         self.is_stable &= compare(first, among).is_same
 
-    def conclude(self) -> tuple[Level, str]:
+    def conclude(self, shape_count: int) -> tuple[Level, str]:
+        """Return the level, and why it is no stronger."""
+        if not shape_count:
+            return Level.NONE, "no varied inputs are accepted"
         if self.rows < 2:  # noqa: PLR2004 - two is company
             return Level.NONE, "a run takes too long to try it"
         if self.is_exact:
@@ -107,9 +105,14 @@ class _Findings:
         return Level.CLOSE, f"{how} with the number of rows in a run"
 
 
-def _try_shape(
-    run: Run, signature: Signature, probe: Probe, findings: _Findings, seconds: float
-) -> Rows | None:
+def _probes(signature: Signature, accepted: Probe) -> list[Probe]:
+    fault = row_axis_fault(signature)
+    if fault:
+        raise _Unproven(fault)
+    return list(inner_probes(signature, accepted))
+
+
+def _try_shape(run: Run, signature: Signature, probe: Probe, findings: _Findings, seconds: float) -> Rows | None:
     """Try one inner shape, and return the rows that it was tried with; None if the model does not take it."""
     deadline = time.perf_counter() + seconds
     for integers_below in RANGES:
@@ -126,7 +129,7 @@ def _try_shape(
 
 
 def _run_alone(run: Run, rows: Rows, deadline: float) -> dict[int, Answers]:
-    """Return what each row gives alone, as far as time and the model allow; the special rows, at the end, come early."""
+    """Return what each row gives alone, as far as time and the model allow; the special rows come early."""
     found: dict[int, Answers] = {}
     failures = 0
     for place in (0, rows.count - 1, 1, rows.count - 2, 2, rows.count - 3, *range(3, rows.count - 3)):
@@ -155,7 +158,7 @@ def _check_repeatable(run: Run, rows: Rows, alone: dict[int, Answers]) -> None:
 
 
 def _try_together(run: Run, rows: Rows, alone: dict[int, Answers], findings: _Findings, deadline: float) -> int:
-    """Run rows together in growing numbers, twice over; return the largest number that everything up to was tried of."""
+    """Run rows together in growing numbers, twice over; return up to which number all have been tried."""
     reached = 1
     for count, places in _companies(sorted(alone)):
         if time.perf_counter() > deadline:

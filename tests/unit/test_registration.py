@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from registry.artifact import Digest, make_artifact
+from registry.batching import Batching
 from registry.errors import (
     BlobNotFound,
     DigestMismatch,
@@ -16,7 +17,6 @@ from registry.errors import (
     RegistryUnavailable,
 )
 from registry.events import Event, EventKind
-from registry.batching import Batching
 from registry.records import Version
 from registry.registration import Registered
 from tests.support.backend import embedded_only
