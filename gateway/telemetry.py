@@ -94,7 +94,7 @@ class AccessLog:
         """``write`` takes whole lines; None keeps no log."""
         self._write = write
         self._entries: list[dict[str, Any]] = []
-        self._alike: list[tuple[dict[str, Any], Sequence[bytes], float]] = []
+        self._alike: list[tuple[bytes, Sequence[bytes], float]] = []
         self._alike_count = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -111,15 +111,15 @@ class AccessLog:
         elif len(self._entries) >= _FLUSH_LINES:
             self.flush()
 
-    def add_alike(self, common: dict[str, Any], ids: Sequence[bytes], seconds: float) -> None:
+    def add_alike(self, begin: bytes, ids: Sequence[bytes], seconds: float) -> None:
         """Remember a line for each of these requests, of which nothing else differs.
 
         Args:
-            common: the entry without ``request_id`` and ``seconds``.
+            begin: the entry as JSON, without ``request_id``, ``seconds`` and the closing brace.
             ids: of letters, digits and hyphens.
             seconds: how long each took.
         """
-        self._alike.append((common, ids, seconds))
+        self._alike.append((begin, ids, seconds))
         self._alike_count += len(ids)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
@@ -135,8 +135,8 @@ class AccessLog:
         alike, self._alike = self._alike, []
         self._alike_count = 0
         lines = [orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE) for entry in entries]
-        for common, ids, seconds in alike:
-            begin, end = orjson.dumps(common)[:-1], b'","seconds":%.6f}\n' % seconds
+        for begin, ids, seconds in alike:
+            end = b'","seconds":%.6f}\n' % seconds
             lines += [b'%b,"request_id":"%b%b' % (begin, request_id, end) for request_id in ids]
         if lines and self._write is not None:
             self._write(b"".join(lines))

@@ -120,9 +120,14 @@ class BatchRule:
 
     max_rows: int
     """1: not at all."""
-    is_padded: bool
-    """True if a single row is run as two, so that it has the bits that it has among others."""
-    shapes: frozenset[Shapes]
+    level: Level = Level.NONE
+    """What a shared run must keep to."""
+    shapes: frozenset[Shapes] = frozenset()
+
+    @property
+    def is_padded(self) -> bool:
+        """True if a single row is run as two, so that it has the bits that it has among others."""
+        return self.level is Level.STABLE
 
     @property
     def is_off(self) -> bool:
@@ -130,7 +135,7 @@ class BatchRule:
         return self.max_rows < 2  # noqa: PLR2004 - two is company
 
 
-NEVER: Final = BatchRule(max_rows=1, is_padded=False, shapes=frozenset())
+NEVER: Final = BatchRule(max_rows=1)
 """The rule of a version whose requests run one by one."""
 
 
@@ -140,8 +145,4 @@ def rule_of(batching: Batching, report: BatchReport | None, host: str) -> BatchR
         return NEVER
     if report.worthwhile_rows < 2:  # noqa: PLR2004 - as above
         return NEVER
-    return BatchRule(
-        max_rows=report.worthwhile_rows,
-        is_padded=report.level is Level.STABLE,
-        shapes=frozenset(report.shapes),
-    )
+    return BatchRule(max_rows=report.worthwhile_rows, level=report.level, shapes=frozenset(report.shapes))

@@ -9,6 +9,7 @@
 
 from collections.abc import Sequence
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -40,6 +41,7 @@ class PlainRowsDecoder:
         """The inner shapes of whatever ``join`` returns."""
         self._decode = fast.decode_request
         self._named = fast.named_type
+        self._rows_of = attrgetter("tensor_0")
 
     def read(self, body: bytes) -> PlainRows | None:
         """Return the rows of a plain body, at least one; None if it is not plain."""
@@ -54,7 +56,7 @@ class PlainRowsDecoder:
         elif request.instances is not UNSET:
             return None
         elif type(rows) is self._named:
-            rows, quotes = rows.tensor_0, 4
+            rows, quotes = self._rows_of(rows), 4
         identity = request.id
         if identity is UNSET:
             identity = None

@@ -5,11 +5,10 @@
 2. A batch has at most the rule's number of rows. A request with as many rows, or more, runs by itself; so does one
    without any.
 3. Where the rule pads, a single row runs as two of itself, alone or not: then it has the bits that it has in company.
-4. What an owner has switched off in mid-flight is off for the next run: rules are looked up, not kept.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -20,11 +19,9 @@ from registry.records import Version
 
 Feed: TypeAlias = dict[str, Array]
 
-_MAX_RULES: Final = 20_000
-
 
 class BatchRules:
-    """The rule of each version on this host; belongs to one event loop.
+    """The rule of each version on this host.
 
     Args:
         host: ``registry.inspection.host.host_key``.
@@ -34,38 +31,20 @@ class BatchRules:
     def __init__(self, host: str, find_report: Callable[[Version], BatchReport | None] = lambda _: None) -> None:
         self._host = host
         self._find_report = find_report
-        self._rules: dict[Key, tuple[Version, BatchRule]] = {}
         self._broken: set[Key] = set()
 
     def of(self, version: Version) -> BatchRule:
         """Return the rule of a version as it stands now."""
-        key = (version.model, version.number)
-        known = self._rules.get(key)
-        if known is not None and known[0] is version:
-            return known[1]
-        return self._make(key, version)
-
-    def forget(self, version: Version) -> None:
-        """Look again: something has been found out about the version."""
-        self._rules.pop((version.model, version.number), None)
-
-    def switch_off(self, version: Version) -> None:
-        """Never again put requests of this version together, for as long as this process lives."""
-        key = (version.model, version.number)
-        self._broken.add(key)
-        self._rules[key] = (version, NEVER)
-
-    def report_of(self, version: Version) -> BatchReport | None:
-        """Return what is known for this host."""
+        if (version.model, version.number) in self._broken:
+            return NEVER
         report = version.inspection.batch
-        return report if report is not None and report.host == self._host else self._find_report(version)
+        if report is None or report.host != self._host:
+            report = self._find_report(version)
+        return rule_of(version.batching, report, self._host)
 
-    def _make(self, key: Key, version: Version) -> BatchRule:
-        rule = NEVER if key in self._broken else rule_of(version.batching, self.report_of(version), self._host)
-        if len(self._rules) >= _MAX_RULES:
-            del self._rules[next(iter(self._rules))]
-        self._rules[key] = (version, rule)
-        return rule
+    def break_(self, version: Version) -> None:
+        """Never again put requests of this version together, for as long as this process lives."""
+        self._broken.add((version.model, version.number))
 
 
 def rows_of(feed: Feed) -> int:
@@ -100,6 +79,12 @@ def split(arrays: Sequence[Array], counts: Sequence[int]) -> Iterator[list[Array
         end = begin + count
         yield [array[begin:end] for array in arrays]
         begin = end
+
+
+def part_of(feed: Feed, place: int, counts: Sequence[int]) -> Feed:
+    """Return the rows of one of the requests that were joined."""
+    begin = sum(counts[:place])
+    return {name: array[begin : begin + counts[place]] for name, array in feed.items()}
 
 
 def has_rows(arrays: Sequence[Array], rows: int) -> bool:

@@ -20,13 +20,12 @@ _MAX_SURPRISE = 4.0
 
 
 class Pace:
-    """What is known of one version's runs: their outputs by default, and their time by size."""
+    """What is known of how long one version's runs take, by size."""
 
-    __slots__ = ("_has_text", "_is_bounded", "_means", "outputs")
+    __slots__ = ("_has_text", "_is_bounded", "_means")
 
     def __init__(self, version: Version) -> None:
         signature = version.signature
-        self.outputs = tuple(spec.name for spec in signature.outputs)
         self._is_bounded = version.inspection.is_bounded
         self._has_text = any(spec.dtype.kind == "O" for spec in signature.inputs)
         self._means: dict[int, float] = {}

@@ -98,7 +98,8 @@ class Front:
     def read_head(self, url: bytes, headers: dict[bytes, bytes], length: int) -> Head | None:
         """Return what the head of a plain POST says; None if the request has to go the ordinary way.
 
-        It may be answered within its tick if its URL, as it stands in the request line, has been a predict path before.
+        It may be answered within its tick if its URL, as it stands in the request line, has been a predict path before,
+        and if it is known who sends it and that they may: others are told so before their body is waited for.
 
         Args:
             url: as it stands in the request line.
@@ -112,7 +113,9 @@ class Front:
             check_json_type(headers.get(b"content-type"))
         except ServiceError:
             return None
-        return Head(known[0], known[1], headers, length)
+        head = Head(known[0], known[1], headers, length)
+        self.tick.check(head, monotonic())
+        return None if head.caller is None else head
 
     def _check_may_predict(self, exchange: Exchange, target: Target) -> None:
         if exchange.caller is None:

@@ -8,6 +8,9 @@
    bounded; the oldest goes first.
 """
 
+import orjson
+
+from gateway.web.endpoint import Endpoint
 from gateway.web.paths import Target
 from registry.roles import Caller
 
@@ -26,7 +29,7 @@ class Head:
         length: of the body that follows, in bytes.
     """
 
-    __slots__ = ("caller", "checked_at", "headers", "length", "path", "routing_key", "target")
+    __slots__ = ("caller", "checked_at", "has_id", "headers", "length", "line", "path", "routing_key", "target")
 
     def __init__(self, path: str, target: Target, headers: dict[bytes, bytes], length: int) -> None:
         self.path = path
@@ -37,12 +40,28 @@ class Head:
         self.caller: Caller | None = None
         """Who sends it, and may; None if that cannot be told without waiting."""
         self.checked_at = -1.0
-        """The tick in which that was found out."""
-
-    @property
-    def has_id(self) -> bool:
+        """The tick in which that was found out; infinite where it cannot change."""
+        self.has_id = b"x-request-id" in headers
         """True if the client brings an id for the request."""
-        return b"x-request-id" in self.headers
+        self.line: tuple[Endpoint, Caller | None, bytes] | None = None
+        """What the log says of every good answer from that endpoint to that caller."""
+
+    def log_line(self, endpoint: Endpoint) -> bytes:
+        """Return the access log's line of a good answer, up to what differs from request to request."""
+        line = self.line
+        if line is None or line[0] is not endpoint or line[1] is not self.caller:
+            common = {
+                "event": "request",
+                "method": "POST",
+                "path": self.path,
+                "actor": None if self.caller is None else self.caller.name,
+                "status": 200,
+                "code": "ok",
+                "model": endpoint.version.model,
+                "version": endpoint.version.number,
+            }
+            line = self.line = endpoint, self.caller, orjson.dumps(common)[:-1]
+        return line[2]
 
 
 class KnownHeads:

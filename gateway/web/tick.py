@@ -14,11 +14,12 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from time import monotonic
 from typing import Any, Protocol
 
 from gateway.codec.json_tensors import PredictBody
-from gateway.serving.batching import has_rows, inner_shapes, join, may_share, rows_of, split
+from gateway.serving.batching import inner_shapes, join, may_share, rows_of
 from gateway.serving.runtime import Array
 from gateway.web.endpoint import Endpoint
 from gateway.web.exchange import Exchange, RequestIds
@@ -157,8 +158,8 @@ class Tick:
         if asked.connection.is_gone:
             self._drop(asked)
             return None
-        if head.checked_at != self._started:
-            self._check(head)
+        if head.checked_at < self._started:
+            self.check(head, self._started)
         endpoint = None
         if head.caller is not None:
             endpoint = self._routing.find(head.target.reference, head.routing_key)
@@ -168,11 +169,11 @@ class Tick:
             asked.endpoint = endpoint
         return endpoint
 
-    def _check(self, head: Head) -> None:
+    def check(self, head: Head, now: float) -> None:
         """Find out who sends this, and whether they may."""
-        head.checked_at = self._started
+        head.checked_at = inf if self._gate.is_constant else now
         try:
-            head.caller = self._gate.find(head.headers, {}, self._started)
+            head.caller = self._gate.find(head.headers, {}, now)
             if head.caller is not None:
                 head.caller.require(Role.PREDICT, head.target.reference.model)
         except ServiceError:
@@ -181,8 +182,11 @@ class Tick:
     # --- one version --------------------------------------------------------------------------------------------------
 
     def _answer_version(self, endpoint: Endpoint, members: list[Asked]) -> None:
-        rule = self._predictor.rules.of(endpoint.version)
-        if len(members) > 1 and not rule.is_off:
+        if len(members) == 1:
+            self._answer_alone(endpoint, members[0])
+            return
+        rule = self._predictor.rule(endpoint.version)
+        if not rule.is_off:
             members = self._answer_plain(endpoint, rule, members)
         companies: dict[Any, _Company] = {}
         for asked in members:
@@ -196,10 +200,40 @@ class Tick:
                 company = companies.setdefault(key, _Company(endpoint, request.outputs, join, []))
                 company.parts.append(_Part(asked, rows_of(request.feed), request.feed, request.id))
             else:
-                part = _Part(asked, 0, request.feed, request.id)
-                self._run(_Company(endpoint, request.outputs, _only, [part]))
+                self._run_alone(endpoint, asked, request)
         for company in companies.values():
             self._run_in_batches(company, rule)
+
+    def _answer_alone(self, endpoint: Endpoint, asked: Asked) -> None:
+        try:
+            request = asked.decoded = endpoint.codec.decode(asked.body)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(asked, error)
+        else:
+            self._run_alone(endpoint, asked, request)
+
+    def _run_alone(self, endpoint: Endpoint, asked: Asked, request: PredictBody) -> None:
+        outputs = request.outputs
+        deadline = self._started + self._timeout_seconds
+        try:
+            arrays = self._predictor.try_predict_now(endpoint.version, request.feed, outputs, deadline)
+            if arrays is None:
+                asked.connection.go_ordinary_way(asked)
+                return
+            payload = endpoint.codec.encode(outputs or endpoint.output_names, arrays, request_id=request.id)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(asked, error)
+            return
+        if asked.head.has_id:
+            self._finish_identified(asked, payload)
+            return
+        request_id = self._ids.draw_bytes()
+        begin = asked.connection.begin_answer(200)
+        asked.connection.answer(
+            b"%b%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n%b"
+            % (begin, endpoint.lines, len(payload), request_id, payload)
+        )
+        self._count(endpoint, asked.head, (request_id,))
 
     def _answer_plain(self, endpoint: Endpoint, rule: BatchRule, members: list[Asked]) -> list[Asked]:
         """Answer what can be read as plain rows, and return the others."""
@@ -233,21 +267,22 @@ class Tick:
             return [part.asked for part in parts]
         deadline = self._started + self._timeout_seconds
         try:
-            arrays = self._predictor.try_predict_now(company.endpoint.version, feed, company.outputs, deadline)
+            shares = self._predictor.try_share_now(
+                company.endpoint.version, feed, [part.rows for part in parts], company.outputs, deadline
+            )
         except Exception as error:  # noqa: BLE001 - as above
-            if len(parts) == 1 or isinstance(error, DeadlinePassed):
-                for part in parts:
-                    self._fail(part.asked, error)
-                return []
-            return self._run_each(company, [[part] for part in parts])
-        if arrays is not None and (len(parts) == 1 or has_rows(arrays, sum(part.rows for part in parts))):
-            self._finish(company, arrays)
+            if len(parts) > 1 and not isinstance(error, DeadlinePassed):
+                return self._run_each(company, [[part] for part in parts])
+            for part in parts:
+                self._fail(part.asked, error)
             return []
-        if len(parts) > 1:
+        if shares is not None:
+            self._finish(company, shares)
+        elif len(parts) > 1:
             middle = len(parts) // 2
-            pieces = [parts[:middle], parts[middle:]] if arrays is None else [[part] for part in parts]
-            return self._run_each(company, pieces)
-        parts[0].asked.connection.go_ordinary_way(parts[0].asked)
+            return self._run_each(company, [parts[:middle], parts[middle:]])
+        else:
+            parts[0].asked.connection.go_ordinary_way(parts[0].asked)
         return []
 
     def _run_each(self, company: _Company, pieces: list[list[_Part]]) -> list[Asked]:
@@ -258,13 +293,12 @@ class Tick:
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
-    def _finish(self, company: _Company, arrays: list[Array]) -> None:
+    def _finish(self, company: _Company, shares: list[list[Array]]) -> None:
         """Give each request its own rows."""
         endpoint, parts = company.endpoint, company.parts
         begin = parts[0].asked.connection.begin_answer(200) + endpoint.lines
         names = company.outputs or endpoint.output_names
         ids: dict[Head, list[bytes]] = {}
-        shares = split(arrays, [part.rows for part in parts]) if len(parts) > 1 else iter([arrays])
         for part, share in zip(parts, shares, strict=True):
             asked = part.asked
             try:
@@ -283,22 +317,11 @@ class Tick:
         for head, answered in ids.items():
             self._count(endpoint, head, answered)
 
-    def _count(self, endpoint: Endpoint, head: Head, ids: list[bytes]) -> None:
+    def _count(self, endpoint: Endpoint, head: Head, ids: Sequence[bytes]) -> None:
         seconds = monotonic() - self._started
         endpoint.counts.add("ok", seconds, len(ids))
         if self._log.is_on:
-            version = endpoint.version
-            common = {
-                "event": "request",
-                "method": "POST",
-                "path": head.path,
-                "actor": None if head.caller is None else head.caller.name,
-                "status": 200,
-                "code": "ok",
-                "model": version.model,
-                "version": version.number,
-            }
-            self._log.add_alike(common, ids, seconds)
+            self._log.add_alike(head.log_line(endpoint), ids, seconds)
 
     def _finish_identified(self, asked: Asked, payload: bytes) -> None:
         """Answer a request that has an id of its client's own."""
@@ -331,12 +354,6 @@ class Tick:
         exchange.endpoint = asked.endpoint
         exchange.is_body_read = True
         return exchange
-
-
-def _only(contents: Sequence[Any]) -> dict[str, Array]:
-    """Return the feed of a request that runs by itself."""
-    feed: dict[str, Array] = contents[0]
-    return feed
 
 
 def _batches(parts: Sequence[_Part], max_rows: int) -> Iterator[list[_Part]]:
