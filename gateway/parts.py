@@ -16,7 +16,7 @@ from model_store.s3.direct import S3Uploads
 from model_store.s3.foreign import S3Sources
 from model_store.s3.store import S3Store
 from model_store.shared_folders import SharedFolders
-from registry.batching import Batching
+from registry.batching import Batching, BatchReport, untried
 from registry.inspection.host import host_key
 from registry.inspection.sandbox import SandboxedInspector
 from registry.promotion import Promotion
@@ -88,6 +88,17 @@ class Parts:
             return self.prepared.make(
                 artifact, lambda into: self.inspector.prepare(folder, artifact, version.inspection, into)
             )
+
+    def prove(self, version: Version) -> BatchReport:
+        """Try on this host whether a version's rows can share a run; blocks for seconds, in a child process.
+
+        Raises:
+            ArtifactMissing, ArtifactCorrupt, StorageUnavailable, InsufficientStorage, Overloaded, InternalError.
+            InvalidArtifact, UnsupportedFormat: it does not load here.
+        """
+        with self.folders.hold(version.artifact) as folder:
+            report = self.inspector.inspect(folder, version.artifact).batch
+        return report or untried(host_key())
 
     def close(self) -> None:
         """Close what has connections."""

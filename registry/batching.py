@@ -114,6 +114,19 @@ class BatchReport:
         )
 
 
+def untried(host: str) -> BatchReport:
+    """Return the report of a model that accepts no input that was made up for it."""
+    return BatchReport(
+        level=Level.NONE,
+        reason="no made-up input is accepted",
+        host=host,
+        rows=1,
+        shapes=(),
+        largest_difference=0.0,
+        run_seconds={},
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRule:
     """How a version's requests may share runs."""

@@ -25,10 +25,10 @@ class BatchRules:
 
     Args:
         host: ``registry.inspection.host.host_key``.
-        find_report: tells what was found out on this host about a version that another host has inspected.
+        find_report: tells what was found out on this host about a version, in a moment.
     """
 
-    def __init__(self, host: str, find_report: Callable[[Version], BatchReport | None] = lambda _: None) -> None:
+    def __init__(self, host: str, find_report: Callable[[Version], BatchReport | None]) -> None:
         self._host = host
         self._find_report = find_report
         self._broken: set[Key] = set()
@@ -37,10 +37,7 @@ class BatchRules:
         """Return the rule of a version as it stands now."""
         if (version.model, version.number) in self._broken:
             return NEVER
-        report = version.inspection.batch
-        if report is None or report.host != self._host:
-            report = self._find_report(version)
-        return rule_of(version.batching, report, self._host)
+        return rule_of(version.batching, self._find_report(version), self._host)
 
     def break_(self, version: Version) -> None:
         """Never again put requests of this version together, for as long as this process lives."""

@@ -45,7 +45,7 @@ class Rig:
             watchdog=watchdog,
             places=sizes.get("places", 1),
             spare=sizes.get("spare", 0),
-            rules=BatchRules("here"),
+            rules=BatchRules("here", lambda version: version.inspection.batch),
             max_queue=sizes.get("max_queue", 8),
         )
 
