@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from gateway.codec.json_tensors import PredictBody
 from gateway.serving.batching import inner_shapes, join, may_share, rows_of
 from gateway.serving.runtime import Array
+from gateway.web.alertness import Alertness
 from gateway.web.endpoint import Endpoint
 from gateway.web.exchange import Exchange, RequestIds
 from gateway.web.heads import Head
@@ -126,6 +127,7 @@ class Tick:
         self._ids = ids
         self._refuse = refuse
         self._record = record
+        self._alertness = Alertness()
         self._asked: list[Asked] = []
         self._started = 0.0
 
@@ -133,12 +135,15 @@ class Tick:
         """Take a request; its connection hears of it within this tick."""
         if not self._asked:
             self._started = monotonic()
+            self._alertness.came(self._started)
             asyncio.get_running_loop().call_soon(self.answer)
         self._asked.append(asked)
 
     def answer(self) -> None:
         """Answer what is there."""
         collected, self._asked = self._asked, []
+        if not collected:
+            return  # it has been answered before its end
         by_endpoint: dict[Endpoint, list[Asked]] = {}
         for asked in collected:
             endpoint = self._find(asked)
@@ -151,6 +156,7 @@ class Tick:
                 for asked in members:
                     if asked.connection.waits_for(asked):
                         self._fail(asked, error)
+        self._alertness.answered(len(collected))
 
     def _find(self, asked: Asked) -> Endpoint | None:
         """Return where a request leads; None if it is dealt with otherwise."""
