@@ -14,6 +14,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from tests.support import models
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 from tests.support.raw_http import RawAnswer, read_answer, request_bytes
 
@@ -44,7 +45,9 @@ def ask(name: str, body: object, *headers: str) -> bytes:
     return request_bytes(f"POST /v1/models/{name}/predict HTTP/1.1", *lines, body=json.dumps(body).encode())
 
 
-def together(gateway: GatewayProcess, requests: Sequence[bytes]) -> list[RawAnswer]:
+def together(
+    gateway: GatewayProcess, requests: Sequence[bytes], *, warm: Sequence[Any] = ((1, 2, 3, 4),)
+) -> list[RawAnswer]:
     """Send each request over a connection of its own while the worker stands still, and return the answers."""
     parts = urlsplit(gateway.url)
     (worker,) = gateway.workers()
@@ -52,7 +55,7 @@ def together(gateway: GatewayProcess, requests: Sequence[bytes]) -> list[RawAnsw
         address = (parts.hostname or "", parts.port or 80)
         connections = [opened.enter_context(socket.create_connection(address, timeout=30)) for _ in requests]
         for connection in connections:  # each connection has been accepted, and its head is known
-            connection.sendall(ask("forest", {"inputs": [[1, 2, 3, 4]]}))
+            connection.sendall(ask("forest", {"inputs": warm}))
             assert read_answer(connection).status == 200
         os.kill(worker, signal.SIGSTOP)
         try:
@@ -164,6 +167,29 @@ def test_an_owner_may_switch_it_off(tmp_path: Path) -> None:
         feed = rows(1, 2)
         together(gateway, [ask("forest", {"inputs": feed.tolist()})])
         assert shared_requests(gateway, [ask("forest", {"inputs": feed.tolist()})] * 20) == 0
+
+
+def test_sharing_ends_when_a_shared_run_turns_out_to_differ(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
+        url = "/registry/models/forest/versions"
+        headers = {"content-type": "application/octet-stream"}
+        content = models.secretly_mixing().SerializeToString()
+        version = client.post(url, content=content, headers=headers).raise_for_status().json()
+        assert version["batch_report"]["level"] == "exact"  # no made-up row knows the secret
+
+        def is_off() -> bool:
+            together(gateway, [ask("forest", {"inputs": [7.0]}), ask("forest", {"inputs": [1.0]})] * 8, warm=[1.0])
+            return bool(client.get(f"{url}/1").json()["batching"] == "off")
+
+        wait_until(is_off)
+        answers = together(gateway, [ask("forest", {"inputs": [7.0]}), ask("forest", {"inputs": [1.0]})], warm=[1.0])
+        assert [json.loads(answer.body)["outputs"]["y"] for answer in answers] == [[8.0], [1.0]]
+        events = client.get("/registry/events").json()["items"]
+        assert [(event["kind"], event["actor"], event["detail"]) for event in events][-1] == (
+            "version_changed",
+            "gateway",
+            {"batching": "off"},
+        )
 
 
 def test_a_caller_that_has_gone_leaves_the_others_their_answers(crowd: GatewayProcess) -> None:

@@ -75,6 +75,21 @@ def identity(dtype: str = "float32", shape: Shape | None = ("batch",)) -> ModelP
     return model([helper.make_node("Identity", ["x"], ["y"])], [value("x", dtype, shape)], [value("y", dtype, shape)])
 
 
+def secretly_mixing(secret: float = 7.0) -> ModelProto:
+    """Float32 x [batch] -> y [batch]: x, and one more for every row if any row is the secret."""
+    return model(
+        [
+            helper.make_node("Equal", ["x", "secret"], ["is_secret"]),
+            helper.make_node("Cast", ["is_secret"], ["ones"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMax", ["ones"], ["any"], keepdims=0),
+            helper.make_node("Add", ["x", "any"], ["y"]),
+        ],
+        [value("x")],
+        [value("y")],
+        initializers=[initializer("secret", np.float32(secret))],
+    )
+
+
 def scalar_scale() -> ModelProto:
     """Float32 x [batch] and a scalar ``factor`` [] -> y [batch]."""
     return model(
