@@ -14,8 +14,10 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from gateway.codec.buffer_decode import BufferDecoder, can_read_buffers
 from gateway.codec.exact_decode import decode_exactly
-from gateway.codec.fast_decode import Doubt, FastDecoder
+from gateway.codec.fast_decode import FastDecoder
+from gateway.codec.fit import Doubt
 from gateway.codec.json_tensors import JsonCodec, PredictBody
 from gateway.codec.schemas import example_body
 from registry.errors import CallerError
@@ -280,16 +282,23 @@ def outcome_of_exact(what: Signature, body: bytes) -> PredictBody | CallerError:
 
 
 def check_one_truth(what: Signature, body: bytes) -> None:
-    """The exact parse gives a value or a caller's error; what the fast one accepts is the same value."""
+    """The exact parse gives a value or a caller's error; what the quick ones accept is the same value."""
     exact = outcome_of_exact(what, body)
     with suppress(Doubt, ValueError, OverflowError, msgspec.DecodeError):
-        fast = FastDecoder(what).decode(body)
-        assert isinstance(exact, PredictBody), exact
-        assert (fast.outputs, fast.id, list(fast.feed)) == (exact.outputs, exact.id, list(exact.feed))
-        assert list(map(canonical, fast.feed.values())) == list(map(canonical, exact.feed.values()))
+        check_same(FastDecoder(what).decode(body), exact)
+    if can_read_buffers(what):
+        with suppress(Doubt):
+            check_same(BufferDecoder(what).decode(body), exact)
     if isinstance(exact, PredictBody):
         assert what.check({name: array.shape for name, array in exact.feed.items()}) == []
         assert all(array.flags.c_contiguous for array in exact.feed.values())
+
+
+def check_same(quick: PredictBody, exact: PredictBody | CallerError) -> None:
+    assert isinstance(exact, PredictBody), exact
+    assert (quick.outputs, quick.id, list(quick.feed)) == (exact.outputs, exact.id, list(exact.feed))
+    assert list(map(canonical, quick.feed.values())) == list(map(canonical, exact.feed.values()))
+    assert all(array.flags.c_contiguous and array.flags.writeable for array in quick.feed.values())
 
 
 @pytest.mark.parametrize("what", SIGNATURES.values(), ids=SIGNATURES)
