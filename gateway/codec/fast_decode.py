@@ -21,14 +21,15 @@ from gateway.codec.body import Array, PredictBody
 from gateway.codec.fit import Doubt, FeedFit, ShapeFit
 from gateway.codec.frame import frame_fields, list_of
 from gateway.codec.limits import MAX_DEPTH, MAX_INTEGER_DIGITS
-from gateway.codec.rounding import narrow_if_certain
+from gateway.codec.rounding import narrow_if_certain, row_narrowing
 from registry.signature import Signature
-from registry.tensor import DTYPES, MAX_RANK, DType, TensorSpec
+from registry.tensor import DTYPES, MAX_RANK, TensorSpec
 
 _WORDS = Literal["NaN", "Infinity", "-Infinity"]
 _LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
 # What is larger may be an integer literal of too many digits.
 _TOO_LARGE = 10.0**MAX_INTEGER_DIGITS
+_FEW = 8
 
 _FLOAT: Any = Annotated[float, Meta(gt=-_TOO_LARGE, lt=_TOO_LARGE)] | _WORDS
 _FLOAT16: Any = Annotated[float, Meta(ge=-_LARGEST_FLOAT16, le=_LARGEST_FLOAT16)] | _WORDS
@@ -124,7 +125,7 @@ class _Input:
         self.is_text = spec.dtype.kind == "O"
         self.flat: Any = _FLAT[spec.dtype.name]
         self.tensor_type = self.list_type() | self.flat
-        self._convert = _converter(spec.dtype)
+        self._convert = _converter(spec)
         self._fit = ShapeFit(spec)
 
     def list_type(self, *, of_row: bool = False) -> Any:
@@ -157,18 +158,39 @@ def can_read_fast(signature: Signature) -> bool:
     )
 
 
-def _converter(dtype: DType) -> Callable[[Any], Array]:
-    numpy_dtype = dtype.numpy
-    if dtype.kind != "f" or dtype.name == "float64":
-        return lambda value: np.array(value, dtype=numpy_dtype)
+def _converter(spec: TensorSpec) -> Callable[[Any], Array]:
+    dtype = spec.dtype.numpy
+    if dtype.kind != "f" or dtype == np.float64:
+        return lambda value: np.array(value, dtype=dtype)
 
     def narrow(value: Any) -> Array:
-        array = narrow_if_certain(np.array(value, dtype=np.float64), numpy_dtype)
-        if array is None:
-            raise Doubt
-        return array
+        return _certain(narrow_if_certain(np.array(value, dtype=np.float64), dtype))
+
+    _, width = spec.shape if spec.shape and len(spec.shape) == 2 else (None, None)  # noqa: PLR2004 - rows
+    if dtype == np.float32 and isinstance(width, int) and width <= _FEW:
+        return _one_row_converter(width, narrow)
+    return narrow
+
+
+def _one_row_converter(width: int, convert: Callable[[Any], Array]) -> Callable[[Any], Array]:
+    """Return what converts a single short row in its own way, and everything else as ``convert`` does."""
+    narrow_row = row_narrowing(width)
+
+    def narrow(value: Any) -> Array:
+        if len(value) != 1 or type(value[0]) is not list or len(value[0]) != width:
+            return convert(value)
+        try:
+            return _certain(narrow_row(value[0]))
+        except TypeError:  # a word
+            return convert(value)
 
     return narrow
+
+
+def _certain(array: Array | None) -> Array:
+    if array is None:
+        raise Doubt
+    return array
 
 
 def _struct(name: str, types: Mapping[_Input, Any]) -> type[msgspec.Struct]:

@@ -3,17 +3,11 @@
 from collections import defaultdict
 from collections.abc import Mapping
 
-import numpy as np
-
 from gateway.codec.body import Array
-from gateway.codec.limits import MAX_ELEMENTS, MAX_NUMBER_CHARS
+from gateway.codec.limits import MAX_ELEMENTS
+from gateway.codec.long_numbers import may_hold_long_number
 from registry.signature import Signature
 from registry.tensor import TensorSpec
-
-# Whatever is longer than a number may be covers one such stretch of the body, counted from its beginning.
-_STRETCH = MAX_NUMBER_CHARS // 2
-# A comma stands within so many bytes almost everywhere; only where none does is the whole stretch looked through.
-_GLANCE = 64
 
 
 class Doubt(Exception):  # noqa: N818 - no error: a slower parse will know
@@ -61,7 +55,7 @@ class FeedFit:
         for places in self._shared_sizes:
             if len({feed[name].shape[axis] for name, axis in places if name in feed}) > 1:
                 raise Doubt
-        if self._has_floats and len(body) > MAX_NUMBER_CHARS and _may_hold_long_number(body):
+        if self._has_floats and may_hold_long_number(body):
             raise Doubt
         # An element takes two bytes at least, itself and what parts it from the next one.
         if len(body) > 2 * MAX_ELEMENTS and sum(array.size for array in feed.values()) > MAX_ELEMENTS:
@@ -76,10 +70,3 @@ def _shared_sizes(signature: Signature) -> tuple[tuple[tuple[str, int], ...], ..
             if isinstance(dim, str):
                 places[dim].append((spec.name, axis))
     return tuple(tuple(found) for found in places.values() if len(found) > 1)
-
-
-def _may_hold_long_number(body: bytes) -> bool:
-    count = len(body) // _STRETCH
-    stretches = np.frombuffer(body, np.uint8, count * _STRETCH).reshape(count, _STRETCH)
-    without = np.flatnonzero(~(stretches[:, :_GLANCE] == ord(",")).any(axis=1))
-    return not bool((stretches[without] == ord(",")).any(axis=1).all())

@@ -14,7 +14,7 @@ from registry.signature import Signature
 
 __all__ = ["JsonCodec", "PredictBody"]
 
-BUFFERS_FROM_BYTES = 1024
+BUFFERS_FROM_BYTES = 4096
 """From here on a body is parsed into buffers first; below, Python's own numbers cost less than the buffers' checks."""
 
 
