@@ -17,11 +17,10 @@ from pathlib import Path
 import onnxruntime
 
 from bench.servers import pinned
-from gateway.host import host_key
 from gateway.serving.runtime import Cancellation, Session
 from model_store.prepared_models import PreparedModels
 from model_store.shared_folders import SharedFolders
-from registry.inspection.report import runtime_name
+from registry.inspection.host import host_key
 from registry.inspection.sandbox import SandboxedInspector
 from tests.support.inspecting import lay_out
 from tests.support.real_models import RealModel, backend_models, published_models
@@ -48,7 +47,7 @@ def _measure(model: RealModel, rounds: int) -> str:
         artifact = lay_out(source, {"model.onnx": model.path.read_bytes()})
         inspector = SandboxedInspector()
         inspection = inspector.inspect(source, artifact)
-        prepared = PreparedModels(SharedFolders(Path(folder, "cache"), 1 << 34), host_key(runtime_name()))
+        prepared = PreparedModels(SharedFolders(Path(folder, "cache"), 1 << 34), host_key())
         preparation = prepared.make(artifact, lambda into: inspector.prepare(source, artifact, inspection, into))
         if preparation is None or preparation.memory_bytes is None:
             return f"not prepared: {preparation}"

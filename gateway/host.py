@@ -1,14 +1,10 @@
 """What this process may use of the machine: CPUs, memory, disk. A container's limits count, not the machine's size."""
 
-import hashlib
 import os
-import platform
 import shutil
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
-_PROCESSOR = ("model name", "flags", "Features", "CPU implementer", "CPU part")
-"""Lines of /proc/cpuinfo that tell which instructions there are; x86 has the first two, ARM the others."""
 
 
 def usable_cpus() -> int:
@@ -40,12 +36,6 @@ def anonymous_bytes() -> int:
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
     return 0
-
-
-def host_key(runtime: str) -> str:
-    """Return a short name for a runtime on this machine's kind of processor, the same for equal ones."""
-    kinds = [line for line in _read(Path("/proc/cpuinfo")).splitlines() if line.startswith(_PROCESSOR)]
-    return hashlib.sha256("\n".join([runtime, platform.machine(), *sorted(set(kinds))]).encode()).hexdigest()[:16]
 
 
 def become_owner(folder: Path) -> None:

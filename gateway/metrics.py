@@ -59,15 +59,15 @@ class RequestCounts:
         self._times = counts.slot(_SECONDS, *key, width=_TIMES + 1)
         self._slot_of_code: dict[str, int] = {}
 
-    def add(self, code: str, seconds: float) -> None:
-        """Count one answer; ``code`` is its problem's, or ``ok``."""
+    def add(self, code: str, seconds: float, count: int = 1) -> None:
+        """Count answers that took so long; ``code`` is their problem's, or ``ok``."""
         slot = self._slot_of_code.get(code)
         if slot is None:
             slot = self._slot_of_code[code] = self._counts.slot(_ANSWERS, *self._key, code)
         numbers, times = self._numbers, self._times
-        numbers[slot] += 1.0
-        numbers[times + bisect_left(BUCKETS_SECONDS, seconds)] += 1.0
-        numbers[times + _TIMES] += seconds
+        numbers[slot] += count
+        numbers[times + bisect_left(BUCKETS_SECONDS, seconds)] += count
+        numbers[times + _TIMES] += seconds * count
 
 
 class Metrics(Collector):

@@ -6,7 +6,6 @@ All that a command needs that serves nothing; ``gateway.wiring`` adds what serve
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from gateway.host import host_key
 from gateway.settings import Settings
 from model_store.disk_cache import DiskCache
 from model_store.local import FolderStore
@@ -17,10 +16,11 @@ from model_store.s3.direct import S3Uploads
 from model_store.s3.foreign import S3Sources
 from model_store.s3.store import S3Store
 from model_store.shared_folders import SharedFolders
-from registry.inspection.report import runtime_name
+from registry.batching import Batching, BatchReport, untried
+from registry.inspection.host import host_key
 from registry.inspection.sandbox import SandboxedInspector
 from registry.promotion import Promotion
-from registry.records import Batching, Version
+from registry.records import Version
 from registry.registration import Registration
 from registry.rehearsal import Rehearsal
 from registry.sql import schema
@@ -89,6 +89,17 @@ class Parts:
                 artifact, lambda into: self.inspector.prepare(folder, artifact, version.inspection, into)
             )
 
+    def prove(self, version: Version) -> BatchReport:
+        """Try on this host whether a version's rows can share a run; blocks for seconds, in a child process.
+
+        Raises:
+            ArtifactMissing, ArtifactCorrupt, StorageUnavailable, InsufficientStorage, Overloaded, InternalError.
+            InvalidArtifact, UnsupportedFormat: it does not load here.
+        """
+        with self.folders.hold(version.artifact) as folder:
+            report = self.inspector.inspect(folder, version.artifact).batch
+        return report or untried(host_key())
+
     def close(self) -> None:
         """Close what has connections."""
         self.registry.close()
@@ -107,7 +118,7 @@ def open_parts(settings: Settings) -> Parts:
         uploads=uploads,
         sources=S3Sources(client, settings.import_buckets),
         folders=DiskCache(store, folders),
-        prepared=PreparedModels(folders, host_key(runtime_name())),
+        prepared=PreparedModels(folders, host_key()),
         inspector=SandboxedInspector(),
         clock=SystemClock(),
     )

@@ -172,6 +172,11 @@ class Settings(BaseSettings):
         return self.data_dir / "last-known"
 
     @property
+    def proofs_dir(self) -> Path:
+        """Where the workers of this host keep what they found out about sharing runs of versions."""
+        return self.data_dir / "batch-proofs"
+
+    @property
     def folders_limit_bytes(self) -> int:
         """How much the verified copies may take: 20 GiB, or half of the free disk if that is less."""
         if self.cache_bytes is not None:

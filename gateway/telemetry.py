@@ -13,7 +13,7 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import orjson
@@ -94,6 +94,8 @@ class AccessLog:
         """``write`` takes whole lines; None keeps no log."""
         self._write = write
         self._entries: list[dict[str, Any]] = []
+        self._alike: list[tuple[bytes, Sequence[bytes], float]] = []
+        self._alike_count = 0
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -109,11 +111,32 @@ class AccessLog:
         elif len(self._entries) >= _FLUSH_LINES:
             self.flush()
 
+    def add_alike(self, begin: bytes, ids: Sequence[bytes], seconds: float) -> None:
+        """Remember a line for each of these requests, of which nothing else differs.
+
+        Args:
+            begin: the entry as JSON, without ``request_id``, ``seconds`` and the closing brace.
+            ids: of letters, digits and hyphens.
+            seconds: how long each took.
+        """
+        self._alike.append((begin, ids, seconds))
+        self._alike_count += len(ids)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
+        elif self._alike_count >= _FLUSH_LINES:
+            self.flush()
+
     def flush(self) -> None:
         """Write what is there."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         entries, self._entries = self._entries, []
-        if entries and self._write is not None:
-            self._write(b"".join([orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE) for entry in entries]))
+        alike, self._alike = self._alike, []
+        self._alike_count = 0
+        lines = [orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE) for entry in entries]
+        for begin, ids, seconds in alike:
+            end = b'","seconds":%.6f}\n' % seconds
+            lines += [b'%b,"request_id":"%b%b' % (begin, request_id, end) for request_id in ids]
+        if lines and self._write is not None:
+            self._write(b"".join(lines))

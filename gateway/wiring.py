@@ -16,12 +16,14 @@ from gateway.documents import DocumentFolder
 from gateway.host import usable_cpus
 from gateway.metrics import Metrics
 from gateway.parts import Parts, open_parts
+from gateway.serving.batching import BatchRules
 from gateway.serving.change_feed import ChangeFeed
 from gateway.serving.deadlines import Watchdog
 from gateway.serving.last_known import LastKnown
 from gateway.serving.load_places import LoadPlaces
 from gateway.serving.predictor import Predictor
 from gateway.serving.preparing import Preparing
+from gateway.serving.proving import Proving
 from gateway.serving.readings import feed_readings, serving_readings, store_readings
 from gateway.serving.routing import Routing
 from gateway.serving.runtime import Session
@@ -37,9 +39,11 @@ from gateway.web.endpoint import Endpoint, EndpointFactory
 from gateway.web.services import Services
 from model_store.streams import Spool, sweep_scratch
 from registry.artifact import Digest
+from registry.batching import Batching
 from registry.editing import Editing
 from registry.errors import LoadFailed, ServiceError, StorageUnavailable
 from registry.events import ABOUT_A_TOKEN, Event
+from registry.inspection.host import host_key
 from registry.names import parse_reference
 from registry.records import Version, WorkerReport
 from registry.resolution import resolve
@@ -56,6 +60,9 @@ _LOADS_AT_ONCE = 2
 _SPARE_RUN_THREADS = 2
 _LOAD_SECONDS = 60.0
 _PUBLISH_SECONDS = 0.5
+
+_OURSELVES = "gateway"
+"""Who acts in the history where nobody asked for it."""
 
 _AWAY = "reading from the artifact store failed: the artifact store does not answer"
 
@@ -217,12 +224,24 @@ def _open_serving(
             loop.call_soon_threadsafe(cache.renew, version)
 
     preparing = Preparing(parts.prepare, renew, _executor(opened, 1, "prepare") if is_worker else None)
+
+    def reconsider(version: Version) -> None:
+        with suppress(RuntimeError):  # as above
+            loop.call_soon_threadsafe(predictor.reconsider, version)
+
+    proving = Proving(
+        host_key(),
+        DocumentFolder(settings.proofs_dir),
+        parts.prove,
+        reconsider,
+        _executor(opened, 1, "prove") if is_worker else None,
+    )
     watchdog = Watchdog(on_stuck=_end_process)
     watchdog.start()
     opened.callback(watchdog.close)
     cache: SessionCache[Session] = SessionCache(
         budget_bytes=settings.memory_budget_bytes // settings.workers,
-        load=_loader(parts, store_watch, preparing),
+        load=_loader(parts, store_watch, preparing, proving),
         executor=loads,
         max_queue=settings.max_queue,
         expect=_expectation(parts),
@@ -234,6 +253,8 @@ def _open_serving(
         watchdog=watchdog,
         places=places,
         spare=_SPARE_RUN_THREADS,
+        rules=BatchRules(host_key(), proving.find),
+        on_difference=_batching_stopper(parts, _executor(opened, 1, "stop-batching")),
         max_queue=settings.max_queue,
     )
     metrics.watch(lambda: serving_readings(cache, predictor))
@@ -256,7 +277,27 @@ def _expectation(parts: Parts) -> Callable[[Version], int]:
     return expect
 
 
-def _loader(parts: Parts, store_watch: StoreWatch, preparing: Preparing) -> Callable[[Version], Session]:
+def _batching_stopper(parts: Parts, executor: Executor) -> Callable[[Version], None]:
+    """Return what has every worker stop sharing runs of a version, and the event say so."""
+
+    def stop(version: Version) -> None:
+        try:
+            editing = Editing(parts.registry, parts.clock)
+            editing.change_version(version.model, version.number, batching=Batching.OFF, actor=_OURSELVES)
+        except ServiceError as error:
+            structlog.get_logger().error("batching_not_stopped_elsewhere", code=error.code)
+
+    return lambda version: _submit(executor, lambda: stop(version))
+
+
+def _submit(executor: Executor, function: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # the worker is ending
+        executor.submit(function)
+
+
+def _loader(
+    parts: Parts, store_watch: StoreWatch, preparing: Preparing, proving: Proving
+) -> Callable[[Version], Session]:
     """Return what loads a version: prepared, if it is, else plainly; the folder is verified first, and stays meanwhile.
 
     Many may wait for the store; few load at once, since that takes processors and memory. (See ``LoadPlaces``, too.)
@@ -269,6 +310,7 @@ def _loader(parts: Parts, store_watch: StoreWatch, preparing: Preparing) -> Call
         if session is None:
             session = load_plainly(version)
             preparing.want(version)
+        proving.want(version)
         return session
 
     def load_prepared(version: Version) -> Session | None:

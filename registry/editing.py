@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from registry.annotations import check_annotations
+from registry.batching import Batching
 from registry.events import EventKind
 from registry.lookup import resolve_model, resolve_present_version
 from registry.ports import Clock, Registry
-from registry.records import Batching, Model, Version
+from registry.records import Model, Version
 
 
 class Editing:

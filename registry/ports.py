@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from registry.artifact import Artifact, Digest
+from registry.batching import Batching
 from registry.events import Event, EventKind
 from registry.records import (
     Alias,
-    Batching,
     Canary,
     Inspection,
     Model,

@@ -7,19 +7,11 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from registry.artifact import Artifact, ArtifactFile, Digest
+from registry.batching import Batching, BatchReport
 from registry.roles import Caller, Role
 from registry.signature import Signature
 
 T = TypeVar("T")
-
-
-class Batching(StrEnum):
-    """What a version's owner accepts when requests share a run (design section 7)."""
-
-    EXACT = "exact"
-    STABLE = "stable"
-    CLOSE = "close"
-    OFF = "off"
 
 
 class MoveKind(StrEnum):
@@ -47,6 +39,8 @@ class Inspection:
     """The median run of the smallest probe; None where no generated input was accepted."""
     is_bounded: bool
     """True if the time of a run follows from the input's size: no Loop, no Scan, no shape computed from values."""
+    batch: BatchReport | None = None
+    """What trying to run rows together has shown; None where it was not tried."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the form that is stored; ``from_json(as_json(i)) == i``."""
@@ -60,12 +54,20 @@ class Inspection:
             "load_seconds": self.load_seconds,
             "run_seconds": self.run_seconds,
             "is_bounded": self.is_bounded,
+            "batch": None if self.batch is None else self.batch.as_json(),
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Inspection":
         """Return the inspection that ``as_json`` describes."""
-        return cls(**{**value, "signature": Signature.from_json(value["signature"])})
+        batch = value.get("batch")  # inspections of earlier releases have none
+        return cls(
+            **{
+                **value,
+                "signature": Signature.from_json(value["signature"]),
+                "batch": None if batch is None else BatchReport.from_json(batch),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,12 +17,13 @@ from threading import Lock
 
 from registry.annotations import check_annotations
 from registry.artifact import MODEL_FILE, Artifact, Digest, make_artifact
+from registry.batching import Batching
 from registry.errors import BlobNotFound, DigestMismatch, InvalidArtifact, UnsupportedFormat
 from registry.events import EventKind
 from registry.lookup import resolve_version
 from registry.names import parse_model_name, quoted
 from registry.ports import Clock, Inspector, Registry
-from registry.records import Batching, Inspection, Version
+from registry.records import Inspection, Version
 from registry.storage import ArtifactFolders, ArtifactStore, Upload
 
 _REMEMBERED_CODES = frozenset({"inspection_crashed", "inspection_timeout", "inspection_memory"})

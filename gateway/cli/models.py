@@ -118,6 +118,7 @@ def _version_facts(version: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "size", spell_bytes(version["size_bytes"])
     yield "memory", spell_bytes(version["memory_bytes"])
     yield "batching", version["batching"]
+    yield from _batching_facts(version.get("batch_report"))
     yield "opset", str(version["opset"])
     yield "producer", version["producer"]
     yield "description", version["description"]
@@ -127,6 +128,17 @@ def _version_facts(version: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "location", version["location"]
     for file in version["files"]:
         yield "file", f"{file['name']}, {spell_bytes(file['size_bytes'])}, {file['digest']}"
+
+
+def _batching_facts(report: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+    """Spell what trying to run rows together has shown."""
+    if report is None:
+        yield "batches proven", "not tried"
+        return
+    yield "batches proven", report["level"] if not report["reason"] else f"{report['level']}: {report['reason']}"
+    gains = ", ".join(f"{rows} rows x{gain:g}" for rows, gain in report["gains"].items() if rows != "1")
+    if gains:
+        yield "batches gain", gains
 
 
 def _spell_tags(tags: Mapping[str, str]) -> str:

@@ -53,8 +53,8 @@ class FastDecoder:
         self._inputs = tuple(_Input(spec, f"tensor_{index}") for index, spec in enumerate(signature.inputs))
         self._only = self._inputs[0] if len(self._inputs) == 1 else None
         self._fit = FeedFit(signature)
-        self._named = _struct("Named", {item: item.tensor_type for item in self._inputs})
-        self._decode = msgspec.json.Decoder(_request_type(signature, self._named, self._inputs)).decode
+        self.named_type = _struct("Named", {item: item.tensor_type for item in self._inputs})
+        self.decode_request = msgspec.json.Decoder(_request_type(signature, self.named_type, self._inputs)).decode
 
     def decode(self, body: bytes) -> PredictBody:
         """Return what a plain body says.
@@ -62,7 +62,7 @@ class FastDecoder:
         Raises:
             Doubt, ValueError, OverflowError, msgspec.DecodeError: the second parse must decide.
         """
-        request: Any = self._decode(body)
+        request: Any = self.decode_request(body)
         feed, texts = self._read_inputs(request)
         outputs, identity = None, None
         if request.outputs is not UNSET:
@@ -78,12 +78,21 @@ class FastDecoder:
         self._fit.check(body, feed)
         return PredictBody(feed, outputs, identity)
 
+    def read_rows_together(self, rows: list[Any]) -> dict[str, Array]:
+        """Return the feed of rows that ``decode_request`` has read for the only input, whatever bodies they are from.
+
+        Raises:
+            Doubt, ValueError, OverflowError: as ``decode``.
+        """
+        item = self._inputs[0]
+        return {item.name: item.read(rows)}
+
     def _read_inputs(self, request: Any) -> tuple[dict[str, Array], int]:
         """Return the arrays, and how many keys and texts of the body they account for."""
         inputs, rows = request.inputs, request.instances
         if (inputs is UNSET) is (rows is UNSET):
             raise Doubt
-        if self._only is not None and type(inputs) is not self._named:
+        if self._only is not None and type(inputs) is not self.named_type:
             array = self._only.read(rows if inputs is UNSET else inputs)
             return {self._only.name: array}, 1 + array.size * self._only.is_text
         if inputs is UNSET:

@@ -10,6 +10,7 @@ from gateway.codec.exact_decode import decode_exactly
 from gateway.codec.fast_decode import FastDecoder, can_read_fast
 from gateway.codec.fit import Doubt
 from gateway.codec.json_output import write_answer
+from gateway.codec.plain_rows import PlainRowsDecoder, has_plain_rows
 from registry.signature import Signature
 
 __all__ = ["JsonCodec", "PredictBody"]
@@ -36,6 +37,8 @@ class JsonCodec:
         self._version = version
         self._fast = FastDecoder(signature) if can_read_fast(signature) else None
         self._decode_into_buffers = _buffer_decoding(signature)
+        self.plain_rows = PlainRowsDecoder(self._fast, signature) if self._fast and has_plain_rows(signature) else None
+        """Reads the plain bodies of many requests at once; None where the signature has no plain rows."""
 
     def decode(self, body: bytes) -> PredictBody:
         """Return what a body says.

@@ -4,7 +4,7 @@
 2. A class without a run is judged by the nearest smaller one that has one, as if time grew with the square of the size
    (attention does), or else by the nearest larger one. Too long a guess costs one trip to an executor, and then it is
    known; too short a guess would cost everybody who waits for the event loop.
-3. The first guess is inspection's: the run of the smallest probe.
+3. The first guesses are inspection's: the run of the smallest probe, and those of batches.
 4. One run counts for a fifth and for at most four times the mean: a run that was merely interrupted is no evidence.
 """
 
@@ -20,18 +20,22 @@ _MAX_SURPRISE = 4.0
 
 
 class Pace:
-    """What is known of one version's runs: their outputs by default, and their time by size."""
+    """What is known of how long one version's runs take, by size."""
 
-    __slots__ = ("_has_text", "_is_bounded", "_means", "outputs")
+    __slots__ = ("_has_text", "_is_bounded", "_means")
 
     def __init__(self, version: Version) -> None:
         signature = version.signature
-        self.outputs = tuple(spec.name for spec in signature.outputs)
         self._is_bounded = version.inspection.is_bounded
         self._has_text = any(spec.dtype.kind == "O" for spec in signature.inputs)
         self._means: dict[int, float] = {}
         if version.inspection.run_seconds is not None:
             self._means[_smallest_size(signature).bit_length()] = version.inspection.run_seconds
+        report = version.inspection.batch
+        if report is not None and report.shapes:
+            elements = sum(prod(shape) for shape in report.shapes[0])
+            for rows, seconds in report.run_seconds.items():
+                self._means.setdefault((rows * elements).bit_length(), seconds)
 
     def size_of(self, feed: Mapping[str, Array]) -> int:
         """Return the elements of a feed; a string counts its characters."""

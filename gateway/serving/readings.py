@@ -23,6 +23,10 @@ def serving_readings(cache: SessionCache[Session], predictor: Predictor) -> Iter
     yield Reading("sardonyx_resident_sessions", "Loaded sessions", len(cache.resident()))
     yield Reading("sardonyx_resident_bytes", "Measured bytes of loaded sessions", cache.resident_bytes)
     yield Reading("sardonyx_anonymous_bytes", "Anonymous memory of the workers", anonymous_bytes())
+    runs = predictor.stats
+    yield Reading("sardonyx_runs", "Runs of models", runs.runs, Merge.COUNT)
+    yield Reading("sardonyx_shared_runs", "Runs that answered two requests or more", runs.shared_runs, Merge.COUNT)
+    yield Reading("sardonyx_shared_requests", "Requests that such runs answered", runs.shared_requests, Merge.COUNT)
     yield Reading("sardonyx_waiting_requests", "Requests that wait for a place to run in", predictor.waiting_count)
 
 

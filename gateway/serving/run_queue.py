@@ -6,6 +6,7 @@
 3. A run that has gone on for ``lend_after_seconds`` lends its place to the next one: an endless run, or a model of
    minutes, takes a share of the processor, but not the place. At most ``spare`` places are lent.
 4. At most ``max_queue`` wait for one version.
+5. Who waits brings the future that is waited for, so that somebody with a place can take them along.
 
 Belongs to one event loop.
 """
@@ -69,7 +70,7 @@ class RunQueue:
         self._spare = spare
         self._max_queue = max_queue
         self._clock = clock
-        self._lines: OrderedDict[Hashable, deque[asyncio.Future[Place]]] = OrderedDict()
+        self._lines: OrderedDict[Hashable, deque[asyncio.Future[Place | None]]] = OrderedDict()
 
     def is_waiting(self, key: Hashable) -> bool:
         """Tell whether anybody waits for this version."""
@@ -80,8 +81,8 @@ class RunQueue:
         """How many wait, of all versions."""
         return sum(map(len, self._lines.values()))
 
-    async def enter(self, key: Hashable, deadline: float) -> Place:
-        """Return a place, when it is this caller's turn.
+    async def enter(self, key: Hashable, deadline: float, turn: "asyncio.Future[Place | None]") -> Place | None:
+        """Return a place, when it is this caller's turn; None if somebody has resolved ``turn`` to that meanwhile.
 
         Raises:
             Overloaded: ``max_queue`` wait for this version already.
@@ -94,16 +95,18 @@ class RunQueue:
         if line is not None and len(line) >= self._max_queue:
             raise Overloaded(f"{self._max_queue} requests wait for this version already", retry_after_seconds=1)
         loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[Place] = loop.create_future()
-        timer = loop.call_later(max(0.0, deadline - self._clock()), _expire, waiter)
-        self._lines.setdefault(key, deque()).append(waiter)
+        timer = loop.call_later(max(0.0, deadline - self._clock()), _expire, turn)
+        self._lines.setdefault(key, deque()).append(turn)
         try:
-            return await waiter
+            place = await turn
         except BaseException:
-            self._forget(key, waiter)
+            self._forget(key, turn)
             raise
         finally:
             timer.cancel()
+        if place is None:
+            self._leave_line(key, turn)
+        return place
 
     def left(self, place: Place) -> None:
         """Take a place back; called by the place."""
@@ -133,11 +136,15 @@ class RunQueue:
                 self._free -= 1
                 waiter.set_result(Place(self))
 
-    def _forget(self, key: Hashable, waiter: asyncio.Future[Place]) -> None:
+    def _forget(self, key: Hashable, waiter: "asyncio.Future[Place | None]") -> None:
         """Remove every trace of somebody who gave up, a place handed over in the very same tick included."""
-        if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-            waiter.result().leave()
-            return
+        place = waiter.result() if waiter.done() and not waiter.cancelled() and waiter.exception() is None else None
+        if place is not None:
+            place.leave()
+        else:
+            self._leave_line(key, waiter)
+
+    def _leave_line(self, key: Hashable, waiter: "asyncio.Future[Place | None]") -> None:
         line = self._lines.get(key)
         if line is not None and waiter in line:
             line.remove(waiter)
@@ -145,6 +152,6 @@ class RunQueue:
                 del self._lines[key]
 
 
-def _expire(waiter: asyncio.Future[Place]) -> None:
+def _expire(waiter: "asyncio.Future[Place | None]") -> None:
     if not waiter.done():
         waiter.set_exception(DeadlinePassed("the request waited in the queue for too long", retry_after_seconds=1))

@@ -31,6 +31,9 @@ _ANYBODY = Caller(name="anonymous", role=Role.ADMIN)
 class Gate(Protocol):
     """Decides who a request comes from."""
 
+    is_constant: bool
+    """True if the same headers always come from the same caller."""
+
     def find(self, headers: dict[bytes, bytes], scope: Scope, now: float) -> Caller | None:
         """Return who sends this if that can be told without waiting, else None.
 
@@ -54,6 +57,8 @@ class Gate(Protocol):
 class LoopbackGate:
     """Without tokens: lets in whatever runs on this machine, to do anything."""
 
+    is_constant = True
+
     def __init__(self) -> None:
         self._guard = LoopbackGuard()
 
@@ -70,6 +75,8 @@ class LoopbackGate:
 
 class TokenGate:
     """With tokens: lets in whoever presents one that is good."""
+
+    is_constant = False
 
     def __init__(self, verdicts: TokenVerdicts, attempts: Attempts) -> None:
         self._verdicts = verdicts

@@ -4,7 +4,6 @@ import secrets
 from itertools import count
 from time import monotonic
 
-from gateway.codec.json_tensors import PredictBody
 from gateway.web.endpoint import Endpoint
 from gateway.web.paths import Target
 from registry.credentials import redact
@@ -16,6 +15,9 @@ CONTEXT = "sardonyx"
 _LONGEST_REQUEST_ID = 128
 _LONGEST_SHOWN_PATH = 256
 
+_GONE = "client_gone"
+_GONE_STATUS = 499
+
 
 class Exchange:
     """A request on its way to an answer; what was decided about it is filled in on the way.
@@ -25,12 +27,12 @@ class Exchange:
         path: decoded once.
         headers: names in lower case; of several of one name, the last.
         fallback_id: the request's id, unless it brings one of its own.
+        started: when it came, in monotonic seconds; now, if that is not said.
     """
 
     __slots__ = (
         "caller",
         "code",
-        "decoded",
         "endpoint",
         "headers",
         "is_body_read",
@@ -43,8 +45,10 @@ class Exchange:
         "target",
     )
 
-    def __init__(self, method: str, path: str, headers: dict[bytes, bytes], fallback_id: str) -> None:
-        self.started = monotonic()
+    def __init__(
+        self, method: str, path: str, headers: dict[bytes, bytes], fallback_id: str, *, started: float | None = None
+    ) -> None:
+        self.started = monotonic() if started is None else started
         self.method = method
         self.path = path
         self.headers = headers
@@ -54,13 +58,15 @@ class Exchange:
         self.target: Target | None = None
         """What the path means, if it is a predict path."""
         self.endpoint: Endpoint | None = None
-        self.decoded: PredictBody | None = None
-        """What the body says to ``endpoint``, once that is known."""
         self.is_body_read = False
         self.is_started = False
         """True once the status is on its way, so that no other can be sent."""
         self.status = 200
         self.code = "ok"
+
+    def give_up(self) -> None:
+        """Take note that the caller has left before there was an answer."""
+        self.status, self.code = _GONE_STATUS, _GONE
 
     @property
     def shown_path(self) -> str:
@@ -73,11 +79,16 @@ class RequestIds:
 
     def __init__(self) -> None:
         self._prefix = secrets.token_hex(6)
+        self._prefix_bytes = self._prefix.encode()
         self._numbers = count(1)
 
     def draw(self) -> str:
         """Return the next one."""
         return f"{self._prefix}-{next(self._numbers):x}"
+
+    def draw_bytes(self) -> bytes:
+        """Return the next one, as it goes over the wire."""
+        return b"%b-%x" % (self._prefix_bytes, next(self._numbers))
 
 
 def _given_id(headers: dict[bytes, bytes]) -> str | None:

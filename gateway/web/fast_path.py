@@ -1,24 +1,30 @@
-"""Predict requests answered where they are parsed: no task, no ASGI messages, one write.
+"""Predict requests answered within the tick of the event loop that brings them: no task, no ASGI messages, one write.
 
 1. Only what takes no waiting is answered here: a small body, a version that is known and loaded, a short run. All else
    goes the ordinary way, through the same code of ``Front``, as if this module were not there.
-2. A request qualifies if it is known who sends it and that they may, nothing is outstanding on its connection, the
-   client takes what is written, and it is plain: HTTP/1.1, keep-alive, POST, a Content-Length within the cap, no header
-   twice, and no Expect, Upgrade, Transfer-Encoding or Content-Encoding. So answers cannot overtake each other, and the
-   rest of HTTP stays uvicorn's.
-3. uvicorn's own handling of the headers is put off until the body is there, and made up for where it is needed.
-4. A connection in the middle of such a request when the server shuts down is answered before it is closed.
+2. A request qualifies if nothing is outstanding on its connection, the client takes what is written, and it is plain:
+   HTTP/1.1, keep-alive, POST, a Content-Length within the cap, no header twice, and no Expect, Upgrade,
+   Transfer-Encoding or Content-Encoding. So answers cannot overtake each other, and the rest of HTTP stays uvicorn's.
+3. One that comes in one piece, with a head that has been parsed before, is not parsed again (``heads``): the parser
+   never sees it, and stays between two messages.
+4. While a request waits for the end of the tick, whatever else happens on its connection (more data, the end of what
+   the client has to say, the server's shutdown) has the tick answered first.
+5. uvicorn's own handling of the headers is put off until the body is there, and made up for where it is needed.
 
 uvicorn's class is half private: its exact version is pinned, and each of these rules has a test.
 """
 
 from typing import Any
 
-from gateway.web.exchange import Exchange
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
 from gateway.web.front import BEGUN, Front
+from gateway.web.heads import Head
 from gateway.web.http_protocol import HttpProtocol
+from gateway.web.tick import Asked
 
 _ORDINARY = frozenset({b"expect", b"upgrade", b"transfer-encoding", b"content-encoding"})
+_END_OF_HEAD = b"\r\n\r\n"
 
 
 class PredictProtocol(HttpProtocol):
@@ -27,51 +33,144 @@ class PredictProtocol(HttpProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._application: Any = self.config.app
-        self._exchange: Exchange | None = None
-        """The request that is put aside until its body is there."""
+        self._head: Head | None = None
+        """Of the request that is put aside until its body is there."""
         self._parts: list[bytes] = []
+        self._asked: Asked | None = None
+        """The request that waits for the end of the tick."""
+        self._given_back: Asked | None = None
+        """A request that goes the ordinary way after all, while the parser reads it."""
+        self._is_between = True
+        """True if no part of a request has come that the parser has not seen the end of."""
+        self._octets = b""
+        """What the parser is given."""
         self._is_draining = False
+
+    # --- what the client sends ----------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come, whatever it is."""
+        if self._asked is not None:
+            self._answer_tick()
+        front: Front | None = self._application.front
+        if self._is_between and front is not None and self._is_idle():
+            begin_of_body = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
+            head = front.find_head(data[:begin_of_body])
+            if head is not None and len(data) - begin_of_body == head.length:
+                self._waiting_since = None
+                self._asked = Asked(self, head, data[begin_of_body:], data)
+                front.tick.add(self._asked)
+                return
+            self._octets = data
+        super().data_received(data)
+        self._octets = b""
+
+    def eof_received(self) -> None:
+        """Answer before the connection is closed."""
+        if self._asked is not None:
+            self._answer_tick()
+        super().eof_received()
+
+    def on_message_begin(self) -> None:
+        """Begin with a head."""
+        self._is_between = False
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """Let the request end."""
+        self._is_between = True
+        super().on_message_complete()
 
     def begin(self) -> None:
         """Put the request aside if it may qualify, else let uvicorn begin with it."""
-        self._exchange = self._qualify()
-        if self._exchange is None:
+        if self._asked is not None:
+            self._answer_tick()
+        self._head = self._qualify()
+        if self._head is None:
             super().begin()
+            if self._given_back is not None:
+                scope: Any = self.scope
+                scope[BEGUN] = self._given_back
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
-        if self._exchange is None:
+        if self._head is None:
             super().on_body(body)
         else:
             self._parts.append(body)
 
     def end(self) -> None:
-        """Answer what was put aside, or give it to uvicorn after all."""
-        exchange, self._exchange = self._exchange, None
-        if exchange is None:
+        """Have what was put aside answered at the end of the tick."""
+        head, self._head = self._head, None
+        if head is None:
             super().end()
             return
         parts, self._parts = self._parts, []
-        body = b"".join(parts)
         front: Front | None = self._application.front
-        answer = None if front is None or self._is_draining else front.answer_at_once(exchange, body)
-        if front is None or answer is None:
-            self._go_ordinary_way(exchange, body)
+        asked = Asked(self, head, b"".join(parts))
+        if front is None or self._is_draining:
+            self.go_ordinary_way(asked)
             return
-        self.write_answer(*answer)
-        self.on_response_complete()
-        front.record(exchange)
+        begin_of_body = len(self._octets) - head.length
+        if self._octets[:begin_of_body].find(_END_OF_HEAD) == begin_of_body - len(_END_OF_HEAD):
+            front.remember_head(self._octets[:begin_of_body], head)
+        self._asked = asked
+        front.tick.add(asked)
 
     def shutdown(self) -> None:
         """Close when nothing is outstanding; uvicorn calls this when the server ends."""
-        if self._exchange is None:
+        if self._asked is not None:
+            self._answer_tick()
+        if self._head is None:
             super().shutdown()
         else:
             self._is_draining = True
 
-    def _qualify(self) -> Exchange | None:
+    # --- what the tick does -------------------------------------------------------------------------------------------
+
+    @property
+    def is_gone(self) -> bool:
+        """True if nobody listens any more."""
+        return bool(self.transport.is_closing())
+
+    def waits_for(self, asked: Asked) -> bool:
+        """Return whether the request has been neither answered nor taken back."""
+        return self._asked is asked
+
+    def begin_answer(self, status: int) -> bytes:
+        """Return the status line and the headers that every answer has."""
+        return STATUS_LINE[status] + self.default_lines()
+
+    def answer(self, octets: bytes) -> None:
+        """Write a whole answer, and wait for the next request."""
+        self._asked = None
+        self.transport.write(octets)
+        self.on_response_complete()
+
+    def go_ordinary_way(self, asked: Asked) -> None:
+        """Have the request answered by the ASGI application."""
+        self._asked = None
+        if asked.raw is not None:
+            self._given_back = asked
+            super().data_received(asked.raw)
+            self._given_back = None
+        else:
+            super().begin()
+            scope: Any = self.scope
+            scope[BEGUN] = asked
+            if asked.body:
+                super().on_body(asked.body)
+            super().end()
+        if self._is_draining:
+            super().shutdown()
+
+    def _answer_tick(self) -> None:
+        front: Front = self._application.front
+        front.tick.answer()
+
+    def _qualify(self) -> Head | None:
         front: Front | None = self._application.front
-        if front is None or self.flow.write_paused or not self._is_idle():
+        if front is None or self._given_back is not None or not self._is_idle():
             return None
         headers = dict(self.headers)
         if len(headers) != len(self.headers) or not _ORDINARY.isdisjoint(headers):
@@ -84,18 +183,13 @@ class PredictProtocol(HttpProtocol):
             return None
         if b"connection" in headers and parser.get_http_version() != "1.1":
             return None  # HTTP/1.0 keeps a connection only if asked to, and wants to be told
-        return front.begin_at_once(self.url, headers)
+        return front.read_head(self.url, headers, int(length))
 
     def _is_idle(self) -> bool:
         before: Any = self.cycle  # None before the first request
-        return not self._is_draining and not self.pipeline and (before is None or before.response_complete)
-
-    def _go_ordinary_way(self, exchange: Exchange, body: bytes) -> None:
-        super().begin()
-        scope: Any = self.scope
-        scope[BEGUN] = exchange
-        if body:
-            super().on_body(body)
-        super().end()
-        if self._is_draining:
-            super().shutdown()
+        return (
+            not self.flow.write_paused
+            and not self._is_draining
+            and not self.pipeline
+            and (before is None or before.response_complete)
+        )

@@ -2,7 +2,7 @@
 
 Predict requests are answered right here; the framework's router and middlewares see the control plane only, since they
 cost several times what a prediction does. What can be answered without waiting does not even need a task of the event
-loop: ``gateway.web.fast_path`` asks for it with ``answer_at_once`` where the request is parsed.
+loop: ``gateway.web.fast_path`` puts it into the ``tick`` where the request is parsed.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,11 +15,13 @@ from gateway.codec.json_tensors import PredictBody
 from gateway.serving.token_verdicts import REFUSAL
 from gateway.web.endpoint import Endpoint
 from gateway.web.exchange import CONTEXT, Exchange, RequestIds
+from gateway.web.heads import Head, KnownHeads
 from gateway.web.limits import ClientGone, Receive, Scope, Send, check_json_type
-from gateway.web.paths import PredictPaths, Target
+from gateway.web.paths import PredictPaths, Target, Verb
 from gateway.web.predict import LARGE_BYTES, PredictRoutes
 from gateway.web.problems import Headers, header_lines, problem_answer
 from gateway.web.services import Services
+from gateway.web.tick import Asked, Lines, Tick
 from registry.errors import (
     Forbidden,
     InternalError,
@@ -34,20 +36,11 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Answer = tuple[int, Headers, bytes]
 """Status, headers and body."""
 
-Lines = tuple[int, bytes, bytes]
-"""The same with the headers as ``header_lines`` writes them."""
-
 BEGUN = "sardonyx.begun"
-"""The key of a scope under which the exchange is that could not be answered at once."""
+"""The key of a scope under which the request is that could not be answered within its tick."""
 
 _READ_OUT_BYTES = 64 * 1024
 """So much of a body that nobody wants is read and thrown away rather than the connection closed."""
-
-_NO_SCOPE: Scope = {}
-"""Of a request that came over the network, and does not need one yet."""
-
-_GONE = "client_gone"
-_GONE_STATUS = 499
 
 
 class Front:
@@ -69,8 +62,13 @@ class Front:
         self._metrics = services.metrics
         self._log = services.access_log
         self._ids = RequestIds()
+        self._known_heads = KnownHeads()
+        self.find_head = self._known_heads.find
+        """Return the head that these bytes are, if a plain predict request has begun with them before."""
+        self.remember_head = self._known_heads.remember
+        self.tick = Tick(services, self._ids, refuse=self._refuse_in_lines, record=self.record)
         self.small_body_bytes = min(LARGE_BYTES, services.settings.max_body_bytes)
-        """How long a body may be that ``answer_at_once`` takes."""
+        """How long a body may be that is answered within its tick."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -90,62 +88,34 @@ class Front:
                 self._check_may_predict(exchange, exchange.target)
                 answer = await self._answer(exchange, exchange.target, scope, receive)
         except ClientGone:
-            exchange.status, exchange.code = _GONE_STATUS, _GONE
+            exchange.give_up()
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
             answer = self._refusal(exchange, error)
         if answer is not None and not exchange.is_started:
             await _respond(exchange, answer, send)
         self.record(exchange)
 
-    def begin_at_once(self, url: bytes, headers: dict[bytes, bytes]) -> Exchange | None:
-        """Return the exchange that ``answer_at_once`` is to end; None if the request has to go the ordinary way.
+    def read_head(self, url: bytes, headers: dict[bytes, bytes], length: int) -> Head | None:
+        """Return what the head of a plain POST says; None if the request has to go the ordinary way.
 
-        It may be answered at once if its URL, as it stands in the request line, has been a predict path before, and if
-        it is known who sends it and that they may. Whoever gets None is told why on the ordinary way.
+        It may be answered within its tick if its URL, as it stands in the request line, has been a predict path before,
+        and if it is known who sends it and that they may: others are told so before their body is waited for.
+
+        Args:
+            url: as it stands in the request line.
+            headers: no name of which came twice.
+            length: of the body.
         """
         known = self._paths.known(url)
-        if known is None:
+        if known is None or known[1].verb is not Verb.PREDICT:
             return None
-        exchange = Exchange("POST", known[0], headers, self._ids.draw())
-        exchange.target = target = known[1]
         try:
-            exchange.caller = caller = self._gate.find(headers, _NO_SCOPE, exchange.started)
-            if caller is None:
-                return None
-            caller.require(Role.PREDICT, target.reference.model)
+            check_json_type(headers.get(b"content-type"))
         except ServiceError:
             return None
-        return exchange
-
-    def answer_at_once(self, exchange: Exchange, body: bytes) -> Lines | None:
-        """Return the answer to a predict request if it takes no waiting, else None; ``record`` is to follow.
-
-        The request is one of POST without a content encoding, without two headers of one name, and small. Where the
-        answer has to be waited for, the exchange remembers what the body says.
-        """
-        target: Any = exchange.target
-        headers = exchange.headers
-        endpoint = self._predict.find(target, headers)
-        if endpoint is None:
-            return None
-        try:
-            exchange.endpoint = endpoint
-            exchange.is_body_read = True
-            check_json_type(headers.get(b"content-type"))
-            request = endpoint.codec.decode(body)
-            deadline = self._predict.deadline(exchange.started)
-            payload = self._predict.try_now(endpoint, target.verb, request, deadline)
-            if payload is None:
-                exchange.decoded = request
-                return None
-            lines = endpoint.lines + b"content-length: %d\r\nx-request-id: %b\r\n" % (
-                len(payload),
-                exchange.request_id.encode(),
-            )
-        except Exception as error:  # noqa: BLE001 - as above
-            exchange.status, problem_headers, payload = self._refusal(exchange, error)
-            lines = header_lines(problem_headers)
-        return exchange.status, lines, payload
+        head = Head(known[0], known[1], headers, length)
+        self.tick.check(head, monotonic())
+        return None if head.caller is None else head
 
     def _check_may_predict(self, exchange: Exchange, target: Target) -> None:
         if exchange.caller is None:
@@ -185,6 +155,11 @@ class Front:
 
         scope[CONTEXT] = exchange
         await self._control(scope, receive, send_identified)
+
+    def _refuse_in_lines(self, exchange: Exchange, error: Exception) -> Lines:
+        status, headers, body = self._refusal(exchange, error)
+        exchange.status = status
+        return status, header_lines(headers), body
 
     def _refusal(self, exchange: Exchange, error: Exception) -> Answer:
         """Return the problem that tells the caller; of our own mistakes, the log gets the stack."""
@@ -244,7 +219,7 @@ async def _respond(exchange: Exchange, answer: Answer, send: Send) -> None:
 
 def _decoded(scope: Scope, endpoint: Endpoint) -> PredictBody | None:
     """Return what the body says if that is known already, and by this endpoint's own signature."""
-    begun: Exchange | None = scope.get(BEGUN)
+    begun: Asked | None = scope.get(BEGUN)
     return begun.decoded if begun is not None and begun.endpoint is endpoint else None
 
 

@@ -112,21 +112,16 @@ class HttpProtocol(HttpToolsProtocol):
             structlog.get_logger().info("refused_bytes", request_id=request_id, code=error.code)
             status, headers, body = problem_answer(error, request_id=request_id)
             more = [(b"x-request-id", request_id.encode()), (b"connection", b"close")]
-            self.write_answer(status, header_lines(headers + more), body)
+            lines = header_lines(headers + more)
+            self.transport.write(b"".join((STATUS_LINE[status], self.default_lines(), lines, b"\r\n", body)))
             self.transport.close()
 
-    def write_answer(self, status: int, lines: bytes, body: bytes) -> None:
-        """Write a whole answer at once.
-
-        Args:
-            status: one that HTTP knows.
-            lines: the headers as ``header_lines`` writes them, without those that every answer has.
-            body: all of it.
-        """
+    def default_lines(self) -> bytes:
+        """Return the headers that every answer has, as HTTP/1.1 writes them."""
         defaults = self.server_state.default_headers
         if defaults is not self._default_headers:  # the server makes a new list every second, for the date
             self._default_headers, self._default_lines = defaults, header_lines(defaults)
-        self.transport.write(b"".join((STATUS_LINE[status], self._default_lines, lines, b"\r\n", body)))
+        return self._default_lines
 
     def on_response_complete(self) -> None:
         """Go on with a request that has come meanwhile, or wait for one."""

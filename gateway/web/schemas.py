@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from registry.artifact import Digest
+from registry.batching import BatchReport
 from registry.errors import Difference, InvalidRequest, Violation
 from registry.events import Event
 from registry.records import Alias, Canary, Model, Move, Page, Token, Version, WorkerReport
@@ -154,10 +155,25 @@ def version_json(version: Version, locate: Locate) -> dict[str, Any]:
         "metadata": dict(inspection.metadata),
         "memory_bytes": inspection.memory_bytes,
         "batching": version.batching.value,
+        "batch_report": _batch_report_json(inspection.batch),
         "description": version.description,
         "tags": dict(version.tags),
         "created_at": timestamp(version.created_at),
         "created_by": version.created_by,
+    }
+
+
+def _batch_report_json(report: BatchReport | None) -> dict[str, Any] | None:
+    """Return what is known of sharing runs: how far rows keep their bits, and what it would bring."""
+    if report is None:
+        return None
+    return {
+        "level": report.level.value,
+        "reason": report.reason,
+        "rows": report.rows,
+        "worthwhile_rows": report.worthwhile_rows,
+        "largest_difference": report.largest_difference,
+        "gains": {str(rows): round(report.gain(rows) or 0.0, 2) for rows in sorted(report.run_seconds)},
     }
 
 

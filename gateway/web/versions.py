@@ -13,11 +13,12 @@ from gateway.web.json_routes import JsonRoute
 from gateway.web.schemas import VersionChange, page_json, version_json
 from gateway.web.services import Services
 from registry.artifact import ArtifactFile
+from registry.batching import Batching
 from registry.errors import FileNotInVersion
 from registry.lookup import resolve_model, resolve_version
 from registry.names import quoted
 from registry.ports import Registry
-from registry.records import Batching, Page, Version
+from registry.records import Page, Version
 from registry.roles import Role
 
 router = APIRouter(prefix="/registry/models/{name}/versions", tags=["versions"], route_class=JsonRoute)

@@ -13,8 +13,9 @@ from typing import Any, NoReturn
 
 from registry.errors import InvalidArtifact
 from registry.inspection.confinement import allow_probing, confine, forbid_processes
+from registry.inspection.host import runtime_name
 from registry.inspection.limits import ChildLimits, WireLimits
-from registry.inspection.report import Reporter, runtime_name
+from registry.inspection.report import Reporter
 
 
 def main(orders: dict[str, Any]) -> None:
@@ -45,17 +46,18 @@ def _scan(graph: Path, files: dict[str, int], limits: WireLimits) -> None:
 
 
 def _inspect(graph: Path, limits: WireLimits, reporter: Reporter) -> None:
+    from registry.batching import BatchReport
     from registry.inspection.graph import read_graph
     from registry.inspection.trial import Measurement, Trial
     from registry.inspection.watchdog import Watchdog
     from registry.records import Inspection
 
-    watchdog = Watchdog()
+    watchdog, second_watchdog = Watchdog(), Watchdog()
     forbid_processes()
     reporter.stage("parse")
     facts = read_graph(graph, limits)
 
-    def inspection(measured: Measurement) -> Inspection:
+    def inspection(measured: Measurement, batch: BatchReport | None = None) -> Inspection:
         return Inspection(
             signature=facts.signature,
             opset_imports=facts.opset_imports,
@@ -66,20 +68,25 @@ def _inspect(graph: Path, limits: WireLimits, reporter: Reporter) -> None:
             load_seconds=measured.load_seconds,
             run_seconds=measured.run_seconds,
             is_bounded=facts.is_bounded,
+            batch=batch,
         )
 
     def give_up() -> NoReturn:
-        reporter.found(inspection(trial.loaded))
+        reporter.found(inspection(measured))
         os._exit(0)
 
     reporter.stage("load")
     trial = Trial(graph, facts.signature)
+    measured = trial.loaded
     allow_probing()
     reporter.stage("run")
     if any(spec.shape is None for spec in facts.signature.inputs):
         reporter.found(inspection(trial.loaded))  # a crash on a rank that we made up is no refusal
     for measured in trial.measure(watchdog, give_up):
         reporter.found(inspection(measured))
+    batch = trial.prove_rows(second_watchdog, give_up)
+    if batch is not None:
+        reporter.found(inspection(trial.grown(measured), batch))
 
 
 def _prepare(graph: Path, into: Path, inspected_bytes: int, limits: WireLimits, reporter: Reporter) -> None:

@@ -7,10 +7,8 @@ stands even if the child dies while it measures more; ``{"refused": {...}}`` is 
 
 import json
 import os
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from typing import Any
 
 from registry.errors import InvalidArtifact
@@ -18,11 +16,6 @@ from registry.records import Inspection
 from registry.storage import Preparation
 
 _LONGEST_REASON = 300
-
-
-def runtime_name() -> str:
-    """Return who measures: ``onnxruntime 1.32.0 x86_64``."""
-    return f"onnxruntime {metadata.version('onnxruntime')} {platform.machine()}"
 
 
 @dataclass(frozen=True, slots=True)

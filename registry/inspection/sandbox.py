@@ -29,8 +29,9 @@ from typing import Any, Final
 from registry.artifact import Artifact
 from registry.errors import InternalError, InvalidArtifact, Overloaded
 from registry.inspection.formats import check_format
+from registry.inspection.host import runtime_name
 from registry.inspection.limits import MIB, ChildLimits, WireLimits
-from registry.inspection.report import Report, read_report, runtime_name
+from registry.inspection.report import Report, read_report
 from registry.records import Inspection
 from registry.storage import Preparation
 

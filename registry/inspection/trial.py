@@ -22,7 +22,10 @@ from typing import Any, Final
 import numpy as np
 import onnxruntime
 
+from registry.batching import BatchReport
 from registry.errors import InvalidArtifact
+from registry.inspection.batch_proof import prove
+from registry.inspection.host import host_key
 from registry.inspection.probes import Feed, Probe, larger_probes, small_probes
 from registry.inspection.watchdog import Watchdog
 from registry.names import quoted
@@ -72,6 +75,7 @@ class Trial:
             load_seconds=time.perf_counter() - began, memory_bytes=max(0, anonymous_bytes() - self._base_bytes)
         )
         self._options = onnxruntime.RunOptions()
+        self._accepted: Probe | None = None
         _check_inputs(self._session, signature)
         _check_names("output", signature.outputs, self._session.get_outputs())
 
@@ -88,6 +92,7 @@ class Trial:
                 yield self.loaded
                 return
             probe, feed = found
+            self._accepted = probe
             measured = replace(self.loaded, run_seconds=self._time(feed), memory_bytes=self._grown_bytes())
             yield measured
             seconds = measured.run_seconds
@@ -99,6 +104,22 @@ class Trial:
                         probe, seconds = larger, time.perf_counter() - began
                         measured = replace(measured, memory_bytes=max(measured.memory_bytes, self._grown_bytes()))
             yield measured
+
+    def prove_rows(self, watchdog: Watchdog, give_up: Callable[[], None]) -> BatchReport | None:
+        """Try to run rows together, after ``measure``; None if no made-up input was accepted.
+
+        Args:
+            watchdog: another one, not armed yet.
+            give_up: as of ``measure``.
+        """
+        if self._accepted is None or self._options.terminate:
+            return None
+        with watchdog.armed(PROBING_SECONDS, self._terminate, give_up):
+            return prove(self._answer, self._signature, self._accepted, host_key())
+
+    def grown(self, measured: Measurement) -> Measurement:
+        """Return the measurement with the memory that has been taken since."""
+        return replace(measured, memory_bytes=max(measured.memory_bytes, self._grown_bytes()))
 
     def _find_probe(self) -> tuple[Probe, Feed] | None:
         for probe in small_probes(self._signature):
@@ -128,11 +149,13 @@ class Trial:
 
     def _run(self, feed: Feed) -> bool:
         """Return whether the runtime accepted the inputs; its refusals come in many classes, its own and Python's."""
+        return self._answer(feed) is not None
+
+    def _answer(self, feed: Feed) -> Any:
         try:
-            self._session.run(None, dict(feed), self._options)
+            return self._session.run(None, dict(feed), self._options)
         except Exception:  # noqa: BLE001 - an error here is an answer: these inputs do not suit the model
-            return False
-        return True
+            return None
 
     def _grown_bytes(self) -> int:
         return max(0, anonymous_bytes() - self._base_bytes)

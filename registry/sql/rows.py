@@ -3,8 +3,9 @@
 from sqlalchemy import RowMapping
 
 from registry.artifact import Artifact, ArtifactFile, Digest
+from registry.batching import Batching
 from registry.events import Event, EventKind
-from registry.records import Alias, Batching, Canary, Inspection, Model, Move, MoveKind, Token, Version
+from registry.records import Alias, Canary, Inspection, Model, Move, MoveKind, Token, Version
 from registry.roles import Role
 
 

@@ -12,10 +12,11 @@ from typing import Any
 from sqlalchemy import Table, and_, delete, exists, insert, select, update
 
 from registry.artifact import Artifact
+from registry.batching import Batching
 from registry.errors import ModelNotFound, VersionNotFound
 from registry.events import EventKind
 from registry.names import quoted
-from registry.records import Alias, Batching, Canary, Inspection, Move, MoveKind, WorkerReport
+from registry.records import Alias, Canary, Inspection, Move, MoveKind, WorkerReport
 from registry.sql.catalog import SqlCatalog
 from registry.sql.engine import announce
 from registry.sql.tables import (

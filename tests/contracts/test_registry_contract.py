@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from registry.artifact import Artifact, make_artifact
+from registry.batching import Batching
 from registry.errors import InvalidRequest, ModelNotFound, VersionNotFound
 from registry.events import Event, EventKind
 from registry.ports import Registry, Transaction
 from registry.records import (
     Alias,
-    Batching,
     Canary,
     Model,
     Move,

@@ -91,7 +91,9 @@ def tensors_of(draw: st.DrawFn, spec: TensorSpec, sizes: dict[str, int]) -> str:
     count = int(np.prod(shape))
     texts = draw(st.lists(plain_numbers_of(spec.dtype), min_size=count, max_size=count))
     if texts and draw(st.booleans()):
-        texts[draw(st.integers(0, count - 1))] = draw(st.sampled_from(EDGES) | st.sampled_from(LENGTHS) | st.just("[1]"))
+        texts[draw(st.integers(0, count - 1))] = draw(
+            st.sampled_from(EDGES) | st.sampled_from(LENGTHS) | st.just("[1]")
+        )
     if draw(st.booleans()):
         return f'{{"shape":{shape}, "data": [{", ".join(texts)}]}}'
     for size in reversed(shape):

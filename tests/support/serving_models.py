@@ -10,7 +10,8 @@ import numpy as np
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper, save_model
 
 from registry.artifact import Digest, make_artifact
-from registry.records import Batching, Inspection, Version
+from registry.batching import Batching, BatchReport, Level, Shapes
+from registry.records import Inspection, Version
 from registry.signature import Signature
 from registry.tensor import DTYPES, TensorSpec
 
@@ -28,6 +29,8 @@ def make_version(
     run_seconds: float | None = 1e-5,
     is_bounded: bool = True,
     description: str = "",
+    batch: BatchReport | None = None,
+    batching: Batching = Batching.EXACT,
 ) -> Version:
     """Return a version; only what serving looks at differs between two of them."""
     digest = Digest(hashlib.sha256(f"{model}:{number}".encode()).hexdigest())
@@ -46,13 +49,35 @@ def make_version(
             load_seconds=0.001,
             run_seconds=run_seconds,
             is_bounded=is_bounded,
+            batch=batch,
         ),
         description=description,
         tags={},
-        batching=Batching.EXACT,
+        batching=batching,
         created_at=CREATED_AT,
         created_by="tests",
         retired_at=None,
+    )
+
+
+def report_on(
+    level: Level = Level.EXACT,
+    *,
+    host: str = "here",
+    shapes: Shapes = ((4,),),
+    run_seconds: Mapping[int, float] | None = None,
+) -> BatchReport:
+    """Return a report; by default of rows that cost nothing beside the first."""
+    if run_seconds is None:
+        run_seconds = dict.fromkeys((1, 2, 4, 8, 16, 32), 0.5)
+    return BatchReport(
+        level=level,
+        reason="" if level is Level.EXACT else "told so",
+        host=host,
+        rows=max(run_seconds),
+        shapes=(shapes,),
+        largest_difference=0.0,
+        run_seconds=run_seconds,
     )
 
 
@@ -95,6 +120,22 @@ def gather() -> ModelProto:
     return _model(nodes, [index], [_float("y", ["n"])], {"values": np.array([10, 20, 30], np.float32)})
 
 
+def row_count() -> ModelProto:
+    """Return x float32 [n, 4] -> y float32 [n]: how many rows there are, for each of them."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["rows"], start=0, end=1),
+        helper.make_node("Cast", ["rows"], ["count"], to=TensorProto.FLOAT),
+        helper.make_node("Expand", ["count", "rows"], ["y"]),
+    ]
+    return _model(nodes, [_float("x", ["n", 4])], [_float("y", ["n"])], {})
+
+
+def mean_of_rows() -> ModelProto:
+    """Return x float32 [n, 4] -> y float32 [1, 4]."""
+    nodes = [helper.make_node("ReduceMean", ["x"], ["y"], axes=[0], keepdims=1)]
+    return _model(nodes, [_float("x", ["n", 4])], [_float("y", [1, 4])], {})
+
+
 def broken_text() -> ModelProto:
     """Return x float32 [n, 4] -> text string [1] that is not UTF-8."""
     tensor = helper.make_tensor("value", TensorProto.STRING, [1], [b"\xff\xfe"])
@@ -116,6 +157,8 @@ MODELS: Mapping[str, Callable[[], ModelProto]] = {
     "gather": gather,
     "broken_text": broken_text,
     "with_default": with_default,
+    "row_count": row_count,
+    "mean_of_rows": mean_of_rows,
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gateway.serving.batching import BatchRules
 from gateway.serving.deadlines import Watchdog
 from gateway.serving.predictor import Predictor
 from gateway.serving.runtime import Session
@@ -44,6 +45,7 @@ class Rig:
             watchdog=watchdog,
             places=sizes.get("places", 1),
             spare=sizes.get("spare", 0),
+            rules=BatchRules("here", lambda version: version.inspection.batch),
             max_queue=sizes.get("max_queue", 8),
         )
 

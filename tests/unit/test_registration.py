@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from registry.artifact import Digest, make_artifact
+from registry.batching import Batching
 from registry.errors import (
     BlobNotFound,
     DigestMismatch,
@@ -16,7 +17,7 @@ from registry.errors import (
     RegistryUnavailable,
 )
 from registry.events import Event, EventKind
-from registry.records import Batching, Version
+from registry.records import Version
 from registry.registration import Registered
 from tests.support.backend import embedded_only
 from tests.support.registries import NOON, Bench, JsonInspector, digest_of, fresh_bench, make_inspection

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from registry.batching import Batching
 from registry.editing import Editing
 from registry.errors import (
     InvalidRequest,
@@ -17,7 +18,7 @@ from registry.errors import (
     VersionRetired,
 )
 from registry.events import Event, EventKind
-from registry.records import Batching, Canary, Version
+from registry.records import Canary, Version
 from registry.retirement import Retirement
 from tests.support.registries import NOON, Bench, fresh_bench
 

@@ -12,8 +12,9 @@ def make_queue(*, places: int = 1, spare: int = 0, max_queue: int = 8) -> RunQue
     return RunQueue(places=places, spare=spare, max_queue=max_queue, clock=clock)
 
 
-async def ask(queue: RunQueue, key: str, *, seconds: float = 60) -> asyncio.Task[Place]:
-    task = asyncio.ensure_future(queue.enter(key, asyncio.get_running_loop().time() + seconds))
+async def ask(queue: RunQueue, key: str, *, seconds: float = 60) -> asyncio.Task[Place | None]:
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(queue.enter(key, loop.time() + seconds, loop.create_future()))
     await settle()
     return task
 
@@ -70,7 +71,7 @@ def test_the_queue_of_each_version_is_bounded() -> None:
         place = (await ask(queue, "a")).result()
         waiting = [await ask(queue, "a") for _ in range(2)]
         with pytest.raises(Overloaded) as caught:
-            await queue.enter("a", asyncio.get_running_loop().time() + 1)
+            await (await ask(queue, "a", seconds=1))
         assert caught.value.retry_after_seconds == 1
         other = await ask(queue, "b")
         assert queue.waiting_count == 3
@@ -88,10 +89,12 @@ def test_a_turn_that_does_not_come_in_time_is_a_deadline_passed() -> None:
         queue = make_queue()
         place = (await ask(queue, "a")).result()
         with pytest.raises(DeadlinePassed):
-            await queue.enter("b", asyncio.get_running_loop().time() + 3)
+            await (await ask(queue, "b", seconds=3))
         assert queue.waiting_count == 0
         place.leave()
-        (await queue.enter("b", asyncio.get_running_loop().time() + 3)).leave()
+        place = await (await ask(queue, "b", seconds=3))
+        assert place is not None
+        place.leave()
 
     run_virtually(test)
 

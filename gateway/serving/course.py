@@ -1,0 +1,55 @@
+"""What the runs of a version follow from: how long they take, what they give, and whether they may be shared."""
+
+from typing import Final
+
+from gateway.serving.batching import BatchRules
+from gateway.serving.cache_entry import Key
+from gateway.serving.pace import Pace
+from registry.batching import BatchRule
+from registry.records import Version
+
+_MAX_COURSES: Final = 20_000
+
+
+class Course:
+    """Of one version, as the registry has it now."""
+
+    __slots__ = ("check_after", "check_at", "key", "outputs", "pace", "rule", "version")
+
+    def __init__(self, version: Version, pace: Pace, rule: BatchRule) -> None:
+        self.key: Key = (version.model, version.number)
+        self.version = version
+        self.pace = pace
+        self.rule = rule
+        self.outputs = tuple(spec.name for spec in version.signature.outputs)
+        self.check_at = 0.0
+        """When a shared run is to be checked next (``live_checks``)."""
+        self.check_after = 1.0
+
+
+class Courses:
+    """Those of the versions that were asked for lately; belongs to one event loop."""
+
+    def __init__(self, rules: BatchRules) -> None:
+        self._rules = rules
+        self._courses: dict[Key, Course] = {}
+
+    def of(self, version: Version) -> Course:
+        """Return the version's course; what was learned stays when its owner changes what may change about it."""
+        course = self._courses.get((version.model, version.number))
+        if course is not None and course.version is version:
+            return course
+        return self._make(version, None if course is None else course.pace)
+
+    def reconsider(self, version: Version) -> None:
+        """Look up anew whether runs may be shared."""
+        course = self._courses.get((version.model, version.number))
+        if course is not None:
+            course.rule = self._rules.of(course.version)
+
+    def _make(self, version: Version, pace: Pace | None) -> Course:
+        if len(self._courses) >= _MAX_COURSES:
+            del self._courses[next(iter(self._courses))]  # it will be learned again
+        course = Course(version, pace or Pace(version), self._rules.of(version))
+        self._courses[course.key] = course
+        return course

@@ -1,0 +1,79 @@
+"""Whether two answers of a model to the same row are the same, or close.
+
+1. The same is: of the same dtype and shape, and of the same bits; one NaN stands for all, as on the wire.
+2. Close is: floats within ``|a - b| <= absolute + relative * |a|`` of their dtype's tolerance, infinities and NaN in
+   the same places, and everything that is no float the same. A label that flips is not close.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+TOLERANCES: Final[Mapping[str, tuple[float, float]]] = {
+    "float16": (1e-2, 1e-2),
+    "float32": (1e-5, 1e-4),
+    "float64": (1e-10, 1e-9),
+}
+"""Absolute and relative, by dtype."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How far two answers agree."""
+
+    is_same: bool
+    is_close: bool
+    difference: float
+    """The largest absolute difference of two finite floats; infinite where the answers cannot be compared."""
+
+
+SAME: Final = Match(is_same=True, is_close=True, difference=0.0)
+_INCOMPARABLE: Final = Match(is_same=False, is_close=False, difference=float("inf"))
+
+
+def compare(one: Sequence[NDArray[Any]], other: Sequence[NDArray[Any]]) -> Match:
+    """Compare the outputs of two runs, output by output."""
+    if len(one) != len(other):
+        return _INCOMPARABLE
+    found = SAME
+    for left, right in zip(one, other, strict=True):
+        match = _compare(left, right)
+        if match is not SAME:
+            found = Match(
+                is_same=False,
+                is_close=found.is_close and match.is_close,
+                difference=max(found.difference, match.difference),
+            )
+    return found
+
+
+def _compare(left: NDArray[Any], right: NDArray[Any]) -> Match:
+    if left.dtype != right.dtype or left.shape != right.shape:
+        return _INCOMPARABLE
+    if left.dtype.kind == "O":
+        return SAME if left.tolist() == right.tolist() else _INCOMPARABLE
+    if left.tobytes() == right.tobytes():
+        return SAME
+    if left.dtype.kind != "f":
+        return _INCOMPARABLE
+    return _compare_floats(left, right)
+
+
+def _compare_floats(left: NDArray[Any], right: NDArray[Any]) -> Match:
+    if _with_one_nan(left).tobytes() == _with_one_nan(right).tobytes():
+        return SAME
+    absolute, relative = TOLERANCES[left.dtype.name]
+    one, other = left.astype(np.float64), right.astype(np.float64)
+    finite = np.isfinite(one)
+    if not np.array_equal(one[~finite], other[~finite], equal_nan=True) or not np.isfinite(other[finite]).all():
+        return _INCOMPARABLE
+    differences = np.abs(one[finite] - other[finite])
+    is_close = bool((differences <= absolute + relative * np.abs(one[finite])).all())
+    return Match(is_same=False, is_close=is_close, difference=float(differences.max(initial=0.0)))
+
+
+def _with_one_nan(array: NDArray[Any]) -> NDArray[Any]:
+    return np.where(np.isnan(array), np.array(np.nan, array.dtype), array)
