@@ -10,9 +10,7 @@
    commas must rule it out.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
-from types import GenericAlias
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -20,15 +18,18 @@ import numpy as np
 from msgspec import UNSET, Meta, UnsetType
 
 from gateway.codec.body import Array, PredictBody
-from gateway.codec.limits import MAX_DEPTH, MAX_ELEMENTS, MAX_ID_CHARS, MAX_INTEGER_DIGITS, MAX_NUMBER_CHARS
-from gateway.codec.rounding import narrow_if_certain
+from gateway.codec.fit import Doubt, FeedFit, ShapeFit
+from gateway.codec.frame import frame_fields, list_of
+from gateway.codec.limits import MAX_DEPTH, MAX_INTEGER_DIGITS
+from gateway.codec.rounding import narrow_if_certain, row_narrowing
 from registry.signature import Signature
-from registry.tensor import DTYPES, MAX_RANK, DType, TensorSpec
+from registry.tensor import DTYPES, MAX_RANK, TensorSpec
 
 _WORDS = Literal["NaN", "Infinity", "-Infinity"]
 _LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
 # What is larger may be an integer literal of too many digits.
 _TOO_LARGE = 10.0**MAX_INTEGER_DIGITS
+_FEW = 8
 
 _FLOAT: Any = Annotated[float, Meta(gt=-_TOO_LARGE, lt=_TOO_LARGE)] | _WORDS
 _FLOAT16: Any = Annotated[float, Meta(ge=-_LARGEST_FLOAT16, le=_LARGEST_FLOAT16)] | _WORDS
@@ -38,21 +39,11 @@ _ELEMENTS: Mapping[str, Any] = {
 }
 
 
-def _list_of(element: Any) -> Any:
-    return GenericAlias(list, (element,))
-
-
 _SIZES: Any = Annotated[list[Annotated[int, Meta(ge=0)]], Meta(max_length=MAX_RANK)]
 _FLAT: Mapping[str, type[msgspec.Struct]] = {
-    name: msgspec.defstruct(
-        f"Flat_{name}", [("shape", _SIZES), ("data", _list_of(element))], forbid_unknown_fields=True
-    )
+    name: msgspec.defstruct(f"Flat_{name}", [("shape", _SIZES), ("data", list_of(element))], forbid_unknown_fields=True)
     for name, element in _ELEMENTS.items()
 }
-
-
-class Doubt(Exception):  # noqa: N818 - no error: the second parse will know
-    """The first parse cannot tell what the body says, or whether it is right."""
 
 
 class FastDecoder:
@@ -61,8 +52,7 @@ class FastDecoder:
     def __init__(self, signature: Signature) -> None:
         self._inputs = tuple(_Input(spec, f"tensor_{index}") for index, spec in enumerate(signature.inputs))
         self._only = self._inputs[0] if len(self._inputs) == 1 else None
-        self._has_floats = any(spec.dtype.kind == "f" for spec in signature.inputs)
-        self._shared_sizes = _shared_sizes(signature)
+        self._fit = FeedFit(signature)
         self.named_type = _struct("Named", {item: item.tensor_type for item in self._inputs})
         self.decode_request = msgspec.json.Decoder(_request_type(signature, self.named_type, self._inputs)).decode
 
@@ -85,7 +75,7 @@ class FastDecoder:
             texts += 2
         if body.count(b'"') != 2 * texts and body.count(b'"') != 2 * (texts + _count_words(feed)):
             raise Doubt
-        self._check(body, feed)
+        self._fit.check(body, feed)
         return PredictBody(feed, outputs, identity)
 
     def read_rows_together(self, rows: list[Any]) -> dict[str, Array]:
@@ -131,39 +121,27 @@ class FastDecoder:
             texts += len(rows) + array.size * item.is_text
         return feed, texts
 
-    def _check(self, body: bytes, feed: Mapping[str, Array]) -> None:
-        for places in self._shared_sizes:
-            if len({feed[name].shape[axis] for name, axis in places if name in feed}) > 1:
-                raise Doubt
-        if len(body) > MAX_NUMBER_CHARS and self._has_floats and may_hold_long_number(body):
-            raise Doubt
-        # An element takes two bytes at least, itself and what parts it from the next one.
-        if len(body) > 2 * MAX_ELEMENTS and sum(array.size for array in feed.values()) > MAX_ELEMENTS:
-            raise Doubt
-
 
 class _Input:
     """How one input is read: its types, and from what they decode to an array that fits its shape."""
 
-    __slots__ = ("_convert", "_fixed", "_rank", "attribute", "flat", "is_text", "name", "spec", "tensor_type")
+    __slots__ = ("_convert", "_fit", "attribute", "flat", "is_text", "name", "spec", "tensor_type")
 
     def __init__(self, spec: TensorSpec, attribute: str) -> None:
-        shape = spec.shape or ()
         self.spec = spec
         self.name = spec.name
         self.attribute = attribute
         self.is_text = spec.dtype.kind == "O"
         self.flat: Any = _FLAT[spec.dtype.name]
         self.tensor_type = self.list_type() | self.flat
-        self._convert = _converter(spec.dtype)
-        self._rank = len(shape)
-        self._fixed = tuple((axis, size) for axis, size in enumerate(shape) if isinstance(size, int))
+        self._convert = _converter(spec)
+        self._fit = ShapeFit(spec)
 
     def list_type(self, *, of_row: bool = False) -> Any:
         """Return the type of the tensor, or of one row of it, as nested lists."""
         nested = _ELEMENTS[self.spec.dtype.name]
         for _ in range(len(self.spec.shape or ()) - of_row):
-            nested = _list_of(nested)
+            nested = list_of(nested)
         return nested
 
     def read(self, value: Any) -> Array:
@@ -172,17 +150,11 @@ class _Input:
             if not array.size:
                 raise Doubt  # the sizes beside a zero may be absurd
             array = array.reshape(value.shape)
-        elif self._rank:
+        elif self._fit.rank:
             array = self._convert(value)
         else:
             array = self._convert([value]).reshape(())
-        shape = array.shape
-        if len(shape) != self._rank:
-            raise Doubt
-        for axis, size in self._fixed:
-            if shape[axis] != size:
-                raise Doubt
-        return array
+        return self._fit.check(array)
 
 
 def can_read_fast(signature: Signature) -> bool:
@@ -195,18 +167,39 @@ def can_read_fast(signature: Signature) -> bool:
     )
 
 
-def _converter(dtype: DType) -> Callable[[Any], Array]:
-    numpy_dtype = dtype.numpy
-    if dtype.kind != "f" or dtype.name == "float64":
-        return lambda value: np.array(value, dtype=numpy_dtype)
+def _converter(spec: TensorSpec) -> Callable[[Any], Array]:
+    dtype = spec.dtype.numpy
+    if dtype.kind != "f" or dtype == np.float64:
+        return lambda value: np.array(value, dtype=dtype)
 
     def narrow(value: Any) -> Array:
-        array = narrow_if_certain(np.array(value, dtype=np.float64), numpy_dtype)
-        if array is None:
-            raise Doubt
-        return array
+        return _certain(narrow_if_certain(np.array(value, dtype=np.float64), dtype))
+
+    _, width = spec.shape if spec.shape and len(spec.shape) == 2 else (None, None)  # noqa: PLR2004 - rows
+    if dtype == np.float32 and isinstance(width, int) and width <= _FEW:
+        return _one_row_converter(width, narrow)
+    return narrow
+
+
+def _one_row_converter(width: int, convert: Callable[[Any], Array]) -> Callable[[Any], Array]:
+    """Return what converts a single short row in its own way, and everything else as ``convert`` does."""
+    narrow_row = row_narrowing(width)
+
+    def narrow(value: Any) -> Array:
+        if len(value) != 1 or type(value[0]) is not list or len(value[0]) != width:
+            return convert(value)
+        try:
+            return _certain(narrow_row(value[0]))
+        except TypeError:  # a word
+            return convert(value)
 
     return narrow
+
+
+def _certain(array: Array | None) -> Array:
+    if array is None:
+        raise Doubt
+    return array
 
 
 def _struct(name: str, types: Mapping[_Input, Any]) -> type[msgspec.Struct]:
@@ -221,11 +214,7 @@ def _struct(name: str, types: Mapping[_Input, Any]) -> type[msgspec.Struct]:
 def _request_type(
     signature: Signature, named: type[msgspec.Struct], inputs: tuple[_Input, ...]
 ) -> type[msgspec.Struct]:
-    fields: list[Any] = [("id", Annotated[str, Meta(max_length=MAX_ID_CHARS)] | UnsetType, UNSET)]
-    output_names = tuple(spec.name for spec in signature.outputs)
-    known: Any = Literal[output_names] if output_names else UnsetType
-    outputs: Any = Annotated[_list_of(known), Meta(min_length=1)] if output_names else UnsetType
-    fields.append(("outputs", outputs | UnsetType, UNSET))
+    fields: list[Any] = frame_fields(signature)
     if len(inputs) == 1 and inputs[0].spec.shape:
         tensor = inputs[0].list_type()
         fields += [("inputs", named | tensor | UnsetType, UNSET), ("instances", tensor | UnsetType, UNSET)]
@@ -238,30 +227,9 @@ def _request_type(
 def _rows_type(inputs: tuple[_Input, ...]) -> Any:
     if not all(item.spec.shape for item in inputs):
         return UnsetType  # a scalar has no rows
-    return _list_of(_struct("Row", {item: item.list_type(of_row=True) for item in inputs}))
-
-
-def _shared_sizes(signature: Signature) -> tuple[tuple[tuple[str, int], ...], ...]:
-    """Return, for each symbol that stands in more than one place, those places: input and axis."""
-    places: dict[str, list[tuple[str, int]]] = defaultdict(list)
-    for spec in signature.inputs:
-        for axis, dim in enumerate(spec.shape or ()):
-            if isinstance(dim, str):
-                places[dim].append((spec.name, axis))
-    return tuple(tuple(found) for found in places.values() if len(found) > 1)
+    return list_of(_struct("Row", {item: item.list_type(of_row=True) for item in inputs}))
 
 
 def _count_words(feed: Mapping[str, Array]) -> int:
     floats = (array for array in feed.values() if array.dtype.kind == "f")
     return sum(array.size - int(np.count_nonzero(np.isfinite(array))) for array in floats)
-
-
-def may_hold_long_number(body: bytes) -> bool:
-    """Return False if no number literal of this body can be longer than ``MAX_NUMBER_CHARS``."""
-    start, end = 0, len(body)
-    while end - start > MAX_NUMBER_CHARS:
-        comma = body.rfind(b",", start, start + MAX_NUMBER_CHARS)
-        if comma < 0:
-            return True
-        start = comma + 1
-    return False

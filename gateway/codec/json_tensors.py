@@ -1,17 +1,22 @@
 """Predict bodies as JSON: bytes to arrays that fit a version's signature, and arrays to the bytes of its answer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 
 import msgspec
 
 from gateway.codec.body import Array, PredictBody
 from gateway.codec.exact_decode import decode_exactly
-from gateway.codec.fast_decode import Doubt, FastDecoder, can_read_fast
+from gateway.codec.fast_decode import FastDecoder, can_read_fast
+from gateway.codec.fit import Doubt
 from gateway.codec.json_output import write_answer
 from gateway.codec.plain_rows import PlainRowsDecoder, has_plain_rows
 from registry.signature import Signature
 
 __all__ = ["JsonCodec", "PredictBody"]
+
+BUFFERS_FROM_BYTES = 4096
+"""From here on a body is parsed into buffers first; below, Python's own numbers cost less than the buffers' checks."""
 
 
 class JsonCodec:
@@ -31,6 +36,7 @@ class JsonCodec:
         self._model = model
         self._version = version
         self._fast = FastDecoder(signature) if can_read_fast(signature) else None
+        self._decode_into_buffers = _buffer_decoding(signature)
         self.plain_rows = PlainRowsDecoder(self._fast, signature) if self._fast and has_plain_rows(signature) else None
         """Reads the plain bodies of many requests at once; None where the signature has no plain rows."""
 
@@ -42,6 +48,11 @@ class JsonCodec:
             TooManyElements: its tensors hold more elements than one request may bring.
             SignatureMismatch: it does not fit the signature; carries every violation.
         """
+        if len(body) >= BUFFERS_FROM_BYTES and self._decode_into_buffers is not None:
+            try:
+                return self._decode_into_buffers(body)
+            except Doubt:
+                pass
         if self._fast is not None:
             try:
                 return self._fast.decode(body)
@@ -62,3 +73,11 @@ class JsonCodec:
         """
         outputs = dict(zip(names, arrays, strict=True))
         return write_answer(model=self._model, version=self._version, outputs=outputs, request_id=request_id)
+
+
+def _buffer_decoding(signature: Signature) -> Callable[[bytes], PredictBody] | None:
+    if find_spec("simdjson") is None:
+        return None  # there are no wheels of it for Python 3.14
+    from gateway.codec.buffer_decode import BufferDecoder, can_read_buffers
+
+    return BufferDecoder(signature).decode if can_read_buffers(signature) else None

@@ -16,8 +16,9 @@ import msgspec
 from msgspec import UNSET
 
 from gateway.codec.body import Array
-from gateway.codec.fast_decode import Doubt, FastDecoder, may_hold_long_number
-from gateway.codec.limits import MAX_NUMBER_CHARS
+from gateway.codec.fast_decode import FastDecoder
+from gateway.codec.fit import Doubt
+from gateway.codec.long_numbers import may_hold_long_number
 from registry.signature import Signature
 
 _UNREADABLE = (Doubt, ValueError, OverflowError, msgspec.DecodeError)
@@ -64,7 +65,7 @@ class PlainRowsDecoder:
             quotes += 4
         if type(rows) is not list or not rows or request.outputs is not UNSET or body.count(b'"') != quotes:
             return None
-        if len(body) > MAX_NUMBER_CHARS and may_hold_long_number(body):
+        if may_hold_long_number(body):
             return None
         return rows, identity
 

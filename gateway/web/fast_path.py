@@ -9,7 +9,9 @@
    never sees it, and stays between two messages.
 4. While a request waits for the end of the tick, whatever else happens on its connection (more data, the end of what
    the client has to say, the server's shutdown) has the tick answered first.
-5. uvicorn's own handling of the headers is put off until the body is there, and made up for where it is needed.
+5. uvicorn's own handling of the headers is put off until the body is there, and made up for where it is needed. So a
+   large body is collected here as well, though it is answered the ordinary way: once it is whole, and not waking the
+   application for each of its pieces.
 
 uvicorn's class is half private: its exact version is pinned, and each of these rules has a test.
 """
@@ -108,7 +110,7 @@ class PredictProtocol(HttpProtocol):
         parts, self._parts = self._parts, []
         front: Front | None = self._application.front
         asked = Asked(self, head, b"".join(parts))
-        if front is None or self._is_draining:
+        if front is None or self._is_draining or head.length > front.small_body_bytes:
             self.go_ordinary_way(asked)
             return
         begin_of_body = len(self._octets) - head.length
@@ -158,8 +160,6 @@ class PredictProtocol(HttpProtocol):
             super().begin()
             scope: Any = self.scope
             scope[BEGUN] = asked
-            if asked.body:
-                super().on_body(asked.body)
             super().end()
         if self._is_draining:
             super().shutdown()
@@ -176,7 +176,7 @@ class PredictProtocol(HttpProtocol):
         if len(headers) != len(self.headers) or not _ORDINARY.isdisjoint(headers):
             return None
         length = headers.get(b"content-length", b"")
-        if not length.isdigit() or int(length) > front.small_body_bytes:
+        if not length.isdigit() or int(length) > front.most_body_bytes:
             return None
         parser = self.parser
         if not parser.should_keep_alive() or parser.get_method() != b"POST":

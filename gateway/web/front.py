@@ -69,6 +69,8 @@ class Front:
         self.tick = Tick(services, self._ids, refuse=self._refuse_in_lines, record=self.record)
         self.small_body_bytes = min(LARGE_BYTES, services.settings.max_body_bytes)
         """How long a body may be that is answered within its tick."""
+        self.most_body_bytes = services.settings.max_body_bytes
+        """How long a body may be that is collected for the ordinary way."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -134,7 +136,9 @@ class Front:
             target, exchange.headers
         )
         self._paths.remember(exchange.path, target)
-        body = await predict.read(exchange.headers, receive)
+        body = _collected(scope)
+        if body is None:
+            body = await predict.read(exchange.headers, receive)
         exchange.is_body_read = True
         request = _decoded(scope, endpoint) or await predict.decode(endpoint, body)
         deadline = predict.deadline(exchange.started)
@@ -215,6 +219,12 @@ async def _respond(exchange: Exchange, answer: Answer, send: Send) -> None:
     exchange.status, headers, body = answer
     await send({"type": "http.response.start", "status": exchange.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _collected(scope: Scope) -> bytes | None:
+    """Return the body if it has come already, with a head that has been checked."""
+    begun: Asked | None = scope.get(BEGUN)
+    return None if begun is None else begun.body
 
 
 def _decoded(scope: Scope, endpoint: Endpoint) -> PredictBody | None:

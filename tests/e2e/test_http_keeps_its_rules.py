@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 from urllib.parse import urlsplit
 
 import httpx
@@ -102,6 +103,21 @@ def test_a_body_may_come_byte_by_byte(wire: socket.socket) -> None:
     for byte in predict(2.5):
         wire.sendall(bytes([byte]))
     assert value_of(read_answer(wire)) == 2.5
+
+
+def test_large_bodies_are_answered_in_their_turn(wire: socket.socket) -> None:
+    values = [float(number) for number in range(20_000)]
+    fine, faulty = (json.dumps({"inputs": inputs}).encode() for inputs in (values, [*values, "a"]))
+    line = f"POST {PATH} HTTP/1.1", "Host: localhost", "Content-Type: application/json"
+    octets = request_bytes(*line, body=fine) + request_bytes(*line, body=faulty) + predict(2.5)
+    sending = Thread(target=wire.sendall, args=(octets,))
+    sending.start()
+    answers = Answers(wire)
+    first, second, third = answers.next(), answers.next(), answers.next()
+    sending.join()
+    assert (first.status, json.loads(first.body)["outputs"]["y"]) == (200, values)
+    assert (second.status, json.loads(second.body)["code"]) == (422, "invalid_dtype")
+    assert value_of(third) == 2.5
 
 
 def test_a_chunked_body_is_read(wire: socket.socket) -> None:

@@ -1,12 +1,10 @@
 """Laws of the JSON codec: round trips, one truth for both parses, and nothing but a value or a caller's error."""
 
 import json
-from contextlib import suppress
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-import msgspec
 import numpy as np
 import orjson
 import pytest
@@ -14,13 +12,12 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from gateway.codec.exact_decode import decode_exactly
-from gateway.codec.fast_decode import Doubt, FastDecoder
-from gateway.codec.json_tensors import JsonCodec, PredictBody
+from gateway.codec.json_tensors import JsonCodec
 from gateway.codec.schemas import example_body
 from registry.errors import CallerError
 from registry.signature import Signature
 from registry.tensor import DTYPES, DType, TensorSpec
+from tests.support.one_truth import canonical, check_one_truth
 from tests.support.signatures import IRIS, SHOP, signature, tensor
 
 SHAPES = npst.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
@@ -34,15 +31,6 @@ def arrays_of(dtype: DType) -> st.SearchStrategy[Any]:
     if dtype.kind == "O":
         return npst.arrays(object, SHAPES, elements=TEXT)
     return npst.arrays(dtype.numpy, SHAPES)
-
-
-def canonical(array: Any) -> tuple[str, tuple[int, ...], object]:
-    """The bits of an array, all NaN being one."""
-    if array.dtype == object:
-        return "string", array.shape, array.tolist()
-    if array.dtype.kind == "f":
-        array = np.where(np.isnan(array), np.array(np.nan, array.dtype), array)
-    return array.dtype.name, array.shape, array.tobytes()
 
 
 @pytest.mark.parametrize("dtype", DTYPES.values(), ids=DTYPES)
@@ -270,26 +258,6 @@ def mutated_bodies(draw: st.DrawFn, what: Signature) -> bytes:
         )
         assume(body)
     return bytes(body)
-
-
-def outcome_of_exact(what: Signature, body: bytes) -> PredictBody | CallerError:
-    try:
-        return decode_exactly(what, body)
-    except CallerError as error:
-        return error
-
-
-def check_one_truth(what: Signature, body: bytes) -> None:
-    """The exact parse gives a value or a caller's error; what the fast one accepts is the same value."""
-    exact = outcome_of_exact(what, body)
-    with suppress(Doubt, ValueError, OverflowError, msgspec.DecodeError):
-        fast = FastDecoder(what).decode(body)
-        assert isinstance(exact, PredictBody), exact
-        assert (fast.outputs, fast.id, list(fast.feed)) == (exact.outputs, exact.id, list(exact.feed))
-        assert list(map(canonical, fast.feed.values())) == list(map(canonical, exact.feed.values()))
-    if isinstance(exact, PredictBody):
-        assert what.check({name: array.shape for name, array in exact.feed.items()}) == []
-        assert all(array.flags.c_contiguous for array in exact.feed.values())
 
 
 @pytest.mark.parametrize("what", SIGNATURES.values(), ids=SIGNATURES)
