@@ -20,7 +20,7 @@ def serving_readings(cache: SessionCache[Session], predictor: Predictor) -> Iter
     yield Reading("sardonyx_loads", "Sessions loaded", stats.loads, Merge.COUNT)
     yield Reading("sardonyx_load_failures", "Loads that failed", stats.load_failures, Merge.COUNT)
     yield Reading("sardonyx_load_seconds", "Time spent loading", stats.load_seconds_total, Merge.COUNT)
-    yield Reading("sardonyx_resident_sessions", "Loaded sessions", len(cache.resident()))
+    yield Reading("sardonyx_resident_sessions", "Loaded sessions", cache.resident_count)
     yield Reading("sardonyx_resident_bytes", "Measured bytes of loaded sessions", cache.resident_bytes)
     yield Reading("sardonyx_anonymous_bytes", "Anonymous memory of the workers", anonymous_bytes())
     yield Reading("sardonyx_waiting_requests", "Requests that wait for a place to run in", predictor.waiting_count)

@@ -13,6 +13,7 @@ import ctypes
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 from numpy.typing import NDArray
@@ -76,13 +77,15 @@ class Session:
     Thread-safety: ``run`` may be called from several threads at once; ``close`` only when no run is under way.
     """
 
-    __slots__ = ("_inner", "_run", "memory_bytes")
+    __slots__ = ("_inner", "_run", "load_seconds", "memory_bytes")
 
-    def __init__(self, inner: Any, memory_bytes: int | None = None) -> None:
+    def __init__(self, inner: Any, memory_bytes: int | None = None, load_seconds: float = 0.0) -> None:
         self._inner = inner
         self._run = inner.run
         self.memory_bytes = memory_bytes
         """What it takes, if that is not what inspection has measured."""
+        self.load_seconds = load_seconds
+        """What loading it took."""
 
     @classmethod
     def load(cls, path: Path, *, prepared_bytes: int | None = None) -> "Session":
@@ -98,13 +101,14 @@ class Session:
         options = _session_options()
         if prepared_bytes is not None:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        began = monotonic()
         try:
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except _REFUSALS as error:
             raise LoadFailed(f"the runtime refused the model ({type(error).__name__})") from error
         # The wrapper repeats checks that the signature has made already and looks names up anew: a quarter of a short
         # run. The object inside is the same session.
-        return cls(session._sess, prepared_bytes)  # noqa: SLF001  the cheaper door to the same run, see above
+        return cls(session._sess, prepared_bytes, monotonic() - began)  # noqa: SLF001  the cheaper door to the same run, see above
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, Array], cancellation: Cancellation) -> list[Array]:
         """Run the model and return the arrays of ``outputs``, in that order.
