@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     max_queue: int = Field(default=256, ge=1)
     preload: str = ""
     """References, separated by commas, that are loaded before the gateway is ready: ``iris,ocr@staging``."""
+    pin: str = ""
+    """References, separated by commas, that are loaded before the gateway is ready and stay loaded."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("cache_bytes", "max_upload_bytes", "max_body_bytes", mode="before")
@@ -186,6 +188,11 @@ class Settings(BaseSettings):
             return int(usable_memory_bytes() * float(share.group(1)) / 100)
         return parse_size(self.memory_budget)
 
+    @property
+    def worker_budget_bytes(self) -> int:
+        """How much the loaded models of one worker may take."""
+        return self.memory_budget_bytes // self.workers
+
     def as_environment(self) -> dict[str, str]:
         """Return the variables that make another process read the same settings."""
         values = self.model_dump(mode="json", exclude_none=True)
@@ -211,6 +218,11 @@ def parse_size(text: str) -> int:
     if match is None or match.group(2).lower() not in _UNITS:
         raise ValueError(f"{text!r} is not a size: write bytes, or a number with KiB, MiB, GiB, kB, MB or GB")
     return int(float(match.group(1)) * _UNITS[match.group(2).lower()])
+
+
+def list_references(text: str) -> list[str]:
+    """Return what stands between the commas of ``iris, ocr@staging``."""
+    return [part for part in map(str.strip, text.split(",")) if part]
 
 
 def is_loopback(host: str) -> bool:

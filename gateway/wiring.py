@@ -20,6 +20,7 @@ from gateway.serving.change_feed import ChangeFeed
 from gateway.serving.deadlines import Watchdog
 from gateway.serving.last_known import LastKnown
 from gateway.serving.load_places import LoadPlaces
+from gateway.serving.pins import Pins
 from gateway.serving.predictor import Predictor
 from gateway.serving.preparing import Preparing
 from gateway.serving.readings import feed_readings, serving_readings, store_readings
@@ -28,7 +29,7 @@ from gateway.serving.runtime import Session
 from gateway.serving.session_cache import SessionCache
 from gateway.serving.store_watch import StoreWatch
 from gateway.serving.token_verdicts import TokenVerdicts
-from gateway.settings import Settings
+from gateway.settings import Settings, list_references
 from gateway.telemetry import AccessLog, write_log
 from gateway.web.access import LoopbackGate, TokenGate
 from gateway.web.attempts import Attempts
@@ -83,7 +84,16 @@ async def open_services(
         metrics.watch(lambda: store_readings(store_watch))
         cache, predictor, preparing = _open_serving(opened, parts, metrics, store_watch, is_worker=is_worker)
         verdicts = _open_verdicts(opened, parts) if is_worker and settings.is_auth_on else None
-        routing, feed = _open_following(opened, parts, metrics, cache, following, verdicts)
+        routing = _open_routing(opened, parts, metrics, cache)
+        pins = Pins(
+            list_references(settings.pin),
+            find=routing.versions,
+            cache=cache,
+            expect=_expectation(parts),
+            budget_bytes=settings.worker_budget_bytes,
+            clock=monotonic,
+        )
+        feed = _open_feed(parts, metrics, cache, following, _applier(routing, verdicts, pins), routing)
         keeps_log = is_worker and settings.log_level in ("debug", "info")
         access_log = AccessLog(write_log if keeps_log else None)
         opened.callback(access_log.flush)
@@ -119,6 +129,8 @@ async def open_services(
         opened.callback(parts.inspector.close)
         if is_worker:
             await _start(opened, parts, services)
+            opened.push_async_callback(pins.close)
+            await pins.start()
             await _preload(settings, routing, cache)
         yield services
 
@@ -157,16 +169,11 @@ def _open_verdicts(opened: AsyncExitStack, parts: Parts) -> TokenVerdicts:
     return verdicts
 
 
-def _open_following(
-    opened: AsyncExitStack,
-    parts: Parts,
-    metrics: Metrics,
-    cache: SessionCache[Session],
-    following: Executor,
-    verdicts: TokenVerdicts | None,
-) -> tuple[Routing[Endpoint], ChangeFeed]:
-    """Make what knows which version answers, and learns of changes; threads that others keep busy are not its own."""
-    routing: Routing[Endpoint] = Routing(
+def _open_routing(
+    opened: AsyncExitStack, parts: Parts, metrics: Metrics, cache: SessionCache[Session]
+) -> Routing[Endpoint]:
+    """Make what knows which version answers; threads that others keep busy are not its own."""
+    return Routing(
         parts.registry,
         resolve=resolve,
         build=EndpointFactory(metrics),
@@ -174,24 +181,38 @@ def _open_following(
         executor=_executor(opened, _LOOKING_UP_THREADS, "look-up"),
         last_known=LastKnown(DocumentFolder(parts.settings.last_known_dir), _executor(opened, 1, "last-known")),
     )
+
+
+def _open_feed(
+    parts: Parts,
+    metrics: Metrics,
+    cache: SessionCache[Session],
+    following: Executor,
+    apply: Callable[[Event], Awaitable[None]],
+    routing: Routing[Endpoint],
+) -> ChangeFeed:
+    """Make what learns of changes."""
     feed = ChangeFeed(
         parts.registry,
-        apply=_applier(routing, verdicts),
+        apply=apply,
         begin=routing.begin,
         recover=routing.forget_recalled,
         report=_reporter(parts, cache),
         executor=following,
     )
     metrics.watch(lambda: feed_readings(feed))
-    return routing, feed
+    return feed
 
 
-def _applier(routing: Routing[Endpoint], verdicts: TokenVerdicts | None) -> Callable[[Event], Awaitable[None]]:
+def _applier(
+    routing: Routing[Endpoint], verdicts: TokenVerdicts | None, pins: Pins
+) -> Callable[[Event], Awaitable[None]]:
     """Return what gives an event to those whom it concerns."""
 
     async def apply(event: Event) -> None:
         if event.kind not in ABOUT_A_TOKEN:
             await routing.apply(event)
+            pins.notice(event)
         elif verdicts is not None:
             await verdicts.apply(event)
 
@@ -221,7 +242,7 @@ def _open_serving(
     watchdog.start()
     opened.callback(watchdog.close)
     cache: SessionCache[Session] = SessionCache(
-        budget_bytes=settings.memory_budget_bytes // settings.workers,
+        budget_bytes=settings.worker_budget_bytes,
         load=_loader(parts, store_watch, preparing),
         executor=loads,
         max_queue=settings.max_queue,
@@ -321,7 +342,7 @@ def _clear_scratch(parts: Parts) -> None:
 
 async def _preload(settings: Settings, routing: Routing[Endpoint], cache: SessionCache[Session]) -> None:
     """Load what is to be loaded before the first request; what cannot be is logged, and loaded when it is asked for."""
-    for text in filter(None, (part.strip() for part in settings.preload.split(","))):
+    for text in list_references(settings.preload):
         try:
             endpoint = await routing.resolve(parse_reference(text))
             await cache.preload(endpoint.version, monotonic() + _LOAD_SECONDS)
