@@ -6,6 +6,7 @@ from gateway.host import anonymous_bytes
 from gateway.metrics import Merge, Reading
 from gateway.serving.change_feed import ChangeFeed
 from gateway.serving.predictor import Predictor
+from gateway.serving.preparing import Preparing
 from gateway.serving.runtime import Session
 from gateway.serving.session_cache import SessionCache
 from gateway.serving.store_watch import StoreWatch
@@ -17,13 +18,34 @@ def serving_readings(cache: SessionCache[Session], predictor: Predictor) -> Iter
     yield Reading("sardonyx_cache_hits", "Leases of sessions that were loaded", stats.hits, Merge.COUNT)
     yield Reading("sardonyx_cache_misses", "Leases that had to wait for a load", stats.misses, Merge.COUNT)
     yield Reading("sardonyx_cache_evictions", "Sessions dropped to make room", stats.evictions, Merge.COUNT)
+    yield Reading(
+        "sardonyx_cache_evicted_age_seconds",
+        "How long the sessions had been loaded that were dropped to make room",
+        stats.evicted_seconds_total,
+        Merge.COUNT,
+    )
+    yield Reading(
+        "sardonyx_cache_renewals",
+        "Sessions loaded anew because their models have been prepared",
+        stats.renewals,
+        Merge.COUNT,
+    )
     yield Reading("sardonyx_loads", "Sessions loaded", stats.loads, Merge.COUNT)
+    yield Reading("sardonyx_prepared_loads", "Sessions loaded of prepared models", stats.prepared_loads, Merge.COUNT)
     yield Reading("sardonyx_load_failures", "Loads that failed", stats.load_failures, Merge.COUNT)
     yield Reading("sardonyx_load_seconds", "Time spent loading", stats.load_seconds_total, Merge.COUNT)
     yield Reading("sardonyx_resident_sessions", "Loaded sessions", cache.resident_count)
     yield Reading("sardonyx_resident_bytes", "Measured bytes of loaded sessions", cache.resident_bytes)
     yield Reading("sardonyx_anonymous_bytes", "Anonymous memory of the workers", anonymous_bytes())
     yield Reading("sardonyx_waiting_requests", "Requests that wait for a place to run in", predictor.waiting_count)
+
+
+def preparing_readings(preparing: Preparing) -> Iterable[Reading]:
+    """Yield what has been prepared in the background."""
+    yield Reading("sardonyx_preparations", "Models prepared", preparing.done_count, Merge.COUNT)
+    yield Reading(
+        "sardonyx_preparation_failures", "Models that could not be prepared", preparing.failure_count, Merge.COUNT
+    )
 
 
 def feed_readings(feed: ChangeFeed) -> Iterable[Reading]:

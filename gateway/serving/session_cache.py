@@ -141,16 +141,17 @@ class SessionCache(Generic[S]):
         """Load the version if it is not loaded; raises what ``acquire`` raises. It may be dropped again at any time."""
         (await self.acquire(version, deadline)).release()
 
-    def renew(self, version: Version) -> None:
-        """Load an idle session anew if it could take less now: its model has been prepared since."""
+    def renew(self, version: Version) -> bool:
+        """Load an idle plain session anew, whose model has been prepared since; return whether there was one."""
         entry = self._ready.get(key_of(version))
         if entry is None or entry.lease_count or entry.is_prepared:
-            return
+            return False
         self._let_go(entry)
         self.stats.renewals += 1
         with suppress(ServiceError):
             self._join_line(entry.key, entry.version).uses = entry.uses
         self._give_room()
+        return True
 
     def pin(self, versions: Iterable[Version]) -> None:
         """Let these never make room for others, once they are loaded; what was pinned before is not any more."""
