@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import structlog
 
-from gateway.host import usable_cpus
+from gateway.host import anonymous_bytes, return_free_memory, usable_cpus
 from gateway.metrics import Metrics
 from gateway.parts import Parts
 from gateway.serving.deadlines import Watchdog
 from gateway.serving.load_places import LoadPlaces
+from gateway.serving.memory_guard import MemoryGuard
 from gateway.serving.predictor import Predictor
 from gateway.serving.preparing import Preparing, is_worth_preparing
 from gateway.serving.readings import preparing_readings, serving_readings
@@ -41,6 +42,7 @@ class Engine:
     predictor: Predictor
     preparing: Preparing
     renewing: Renewing
+    memory_guard: MemoryGuard
     expect: Callable[[Version], int]
     """Tells how many bytes a version's session will take."""
 
@@ -53,7 +55,13 @@ def open_executor(opened: AsyncExitStack, threads: int, name: str) -> ThreadPool
 
 
 def open_engine(
-    opened: AsyncExitStack, parts: Parts, metrics: Metrics, store_watch: StoreWatch, *, is_worker: bool
+    opened: AsyncExitStack,
+    parts: Parts,
+    metrics: Metrics,
+    store_watch: StoreWatch,
+    *,
+    is_worker: bool,
+    ask_to_be_replaced: Callable[[], None],
 ) -> Engine:
     """Make it; it ends with ``opened``."""
     settings = parts.settings
@@ -91,14 +99,30 @@ def open_engine(
         spare=_SPARE_RUN_THREADS,
         max_queue=settings.max_queue,
     )
+    looking = open_executor(opened, 1, "look")
     renewing = Renewing(
         cache,
         is_prepared=lambda version: is_worth_preparing(version) and parts.prepared.has(version.artifact),
-        executor=open_executor(opened, 1, "renew"),
+        executor=looking,
     )
-    metrics.watch(lambda: serving_readings(cache, predictor))
+    memory_guard = MemoryGuard(
+        accounted=lambda: cache.resident_bytes,
+        measure=anonymous_bytes,
+        give_back=return_free_memory,
+        ask=ask_to_be_replaced,
+        margin_bytes=settings.memory_margin_bytes,
+        executor=looking,
+    )
+    metrics.watch(lambda: serving_readings(cache, predictor, memory_guard))
     metrics.watch(lambda: preparing_readings(preparing))
-    return Engine(cache=cache, predictor=predictor, preparing=preparing, renewing=renewing, expect=_expectation(parts))
+    return Engine(
+        cache=cache,
+        predictor=predictor,
+        preparing=preparing,
+        renewing=renewing,
+        memory_guard=memory_guard,
+        expect=_expectation(parts),
+    )
 
 
 def _expectation(parts: Parts) -> Callable[[Version], int]:

@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     cache_bytes: int | None = None
     memory_budget: str = "50%"
     """Bytes (``2GiB``) or a share of the memory that the container may use (``50%``)."""
+    memory_margin: str = ""
+    """Bytes by which a worker may exceed what its models account for; empty for a quarter of its part of the budget."""
     workers: int = Field(default=1, ge=1, le=256)
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
@@ -69,6 +71,13 @@ class Settings(BaseSettings):
     @classmethod
     def _check_budget(cls, value: str) -> str:
         if _SHARE.fullmatch(value) is None:
+            parse_size(value)
+        return value
+
+    @field_validator("memory_margin")
+    @classmethod
+    def _check_margin(cls, value: str) -> str:
+        if value:
             parse_size(value)
         return value
 
@@ -192,6 +201,11 @@ class Settings(BaseSettings):
     def worker_budget_bytes(self) -> int:
         """How much the loaded models of one worker may take."""
         return self.memory_budget_bytes // self.workers
+
+    @property
+    def memory_margin_bytes(self) -> int:
+        """How much a worker may take beyond what its models account for."""
+        return parse_size(self.memory_margin) if self.memory_margin else max(256 * MIB, self.worker_budget_bytes // 4)
 
     def as_environment(self) -> dict[str, str]:
         """Return the variables that make another process read the same settings."""

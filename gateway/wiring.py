@@ -55,7 +55,11 @@ _NO_DIGEST = Digest("0" * 64)
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, *, is_worker: bool, metrics: Metrics | None = None
+    settings: Settings,
+    *,
+    is_worker: bool,
+    metrics: Metrics | None = None,
+    ask_to_be_replaced: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Services]:
     """Make everything that the HTTP layer works with, start it, and end it in reverse.
 
@@ -63,6 +67,7 @@ async def open_services(
         settings: of this process.
         metrics: where to count, if siblings shall see it.
         is_worker: True if this process serves others: it follows the feed, reports itself and logs requests.
+        ask_to_be_replaced: called, maybe many times, when this process takes memory that it cannot give back.
     """
     async with AsyncExitStack() as opened:
         parts = open_parts(settings)
@@ -71,7 +76,9 @@ async def open_services(
         following = open_executor(opened, _FOLLOWING_THREADS, "follow")
         store_watch = StoreWatch(lambda: parts.store.find_size(_NO_DIGEST), executor=following)
         metrics.watch(lambda: store_readings(store_watch))
-        engine = open_engine(opened, parts, metrics, store_watch, is_worker=is_worker)
+        engine = open_engine(
+            opened, parts, metrics, store_watch, is_worker=is_worker, ask_to_be_replaced=ask_to_be_replaced
+        )
         verdicts = _open_verdicts(opened, parts) if is_worker and settings.is_auth_on else None
         routing = _open_routing(opened, parts, metrics, engine.cache)
         pins = _make_pins(settings, routing, engine)
@@ -130,6 +137,8 @@ async def _load_first(
     opened: AsyncExitStack, settings: Settings, routing: Routing[Endpoint], engine: Engine, pins: Pins
 ) -> None:
     """Load what the settings name, and begin to look after what is loaded."""
+    engine.memory_guard.start()
+    opened.push_async_callback(engine.memory_guard.close)
     opened.push_async_callback(pins.close)
     await pins.start()
     await _preload(settings, routing, engine.cache)

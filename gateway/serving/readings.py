@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from gateway.host import anonymous_bytes
 from gateway.metrics import Merge, Reading
 from gateway.serving.change_feed import ChangeFeed
+from gateway.serving.memory_guard import MemoryGuard
 from gateway.serving.predictor import Predictor
 from gateway.serving.preparing import Preparing
 from gateway.serving.runtime import Session
@@ -12,7 +13,7 @@ from gateway.serving.session_cache import SessionCache
 from gateway.serving.store_watch import StoreWatch
 
 
-def serving_readings(cache: SessionCache[Session], predictor: Predictor) -> Iterable[Reading]:
+def serving_readings(cache: SessionCache[Session], predictor: Predictor, guard: MemoryGuard) -> Iterable[Reading]:
     """Yield what the cache and the queue are doing."""
     stats = cache.stats
     yield Reading("sardonyx_cache_hits", "Leases of sessions that were loaded", stats.hits, Merge.COUNT)
@@ -37,6 +38,12 @@ def serving_readings(cache: SessionCache[Session], predictor: Predictor) -> Iter
     yield Reading("sardonyx_resident_sessions", "Loaded sessions", cache.resident_count)
     yield Reading("sardonyx_resident_bytes", "Measured bytes of loaded sessions", cache.resident_bytes)
     yield Reading("sardonyx_anonymous_bytes", "Anonymous memory of the workers", anonymous_bytes())
+    yield Reading(
+        "sardonyx_unaccounted_bytes",
+        "Most that a worker takes beyond its start and its sessions",
+        guard.excess_bytes,
+        Merge.GREATEST,
+    )
     yield Reading("sardonyx_waiting_requests", "Requests that wait for a place to run in", predictor.waiting_count)
 
 

@@ -9,7 +9,6 @@
    is told; the cause is chained for the log.
 """
 
-import ctypes
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
+from gateway.host import return_free_memory
 from registry.errors import DeadlinePassed, LoadFailed, OutputNotText, RunFailed
 
 # The runtime reads this when it is imported; without it, it starts a thread that sends usage data to its makers.
@@ -135,7 +135,7 @@ class Session:
     def close(self) -> None:
         """Give back the memory; holds the GIL for some 10 ms per 90 MB, so not on the event loop."""
         self._inner = self._run = None
-        _trim()
+        return_free_memory()
 
 
 def _session_options() -> Any:
@@ -148,10 +148,3 @@ def _session_options() -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     return options
-
-
-def _trim() -> None:
-    """Return freed pages to the system: glibc keeps all of a dropped session's otherwise. Does nothing elsewhere."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
