@@ -20,6 +20,7 @@ import uvicorn
 
 from gateway.app import Application
 from gateway.bell import READY, REPLACE_ME, ring
+from gateway.host import keep_little_free_memory
 from gateway.metrics import Metrics
 from gateway.settings import load_settings
 from gateway.shared_counts import Board
@@ -46,6 +47,7 @@ def main() -> None:
     arguments.add_argument("--board", type=int, required=True, help="which of them is this worker's")
     asked = arguments.parse_args()
     _die_with_supervisor(asked.supervisor)
+    keep_little_free_memory()
     settings = load_settings()
     configure_logs(settings.log_level)
     config = uvicorn.Config(
