@@ -29,6 +29,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 Array = NDArray[Any]
 
 _FATAL_ONLY = 4
+_LONG_SECONDS = 0.01
+"""Loads that take less leave little behind, and trimming takes a millisecond or two."""
 
 RUNTIME_ERRORS: Final[tuple[type[Exception], ...]] = (
     native.DeviceReset,
@@ -106,9 +108,12 @@ class Session:
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except _REFUSALS as error:
             raise LoadFailed(f"the runtime refused the model ({type(error).__name__})") from error
+        load_seconds = monotonic() - began
+        if load_seconds > _LONG_SECONDS:
+            return_free_memory()  # what only the load needed
         # The wrapper repeats checks that the signature has made already and looks names up anew: a quarter of a short
         # run. The object inside is the same session.
-        return cls(session._sess, prepared_bytes, monotonic() - began)  # noqa: SLF001  the cheaper door to the same run, see above
+        return cls(session._sess, prepared_bytes, load_seconds)  # noqa: SLF001  the cheaper door to the same run, see above
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, Array], cancellation: Cancellation) -> list[Array]:
         """Run the model and return the arrays of ``outputs``, in that order.
