@@ -8,10 +8,10 @@ ON_BOTH := tests/e2e tests/properties/test_history_laws.py $(addprefix tests/uni
 	registration promotion rollback retirement_and_editing resolution rehearsal tokens))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench bench-cold bench-codec soak chaos clean
+.PHONY: help setup run test check format bench bench-cold bench-codec bench-cycles bench-zipf bench-density soak chaos clean
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.run: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Sardonyx needs Python 3.11 or newer; set PYTHON=")'
@@ -52,6 +52,15 @@ bench-cold: $(VENV)/.dev ## how long real models take to their first answer, pre
 
 bench-codec: $(VENV)/.dev ## JSON tensors beside orjson and numpy in process, and a whole gateway beside the same
 	@$(BIN)/python -m bench.codec $(ARGS)
+
+bench-cycles: $(VENV)/.dev ## whether a thousand loads and evictions leave the memory as it was
+	@$(BIN)/python -m bench.cycles $(ARGS)
+
+bench-zipf: $(VENV)/.dev ## five minutes of requests for 2,000 models, with room for a tenth of them
+	@$(BIN)/python -m bench.zipf $(ARGS)
+
+bench-density: $(VENV)/.dev ## what four workers take beside one, and a thousand tiny models
+	@$(BIN)/python -m bench.density $(ARGS)
 
 soak: $(VENV)/.dev ## a minute of mixed load while models are evicted, promoted and rolled back
 	@$(BIN)/python -m bench.soak $(ARGS)

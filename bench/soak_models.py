@@ -42,7 +42,7 @@ def make_versions(folder: Path, inputs: Sequence[Rows]) -> list[SoakVersion]:
     for model in range(MODEL_COUNT):
         for number in (1, 2):
             path = folder / f"soak-{model}-{number}.onnx"
-            content = _perceptron(seed=10 * model + number)
+            content = perceptron(10 * model + number, LAYERS)
             path.write_bytes(content)
             digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
             made.append(
@@ -53,10 +53,11 @@ def make_versions(folder: Path, inputs: Sequence[Rows]) -> list[SoakVersion]:
     return made
 
 
-def _perceptron(seed: int) -> bytes:
+def perceptron(seed: int, layers: Sequence[int]) -> bytes:
+    """Return a model of fully connected layers of so many neurons, the first of them the input's."""
     random = np.random.default_rng(seed)
     nodes, weights, value = [], [], "x"
-    for layer, (rows, columns) in enumerate(itertools.pairwise(LAYERS)):
+    for layer, (rows, columns) in enumerate(itertools.pairwise(layers)):
         weight = random.standard_normal((rows, columns), np.float32) / np.float32(rows) ** np.float32(0.5)
         weights.append(numpy_helper.from_array(weight, f"w{layer}"))
         nodes.append(helper.make_node("MatMul", [value, f"w{layer}"], [f"h{layer}"]))
@@ -65,8 +66,8 @@ def _perceptron(seed: int) -> bytes:
     graph = helper.make_graph(
         nodes,
         "perceptron",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ("batch", LAYERS[0]))],
-        [helper.make_tensor_value_info(value, TensorProto.FLOAT, ("batch", LAYERS[-1]))],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ("batch", layers[0]))],
+        [helper.make_tensor_value_info(value, TensorProto.FLOAT, ("batch", layers[-1]))],
         weights,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)

@@ -1,6 +1,6 @@
 """The application as ASGI sees it: lifespan, and the door for everything else."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import structlog
@@ -23,10 +23,19 @@ class Application:
         is_worker: False for a command that only borrows the application for a moment: nothing is followed, reported
             or logged.
         metrics: where to count, if siblings shall see it.
+        ask_to_be_replaced: see ``open_services``.
     """
 
-    def __init__(self, settings: Settings, *, is_worker: bool = True, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        is_worker: bool = True,
+        metrics: Metrics | None = None,
+        ask_to_be_replaced: Callable[[], None] = lambda: None,
+    ) -> None:
         self._settings = settings
+        self._ask_to_be_replaced = ask_to_be_replaced
         self._metrics = metrics
         self._is_worker = is_worker
         self._opened = AsyncExitStack()
@@ -61,7 +70,12 @@ class Application:
         if not self._is_worker:
             create_embedded_database(self._settings)
         services = await self._opened.enter_async_context(
-            open_services(self._settings, is_worker=self._is_worker, metrics=self._metrics)
+            open_services(
+                self._settings,
+                is_worker=self._is_worker,
+                metrics=self._metrics,
+                ask_to_be_replaced=self._ask_to_be_replaced,
+            )
         )
         if not self._is_worker:
             # A worker waits until the schema is right; a command says that it is wrong.

@@ -1,10 +1,14 @@
 """What this process may use of the machine: CPUs, memory, disk. A container's limits count, not the machine's size."""
 
+import ctypes
 import os
 import shutil
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGE_BYTES = 4 * 1024 * 1024
+"""Below that, it costs more to get memory from the system again than it is worth to the system."""
 
 
 def usable_cpus() -> int:
@@ -36,6 +40,26 @@ def anonymous_bytes() -> int:
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def return_free_memory() -> None:
+    """Return freed pages to the system: glibc keeps all of a dropped session's otherwise. Does nothing elsewhere."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def keep_little_free_memory() -> None:
+    """Have glibc return large pieces as soon as they are freed, in every thread. Does nothing elsewhere.
+
+    By itself it learns from the first large piece that is freed to keep such pieces, up to 32 MiB, in the heap of the
+    thread that asked for them, and no trimming reaches the end of that heap: so each thread that loads would keep the
+    size of the largest weights.
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is not None:
+        set_option(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        set_option(_M_TRIM_THRESHOLD, _LARGE_BYTES)
 
 
 def become_owner(folder: Path) -> None:

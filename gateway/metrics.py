@@ -10,13 +10,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isnan
 from threading import Lock
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gateway.shared_counts import Board, BoardReader, Counts, Key
+from gateway.shared_counts import STATE, Board, BoardReader, Counts, Key
 
 BUCKETS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -24,7 +25,7 @@ _TIMES = len(BUCKETS_SECONDS) + 1
 """The slot of the seconds' sum, behind those of the buckets and of what is beyond them."""
 
 _PREDICT, _CONTROL = "predict", "control"
-_ANSWERS, _SECONDS, _STATE = "answers", "seconds", "state"
+_ANSWERS, _SECONDS, _TOTAL = "answers", "seconds", "total"
 
 
 class Merge(StrEnum):
@@ -110,7 +111,7 @@ class Metrics(Collector):
         self._readings = readings = [reading for source in self._sources for reading in source()]
         numbers = self._counts.numbers
         for reading in readings:
-            slot = self._counts.slot(_STATE, reading.name)
+            slot = self._counts.slot(_kind(reading), reading.name)
             # Of what is counted, the board has what the workers before this one have come to.
             before = self._before.setdefault(reading.name, numbers[slot] if reading.merge is Merge.COUNT else 0.0)
             numbers[slot] = before + reading.value
@@ -130,7 +131,12 @@ class Metrics(Collector):
         yield from _requests(found, _PREDICT, "Predict requests", "Time from a request's arrival to its answer")
         yield from _requests(found, _CONTROL, "Control-plane requests", "Time of control-plane requests")
         for reading in readings:
-            yield _family(reading, [numbers[0] for numbers in found[_STATE, reading.name]])
+            values = [numbers[0] for numbers in found[_kind(reading), reading.name]]
+            yield _family(reading, [value for value in values if not isnan(value)])
+
+
+def _kind(reading: Reading) -> str:
+    return _TOTAL if reading.merge is Merge.COUNT else STATE
 
 
 def _merged(readers: Sequence[BoardReader]) -> dict[Key, list[Sequence[float]]]:

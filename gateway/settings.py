@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     cache_bytes: int | None = None
     memory_budget: str = "50%"
     """Bytes (``2GiB``) or a share of the memory that the container may use (``50%``)."""
+    memory_margin: str = ""
+    """Bytes by which a worker may exceed what its models account for; empty for a quarter of its part of the budget."""
     workers: int = Field(default=1, ge=1, le=256)
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
@@ -56,6 +58,8 @@ class Settings(BaseSettings):
     max_queue: int = Field(default=256, ge=1)
     preload: str = ""
     """References, separated by commas, that are loaded before the gateway is ready: ``iris,ocr@staging``."""
+    pin: str = ""
+    """References, separated by commas, that are loaded before the gateway is ready and stay loaded."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("cache_bytes", "max_upload_bytes", "max_body_bytes", mode="before")
@@ -67,6 +71,13 @@ class Settings(BaseSettings):
     @classmethod
     def _check_budget(cls, value: str) -> str:
         if _SHARE.fullmatch(value) is None:
+            parse_size(value)
+        return value
+
+    @field_validator("memory_margin")
+    @classmethod
+    def _check_margin(cls, value: str) -> str:
+        if value:
             parse_size(value)
         return value
 
@@ -191,6 +202,16 @@ class Settings(BaseSettings):
             return int(usable_memory_bytes() * float(share.group(1)) / 100)
         return parse_size(self.memory_budget)
 
+    @property
+    def worker_budget_bytes(self) -> int:
+        """How much the loaded models of one worker may take."""
+        return self.memory_budget_bytes // self.workers
+
+    @property
+    def memory_margin_bytes(self) -> int:
+        """How much a worker may take beyond what its models account for."""
+        return parse_size(self.memory_margin) if self.memory_margin else max(256 * MIB, self.worker_budget_bytes // 4)
+
     def as_environment(self) -> dict[str, str]:
         """Return the variables that make another process read the same settings."""
         values = self.model_dump(mode="json", exclude_none=True)
@@ -216,6 +237,11 @@ def parse_size(text: str) -> int:
     if match is None or match.group(2).lower() not in _UNITS:
         raise ValueError(f"{text!r} is not a size: write bytes, or a number with KiB, MiB, GiB, kB, MB or GB")
     return int(float(match.group(1)) * _UNITS[match.group(2).lower()])
+
+
+def list_references(text: str) -> list[str]:
+    """Return what stands between the commas of ``iris, ocr@staging``."""
+    return [part for part in map(str.strip, text.split(",")) if part]
 
 
 def is_loopback(host: str) -> bool:

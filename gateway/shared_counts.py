@@ -6,17 +6,23 @@
    sees each number as it was before or after an addition.
 3. A board outlives its worker: the one that is started in its place goes on counting where it stopped, so that no sum
    over the boards ever falls.
-4. A board that is full keeps its old keys; what is new is counted in a place that nobody reads.
+4. What is a state and no count (its key begins with ``STATE``) ends with its worker: the supervisor makes it NaN, which
+   stands for nothing.
+5. A board that is full keeps its old keys; what is new is counted in a place that nobody reads.
 """
 
+import math
 import mmap
 import os
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import orjson
 
 Key = tuple[str, ...]
+
+STATE = "state"
 
 _NUMBER_BYTES = 8
 _SLOTS = 2 * 1024 * 1024
@@ -44,6 +50,13 @@ class Board:
     def descriptors(self) -> tuple[int, int]:
         """What has to be inherited."""
         return self.keys, self.numbers
+
+    def end_states(self) -> None:
+        """Take note that the worker of this board has ended."""
+        nothing = struct.pack("d", math.nan)
+        for start, width, key in self.read_keys()[0]:
+            if key[0] == STATE:
+                os.pwrite(self.numbers, nothing * width, start * _NUMBER_BYTES)
 
     def read_keys(self, begin: int = 0) -> tuple[list[tuple[int, int, Key]], int]:
         """Return (start, width, key) of every key from the byte ``begin`` on, and where the next one will be written.

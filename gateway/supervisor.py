@@ -5,8 +5,9 @@
 2. The embedded database is created and upgraded once, by a child; workers start meanwhile and are ready afterwards.
    A failure is tried again, ever more slowly: a disk that comes back needs nobody to restart the gateway.
 3. A worker that dies is replaced at once; one that dies young, or that the system cannot start now, after a second.
-4. What the workers count lies in memory that the supervisor made: it outlives them, and each sees the others'.
-5. SIGTERM and SIGINT end the workers, which finish what they have begun; whoever has not after the drain is killed.
+4. A worker that rings the bell for it is replaced while it serves (``gateway.replacement``).
+5. What the workers count lies in memory that the supervisor made: it outlives them, and each sees the others'.
+6. SIGTERM and SIGINT end the workers, which finish what they have begun; whoever has not after the drain is killed.
 """
 
 import os
@@ -16,12 +17,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
+from gateway.bell import READY, REPLACE_ME, Bell
 from gateway.host import become_owner
+from gateway.replacement import Replacement, Worker
 from gateway.settings import Settings, child_environment, unknown_variables
 from gateway.shared_counts import Board
 from gateway.telemetry import configure_logs
@@ -76,15 +78,6 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-@dataclass(slots=True)
-class _Worker:
-    """A child that serves."""
-
-    process: subprocess.Popen[bytes]
-    place: int
-    started: float = field(default_factory=time.monotonic)
-
-
 class Supervisor:
     """Keeps the workers of one host alive."""
 
@@ -92,9 +85,11 @@ class Supervisor:
         self._settings = settings
         self._listener = listener
         self._is_stopping = False
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
+        self._replacement = Replacement()
+        self._bell = Bell.create()
         self._starts_at: dict[int, float] = {}
-        self._boards = [Board.create() for _ in range(settings.workers)]
+        self._boards = [Board.create() for _ in range(settings.workers + 1)]  # one place is free for a successor
         self._upgrade: subprocess.Popen[bytes] | None = None
         self._upgrade_at: float | None = time.monotonic() if settings.has_embedded_database else None
         self._upgrade_pause_seconds = _PAUSE_SECONDS
@@ -119,21 +114,46 @@ class Supervisor:
         """Start what is due and take note of what has ended."""
         now = time.monotonic()
         self._attend_upgrade(now)
+        self._attend_bell(now)
+        self._replacement.attend(now)
         for worker in list(self._workers):
             if worker.process.poll() is not None:
                 self._workers.remove(worker)
-                lived = now - worker.started
-                structlog.get_logger().error(
-                    "worker_died", pid=worker.process.pid, exit_code=worker.process.returncode, seconds=round(lived, 1)
-                )
-                self._starts_at[worker.place] = now if lived > _YOUNG_SECONDS else now + _PAUSE_SECONDS
+                self._boards[worker.place].end_states()
+                if not self._replacement.has_ended(worker, now):
+                    self._note_death(worker, now)
         for place in [place for place, at in self._starts_at.items() if at <= now]:
             process = self._start(place)
             if process is None:
                 self._starts_at[place] = now + _PAUSE_SECONDS
             else:
                 del self._starts_at[place]
-                self._workers.append(_Worker(process, place))
+                self._workers.append(Worker(process, place))
+
+    def _note_death(self, worker: Worker, now: float) -> None:
+        lived = now - worker.started
+        structlog.get_logger().error(
+            "worker_died", pid=worker.process.pid, exit_code=worker.process.returncode, seconds=round(lived, 1)
+        )
+        self._starts_at[worker.place] = now if lived > _YOUNG_SECONDS else now + _PAUSE_SECONDS
+
+    def _attend_bell(self, now: float) -> None:
+        workers = {worker.process.pid: worker for worker in self._workers}
+        for word, pid in self._bell.heard():
+            worker = workers.get(pid)
+            if worker is not None and word == READY:
+                worker.is_ready = True
+            elif worker is not None and word == REPLACE_ME and self._replacement.may_begin(now):
+                self._replace(worker, now)
+
+    def _replace(self, worker: Worker, now: float) -> None:
+        taken = {worker.place for worker in self._workers} | self._starts_at.keys()
+        place = next(place for place in range(len(self._boards)) if place not in taken)
+        process = self._start(place)
+        if process is not None:
+            successor = Worker(process, place)
+            self._workers.append(successor)
+            self._replacement.begin(worker, successor, now)
 
     def _attend_upgrade(self, now: float) -> None:
         if self._upgrade is not None and self._upgrade.poll() is not None:
@@ -153,12 +173,12 @@ class Supervisor:
 
     def _start(self, place: int) -> subprocess.Popen[bytes] | None:
         descriptor = self._listener.fileno()
-        orders = ["--socket", str(descriptor), "--supervisor", str(os.getpid())]
+        orders = ["--socket", str(descriptor), "--supervisor", str(os.getpid()), "--bell", str(self._bell.ringing)]
         boards = ",".join(f"{board.keys}:{board.numbers}" for board in self._boards)
         shared = [number for board in self._boards for number in board.descriptors]
         return self._spawn(
             ["-m", "gateway.worker", *orders, "--boards", boards, "--board", str(place)],
-            pass_fds=(descriptor, *shared),
+            pass_fds=(descriptor, self._bell.ringing, *shared),
         )
 
     def _spawn(self, arguments: list[str], **options: Any) -> subprocess.Popen[bytes] | None:

@@ -1,26 +1,40 @@
-"""One worker: an event loop, the application, and the socket that it inherited."""
+"""One worker: an event loop, the application, and the socket that it inherited.
+
+SIGTERM ends it: what has begun is finished. SIGUSR1 does so too, when a successor serves already, and more gently: it
+takes no new connection, each one that it has ends with the next answer on it, and those on which none is asked for are
+closed after a while.
+"""
 
 import argparse
+import asyncio
 import ctypes
 import gc
 import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
+from functools import partial
 
 import uvicorn
 
 from gateway.app import Application
+from gateway.bell import READY, REPLACE_ME, ring
+from gateway.host import keep_little_free_memory
 from gateway.metrics import Metrics
 from gateway.settings import load_settings
 from gateway.shared_counts import Board
 from gateway.telemetry import configure_logs
 from gateway.web.fast_path import PredictProtocol
+from gateway.web.http_protocol import LAST_ANSWER
 
 _DRAIN_SECONDS = 30
 _KEEP_ALIVE_SECONDS = 75
+_LETTING_GO_SECONDS = 15.0
 _PR_SET_PDEATHSIG = 1
 _ALLOCATIONS_BETWEEN_COLLECTIONS = 10_000
+_SWITCH_SECONDS = 0.0005
+"""How long the event loop waits for a thread in the middle of a load; by itself Python lets it wait for 5 ms."""
 
 
 def main() -> None:
@@ -28,16 +42,23 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--socket", type=int, required=True, help="descriptor of the listening socket")
     arguments.add_argument("--supervisor", type=int, required=True, help="process id of the supervisor")
+    arguments.add_argument("--bell", type=int, required=True, help="descriptor on which the supervisor listens")
     arguments.add_argument(
         "--boards", type=_boards, required=True, help="descriptors of all workers' counts, as k:n,k:n"
     )
     arguments.add_argument("--board", type=int, required=True, help="which of them is this worker's")
     asked = arguments.parse_args()
     _die_with_supervisor(asked.supervisor)
+    keep_little_free_memory()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     settings = load_settings()
     configure_logs(settings.log_level)
     config = uvicorn.Config(
-        Application(settings, metrics=Metrics(asked.boards, asked.board)),
+        Application(
+            settings,
+            metrics=Metrics(asked.boards, asked.board),
+            ask_to_be_replaced=partial(ring, asked.bell, REPLACE_ME),
+        ),
         loop="uvloop",
         http=PredictProtocol,
         ws="none",
@@ -51,7 +72,35 @@ def main() -> None:
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
     _calm_garbage_collector()
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=asked.socket)])
+    _Server(config, ready=partial(ring, asked.bell, READY)).run(sockets=[socket.socket(fileno=asked.socket)])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, which says when it serves and can let go of its connections one by one."""
+
+    def __init__(self, config: uvicorn.Config, *, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+        self._is_letting_go = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve."""
+        await super().startup(sockets)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._let_go)
+        self._ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether to end; called ten times a second."""
+        is_over = await super().on_tick(counter)
+        return is_over or (self._is_letting_go and not self.server_state.connections)
+
+    def _let_go(self) -> None:
+        for server in self.servers:
+            server.close()
+        self.config.encoded_headers = [*self.config.encoded_headers, LAST_ANSWER]
+        self.server_state.default_headers = [*self.server_state.default_headers, LAST_ANSWER]
+        self._is_letting_go = True
+        asyncio.get_running_loop().call_later(_LETTING_GO_SECONDS, partial(setattr, self, "should_exit", True))
 
 
 def _boards(text: str) -> list[Board]:

@@ -20,7 +20,9 @@ class Closeable(Protocol):
     """What a cache can hold: something whose memory can be given back."""
 
     memory_bytes: int | None
-    """What it takes; None if that is what inspection has measured."""
+    """What it takes; None if that is what inspection has measured: it is not of a prepared model."""
+    load_seconds: float
+    """What loading it took, without fetching its files."""
 
     def close(self) -> None:
         """Give it back; blocks; called once, in an executor, when nobody uses it any more."""
@@ -42,7 +44,14 @@ class Stats:
     hits: int = 0
     misses: int = 0
     evictions: int = 0
+    """Sessions dropped to make room."""
+    evicted_seconds_total: float = 0.0
+    """How long those had been loaded."""
     loads: int = 0
+    prepared_loads: int = 0
+    """Those of the loads that were of prepared models."""
+    renewals: int = 0
+    """Plain sessions dropped because their model has been prepared since."""
     load_failures: int = 0
     load_seconds_total: float = 0.0
     """Of the loads that succeeded."""
@@ -52,13 +61,18 @@ class Entry(Generic[S]):
     """One life of one version's session, from being wanted to being closed."""
 
     __slots__ = (
+        "floor",
         "is_impatient",
         "is_overdue",
         "key",
         "lease_count",
+        "load_seconds",
+        "loaded_at",
         "session",
+        "settles_at",
         "size_bytes",
         "state",
+        "uses",
         "version",
         "waiters",
     )
@@ -73,10 +87,22 @@ class Entry(Generic[S]):
         self.waiters: dict[asyncio.Future[Lease[S]], None] = {}  # a set that keeps the order of arrival
         self.is_impatient = False
         self.is_overdue = False
+        self.uses = 0
+        self.floor = 0.0
+        """See ``Ranking``."""
+        self.load_seconds = 0.0
+        self.loaded_at = 0.0
+        self.settles_at = 0.0
+        """Before that moment of the cache's clock it is young."""
 
     def become(self, state: State) -> None:
         """Go on to ``state``."""
         self.state = transition(self.state, state)
+
+    @property
+    def is_prepared(self) -> bool:
+        """True if its session is of a prepared model."""
+        return self.session is not None and self.session.memory_bytes is not None
 
     def refuse_all(self, make_error: Callable[[], ServiceError]) -> None:
         """Answer everybody who waits with an error, each with one of their own."""

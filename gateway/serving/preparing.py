@@ -22,6 +22,12 @@ _SHORT_SECONDS = 0.02
 _MAX_WAITING = 1_000
 
 
+def is_worth_preparing(version: Version) -> bool:
+    """Tell whether there is anything to win (rule 2)."""
+    inspection = version.inspection
+    return inspection.memory_bytes >= _SMALL_BYTES or inspection.load_seconds >= _SHORT_SECONDS
+
+
 class Preparing:
     """A line of versions to be prepared; safe for threads.
 
@@ -42,12 +48,14 @@ class Preparing:
         self._executor = executor
         self._lock = threading.Lock()
         self._waiting: set[str] = set()
+        self.done_count = 0
+        """How many have been prepared here."""
+        self.failure_count = 0
+        """How many could not be, for the moment or for good."""
 
     def want(self, version: Version) -> None:
         """Have a version prepared when its turn comes, if that is worth while."""
-        inspection = version.inspection
-        is_light = inspection.memory_bytes < _SMALL_BYTES and inspection.load_seconds < _SHORT_SECONDS
-        if self._executor is None or is_light:
+        if self._executor is None or not is_worth_preparing(version):
             return
         with self._lock:
             if version.artifact.digest.hex in self._waiting or len(self._waiting) >= _MAX_WAITING:
@@ -61,13 +69,17 @@ class Preparing:
         try:
             preparation = self._prepare(version)
         except ServiceError as error:
+            self.failure_count += 1
             log.warning("not_prepared_now", code=error.code)
         except Exception:
+            self.failure_count += 1
             log.exception("not_prepared_now")  # rule 3
         else:
             if preparation is not None and preparation.memory_bytes is None:
+                self.failure_count += 1
                 log.warning("not_prepared", reason=preparation.reason)
             elif preparation is not None:
+                self.done_count += 1
                 log.info("prepared", memory_bytes=preparation.memory_bytes)
                 self._done(version)
         finally:

@@ -5,29 +5,58 @@ from collections.abc import Iterable
 from gateway.host import anonymous_bytes
 from gateway.metrics import Merge, Reading
 from gateway.serving.change_feed import ChangeFeed
+from gateway.serving.memory_guard import MemoryGuard
 from gateway.serving.predictor import Predictor
+from gateway.serving.preparing import Preparing
 from gateway.serving.runtime import Session
 from gateway.serving.session_cache import SessionCache
 from gateway.serving.store_watch import StoreWatch
 
 
-def serving_readings(cache: SessionCache[Session], predictor: Predictor) -> Iterable[Reading]:
+def serving_readings(cache: SessionCache[Session], predictor: Predictor, guard: MemoryGuard) -> Iterable[Reading]:
     """Yield what the cache and the queue are doing."""
     stats = cache.stats
     yield Reading("sardonyx_cache_hits", "Leases of sessions that were loaded", stats.hits, Merge.COUNT)
     yield Reading("sardonyx_cache_misses", "Leases that had to wait for a load", stats.misses, Merge.COUNT)
     yield Reading("sardonyx_cache_evictions", "Sessions dropped to make room", stats.evictions, Merge.COUNT)
+    yield Reading(
+        "sardonyx_cache_evicted_age_seconds",
+        "How long the sessions had been loaded that were dropped to make room",
+        stats.evicted_seconds_total,
+        Merge.COUNT,
+    )
+    yield Reading(
+        "sardonyx_cache_renewals",
+        "Sessions loaded anew because their models have been prepared",
+        stats.renewals,
+        Merge.COUNT,
+    )
     yield Reading("sardonyx_loads", "Sessions loaded", stats.loads, Merge.COUNT)
+    yield Reading("sardonyx_prepared_loads", "Sessions loaded of prepared models", stats.prepared_loads, Merge.COUNT)
     yield Reading("sardonyx_load_failures", "Loads that failed", stats.load_failures, Merge.COUNT)
     yield Reading("sardonyx_load_seconds", "Time spent loading", stats.load_seconds_total, Merge.COUNT)
-    yield Reading("sardonyx_resident_sessions", "Loaded sessions", len(cache.resident()))
+    yield Reading("sardonyx_resident_sessions", "Loaded sessions", cache.resident_count)
     yield Reading("sardonyx_resident_bytes", "Measured bytes of loaded sessions", cache.resident_bytes)
     yield Reading("sardonyx_anonymous_bytes", "Anonymous memory of the workers", anonymous_bytes())
     runs = predictor.stats
     yield Reading("sardonyx_runs", "Runs of models", runs.runs, Merge.COUNT)
     yield Reading("sardonyx_shared_runs", "Runs that answered two requests or more", runs.shared_runs, Merge.COUNT)
     yield Reading("sardonyx_shared_requests", "Requests that such runs answered", runs.shared_requests, Merge.COUNT)
+    yield Reading(
+        "sardonyx_unaccounted_bytes",
+        "Most that a worker takes beyond its start and its sessions",
+        guard.excess_bytes,
+        Merge.GREATEST,
+    )
     yield Reading("sardonyx_waiting_requests", "Requests that wait for a place to run in", predictor.waiting_count)
+
+
+def preparing_readings(preparing: Preparing) -> Iterable[Reading]:
+    """Yield what has been prepared in the background."""
+    yield Reading("sardonyx_preparations", "Models prepared", preparing.done_count, Merge.COUNT)
+    yield Reading(
+        "sardonyx_preparation_failures", "Models that could not be prepared", preparing.failure_count, Merge.COUNT
+    )
 
 
 def feed_readings(feed: ChangeFeed) -> Iterable[Reading]:

@@ -142,6 +142,15 @@ class Routing(Generic[E]):
             raise copy(found)
         return found.choose(reference, routing_key, self._draw)
 
+    async def versions(self, reference: Reference) -> tuple[Version, ...]:
+        """Return every version that the reference may lead to, a canary's too; raises what ``resolve`` raises."""
+        await self.resolve(reference, b"")
+        if reference.version is not None:
+            built = self._versions.get((reference.model, reference.version))
+            return () if built is None else (built.version,)
+        route = self._aliases.get(reference.model, {}).get(reference.alias)
+        return () if route is None else tuple(built.version for built in route.targets)
+
     # --- visiting the registry ----------------------------------------------------------------------------------------
 
     def _start_visit(self, reference: Reference) -> Visit[E]:

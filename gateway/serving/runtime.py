@@ -9,14 +9,15 @@
    is told; the cause is chained for the log.
 """
 
-import ctypes
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 from numpy.typing import NDArray
 
+from gateway.host import return_free_memory
 from registry.errors import DeadlinePassed, LoadFailed, OutputNotText, RunFailed
 
 # The runtime reads this when it is imported; without it, it starts a thread that sends usage data to its makers.
@@ -28,6 +29,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 Array = NDArray[Any]
 
 _FATAL_ONLY = 4
+_LONG_SECONDS = 0.01
+"""Loads that take less leave little behind, and trimming takes a millisecond or two."""
 
 RUNTIME_ERRORS: Final[tuple[type[Exception], ...]] = (
     native.DeviceReset,
@@ -76,13 +79,15 @@ class Session:
     Thread-safety: ``run`` may be called from several threads at once; ``close`` only when no run is under way.
     """
 
-    __slots__ = ("_inner", "_run", "memory_bytes")
+    __slots__ = ("_inner", "_run", "load_seconds", "memory_bytes")
 
-    def __init__(self, inner: Any, memory_bytes: int | None = None) -> None:
+    def __init__(self, inner: Any, memory_bytes: int | None = None, load_seconds: float = 0.0) -> None:
         self._inner = inner
         self._run = inner.run
         self.memory_bytes = memory_bytes
         """What it takes, if that is not what inspection has measured."""
+        self.load_seconds = load_seconds
+        """What loading it took."""
 
     @classmethod
     def load(cls, path: Path, *, prepared_bytes: int | None = None) -> "Session":
@@ -98,13 +103,17 @@ class Session:
         options = _session_options()
         if prepared_bytes is not None:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        began = monotonic()
         try:
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except _REFUSALS as error:
             raise LoadFailed(f"the runtime refused the model ({type(error).__name__})") from error
+        load_seconds = monotonic() - began
+        if load_seconds > _LONG_SECONDS:
+            return_free_memory()  # what only the load needed
         # The wrapper repeats checks that the signature has made already and looks names up anew: a quarter of a short
         # run. The object inside is the same session.
-        return cls(session._sess, prepared_bytes)  # noqa: SLF001  the cheaper door to the same run, see above
+        return cls(session._sess, prepared_bytes, load_seconds)  # noqa: SLF001  the cheaper door to the same run, see above
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, Array], cancellation: Cancellation) -> list[Array]:
         """Run the model and return the arrays of ``outputs``, in that order.
@@ -131,7 +140,7 @@ class Session:
     def close(self) -> None:
         """Give back the memory; holds the GIL for some 10 ms per 90 MB, so not on the event loop."""
         self._inner = self._run = None
-        _trim()
+        return_free_memory()
 
 
 def _session_options() -> Any:
@@ -144,10 +153,3 @@ def _session_options() -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     return options
-
-
-def _trim() -> None:
-    """Return freed pages to the system: glibc keeps all of a dropped session's otherwise. Does nothing elsewhere."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)

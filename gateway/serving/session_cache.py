@@ -6,30 +6,34 @@
    before anything else can happen to it.
 3. A version that is not loaded joins the end of one line for room. The first in line gets room first, even where one
    behind it would fit sooner: otherwise big models would wait for ever. Who has a loaded model never stands in line.
-4. Room is made by dropping the least recently used idle sessions, as many as it takes, and none unless it is enough.
-5. Where idle sessions are not enough for ``patience_seconds``, the least recently used ones get no new leases, and are
-   dropped when their last lease has ended: a model that is never idle cannot keep the others out.
-6. Memory is what inspection measured, or what the load says that this form of the model takes. It counts from before
+4. Room is made by dropping those idle sessions whose loss costs least (``eviction``), as many as it takes, and none
+   unless it is enough.
+5. Where idle sessions are not enough for ``patience_seconds``, others get no new leases, and are dropped when their
+   last lease has ended: a model that is never idle cannot keep the rest out.
+6. What has just been loaded is of use first, for some time (``settling``); then it makes room for others.
+7. What is pinned never makes room for others. What could not fit beside it is refused at once, as is what could not fit
+   into an empty cache; nobody is dropped for either.
+8. Memory is what inspection measured, or what the load says that this form of the model takes. It counts from before
    the load until after the session has been dropped, which also happens in the executor, since dropping holds the GIL
    for long.
-7. A caller that gives up (cancelled, or its deadline has passed) leaves no trace; a load that has begun goes on.
-8. A model that could not fit into an empty cache is refused at once, and nobody is dropped for it.
+9. A caller that gives up (cancelled, or its deadline has passed) leaves no trace; a load that has begun goes on.
 
 Everything here runs on one event loop; only ``load`` and ``close`` run elsewhere.
 """
 
 import asyncio
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from contextlib import suppress
 from functools import partial
 from typing import Generic
 
 from gateway.serving.cache_entry import MIN_SESSION_BYTES, Closeable, Entry, Key, Lease, S, Stats, key_of
+from gateway.serving.eviction import Ranking
 from gateway.serving.lifecycle import State
 from gateway.serving.load_failures import LoadFailures
+from gateway.serving.settling import Settling
 from registry.errors import DeadlinePassed, InsufficientMemory, Overloaded, ServiceError
 from registry.records import Version
 
@@ -70,7 +74,10 @@ class SessionCache(Generic[S]):
         self._patience_seconds = patience_seconds
         self._failures = LoadFailures(clock)
         self._expect = expect
-        self._ready: OrderedDict[Key, Entry[S]] = OrderedDict()  # least recently used first
+        self._ready: dict[Key, Entry[S]] = {}
+        self._ranking: Ranking[S] = Ranking()
+        self._settling: Settling[S] = Settling(clock, self._give_room)
+        self._pinned: frozenset[Key] = frozenset()
         self._line: dict[Key, Entry[S]] = {}  # NEW, in the order in which room is given
         self._loading: dict[Key, Entry[S]] = {}
         self._used_bytes = 0  # loading, ready and draining
@@ -85,7 +92,8 @@ class SessionCache(Generic[S]):
         entry = self._ready.get((version.model, version.number))
         if entry is None:
             return None
-        self._ready.move_to_end(entry.key)
+        entry.uses += 1
+        entry.floor = self._ranking.floor
         self.stats.hits += 1
         return entry.session
 
@@ -94,7 +102,8 @@ class SessionCache(Generic[S]):
         entry = self._ready.get((version.model, version.number))
         if entry is None:
             return None
-        self._ready.move_to_end(entry.key)
+        entry.uses += 1
+        entry.floor = self._ranking.floor
         entry.lease_count += 1
         self.stats.hits += 1
         return Lease(entry, self._released)
@@ -132,14 +141,21 @@ class SessionCache(Generic[S]):
         """Load the version if it is not loaded; raises what ``acquire`` raises. It may be dropped again at any time."""
         (await self.acquire(version, deadline)).release()
 
-    def renew(self, version: Version) -> None:
-        """Load an idle session anew if it could take less now: its model has been prepared since."""
+    def renew(self, version: Version) -> bool:
+        """Load an idle plain session anew, whose model has been prepared since; return whether there was one."""
         entry = self._ready.get(key_of(version))
-        if entry is None or entry.lease_count or entry.session is None or entry.session.memory_bytes is not None:
-            return
-        self._evict(entry)
+        if entry is None or entry.lease_count or entry.is_prepared:
+            return False
+        self._let_go(entry)
+        self.stats.renewals += 1
         with suppress(ServiceError):
-            self._join_line(entry.key, entry.version)
+            self._join_line(entry.key, entry.version).uses = entry.uses
+        self._give_room()
+        return True
+
+    def pin(self, versions: Iterable[Version]) -> None:
+        """Let these never make room for others, once they are loaded; what was pinned before is not any more."""
+        self._pinned = frozenset(map(key_of, versions))
         self._give_room()
 
     def is_resident(self, version: Version) -> bool:
@@ -147,8 +163,17 @@ class SessionCache(Generic[S]):
         return key_of(version) in self._ready
 
     def resident(self) -> tuple[str, ...]:
-        """Return the loaded versions, as ``iris:3``, least recently used first."""
+        """Return the loaded versions, as ``iris:3``, in the order in which they were loaded."""
         return tuple(f"{model}:{number}" for model, number in self._ready)
+
+    def plain(self) -> list[Version]:
+        """Return the loaded versions whose sessions are not of prepared models."""
+        return [entry.version for entry in self._ready.values() if not entry.is_prepared]
+
+    @property
+    def resident_count(self) -> int:
+        """How many versions are loaded."""
+        return len(self._ready)
 
     @property
     def resident_bytes(self) -> int:
@@ -162,7 +187,8 @@ class SessionCache(Generic[S]):
             entry.refuse_all(_closing)
         self._line.clear()
         for entry in tuple(self._ready.values()):
-            self._evict(entry)
+            self._let_go(entry)
+        self._settling.close()
         while self._used_bytes:
             self._changed.clear()
             await self._changed.wait()
@@ -188,13 +214,22 @@ class SessionCache(Generic[S]):
         if failure is not None:
             raise failure
         entry: Entry[S] = Entry(key, version, self._expect(version))
+        self._check_size(entry)
+        self._line[key] = entry
+        return entry
+
+    def _check_size(self, entry: Entry[S]) -> None:
         if entry.size_bytes > self._budget_bytes:
             raise InsufficientMemory(
                 f"the model takes {entry.size_bytes} bytes of memory, more than the whole budget of "
                 f"{self._budget_bytes} bytes"
             )
-        self._line[key] = entry
-        return entry
+        pinned = (self._ready.get(key) for key in self._pinned if key != entry.key)
+        free_bytes = self._budget_bytes - sum(other.size_bytes for other in pinned if other is not None)
+        if entry.size_bytes > free_bytes:
+            raise InsufficientMemory(
+                f"the model takes {entry.size_bytes} bytes of memory, and pinned models leave {free_bytes} bytes"
+            )
 
     def _expire(self, entry: Entry[S], waiter: asyncio.Future[Lease[S]]) -> None:
         if waiter.done():
@@ -226,35 +261,36 @@ class SessionCache(Generic[S]):
     def _make_room(self, first: Entry[S], wanted_bytes: int) -> None:
         if wanted_bytes <= 0:
             return  # enough is on its way out
-        chosen = self._choose(wanted_bytes, leased_too=False)
+        chosen = self._ranking.choose(wanted_bytes, lambda entry: entry.lease_count == 0 and self._may_go(entry))
         if not chosen and first.is_overdue:
-            chosen = self._choose(wanted_bytes, leased_too=True)
-        for entry in chosen:
-            self._evict(entry)
-        if not chosen and not first.is_impatient:
+            chosen = self._ranking.choose(wanted_bytes, self._may_go)
+        self._evict(chosen)
+        if chosen:
+            return
+        self._settling.wait_for_one(self._ready.values())
+        if not first.is_impatient:
             first.is_impatient = True
             asyncio.get_running_loop().call_later(self._patience_seconds, self._lose_patience, first)
 
-    def _choose(self, wanted_bytes: int, *, leased_too: bool) -> list[Entry[S]]:
-        """Return the least recently used sessions that together take at least ``wanted_bytes``; none if all do not."""
-        chosen = []
-        for entry in self._ready.values():
-            if leased_too or entry.lease_count == 0:
-                chosen.append(entry)
-                wanted_bytes -= entry.size_bytes
-                if wanted_bytes <= 0:
-                    return chosen
-        return []
+    def _may_go(self, entry: Entry[S]) -> bool:
+        return entry.key not in self._pinned and self._settling.is_over(entry)
 
     def _lose_patience(self, entry: Entry[S]) -> None:
         entry.is_overdue = True
         self._give_room()
 
-    def _evict(self, entry: Entry[S]) -> None:
+    def _evict(self, chosen: list[Entry[S]]) -> None:
+        """Drop these to make room for others."""
+        for entry in chosen:
+            self._let_go(entry)
+            self._ranking.remove(entry)
+            self.stats.evictions += 1
+            self.stats.evicted_seconds_total += self._clock() - entry.loaded_at
+
+    def _let_go(self, entry: Entry[S]) -> None:
         del self._ready[entry.key]
         entry.become(State.DRAINING)
         self._leaving_bytes += entry.size_bytes
-        self.stats.evictions += 1
         if entry.lease_count == 0:
             self._drop(entry)
 
@@ -297,6 +333,7 @@ class SessionCache(Generic[S]):
         self._measure(entry, session.memory_bytes)
         entry.become(State.READY)
         self.stats.loads += 1
+        self.stats.prepared_loads += entry.is_prepared
         self.stats.load_seconds_total += seconds
         self._failures.forget(entry.key)
         self._ready[entry.key] = entry
@@ -304,12 +341,20 @@ class SessionCache(Generic[S]):
             if not waiter.done():
                 entry.lease_count += 1
                 waiter.set_result(Lease(entry, self._released))
+        entry.load_seconds = session.load_seconds
+        entry.uses += max(1, entry.lease_count)
+        self._ranking.add(entry)
+        self._settling.begin(entry)
         if not self._is_open:
-            self._evict(entry)
+            self._let_go(entry)
+        self._return_excess()
+
+    def _return_excess(self) -> None:
+        """Where a session takes more than was expected, others go for it: the budget comes before rule 6."""
         excess_bytes = self._used_bytes - self._leaving_bytes - self._budget_bytes
-        if excess_bytes > 0:  # it takes more than was expected
-            for other in self._choose(excess_bytes, leased_too=False):
-                self._evict(other)
+        if excess_bytes > 0:
+            pinned = self._pinned
+            self._evict(self._ranking.choose(excess_bytes, lambda it: it.lease_count == 0 and it.key not in pinned))
 
     def _measure(self, entry: Entry[S], memory_bytes: int | None) -> None:
         """Count what the session takes rather than what was expected."""

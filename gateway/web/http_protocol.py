@@ -26,6 +26,9 @@ _MAX_HEAD_BYTES = 64 * 1024
 _OFFER = frozenset({b"upgrade", b"http2-settings"})
 _CONTINUE = b"100-continue"
 
+LAST_ANSWER = (b"connection", b"close")
+"""Among the server's default headers: each connection ends with the next answer on it."""
+
 
 class HttpProtocol(HttpToolsProtocol):
     """One connection."""
@@ -41,6 +44,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._default_lines = b""
+        self._is_last = False
+        """True if the answer says that the connection ends with it."""
 
     def connection_made(self, transport: Any) -> None:
         """Begin with the connection."""
@@ -121,11 +126,14 @@ class HttpProtocol(HttpToolsProtocol):
         defaults = self.server_state.default_headers
         if defaults is not self._default_headers:  # the server makes a new list every second, for the date
             self._default_headers, self._default_lines = defaults, header_lines(defaults)
+            self._is_last = LAST_ANSWER in defaults
         return self._default_lines
 
     def on_response_complete(self) -> None:
         """Go on with a request that has come meanwhile, or wait for one."""
         self.server_state.total_requests += 1
+        if self._is_last:
+            self.transport.close()
         if self.transport.is_closing():
             return
         self.flow.resume_reading()

@@ -62,6 +62,21 @@ def test_a_prepared_model_answers_as_before_from_weights_that_are_mapped(tmp_pat
         assert prepared_count(gateway) == 1
 
 
+def test_a_sibling_loads_anew_what_another_worker_has_prepared(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data", workers="2") as gateway, gateway.client() as client:
+        content = SILERO.path.read_bytes()
+        headers = {"content-type": "application/octet-stream"}
+        client.post("/registry/models/voice/versions", content=content, headers=headers).raise_for_status()
+
+        def both_map_the_weights() -> bool:
+            with gateway.client() as fresh:  # its connection may go to either worker
+                predict(fresh)
+            return all("weights.bin" in Path(f"/proc/{pid}/maps").read_text() for pid in gateway.workers())
+
+        wait_until(both_map_the_weights)
+        assert prepared_count(gateway) == 1
+
+
 def test_a_damaged_prepared_model_is_made_again_and_no_answer_is_wrong(tmp_path: Path, plainly: Any) -> None:
     weights = weights_in(tmp_path / "data")
     weights.chmod(0o644)

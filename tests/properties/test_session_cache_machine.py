@@ -18,6 +18,7 @@ BUDGET_BYTES = 4 * MIB
 VERSIONS = {
     name: make_version(name, memory_bytes=size * MIB) for name, size in {"a": 1, "b": 1, "c": 2, "d": 3, "e": 4}.items()
 }
+LONGEST_STAY_SECONDS = 2.0
 PICK = st.integers(min_value=0, max_value=1000)
 
 
@@ -49,7 +50,7 @@ class Asked:
 
 
 class CacheMachine(RuleBasedStateMachine):
-    """Whatever happens, in whatever order, rules 1 to 8 of the cache hold."""
+    """Whatever happens, in whatever order, the rules of the cache hold."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,6 +102,19 @@ class CacheMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.05, 0.3, 2.0]))
     def wait(self, seconds: float) -> None:
         self.loop.run_until_complete(asyncio.sleep(seconds))
+        self.go_on()
+
+    @rule(name=st.sampled_from(sorted(VERSIONS)), seconds=st.sampled_from([0.0, 0.05, 3.0]))
+    def load_slowly(self, name: str, seconds: float) -> None:
+        """From now on its loads take so long, so that its sessions stay for a while."""
+        self.loader.seconds[f"{name}:1"] = seconds
+
+    @rule(names=st.sets(st.sampled_from(["a", "b"])))
+    def pin(self, names: set[str]) -> None:
+        async def pin() -> None:
+            self.cache.pin([VERSIONS[name] for name in names])
+
+        self.loop.run_until_complete(pin())
         self.go_on()
 
     @rule(name=st.sampled_from(sorted(VERSIONS)))
@@ -158,13 +172,16 @@ class CacheMachine(RuleBasedStateMachine):
     def end_well(self) -> None:
         """Once everybody releases, everybody is served, and the cache can be emptied."""
         self.loader.errors.clear()
-        while self.executor.pending or any(asked.lease for asked in self.asked):
+        self.pin(set())
+        while not all(asked.task.done() and not asked.lease for asked in self.asked) or self.executor.pending:
             for asked in self.asked:
                 if asked.lease:
                     self.give_back(asked)
             self.go_on()
             if self.executor.pending:
                 self.loop.run_until_complete(self.executor.step())
+            else:
+                self.loop.run_until_complete(asyncio.sleep(LONGEST_STAY_SECONDS))
         assert all(asked.task.done() for asked in self.asked)
         errors = [asked.task.exception() for asked in self.asked if not asked.task.cancelled()]
         assert all(error is None or isinstance(error, ServiceError) for error in errors)

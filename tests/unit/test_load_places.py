@@ -26,7 +26,7 @@ def test_what_is_at_hand_does_not_wait_behind_what_is_fetched() -> None:
     answered = Event()
     near, far = ThreadPoolExecutor(1, thread_name_prefix="near"), ThreadPoolExecutor(1, thread_name_prefix="far")
     with near, far:
-        places = LoadPlaces([Cached()], near=near, far=far)
+        places = LoadPlaces([Cached()], Cached(), near=near, far=far)
 
         def fetch(_version: Version) -> str:
             answered.wait()
@@ -38,3 +38,48 @@ def test_what_is_at_hand_does_not_wait_behind_what_is_fetched() -> None:
         assert not any(future.done() for future in fetching)
         answered.set()
         assert [future.result() for future in fetching] == ["far"] * 3
+
+
+class Nothing:
+    """Has no artifact."""
+
+    def has(self, artifact: Artifact) -> bool:
+        del artifact
+        return False
+
+
+def test_work_that_would_have_to_fetch_steps_aside_and_is_begun_again_where_others_fetch() -> None:
+    near, far = ThreadPoolExecutor(1, thread_name_prefix="near"), ThreadPoolExecutor(1, thread_name_prefix="far")
+    begun: list[str] = []
+    with near, far:
+        places = LoadPlaces([Cached()], Nothing(), near=near, far=far)
+
+        def load(version: Version) -> str:
+            begun.append(where())
+            places.step_aside(version.artifact)
+            return where()
+
+        assert places.submit(load, AT_HAND).result() == "far"
+        assert places.submit(where, AT_HAND).result() == "near"
+    assert begun == ["near", "far"]
+
+
+def test_work_whose_copy_is_at_hand_does_not_step_aside() -> None:
+    near, far = ThreadPoolExecutor(1, thread_name_prefix="near"), ThreadPoolExecutor(1, thread_name_prefix="far")
+    with near, far:
+        places = LoadPlaces([Cached()], Cached(), near=near, far=far)
+
+        def load(version: Version) -> str:
+            places.step_aside(version.artifact)
+            return where()
+
+        assert places.submit(load, AT_HAND).result() == "near"
+
+
+def test_an_error_of_work_that_is_at_hand_reaches_who_waits() -> None:
+    def fail(_version: Version) -> None:
+        raise ZeroDivisionError
+
+    with ThreadPoolExecutor(1) as near, ThreadPoolExecutor(1) as far:
+        future = LoadPlaces([Cached()], Cached(), near=near, far=far).submit(fail, AT_HAND)
+        assert isinstance(future.exception(), ZeroDivisionError)

@@ -66,6 +66,17 @@ def test_a_worker_that_takes_the_place_of_a_dead_one_counts_on() -> None:
     assert "resident 2.0" in lines
 
 
+def test_the_state_of_a_worker_that_has_ended_is_shown_no_more_and_its_counts_are() -> None:
+    boards = [Board.create() for _ in range(2)]
+    workers = [Metrics(boards, own) for own in range(2)]
+    for worker, value in zip(workers, (3.0, 5.0), strict=True):
+        worker.watch(lambda value=value: [Reading(str(merge), "words", value, merge) for merge in Merge])  # type: ignore[misc]
+        worker.publish()
+    boards[0].end_states()
+    shown = [line for line in lines_of(workers[1]) if line.startswith(tuple(Merge))]
+    assert shown == ["count_total 8.0", "sum 5.0", "least 5.0", "greatest 5.0"]
+
+
 def test_a_key_that_its_writer_did_not_live_to_finish_is_written_again() -> None:
     board = Board.create()
     first = Counts(board)

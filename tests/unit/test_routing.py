@@ -291,6 +291,18 @@ def test_a_retired_version_is_gone_for_callers_of_its_number_and_as_canary() -> 
     run_virtually(test)
 
 
+def test_every_version_that_a_reference_may_lead_to_is_told() -> None:
+    async def test() -> None:
+        bench = Bench()
+        bench.registry.move("iris", 1, canary=Canary(version=2, percent=25))
+        assert await bench.routing.versions(LIVE) == (FIRST, SECOND)
+        assert await bench.routing.versions(Reference("iris", 3)) == (THIRD,)
+        with pytest.raises(ModelNotFound):
+            await bench.routing.versions(Reference("unknown"))
+
+    run_virtually(test)
+
+
 def test_a_changed_version_is_built_again_once_and_answers_everywhere() -> None:
     async def test() -> None:
         bench = Bench()

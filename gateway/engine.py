@@ -1,0 +1,217 @@
+"""What loads, prepares, keeps and runs models: the serving side of the wiring."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.documents import DocumentFolder
+from gateway.host import anonymous_bytes, return_free_memory, usable_cpus
+from gateway.metrics import Metrics
+from gateway.parts import Parts
+from gateway.serving.batching import BatchRules
+from gateway.serving.deadlines import Watchdog
+from gateway.serving.load_places import LoadPlaces
+from gateway.serving.memory_guard import MemoryGuard
+from gateway.serving.predictor import Predictor
+from gateway.serving.preparing import Preparing, is_worth_preparing
+from gateway.serving.proving import Proving
+from gateway.serving.readings import preparing_readings, serving_readings
+from gateway.serving.renewing import Renewing
+from gateway.serving.runtime import Session
+from gateway.serving.session_cache import SessionCache
+from gateway.serving.store_watch import StoreWatch
+from registry.batching import Batching
+from registry.editing import Editing
+from registry.errors import LoadFailed, ServiceError, StorageUnavailable
+from registry.inspection.host import host_key
+from registry.records import Version
+
+_FETCHING_THREADS = 8
+_LOADS_AT_ONCE = 2
+_SPARE_RUN_THREADS = 2
+
+_OURSELVES = "gateway"
+"""Who acts in the history where nobody asked for it."""
+
+_AWAY = "reading from the artifact store failed: the artifact store does not answer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """The parts of a worker that have to do with sessions."""
+
+    cache: SessionCache[Session]
+    predictor: Predictor
+    preparing: Preparing
+    renewing: Renewing
+    memory_guard: MemoryGuard
+    expect: Callable[[Version], int]
+    """Tells how many bytes a version's session will take."""
+
+
+def open_executor(opened: AsyncExitStack, threads: int, name: str) -> ThreadPoolExecutor:
+    """Make an executor that ends with ``opened``."""
+    executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+    opened.callback(executor.shutdown, wait=True, cancel_futures=True)
+    return executor
+
+
+def open_engine(
+    opened: AsyncExitStack,
+    parts: Parts,
+    metrics: Metrics,
+    store_watch: StoreWatch,
+    *,
+    is_worker: bool,
+    ask_to_be_replaced: Callable[[], None],
+) -> Engine:
+    """Make it; it ends with ``opened``."""
+    settings = parts.settings
+    loop = asyncio.get_running_loop()
+    places = usable_cpus()
+    loads = LoadPlaces(
+        [parts.prepared, parts.folders],
+        parts.folders,
+        near=open_executor(opened, _LOADS_AT_ONCE, "load"),
+        far=open_executor(opened, _FETCHING_THREADS, "fetch"),
+    )
+    runs = open_executor(opened, places + _SPARE_RUN_THREADS, "run")
+
+    def renew(version: Version) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(cache.renew, version)
+
+    def reconsider(version: Version) -> None:
+        with suppress(RuntimeError):  # as above
+            loop.call_soon_threadsafe(predictor.reconsider, version)
+
+    proving = Proving(
+        host_key(),
+        DocumentFolder(settings.proofs_dir),
+        parts.prove,
+        reconsider,
+        open_executor(opened, 1, "prove") if is_worker else None,
+    )
+    preparing = Preparing(parts.prepare, renew, open_executor(opened, 1, "prepare") if is_worker else None)
+    watchdog = Watchdog(on_stuck=_end_process)
+    watchdog.start()
+    opened.callback(watchdog.close)
+    cache: SessionCache[Session] = SessionCache(
+        budget_bytes=settings.worker_budget_bytes,
+        load=_loader(parts, store_watch, preparing, proving, loads),
+        executor=loads,
+        max_queue=settings.max_queue,
+        expect=_expectation(parts),
+    )
+    opened.push_async_callback(cache.drain)
+    predictor = Predictor(
+        cache,
+        executor=runs,
+        watchdog=watchdog,
+        places=places,
+        spare=_SPARE_RUN_THREADS,
+        rules=BatchRules(host_key(), proving.find),
+        on_difference=_batching_stopper(parts, open_executor(opened, 1, "stop-batching")),
+        max_queue=settings.max_queue,
+    )
+    looking = open_executor(opened, 1, "look")
+    renewing = Renewing(
+        cache,
+        is_prepared=lambda version: is_worth_preparing(version) and parts.prepared.has(version.artifact),
+        executor=looking,
+    )
+    memory_guard = MemoryGuard(
+        accounted=lambda: cache.resident_bytes,
+        measure=anonymous_bytes,
+        give_back=return_free_memory,
+        ask=ask_to_be_replaced,
+        margin_bytes=settings.memory_margin_bytes,
+        executor=looking,
+    )
+    metrics.watch(lambda: serving_readings(cache, predictor, memory_guard))
+    metrics.watch(lambda: preparing_readings(preparing))
+    return Engine(
+        cache=cache,
+        predictor=predictor,
+        preparing=preparing,
+        renewing=renewing,
+        memory_guard=memory_guard,
+        expect=_expectation(parts),
+    )
+
+
+def _batching_stopper(parts: Parts, executor: Executor) -> Callable[[Version], None]:
+    """Return what has every worker stop sharing runs of a version, and the event say so."""
+
+    def stop(version: Version) -> None:
+        try:
+            editing = Editing(parts.registry, parts.clock)
+            editing.change_version(version.model, version.number, batching=Batching.OFF, actor=_OURSELVES)
+        except ServiceError as error:
+            structlog.get_logger().error("batching_not_stopped_elsewhere", code=error.code)
+
+    def submit(version: Version) -> None:
+        with suppress(RuntimeError):  # the worker is ending
+            executor.submit(stop, version)
+
+    return submit
+
+
+def _expectation(parts: Parts) -> Callable[[Version], int]:
+    """Return what tells the memory that a version will take: less than inspection found, if it is prepared."""
+
+    def expect(version: Version) -> int:
+        prepared_bytes = parts.prepared.memory_bytes(version.artifact)
+        return version.inspection.memory_bytes if prepared_bytes is None else prepared_bytes
+
+    return expect
+
+
+def _loader(
+    parts: Parts, store_watch: StoreWatch, preparing: Preparing, proving: Proving, places: LoadPlaces
+) -> Callable[[Version], Session]:
+    """Return what loads a version: prepared, if it is, else plainly; the folder is verified first, and stays meanwhile.
+
+    Many may wait for the store; few load at once, since that takes processors and memory. (See ``LoadPlaces``, too.)
+    """
+    turns = threading.BoundedSemaphore(_LOADS_AT_ONCE)
+    is_far = parts.settings.s3_place is not None
+
+    def load(version: Version) -> Session:
+        session = load_prepared(version)
+        if session is None:
+            session = load_plainly(version)
+            preparing.want(version)
+        proving.want(version)
+        return session
+
+    def load_prepared(version: Version) -> Session | None:
+        with parts.prepared.hold(version.artifact) as prepared:
+            if prepared is None:
+                return None
+            with suppress(LoadFailed), turns:
+                return Session.load(prepared.path, prepared_bytes=prepared.memory_bytes)
+        parts.prepared.forget(version.artifact)
+        return None
+
+    def load_plainly(version: Version) -> Session:
+        places.step_aside(version.artifact)
+        if is_far and store_watch.error is not None and not parts.folders.has(version.artifact):
+            raise StorageUnavailable(_AWAY, retry_after_seconds=5)  # else a silent store would hold a thread for long
+        with parts.folders.hold(version.artifact) as folder, turns:
+            return Session.load(folder / version.artifact.graph.name)
+
+    return load
+
+
+def _end_process() -> None:
+    """End this worker, whose run listens to nothing else; the supervisor starts another."""
+    structlog.get_logger().error("run_is_stuck", pid=os.getpid())
+    os.kill(os.getpid(), signal.SIGKILL)

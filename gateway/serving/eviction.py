@@ -1,0 +1,99 @@
+"""Which sessions go when room is needed: those whose loss costs least, by GreedyDual-Size-Frequency.
+
+1. A session's rank is ``floor + uses * seconds / bytes``: what loading it again takes, as often as it is used, for each
+   byte that it occupies. The lowest rank goes first; of equal ones, what was loaded or looked at longest ago.
+2. The floor is the highest rank that has gone so far, and each session has the floor of its last use. So it rises past
+   what is not used any more, however much that was worth.
+3. Uses count up to ``MAX_USES``: beyond that a model is simply in use. Without the limit one that had a million
+   requests yesterday would stay for ever.
+4. Models that are asked for once have one use each: a scan through a thousand of them drops the ones before it in the
+   scan, and not what is used again and again.
+5. Where the last one chosen makes enough room by itself, the cheaper ones chosen before it stay.
+
+A use costs two assignments (``SessionCache.peek``), nothing is sorted: ranks of loaded sessions only rise, so a heap
+keeps what they were when last looked at, and what comes up too early is put back with the rank that it has now.
+
+Source: L. Cherkasova, Improving WWW Proxies Performance with Greedy-Dual-Size-Frequency Caching Policy, Hewlett-Packard
+Laboratories HPL-98-69 (R.1), 1998. ``python -m bench.eviction`` compares it with others on traces.
+"""
+
+from collections.abc import Callable
+from heapq import heappop, heappush, heapreplace
+from itertools import count
+from typing import Generic
+
+from gateway.serving.cache_entry import Entry, S
+from gateway.serving.lifecycle import State
+
+MAX_USES = 16
+
+_LEAST_SECONDS = 0.001
+"""Shorter loads are as good as each other: such a measurement says more about the machine than about the model."""
+
+
+class Ranking(Generic[S]):
+    """The loaded sessions by what they are worth; belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self.floor = 0.0
+        """Rule 2; to be written to an entry at each use."""
+        self._heap: list[tuple[float, int, Entry[S]]] = []
+        self._turns = count()
+
+    def add(self, entry: Entry[S]) -> None:
+        """Take a session in that has just been loaded; it must have been used once."""
+        entry.floor = self.floor
+        self._push(entry)
+
+    def remove(self, entry: Entry[S]) -> None:
+        """Take note that a session, which is READY no longer, made room for others."""
+        self.floor = max(self.floor, rank_of(entry))
+
+    def choose(self, wanted_bytes: int, may_go: Callable[[Entry[S]], bool]) -> list[Entry[S]]:
+        """Return the sessions of least rank that together take at least ``wanted_bytes``; none if all do not."""
+        seen: list[Entry[S]] = []
+        chosen: list[Entry[S]] = []
+        found_bytes = 0
+        while found_bytes < wanted_bytes:
+            entry = self._pop()
+            if entry is None:
+                chosen = []
+                break
+            seen.append(entry)
+            if may_go(entry):
+                chosen.append(entry)
+                found_bytes += entry.size_bytes
+        for entry in seen:
+            self._push(entry)
+        return _needed(chosen, found_bytes - wanted_bytes)
+
+    def _pop(self) -> Entry[S] | None:
+        """Take out what has the lowest rank now."""
+        while self._heap:
+            rank, _, entry = self._heap[0]
+            if entry.state is not State.READY:
+                heappop(self._heap)
+            elif (rank_now := rank_of(entry)) > rank:
+                heapreplace(self._heap, (rank_now, next(self._turns), entry))
+            else:
+                return heappop(self._heap)[2]
+        return None
+
+    def _push(self, entry: Entry[S]) -> None:
+        heappush(self._heap, (rank_of(entry), next(self._turns), entry))
+
+
+def rank_of(entry: Entry[S]) -> float:
+    """Return the rank of a session, in seconds of loading per byte."""
+    return entry.floor + min(entry.uses, MAX_USES) * max(entry.load_seconds, _LEAST_SECONDS) / entry.size_bytes
+
+
+def _needed(chosen: list[Entry[S]], spare_bytes: int) -> list[Entry[S]]:
+    """Leave out what is not needed, beginning with what is worth most (rule 5)."""
+    kept = []
+    for entry in reversed(chosen):
+        if entry.size_bytes <= spare_bytes:
+            spare_bytes -= entry.size_bytes
+        else:
+            kept.append(entry)
+    return kept[::-1]

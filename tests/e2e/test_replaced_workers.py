@@ -1,0 +1,93 @@
+"""A worker that keeps memory which its models do not account for."""
+
+import threading
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import numpy as np
+from onnx import helper
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support import models
+from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
+
+COLUMNS = 4096
+
+
+def widening() -> bytes:
+    """Return a model of a few KB whose runs take 16 KB for each row, which the runtime keeps."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["wide"]),
+        helper.make_node("Tanh", ["wide"], ["t"]),
+        helper.make_node("ReduceSum", ["t"], ["y"], keepdims=0),
+    ]
+    weights = models.initializer("w", np.ones((1, COLUMNS), np.float32))
+    made = models.model(
+        nodes, [models.value("x", shape=("n", 1))], [models.value("y", shape=())], initializers=[weights]
+    )
+    return bytes(made.SerializeToString())
+
+
+class Callers:
+    """Three who ask again and again, each on a connection of their own."""
+
+    def __init__(self, gateway: GatewayProcess) -> None:
+        self.answered = 0
+        self.farewells = 0
+        """Answers that said that the connection ends with them."""
+        self.failures: list[Any] = []
+        self._gateway = gateway
+        self._lock = threading.Lock()
+        self._ending = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(3)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._ending.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self) -> None:
+        with self._gateway.client() as client:
+            while not self._ending.is_set():
+                try:
+                    answer = client.post("/v1/models/wide/predict", json={"inputs": [[0.5]]})
+                    failure: object = None if answer.status_code == 200 else answer.text
+                except httpx.HTTPError as error:
+                    failure = error
+                with self._lock:
+                    self.answered += failure is None
+                    self.farewells += failure is None and answer.headers.get("connection") == "close"
+                    self.failures += [] if failure is None else [failure]
+
+
+def metric(client: httpx.Client, name: str) -> float:
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    return sum(sample.value for family in families for sample in family.samples if sample.name == name)
+
+
+def test_a_worker_that_keeps_too_much_memory_is_replaced_and_no_request_is_lost(tmp_path: Path) -> None:
+    keeps = httpx.Limits(keepalive_expiry=60)
+    with running_gateway(tmp_path / "data", memory_margin="48MiB") as gateway, gateway.client(limits=keeps) as idle:
+        headers = {"content-type": "application/octet-stream"}
+        idle.post("/registry/models/wide/versions", content=widening(), headers=headers).raise_for_status()
+        (old,) = gateway.workers()
+        with Callers(gateway) as callers:
+            idle.post("/v1/models/wide/predict", json={"inputs": [[0.5]] * 8000}).raise_for_status()
+            wait_until(lambda: callers.farewells > 0)
+            last = idle.post("/v1/models/wide/predict", json={"inputs": [[0.5]]})
+            assert (last.status_code, last.headers["connection"]) == (200, "close")
+            wait_until(lambda: old not in gateway.workers())
+            before = callers.answered
+            wait_until(lambda: callers.answered > before + 100)
+        assert callers.failures == []
+        with gateway.client() as fresh:
+            assert metric(fresh, "sardonyx_predict_requests_total") == callers.answered + 2
+            assert metric(fresh, "sardonyx_resident_sessions") == 1
+        events = [line["event"] for line in gateway.log_lines()]
+        assert (events.count("worker_replaced"), events.count("worker_died")) == (1, 0)
