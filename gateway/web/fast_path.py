@@ -23,7 +23,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from gateway.web.front import BEGUN, Front
 from gateway.web.heads import Head
 from gateway.web.http_protocol import HttpProtocol
-from gateway.web.tick import Asked
+from gateway.web.tick import Asked, Tick
 
 _ORDINARY = frozenset({b"expect", b"upgrade", b"transfer-encoding", b"content-encoding"})
 _END_OF_HEAD = b"\r\n\r\n"
@@ -40,6 +40,8 @@ class PredictProtocol(HttpProtocol):
         self._parts: list[bytes] = []
         self._asked: Asked | None = None
         """The request that waits for the end of the tick."""
+        self._tick: Tick | None = None
+        """Where it waits."""
         self._given_back: Asked | None = None
         """A request that goes the ordinary way after all, while the parser reads it."""
         self._is_between = True
@@ -52,8 +54,8 @@ class PredictProtocol(HttpProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, whatever it is."""
-        if self._asked is not None:
-            self._answer_tick()
+        if self._asked is not None and self._tick is not None:
+            self._tick.answer()
         front: Front | None = self._application.front
         if self._is_between and front is not None and self._is_idle():
             begin_of_body = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
@@ -61,7 +63,8 @@ class PredictProtocol(HttpProtocol):
             if head is not None and len(data) - begin_of_body == head.length:
                 self._waiting_since = None
                 self._asked = Asked(self, head, data[begin_of_body:], data)
-                front.tick.add(self._asked)
+                self._tick = front.tick
+                self._tick.add(self._asked)
                 return
             self._octets = data
         super().data_received(data)
@@ -69,8 +72,8 @@ class PredictProtocol(HttpProtocol):
 
     def eof_received(self) -> None:
         """Answer before the connection is closed."""
-        if self._asked is not None:
-            self._answer_tick()
+        if self._asked is not None and self._tick is not None:
+            self._tick.answer()
         super().eof_received()
 
     def on_message_begin(self) -> None:
@@ -85,8 +88,8 @@ class PredictProtocol(HttpProtocol):
 
     def begin(self) -> None:
         """Put the request aside if it may qualify, else let uvicorn begin with it."""
-        if self._asked is not None:
-            self._answer_tick()
+        if self._asked is not None and self._tick is not None:
+            self._tick.answer()
         self._head = self._qualify()
         if self._head is None:
             super().begin()
@@ -117,12 +120,13 @@ class PredictProtocol(HttpProtocol):
         if self._octets[:begin_of_body].find(_END_OF_HEAD) == begin_of_body - len(_END_OF_HEAD):
             front.remember_head(self._octets[:begin_of_body], head)
         self._asked = asked
-        front.tick.add(asked)
+        self._tick = front.tick
+        self._tick.add(asked)
 
     def shutdown(self) -> None:
         """Close when nothing is outstanding; uvicorn calls this when the server ends."""
-        if self._asked is not None:
-            self._answer_tick()
+        if self._asked is not None and self._tick is not None:
+            self._tick.answer()
         if self._head is None:
             super().shutdown()
         else:
@@ -163,10 +167,6 @@ class PredictProtocol(HttpProtocol):
             super().end()
         if self._is_draining:
             super().shutdown()
-
-    def _answer_tick(self) -> None:
-        front: Front = self._application.front
-        front.tick.answer()
 
     def _qualify(self) -> Head | None:
         front: Front | None = self._application.front

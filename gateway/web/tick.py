@@ -144,12 +144,7 @@ class Tick:
         collected, self._asked = self._asked, []
         if not collected:
             return  # it has been answered before its end
-        by_endpoint: dict[Endpoint, list[Asked]] = {}
-        for asked in collected:
-            endpoint = self._find(asked)
-            if endpoint is not None:
-                by_endpoint.setdefault(endpoint, []).append(asked)
-        for endpoint, members in by_endpoint.items():
+        for endpoint, members in self._by_endpoint(collected).items():
             try:
                 self._answer_version(endpoint, members)
             except Exception as error:  # noqa: BLE001 - whatever it is, every caller gets an answer
@@ -157,6 +152,18 @@ class Tick:
                     if asked.connection.waits_for(asked):
                         self._fail(asked, error)
         self._alertness.answered(len(collected))
+
+    def _by_endpoint(self, collected: Sequence[Asked]) -> dict[Endpoint, list[Asked]]:
+        found: dict[Endpoint, list[Asked]] = {}
+        for asked in collected:
+            try:
+                endpoint = self._find(asked)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._fail(asked, error)
+                continue
+            if endpoint is not None:
+                found.setdefault(endpoint, []).append(asked)
+        return found
 
     def _find(self, asked: Asked) -> Endpoint | None:
         """Return where a request leads; None if it is dealt with otherwise."""
