@@ -75,14 +75,12 @@ def open_engine(
     """Make it; it ends with ``opened``."""
     settings = parts.settings
     loop = asyncio.get_running_loop()
-    places = usable_cpus()
     loads = LoadPlaces(
         [parts.prepared, parts.folders],
         parts.folders,
         near=open_executor(opened, _LOADS_AT_ONCE, "load"),
         far=open_executor(opened, _FETCHING_THREADS, "fetch"),
     )
-    runs = open_executor(opened, places + _SPARE_RUN_THREADS, "run")
 
     def renew(version: Version) -> None:
         with suppress(RuntimeError):  # the loop has ended
@@ -100,9 +98,6 @@ def open_engine(
         open_executor(opened, 1, "prove") if is_worker else None,
     )
     preparing = Preparing(parts.prepare, renew, open_executor(opened, 1, "prepare") if is_worker else None)
-    watchdog = Watchdog(on_stuck=_end_process)
-    watchdog.start()
-    opened.callback(watchdog.close)
     cache: SessionCache[Session] = SessionCache(
         budget_bytes=settings.worker_budget_bytes,
         load=_loader(parts, store_watch, preparing, proving, loads),
@@ -111,16 +106,7 @@ def open_engine(
         expect=_expectation(parts),
     )
     opened.push_async_callback(cache.drain)
-    predictor = Predictor(
-        cache,
-        executor=runs,
-        watchdog=watchdog,
-        places=places,
-        spare=_SPARE_RUN_THREADS,
-        rules=BatchRules(host_key(), proving.find),
-        on_difference=_batching_stopper(parts, open_executor(opened, 1, "stop-batching")),
-        max_queue=settings.max_queue,
-    )
+    predictor = _open_predictor(opened, parts, cache, proving)
     looking = open_executor(opened, 1, "look")
     renewing = Renewing(
         cache,
@@ -144,6 +130,24 @@ def open_engine(
         renewing=renewing,
         memory_guard=memory_guard,
         expect=_expectation(parts),
+    )
+
+
+def _open_predictor(opened: AsyncExitStack, parts: Parts, cache: SessionCache[Session], proving: Proving) -> Predictor:
+    places = usable_cpus()
+    runs = open_executor(opened, places + _SPARE_RUN_THREADS, "run")
+    watchdog = Watchdog(on_stuck=_end_process)
+    watchdog.start()
+    opened.callback(watchdog.close)
+    return Predictor(
+        cache,
+        executor=runs,
+        watchdog=watchdog,
+        places=places,
+        spare=_SPARE_RUN_THREADS,
+        rules=BatchRules(host_key(), proving.find),
+        on_difference=_batching_stopper(parts, open_executor(opened, 1, "stop-batching")),
+        max_queue=parts.settings.max_queue,
     )
 
 

@@ -20,10 +20,11 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from gateway.web.asked import Asked
 from gateway.web.front import BEGUN, Front
 from gateway.web.heads import Head
 from gateway.web.http_protocol import HttpProtocol
-from gateway.web.tick import Asked, Tick
+from gateway.web.tick import Tick
 
 _ORDINARY = frozenset({b"expect", b"upgrade", b"transfer-encoding", b"content-encoding"})
 _END_OF_HEAD = b"\r\n\r\n"

@@ -13,6 +13,7 @@ import structlog
 
 from gateway.codec.json_tensors import PredictBody
 from gateway.serving.token_verdicts import REFUSAL
+from gateway.web.asked import Asked
 from gateway.web.endpoint import Endpoint
 from gateway.web.exchange import CONTEXT, Exchange, RequestIds
 from gateway.web.heads import Head, KnownHeads
@@ -21,7 +22,8 @@ from gateway.web.paths import PredictPaths, Target, Verb
 from gateway.web.predict import LARGE_BYTES, PredictRoutes
 from gateway.web.problems import Headers, header_lines, problem_answer
 from gateway.web.services import Services
-from gateway.web.tick import Asked, Lines, Tick
+from gateway.web.tick import Tick
+from gateway.web.tick_answers import Lines, TickAnswers
 from registry.errors import (
     Forbidden,
     InternalError,
@@ -66,7 +68,8 @@ class Front:
         self.find_head = self._known_heads.find
         """Return the head that these bytes are, if a plain predict request has begun with them before."""
         self.remember_head = self._known_heads.remember
-        self.tick = Tick(services, self._ids, refuse=self._refuse_in_lines, record=self.record)
+        answers = TickAnswers(self._ids, services.access_log, refuse=self._refuse_in_lines, record=self.record)
+        self.tick = Tick(services, answers)
         self.small_body_bytes = min(LARGE_BYTES, services.settings.max_body_bytes)
         """How long a body may be that is answered within its tick."""
         self.most_body_bytes = services.settings.max_body_bytes

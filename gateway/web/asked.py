@@ -1,0 +1,54 @@
+"""A predict request that is complete, and the connection that it came from."""
+
+from typing import Protocol
+
+from gateway.codec.json_tensors import PredictBody
+from gateway.web.endpoint import Endpoint
+from gateway.web.heads import Head
+
+
+class Connection(Protocol):
+    """Where a request came from."""
+
+    @property
+    def is_gone(self) -> bool:
+        """True if nobody listens any more."""
+        ...
+
+    def waits_for(self, asked: "Asked") -> bool:
+        """Return whether the request has been neither answered nor taken back."""
+        ...
+
+    def begin_answer(self, status: int) -> bytes:
+        """Return the status line and the headers that every answer has."""
+        ...
+
+    def answer(self, octets: bytes) -> None:
+        """Write a whole answer, and wait for the next request."""
+        ...
+
+    def go_ordinary_way(self, asked: "Asked") -> None:
+        """Have the request answered by the ASGI application."""
+        ...
+
+
+class Asked:
+    """A complete request that waits for the end of the tick.
+
+    Args:
+        connection: where it came from.
+        head: its head.
+        body: its body.
+        raw: all its bytes, if no parser has seen them yet.
+    """
+
+    __slots__ = ("body", "connection", "decoded", "endpoint", "head", "raw")
+
+    def __init__(self, connection: Connection, head: Head, body: bytes, raw: bytes | None = None) -> None:
+        self.connection = connection
+        self.head = head
+        self.body = body
+        self.raw = raw
+        self.endpoint: Endpoint | None = None
+        self.decoded: PredictBody | None = None
+        """What the body says to ``endpoint``, if that is known."""
