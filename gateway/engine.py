@@ -105,8 +105,8 @@ def open_engine(
         max_queue=settings.max_queue,
         expect=_expectation(parts),
     )
-    opened.push_async_callback(cache.drain)
     predictor = _open_predictor(opened, parts, cache, proving)
+    opened.push_async_callback(cache.drain)  # first of all, while the watchdog still ends runs
     looking = open_executor(opened, 1, "look")
     renewing = Renewing(
         cache,
