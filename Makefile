@@ -8,10 +8,10 @@ ON_BOTH := tests/e2e tests/properties/test_history_laws.py $(addprefix tests/uni
 	registration promotion rollback retirement_and_editing resolution rehearsal tokens))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench bench-cold soak chaos clean
+.PHONY: help setup run test check format bench bench-peers bench-tails bench-docs bench-cold soak chaos clean
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.run: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Sardonyx needs Python 3.11 or newer; set PYTHON=")'
@@ -46,6 +46,15 @@ format: $(VENV)/.dev ## rewrite the sources as `make check` wants them
 bench: $(VENV)/.dev ## the gateway beside the usual hand-written app; and with 100 and with 100,000 versions
 	@$(BIN)/python -m bench $(ARGS)
 	@$(BIN)/python -m bench.scale
+
+bench-peers: $(VENV)/.dev ## the gateway beside MLServer, BentoML, LitServe, Ray Serve, KServe and Triton; 2.5 GB into .bench
+	@$(BIN)/python -m bench.against_peers $(ARGS)
+
+bench-tails: $(VENV)/.dev ## latencies at given rates, counted from when each request was due
+	@$(BIN)/python -m bench.tails $(ARGS)
+
+bench-docs: $(VENV)/.run ## docs/benchmarks.md and its plots, drawn again from bench/results
+	@$(BIN)/python -m bench.pages
 
 bench-cold: $(VENV)/.dev ## how long real models take to their first answer, prepared and plain
 	@$(BIN)/python -m bench.cold $(ARGS)

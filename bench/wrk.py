@@ -19,9 +19,9 @@ wrk.body = [==[{body}]==]
 function done(summary, latency, requests)
   local e = summary.errors
   io.write(string.format(
-    '\\nREPORT {{"requests": %d, "microseconds": %d, "p50": %d, "p99": %d, "status": %d, "socket": %d}}\\n',
-    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
-    e.status, e.connect + e.read + e.write + e.timeout))
+    '\\nREPORT {{"requests": %d, "microseconds": %d, "p50": %d, "p90": %d, "p99": %d, "p999": %d, "errors": %d}}\\n',
+    summary.requests, summary.duration, latency:percentile(50), latency:percentile(90), latency:percentile(99),
+    latency:percentile(99.9), e.status + e.connect + e.read + e.write + e.timeout))
 end
 """
 
@@ -37,7 +37,9 @@ class Load:
     requests: int
     seconds: float
     p50_us: int
+    p90_us: int
     p99_us: int
+    p999_us: int
     error_count: int
     """Answers of status 400 and above, and socket errors and timeouts."""
 
@@ -85,6 +87,8 @@ def run_wrk(
         requests=report["requests"],
         seconds=report["microseconds"] / 1e6,
         p50_us=report["p50"],
+        p90_us=report["p90"],
         p99_us=report["p99"],
-        error_count=report["status"] + report["socket"],
+        p999_us=report["p999"],
+        error_count=report["errors"],
     )
