@@ -5,6 +5,8 @@ import os
 import resource
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Self
@@ -114,14 +116,10 @@ def measure(
     contestant: Contestant, server: Server, turn: int, *, connections: int, seconds: int, wrk: str, cores: Cores
 ) -> Measurement:
     """Load the server, and take the kernel's word for what that cost."""
-    both = (cores.server, cores.load)
-    began, busy_before, own_before = time.monotonic(), busy_seconds(both), _own_seconds()
     before = server.cpu_seconds()
-    with Questioner(contestant, server.port, cores.load) as questioner:
+    with foreign_time(cores) as foreign, Questioner(contestant, server.port, cores.load) as questioner:
         seen = load(contestant, server, wrk, cores, connections=connections, seconds=seconds)
     spent = server.cpu_seconds() - before
-    foreign = busy_seconds(both) - busy_before - (_own_seconds() - own_before)
-    foreign_share = max(0.0, foreign) / (2 * (time.monotonic() - began))
     for fault in questioner.faults[:3]:
         print(f"  WRONG {contestant.name}: {fault}", flush=True)
     return Measurement(
@@ -131,7 +129,7 @@ def measure(
         round=turn,
         load=seen,
         cpu_seconds=spent,
-        foreign_share=round(foreign_share, 3),
+        foreign_share=foreign.share,
         checked_count=questioner.checked_count,
         wrong_count=len(questioner.faults),
     )
@@ -149,6 +147,23 @@ def load(contestant: Contestant, server: Server, wrk: str, cores: Cores, *, conn
         seconds=seconds,
         core=cores.load,
     )
+
+
+@dataclass(slots=True)
+class ForeignTime:
+    """What other processes took of the cores."""
+
+    share: float = 0.0
+
+
+@contextmanager
+def foreign_time(cores: Cores) -> Iterator[ForeignTime]:
+    """Find out, for the time of the block, how much of the two cores went to others than this process's own."""
+    foreign, both = ForeignTime(), (cores.server, cores.load)
+    began, busy, own = time.monotonic(), busy_seconds(both), _own_seconds()
+    yield foreign
+    taken = busy_seconds(both) - busy - (_own_seconds() - own)
+    foreign.share = round(max(0.0, taken) / (len(both) * (time.monotonic() - began)), 3)
 
 
 def _own_seconds() -> float:
