@@ -22,7 +22,7 @@ from bench.measuring import Cores, Measurement, check_all, measure, warm_up
 from bench.models import PERCEPTRON, TINY
 from bench.ratios import Comparison, find_ratio, format_ratio, ratios_as_json
 from bench.report import describe_machine, format_table, summarise, tables_as_json, write_results
-from bench.servers import ServerFailedError, running
+from bench.servers import ServerFailedError, end_tidily, running
 from bench.wires import WrongAnswerError
 from bench.wrk import LoadFailedError, find_wrk
 from examples.first_run import RefusedError
@@ -81,6 +81,7 @@ COMPARISONS = tuple(_comparisons())
 
 def main() -> int:
     arguments = parse_arguments()
+    end_tidily()
     try:
         wrk, cores = find_wrk(), find_cores()
         measurements = [

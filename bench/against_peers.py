@@ -26,7 +26,7 @@ from bench.journal import Journal, OtherRunError, Turn
 from bench.measuring import Cores, Measurement, check_all, measure, warm_up
 from bench.models import MODELS, by_name
 from bench.report import commit, describe_machine, format_table, summarise, tables_as_json, write_results
-from bench.servers import CACHE, ServerFailedError, running
+from bench.servers import CACHE, ServerFailedError, end_tidily, running
 from bench.wires import WrongAnswerError
 from bench.wrk import LoadFailedError, find_wrk
 from examples.first_run import RefusedError
@@ -46,6 +46,7 @@ class ListensElsewhereError(Exception):
 
 def main() -> int:
     arguments = parse_arguments()
+    end_tidily()
     if arguments.fresh:
         UNFINISHED.unlink(missing_ok=True)
     try:

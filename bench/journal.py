@@ -38,7 +38,7 @@ class Journal:
             self._append(settings)
             return
         first, *lines = path.read_text().splitlines()
-        if json.loads(first) != settings:
+        if json.loads(first) != json.loads(json.dumps(settings)):
             raise OtherRunError(f"begun with {first}; --fresh begins anew")
         for line in lines:
             content = json.loads(line)

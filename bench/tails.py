@@ -22,7 +22,7 @@ from bench.measuring import Cores, check_all, foreign_time
 from bench.models import MODELS
 from bench.open_loop import OpenLoop, Outcome, make_request, make_schedule
 from bench.report import describe_machine, write_results
-from bench.servers import Server, ServerFailedError, pinned, running
+from bench.servers import Server, ServerFailedError, end_tidily, pinned, running
 from bench.wires import WrongAnswerError
 from bench.wrk import LoadFailedError
 from examples.first_run import RefusedError
@@ -57,6 +57,7 @@ class Tail:
 
 def main() -> int:
     arguments = parse_arguments()
+    end_tidily()
     try:
         cores = find_cores()
     except LoadFailedError as error:
