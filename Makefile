@@ -65,5 +65,5 @@ soak: $(VENV)/.dev ## a minute of mixed load while models are evicted, promoted 
 chaos: $(VENV)/.dev ## two minutes of load while database, S3 server and workers fail
 	@$(BIN)/python -m bench.chaos $(ARGS)
 
-clean: ## forget the environment and the example data
-	rm -rf $(VENV) sardonyx-data build *.egg-info
+clean: ## forget the environments and the example data
+	rm -rf $(VENV) .bench sardonyx-data build *.egg-info

@@ -65,11 +65,10 @@ def _comparisons() -> Iterator[Comparison]:
         )
         what = f"requests a second, tokens on beside off, {connections} connections"
         yield Comparison(what=what, model=TINY.name, one=tokens, other=ours, connections=connections, at_least=0.9)
-    for connections, least in ((1, 0.95), (16, None), (64, 2.5)):
+    gains: tuple[tuple[int, float | None], ...] = ((1, 0.95), (16, None), (64, 2.5))
+    for connections, gain in gains:
         what = f"requests a second, batching exact beside off, {connections} connections"
-        yield Comparison(
-            what=what, model=PERCEPTRON.name, one=EXACT, other=OFF, connections=connections, at_least=least
-        )
+        yield Comparison(what=what, model=PERCEPTRON.name, one=EXACT, other=OFF, connections=connections, at_least=gain)
         what = f"99th percentile, batching exact beside off, {connections} connections"
         yield Comparison(
             what=what, model=PERCEPTRON.name, one=EXACT, other=OFF, connections=connections, of="p99", at_most=1.1

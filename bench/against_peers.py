@@ -14,17 +14,18 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
 from bench.__main__ import find_cores
-from bench.contestants import PEERS, Contestant, Gateway, Handwritten
+from bench.contestants import PEERS, Contestant, Gateway, Handwritten, Triton
 from bench.environments import NotInstalledError, read_pins
 from bench.journal import Journal, OtherRunError, Turn
 from bench.measuring import Cores, Measurement, check_all, measure, warm_up
-from bench.models import MODELS, by_name
+from bench.models import CONVNET, MODELS, PERCEPTRON, TINY, by_name
+from bench.ratios import Comparison, Ratio, find_ratio, format_ratio, ratios_as_json
 from bench.report import commit, describe_machine, format_table, summarise, tables_as_json, write_results
 from bench.servers import CACHE, ServerFailedError, end_tidily, running
 from bench.wires import WrongAnswerError
@@ -35,6 +36,15 @@ CONNECTIONS = (1, 16, 64)
 CONTESTANTS: tuple[type[Contestant], ...] = (Gateway, Handwritten, *PEERS)
 NAMES = [one.name for one in CONTESTANTS]
 UNFINISHED = CACHE / "unfinished" / "peers.jsonl"
+
+AIMS = {
+    (TINY.name, Triton.name, 16): 3.0,
+    (TINY.name, Triton.name, 64): 3.0,
+    (PERCEPTRON.name, Triton.name, 16): 2.0,
+    (PERCEPTRON.name, Triton.name, 64): 3.0,
+}
+"""How many times the requests a second the gateway should answer; 1 where nothing is said, but for the convnet, whose
+work is nearly all the runtime's."""
 
 Skipped = dict[tuple[str, str], str]
 """Why, by model and contestant."""
@@ -130,6 +140,24 @@ def measure_turn(contestant: Contestant, turn: int, seconds: int, *, wrk: str, c
         check_all(contestant, server)
 
 
+def find_ratios(measurements: Sequence[Measurement]) -> list[Ratio]:
+    """Compare the gateway with everybody else, by requests a second."""
+    wanted = (
+        Comparison(
+            what=f"{model.name}, {connections} connections, beside {other.name}",
+            model=model.name,
+            one=Gateway.name,
+            other=other.name,
+            connections=connections,
+            at_least=AIMS.get((model.name, other.name, connections), None if model is CONVNET else 1.0),
+        )
+        for model in MODELS
+        for other in CONTESTANTS[1:]
+        for connections in CONNECTIONS
+    )
+    return [ratio for ratio in (find_ratio(one, measurements) for one in wanted) if ratio is not None]
+
+
 def report(journal: Journal, skipped: Skipped, arguments: argparse.Namespace) -> None:
     """Print a table for each model and write all into one file."""
     measurements = journal.all_measurements()
@@ -142,6 +170,9 @@ def report(journal: Journal, skipped: Skipped, arguments: argparse.Namespace) ->
         tables[model.name] = {name: table[name] for name in NAMES if name in table}
         print(f"\n{model.title}; x: times the requests a second of: {Handwritten.name}\n")
         print(format_table(tables[model.name], Handwritten.name))
+    ratios = find_ratios(measurements)
+    print("\nrequests a second, ratios of the same round: the median (lowest to highest)\n")
+    print("\n".join(format_ratio(ratio) for ratio in ratios))
     reasons = [{"model": model, "contestant": name, "why": why} for (model, name), why in skipped.items()]
     for reason in reasons:
         print("\nskipped with {model}: {contestant}: {why}".format(**reason))
@@ -150,6 +181,7 @@ def report(journal: Journal, skipped: Skipped, arguments: argparse.Namespace) ->
         "seconds": arguments.seconds,
         "peers": {one.name: read_pins(one.peer) for one in PEERS},
         "skipped": reasons,
+        "ratios": ratios_as_json(ratios),
         "medians": tables_as_json(tables),
         "measurements": [asdict(one) for one in measurements],
     }

@@ -99,7 +99,7 @@ def convnet() -> ModelProto:
         nodes.append(helper.make_node("Conv", inputs, [name], pads=[1, 1, 1, 1], strides=[stride, stride]))
         return name
 
-    def then(operator: str, *inputs: str, **attributes: int) -> str:
+    def then(operator: str, *inputs: str, **attributes: Any) -> str:
         name = f"{operator.lower()}{len(nodes)}"
         nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
         return name

@@ -94,10 +94,28 @@ def draw_peers(results: Results) -> Iterator[str]:
         yield ""
         yield from table_lines(table)
         yield ""
-        yield f"The gateway answers, beside the quickest other server: {best_others(table)}."
+        yield "Requests a second of the gateway beside each, the median of the ratios of a round (lowest to highest):"
+        yield ""
+        yield from ratio_lines([one for one in results["ratios"] if one["comparison"]["model"] == model])
+        yield ""
+        yield f"Beside the quickest other server, by medians: {best_others(table)}."
         yield ""
     for skipped in results["skipped"]:
         yield f"- left out with the {skipped['model']} model: {skipped['contestant']}: {skipped['why'].splitlines()[0]}"
+
+
+def ratio_lines(ratios: Sequence[Results]) -> Iterator[str]:
+    """Yield a table in Markdown: the others as rows, the connections as columns."""
+    cells: dict[str, dict[int, str]] = {}
+    for ratio in ratios:
+        wanted = ratio["comparison"]
+        text = f"{ratio['value']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"
+        cells.setdefault(wanted["other"], {})[wanted["connections"]] = text
+    connections = sorted({count for row in cells.values() for count in row})
+    yield f"| beside | {' | '.join(_count(count) for count in connections)} |"
+    yield "|---" * (1 + len(connections)) + "|"
+    for name, row in cells.items():
+        yield f"| {name} | {' | '.join(row.get(count, '-') for count in connections)} |"
 
 
 def best_others(table: Table) -> str:

@@ -29,7 +29,7 @@ from examples.first_run import RefusedError
 
 CHOICE: tuple[type[Contestant], ...] = (Gateway, Handwritten, Triton, MLServer, LitServe, RayServe, BareOk)
 DEFAULT = (Gateway, Handwritten, Triton, BareOk)
-RATES = (500, 1000, 2000, 4000, 8000, 16000)
+RATES = (500, 1000, 2000, 4000, 8000, 16000, 32000)
 WARM_UP_RATE = 300
 CONNECTION_COUNT = 64
 

@@ -9,9 +9,9 @@ import pytest
 
 from bench.journal import Journal, OtherRunError, Turn
 from bench.measuring import Measurement
-from bench.pages import best_others, fill, table_lines
+from bench.pages import PAGE, best_others, fill, ratio_lines, table_lines
 from bench.plots import Bars, draw_bars, draw_lines
-from bench.ratios import Comparison, Ratio, find_ratio, format_ratio
+from bench.ratios import Comparison, Ratio, find_ratio, format_ratio, ratios_as_json
 from bench.report import format_table, measurement_from_json, summarise, tables_as_json, tables_from_json
 from bench.wrk import Load
 
@@ -121,6 +121,22 @@ def test_a_page_keeps_its_words_and_gets_new_figures() -> None:
 def test_a_page_is_not_left_with_a_mark_that_nothing_fills() -> None:
     with pytest.raises(KeyError):
         fill("<!-- drawn: peers -->\n<!-- end -->\n", {"tails": "new"})
+
+
+def test_the_page_has_a_place_for_every_figure_that_is_drawn() -> None:
+    drawn = {name: f"figures of {name}" for name in ("conditions", "gateway", "peers", "tails")}
+    page = fill(PAGE.read_text(encoding="utf-8"), drawn)
+    assert [name for name, figures in drawn.items() if figures not in page] == []
+
+
+def test_ratios_are_shown_by_server_and_connections() -> None:
+    ratio = find_ratio(_compare("quick", "slow"), [*SLOW, _measured("quick", 6000)])
+    assert ratio is not None
+    assert list(ratio_lines(ratios_as_json([ratio]))) == [
+        "| beside | 1 connection |",
+        "|---|---|",
+        "| slow | 3.16 (3.16 to 3.16) |",
+    ]
 
 
 def test_the_page_compares_the_gateway_with_the_best_of_the_others() -> None:

@@ -1,4 +1,6 @@
-"""KServe's Python server: one worker, the Open Inference Protocol; it has no batching of its own."""
+"""KServe's Python server: one worker, the Open Inference Protocol, no line for each request; it has no batching."""
+
+import logging
 
 import kserve
 import kserve.model_server
@@ -39,4 +41,6 @@ if __name__ == "__main__":
     asked = parse_arguments()
     kserve.model_server.RESTServer = LoopbackServer
     server = kserve.ModelServer(http_port=asked.port, enable_grpc=False, workers=1, enable_latency_logging=False)
+    for name in ("uvicorn.access", "kserve.trace"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     server.start([Model(asked.model)])
