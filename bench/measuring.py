@@ -19,6 +19,8 @@ from bench.wires import WrongAnswerError
 from bench.wrk import Load, run_wrk
 
 ASK_EVERY_SECONDS = 0.2
+MOST_CORES = 1.15
+"""A pool of the runtime's with several threads gives them cores of their own, whatever the server was started on."""
 WARM_UP_SECONDS = 1
 WARM_UP_CONNECTIONS = 16
 
@@ -120,6 +122,8 @@ def measure(
     with foreign_time(cores) as foreign, Questioner(contestant, server.port, cores.load) as questioner:
         seen = load(contestant, server, wrk, cores, connections=connections, seconds=seconds)
     spent = server.cpu_seconds() - before
+    if spent > seen.seconds * MOST_CORES:
+        print(f"  {contestant.name} used {spent / seen.seconds:.1f} cores: some thread of it chose its own", flush=True)
     for fault in questioner.faults[:3]:
         print(f"  WRONG {contestant.name}: {fault}", flush=True)
     return Measurement(

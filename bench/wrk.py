@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from bench.servers import HOST, pinned
 
 TIMEOUT = "10s"
-"""Only what is slower than that counts as an error: some connections starve for seconds where a server is at its limit."""
+"""What is slower counts as an error. Some connections starve for seconds where a server is at its limit."""
 
 _SCRIPT = """
 wrk.method = "POST"
