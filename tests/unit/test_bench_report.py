@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from bench.journal import Journal, OtherRunError, Turn
-from bench.measuring import Measurement
+from bench.measuring import Measurement, keep_quietest
 from bench.pages import PAGE, best_others, fill, ratio_lines, table_lines
 from bench.plots import Bars, draw_bars, draw_lines
 from bench.ratios import Comparison, Ratio, find_ratio, format_ratio, ratios_as_json
@@ -57,6 +57,12 @@ def test_tables_and_measurements_are_read_back_as_they_were_written() -> None:
     tables = {"tiny": summarise([*SLOW, *QUICK])}
     written = json.loads(json.dumps([tables_as_json(tables), asdict(QUICK[0])]))
     assert (tables_from_json(written[0]), measurement_from_json(written[1])) == (tables, QUICK[0])
+
+
+def test_the_quietest_attempt_counts_and_answers_for_the_faults_of_all() -> None:
+    disturbed, quiet = _measured("a", 100, turn=3, errors=1, wrong=2), _measured("a", 200, turn=1, errors=4)
+    kept = keep_quietest([disturbed, quiet])
+    assert (kept.load.requests, kept.load.error_count, kept.wrong_count, kept.checked_count) == (200, 5, 2, 20)
 
 
 def _compare(one: str, other: str, **wanted: float) -> Comparison:

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from bench.open_loop import OpenLoop, Outcome, answer_length, make_request, make_schedule, percentile
-from bench.tails import Tail, _body, summarise
+from bench.tails import Tail, _body, keep_quietest, summarise
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
@@ -148,24 +148,30 @@ def test_a_server_that_falls_behind_ends_the_run(monkeypatch: pytest.MonkeyPatch
     assert (outcome.is_overloaded, outcome.latencies) == (True, [])
 
 
-def test_one_overloaded_round_marks_the_row() -> None:
-    def tail(p99_us: float, *, is_overloaded: bool) -> Tail:
-        return Tail(
-            contestant="a",
-            model="tiny",
-            rate=100,
-            round=0,
-            answered_per_second=100.0,
-            p50_us=1.0,
-            p90_us=2.0,
-            p99_us=p99_us,
-            p999_us=9.0,
-            generator_late_p99_us=0.1,
-            foreign_share=0.0,
-            failures=1,
-            wrong_count=0,
-            is_overloaded=is_overloaded,
-        )
+def _tail(p99_us: float, *, is_overloaded: bool = False, foreign_share: float = 0.0) -> Tail:
+    return Tail(
+        contestant="a",
+        model="tiny",
+        rate=100,
+        round=0,
+        answered_per_second=100.0,
+        p50_us=1.0,
+        p90_us=2.0,
+        p99_us=p99_us,
+        p999_us=9.0,
+        generator_late_p99_us=0.1,
+        foreign_share=foreign_share,
+        failures=1,
+        wrong_count=0,
+        is_overloaded=is_overloaded,
+    )
 
-    row = summarise([tail(3.0, is_overloaded=False), tail(5.0, is_overloaded=True), tail(4.0, is_overloaded=False)])
+
+def test_one_overloaded_round_marks_the_row() -> None:
+    row = summarise([_tail(3.0), _tail(5.0, is_overloaded=True), _tail(4.0)])
     assert (row.round, row.p99_us, row.failures, row.is_overloaded) == (3, 4.0, 3, True)
+
+
+def test_the_quietest_attempt_counts_and_answers_for_the_failures_of_all() -> None:
+    kept = keep_quietest([_tail(9.0, foreign_share=0.6), _tail(3.0, foreign_share=0.1)])
+    assert (kept.p99_us, kept.failures) == (3.0, 2)
