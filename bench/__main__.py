@@ -154,7 +154,7 @@ def report(measurements: Sequence[Measurement], arguments: argparse.Namespace) -
         model = suite.contestants[0].model
         table = summarise(one for one in measurements if one.model == model.name)
         if table:
-            tables[model.name] = table
+            tables[model.name] = table = {one.name: table[one.name] for one in suite.contestants if one.name in table}
             print(f"\n{model.title}; x: times the requests a second of: {suite.baseline}\n")
             print(format_table(table, suite.baseline))
     ratios = [ratio for ratio in (find_ratio(one, measurements) for one in COMPARISONS) if ratio is not None]

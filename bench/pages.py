@@ -13,6 +13,7 @@ from statistics import median
 from typing import Any
 
 from bench.contestants import BareOk, Gateway
+from bench.measuring import DISTURBED_SHARE
 from bench.models import MODELS, TINY
 from bench.plots import Bars, draw_bars, draw_lines
 from bench.report import KEPT, Row, Table, tables_from_json
@@ -158,7 +159,8 @@ def draw_conditions(all_results: Mapping[str, Results]) -> Iterator[str]:
         commits = ", ".join(one[:12] + ("-dirty" if "dirty" in one else "") for one in _commits(results))
         measured = [one["foreign_share"] for one in results["measurements"]]
         noise = f"others took {median(measured):.0%} of the two cores in the median, {max(measured):.0%} at most"
-        yield f"- {suite}: {results['at'][:10]}, {results['seconds']} s each, commit {commits}; {noise}"
+        warning = ": **not quiet enough, to be measured again**" if median(measured) > DISTURBED_SHARE / 2 else ""
+        yield f"- {suite}: {results['at'][:10]}, {results['seconds']} s each, commit {commits}; {noise}{warning}"
     spreads = [row.spread for row in _all_rows(all_results["peers"])]
     yield (
         f"- peers: the rounds of a row lie {median(spreads):.0%} apart in the median, {max(spreads):.0%} at most: "
