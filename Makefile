@@ -8,7 +8,8 @@ ON_BOTH := tests/e2e tests/properties/test_history_laws.py $(addprefix tests/uni
 	registration promotion rollback retirement_and_editing resolution rehearsal tokens))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench bench-cold bench-codec bench-cycles bench-zipf bench-density soak chaos clean
+.PHONY: help setup run test check format bench bench-peers bench-tails bench-docs bench-cold bench-codec bench-cycles \
+	bench-zipf bench-density soak chaos clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +48,15 @@ bench: $(VENV)/.dev ## the gateway beside the usual hand-written app; and with 1
 	@$(BIN)/python -m bench $(ARGS)
 	@$(BIN)/python -m bench.scale
 
+bench-peers: $(VENV)/.dev ## the gateway beside MLServer, BentoML, LitServe, Ray Serve, KServe and Triton; 2.5 GB into .bench
+	@$(BIN)/python -m bench.against_peers $(ARGS)
+
+bench-tails: $(VENV)/.dev ## latencies at given rates, counted from when each request was due
+	@$(BIN)/python -m bench.tails $(ARGS)
+
+bench-docs: $(VENV)/.run ## docs/benchmarks.md and its plots, drawn again from bench/results
+	@$(BIN)/python -m bench.pages
+
 bench-cold: $(VENV)/.dev ## how long real models take to their first answer, prepared and plain
 	@$(BIN)/python -m bench.cold $(ARGS)
 
@@ -68,5 +78,5 @@ soak: $(VENV)/.dev ## a minute of mixed load while models are evicted, promoted 
 chaos: $(VENV)/.dev ## two minutes of load while database, S3 server and workers fail
 	@$(BIN)/python -m bench.chaos $(ARGS)
 
-clean: ## forget the environment and the example data
-	rm -rf $(VENV) sardonyx-data build *.egg-info
+clean: ## forget the environments and the example data
+	rm -rf $(VENV) .bench sardonyx-data build *.egg-info

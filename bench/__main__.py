@@ -1,110 +1,174 @@
 """This gateway beside the app people write by hand and a bare ASGI answer: `make bench`.
 
-1. The server has one core, the load generator another. One server runs at a time.
-2. Servers take turns, in several rounds, each time in new processes: what the machine does meanwhile hits all alike.
-   The medians over the rounds are shown.
-3. The same request goes to all. The answer is compared with the runtime's, to the last bit, before and after each
-   server's turn; whatever is no 200 in between is counted.
+1. The servers have one core, the load generator another. All servers of a comparison are up at once and rest but for
+   the one that is being asked, so that they take turns within seconds: what the machine does meanwhile hits all alike.
+2. Several rounds, each in new processes. Medians over the rounds are shown, and ratios of the same round.
+3. The same numbers go to all. Answers are compared with the runtime's, to the last bit, before, during and after each
+   server's turn; whatever is no 200 is counted.
 4. CPU per request is the time of the server's whole process tree, by the kernel's count.
 """
 
 import argparse
-import http.client
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.contestants import BASELINE, BODY, CONTESTANTS, Contestant, WrongAnswerError
-from bench.report import Measurement, describe_machine, format_table, summarise, write_results
-from bench.servers import HOST, Server, ServerFailedError, running
-from bench.wrk import LoadFailedError, find_wrk, run_wrk
+from bench.contestants import BareOk, Contestant, Gateway, GatewayWithTokens, Handwritten, HandwrittenQuiet
+from bench.measuring import Cores, Measurement, check_all, measure, warm_up
+from bench.models import PERCEPTRON, TINY
+from bench.ratios import Comparison, find_ratio, format_ratio, ratios_as_json
+from bench.report import describe_machine, format_table, summarise, tables_as_json, write_results
+from bench.servers import ServerFailedError, end_tidily, running
+from bench.wires import WrongAnswerError
+from bench.wrk import LoadFailedError, find_wrk
+from examples.first_run import RefusedError
 
-CONNECTIONS = (1, 16, 64)
+EXACT, OFF = "sardonyx, batching exact", "sardonyx, batching off"
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Who is up together, and at how many connections each is asked."""
+
+    name: str
+    contestants: Sequence[Contestant]
+    connections: Sequence[int]
+    baseline: str
+
+
+SUITES = (
+    Suite(
+        "request",
+        (Gateway(TINY), GatewayWithTokens(TINY), Handwritten(TINY), HandwrittenQuiet(TINY), BareOk(TINY)),
+        (1, 16, 32, 64),
+        Handwritten.name,
+    ),
+    Suite("batching", (Gateway(PERCEPTRON, batching="exact"), Gateway(PERCEPTRON, batching="off")), (1, 16, 64), OFF),
+)
+
+
+def _comparisons() -> Iterator[Comparison]:
+    ours, hand, ok, tokens = Gateway.name, Handwritten.name, BareOk.name, GatewayWithTokens.name
+    for connections, least in ((1, 3.5), (16, 10.0), (64, 10.0)):
+        what = f"requests a second, beside the hand-written app, {connections} connections"
+        yield Comparison(what=what, model=TINY.name, one=ours, other=hand, connections=connections, at_least=least)
+    what = "requests a second, beside the bare ok, 32 connections"
+    yield Comparison(what=what, model=TINY.name, one=ours, other=ok, connections=32, at_least=1.5)
+    for connections in (1, 16, 64):
+        what = f"CPU a request, tokens on beside off, {connections} connections"
+        yield Comparison(
+            what=what, model=TINY.name, one=tokens, other=ours, connections=connections, of="cpu", at_most=1.1
+        )
+        what = f"requests a second, tokens on beside off, {connections} connections"
+        yield Comparison(what=what, model=TINY.name, one=tokens, other=ours, connections=connections, at_least=0.9)
+    gains: tuple[tuple[int, float | None], ...] = ((1, 0.95), (16, None), (64, 2.5))
+    for connections, gain in gains:
+        what = f"requests a second, batching exact beside off, {connections} connections"
+        yield Comparison(what=what, model=PERCEPTRON.name, one=EXACT, other=OFF, connections=connections, at_least=gain)
+        what = f"99th percentile, batching exact beside off, {connections} connections"
+        yield Comparison(
+            what=what, model=PERCEPTRON.name, one=EXACT, other=OFF, connections=connections, of="p99", at_most=1.1
+        )
+
+
+COMPARISONS = tuple(_comparisons())
 
 
 def main() -> int:
     arguments = parse_arguments()
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        print("two cores are needed: one for the server, one for the load", file=sys.stderr)
-        return 2
+    end_tidily()
     try:
-        wrk = find_wrk()
-    except LoadFailedError as error:
-        print(error, file=sys.stderr)
-        return 2
-    contestants = [one for one in CONTESTANTS if not arguments.only or one.name in arguments.only]
-    try:
-        measurements = list(measure_all(contestants, arguments, wrk, cores))
-    except (ServerFailedError, WrongAnswerError, LoadFailedError) as error:
+        wrk, cores = find_wrk(), find_cores()
+        measurements = [
+            one
+            for suite in SUITES
+            if not arguments.suite or suite.name in arguments.suite
+            for one in measure_suite(suite, arguments, wrk, cores)
+        ]
+    except (ServerFailedError, RefusedError, WrongAnswerError, LoadFailedError) as error:
         print(error, file=sys.stderr)
         return 1
-    table = summarise(measurements)
-    print(f"\n{describe_machine()}, one core for the server; x: times the {BASELINE} app's requests a second\n")
-    print(format_table(table, BASELINE))
-    print(f"\n{write_results(table, measurements, seconds=arguments.seconds)}")
-    return 1 if any(one.load.error_count for one in measurements) else 0
+    return report(measurements, arguments)
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3, help="how often each server has its turn (3)")
-    parser.add_argument("--seconds", type=int, default=5, help="how long each measurement takes (5)")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each server has its turn (5)")
+    parser.add_argument("--seconds", type=int, default=3, help="how long each measurement takes (3)")
+    parser.add_argument("--suite", action="append", choices=[suite.name for suite in SUITES], help="may be repeated")
     parser.add_argument("--only", action="append", metavar="NAME", help="one server; may be repeated")
+    parser.add_argument(
+        "--keep", action="store_true", help="write bench/results, which docs/benchmarks.md is drawn from"
+    )
     arguments = parser.parse_args()
-    names = {one.name for one in CONTESTANTS}
+    names = {one.name for suite in SUITES for one in suite.contestants}
     if arguments.only and not names.issuperset(arguments.only):
-        parser.error(f"--only takes: {', '.join(sorted(names))}")
+        parser.error(f"--only takes: {'; '.join(sorted(names))}")
     return arguments
 
 
-def measure_all(
-    contestants: list[Contestant], arguments: argparse.Namespace, wrk: str, cores: list[int]
-) -> Iterator[Measurement]:
-    with tempfile.TemporaryDirectory(prefix="sardonyx-bench-") as folder:
-        for turn in range(arguments.rounds):
-            first = turn % len(contestants)  # nobody always follows the same neighbour
-            for contestant in contestants[first:] + contestants[:first]:
-                print(f"round {turn + 1} of {arguments.rounds}: {contestant.name}", flush=True)
-                with running(contestant.start(Path(folder), cores[0])) as server:
-                    contestant.prepare(server)
-                    check(contestant, server)
-                    yield from measure(contestant, server, turn, arguments.seconds, wrk=wrk, core=cores[1])
-                    check(contestant, server)
+def find_cores() -> Cores:
+    """Return the first two cores that this process may use."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise LoadFailedError("two cores are needed: one for the server, one for the load")
+    return Cores(server=cores[0], load=cores[1])
 
 
-def measure(
-    contestant: Contestant, server: Server, turn: int, seconds: int, *, wrk: str, core: int
-) -> Iterator[Measurement]:
-    """Load the server at each number of connections, after a second of warming up."""
-    load_server = partial(
-        run_wrk, wrk, port=server.port, path=contestant.path, body=BODY, headers=contestant.headers, core=core
-    )
-    load_server(connections=16, seconds=1)
-    for connections in CONNECTIONS:
-        before = server.cpu_seconds()
-        load = load_server(connections=connections, seconds=seconds)
-        cpu_seconds = server.cpu_seconds() - before
-        yield Measurement(
-            contestant=contestant.name, connections=connections, round=turn, load=load, cpu_seconds=cpu_seconds
-        )
+def measure_suite(suite: Suite, arguments: argparse.Namespace, wrk: str, cores: Cores) -> Iterator[Measurement]:
+    contestants = [one for one in suite.contestants if not arguments.only or one.name in arguments.only]
+    for turn in range(arguments.rounds if contestants else 0):
+        print(f"{suite.name}, round {turn + 1} of {arguments.rounds}", flush=True)
+        with tempfile.TemporaryDirectory(prefix="sardonyx-bench-") as folder, ExitStack() as stack:
+            servers = []
+            for contestant in contestants:
+                server = stack.enter_context(running(contestant.start(Path(folder), cores.server)))
+                contestant.prepare(server)
+                warm_up(contestant, server, wrk, cores)
+                servers.append((contestant, server))
+            for connections in suite.connections:
+                servers.append(servers.pop(0))  # nobody always follows the same neighbour
+                for contestant, server in servers:
+                    yield measure(
+                        contestant,
+                        server,
+                        turn,
+                        connections=connections,
+                        seconds=arguments.seconds,
+                        wrk=wrk,
+                        cores=cores,
+                    )
+            for contestant, server in servers:
+                check_all(contestant, server)
 
 
-def check(contestant: Contestant, server: Server) -> None:
-    """Ask once and compare."""
-    connection = http.client.HTTPConnection(HOST, server.port, timeout=30)
-    try:
-        connection.request("POST", contestant.path, BODY, {"content-type": "application/json"} | contestant.headers)
-        answer = connection.getresponse()
-        body = answer.read()
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise WrongAnswerError(f"{contestant.name} answered {answer.status}: {body[:500]!r}")
-    contestant.check(body)
+def report(measurements: Sequence[Measurement], arguments: argparse.Namespace) -> int:
+    """Print the tables and the ratios, write the results, and return the exit code: 1 if an answer was wrong."""
+    print(f"\n{describe_machine()}, one core for the servers")
+    tables = {}
+    for suite in SUITES:
+        model = suite.contestants[0].model
+        table = summarise(one for one in measurements if one.model == model.name)
+        if table:
+            tables[model.name] = table = {one.name: table[one.name] for one in suite.contestants if one.name in table}
+            print(f"\n{model.title}; x: times the requests a second of: {suite.baseline}\n")
+            print(format_table(table, suite.baseline))
+    ratios = [ratio for ratio in (find_ratio(one, measurements) for one in COMPARISONS) if ratio is not None]
+    print("\nratios of the same round: the median (lowest to highest)\n")
+    print("\n".join(format_ratio(ratio) for ratio in ratios))
+    content = {
+        "seconds": arguments.seconds,
+        "rounds": arguments.rounds,
+        "ratios": ratios_as_json(ratios),
+        "medians": tables_as_json(tables),
+        "measurements": [asdict(one) for one in measurements],
+    }
+    print(f"\n{write_results('gateway', content, is_kept=arguments.keep)}")
+    return 1 if any(one.load.error_count or one.wrong_count for one in measurements) else 0
 
 
 if __name__ == "__main__":

@@ -4,83 +4,105 @@ import os
 import subprocess
 import sys
 from abc import ABC, abstractmethod
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
-import numpy as np
-import onnxruntime
-import orjson
-
+from bench.environments import find_python
+from bench.models import BenchModel, Question
 from bench.servers import ROOT, Server, free_port
+from bench.wires import LISTS, OPEN_INFERENCE, ROWS, SARDONYX, Wire, WrongAnswerError, compare
 from examples import first_run
 
-BODY = b'{"inputs": [[5.1, 3.5, 1.4, 0.2]]}'
-FLOWER = np.array([[5.1, 3.5, 1.4, 0.2]], np.float32)
-MODEL = ROOT / "examples" / "iris_logistic.onnx"
-
-
-class WrongAnswerError(Exception):
-    """A server answered something else than the model does."""
+PEER_START_SECONDS = 120
 
 
 class Contestant(ABC):
-    """One row of the table."""
+    """One row of a table: a server with one model in it."""
 
     name: str
     path: str
+    wire: Wire
+    is_exact = True
+    """Whether each answer must have the bits that the runtime in this process gives."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: BenchModel) -> None:
+        self.model = model
         self.headers: dict[str, str] = {}
         """What each request brings besides."""
 
     @abstractmethod
-    def start(self, folder: Path, core: int) -> Server:
+    def start(self, folder: Path, core: int | None) -> Server:
         """Start it, with its log and data in the folder."""
-
-    @abstractmethod
-    def check(self, body: bytes) -> None:
-        """Raise WrongAnswerError unless the answer's body is right."""
 
     def prepare(self, server: Server) -> None:  # noqa: B027  most have nothing to prepare
         """Do what is needed once the server is ready; nothing, mostly."""
 
+    @cached_property
+    def body(self) -> bytes:
+        """The body that the load generator sends."""
+        return self.encode(self.model.questions[0])
+
+    def encode(self, question: Question) -> bytes:
+        return self.wire.encode(question.x)
+
+    def check(self, body: bytes, question: Question) -> None:
+        """Raise WrongAnswerError unless the answer's body is right."""
+        try:
+            received = self.wire.decode(body)
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise WrongAnswerError(f"unreadable: {body[:300]!r}") from error
+        compare(received, question, exactly=self.is_exact)
+
+    def log(self, folder: Path) -> Path:
+        return folder / f"{self.name.replace(' ', '-')}.log"
+
 
 class Gateway(Contestant):
-    """This gateway as it comes, with the example model registered and promoted."""
+    """This gateway as it comes, with the model registered and promoted."""
 
     name = "sardonyx"
-    path = "/models/iris/predict"
+    wire = SARDONYX
 
-    def start(self, folder: Path, core: int) -> Server:
-        port = free_port()
-        program = str(Path(sys.executable).with_name("sardonyx"))
-        where = ["--host", "127.0.0.1", "--port", str(port), "--data-dir", str(folder / "data")]
-        command = [program, "serve", "--workers", "1", *where]
-        return Server(command, port=port, ready_path="/health/ready", log=folder / "sardonyx.log", core=core)
+    def __init__(self, model: BenchModel, *, batching: str | None = None) -> None:
+        super().__init__(model)
+        self.path = f"/models/{model.name}/predict"
+        self._batching = batching
+        if batching is not None:
+            self.name = f"sardonyx, batching {batching}"
+
+    def start(self, folder: Path, core: int | None) -> Server:
+        return self._start({"SARDONYX_DATA_DIR": str(folder / self.log(folder).stem)}, self.log(folder), core)
 
     def prepare(self, server: Server) -> None:
-        version = first_run.register(server.port, "iris", MODEL, "the example")
-        first_run.promote_unless_promoted(server.port, "iris", version)
+        version = first_run.register(server.port, self.model.name, self.model.path, "for the benchmark")
+        if self._batching is not None:
+            route = f"/registry/models/{self.model.name}/versions/{version}"
+            body = f'{{"batching": "{self._batching}"}}'.encode()
+            status, answer = first_run.ask(server.port, "PATCH", route, body)
+            if status != 200:
+                raise first_run.RefusedError(f"batching {self._batching} was refused: {answer}")
+        first_run.promote_unless_promoted(server.port, self.model.name, version)
 
-    def check(self, body: bytes) -> None:
-        _check_outputs(orjson.loads(body)["outputs"])
+    def _start(self, settings: dict[str, str], log: Path, core: int | None) -> Server:
+        port = free_port()
+        settings = {**settings, "SARDONYX_HOST": "127.0.0.1", "SARDONYX_PORT": str(port), "SARDONYX_WORKERS": "1"}
+        command = [_program(), "serve"]
+        return Server(command, port=port, ready_path="/health/ready", log=log, core=core, settings=settings)
 
 
 class GatewayWithTokens(Gateway):
     """The same, asking for an access token."""
 
-    name = "sardonyx with tokens"
+    name = "sardonyx, tokens on"
 
-    def start(self, folder: Path, core: int) -> Server:
-        port = free_port()
-        program = str(Path(sys.executable).with_name("sardonyx"))
-        settings = {"SARDONYX_DATA_DIR": str(folder / "guarded"), "SARDONYX_AUTH": "on", "SARDONYX_PORT": str(port)}
-        create = [program, "token", "create", "bench", "--role", "admin"]
+    def start(self, folder: Path, core: int | None) -> Server:
+        settings = {"SARDONYX_DATA_DIR": str(folder / "guarded"), "SARDONYX_AUTH": "on"}
+        create = [_program(), "token", "create", f"bench-{self.model.name}", "--role", "admin"]
         environment = {**os.environ, **settings}  # noqa: TID251  a program of its own
         token = subprocess.run(create, env=environment, check=True, capture_output=True, text=True).stdout.strip()
         self.headers = {"authorization": f"Bearer {token}"}
-        log = folder / "sardonyx-with-tokens.log"
-        return Server([program, "serve"], port=port, ready_path="/health/ready", log=log, core=core, settings=settings)
+        return self._start(settings, self.log(folder), core)
 
     def prepare(self, server: Server) -> None:
         os.environ["SARDONYX_TOKEN"] = self.headers["authorization"].split()[1]  # noqa: TID251  where it is looked for
@@ -91,49 +113,126 @@ class GatewayWithTokens(Gateway):
 
 
 class Uvicorn(Contestant):
-    """An ASGI app under uvicorn's command line, with its defaults and the options given."""
+    """An ASGI app under uvicorn's command line, in our environment, with its defaults and the options given."""
 
-    def __init__(self, name: str, app: str, path: str, *options: str) -> None:
-        super().__init__()
-        self.name = name
-        self.path = path
-        self._app = app
-        self._options = options
+    app: ClassVar[str]
+    options: ClassVar[tuple[str, ...]] = ()
+    ready_path: ClassVar[str] = "/openapi.json"
 
-    def start(self, folder: Path, core: int) -> Server:
+    def start(self, folder: Path, core: int | None) -> Server:
         port = free_port()
-        command = [sys.executable, "-m", "uvicorn", self._app, "--port", str(port), *self._options]
-        log = folder / f"{self.name.replace(' ', '-')}.log"
-        return Server(command, port=port, ready_path="/", log=log, core=core)
+        command = [sys.executable, "-m", "uvicorn", self.app, "--port", str(port), *self.options]
+        settings = {"BENCH_MODEL": str(self.model.path)}
+        return Server(
+            command, port=port, ready_path=self.ready_path, log=self.log(folder), core=core, settings=settings
+        )
 
-    def check(self, body: bytes) -> None:
-        _check_outputs(orjson.loads(body))
+
+class Handwritten(Uvicorn):
+    """The app that people write by hand."""
+
+    name = "handwritten"
+    path = "/predict"
+    wire = LISTS
+    app = "bench.peers.handwritten:app"
+
+
+class HandwrittenQuiet(Handwritten):
+    """The same without a line for each request."""
+
+    name = "handwritten, no access log"
+    options = ("--no-access-log",)
 
 
 class BareOk(Uvicorn):
     """No model at all: what the server and the load generator leave for the work."""
 
-    def check(self, body: bytes) -> None:
+    name = "bare ok"
+    path = "/"
+    wire = LISTS
+    ready_path = "/"
+    app = "bench.peers.bare_ok:app"
+    options = ("--no-access-log",)
+
+    def check(self, body: bytes, question: Question) -> None:  # noqa: ARG002  whatever is asked
         if body != b"ok":
             raise WrongAnswerError(body)
 
 
-CONTESTANTS: tuple[Contestant, ...] = (
-    Gateway(),
-    GatewayWithTokens(),
-    Uvicorn("handwritten", "bench.peers.handwritten:app", "/predict"),
-    Uvicorn("handwritten no access log", "bench.peers.handwritten:app", "/predict", "--no-access-log"),
-    BareOk("bare ok", "bench.peers.bare_ok:app", "/", "--no-access-log"),
-)
-BASELINE = "handwritten"
+class Peer(Contestant):
+    """Another server, from an environment of its own, in the way that ``bench/peers/<peer>/serve.py`` starts it."""
+
+    is_exact = False
+    peer: ClassVar[str]
+    ready_path: ClassVar[str]
+
+    def start(self, folder: Path, core: int | None) -> Server:
+        port = free_port()
+        own = folder / f"{self.peer}-{self.model.name}-{port}"
+        own.mkdir()
+        command = [str(find_python(self.peer)), "-m", f"bench.peers.{self.peer}.serve", "--model", str(self.model.path)]
+        command += ["--port", str(port), "--folder", str(own)]
+        return Server(
+            command,
+            port=port,
+            ready_path=self.ready_path,
+            log=self.log(folder),
+            core=core,
+            settings={"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+            start_seconds=PEER_START_SECONDS,
+        )
 
 
-def _check_outputs(outputs: dict[str, Any]) -> None:
-    """Compare with the runtime in this process, to the last bit."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(MODEL), options, providers=["CPUExecutionProvider"])
-    label, probabilities = session.run(["label", "probabilities"], {"x": FLOWER})
-    received = np.array(outputs["probabilities"], np.float32)
-    if outputs["label"] != label.tolist() or received.tobytes() != probabilities.tobytes():
-        raise WrongAnswerError(outputs)
+class Triton(Peer):
+    name = "Triton (Python back end)"
+    peer = "triton"
+    path = "/v2/models/model/infer"
+    wire = OPEN_INFERENCE
+    ready_path = "/v2/health/ready"
+
+
+class MLServer(Peer):
+    name = "MLServer"
+    peer = "mlserver"
+    path = "/v2/models/model/infer"
+    wire = OPEN_INFERENCE
+    ready_path = "/v2/models/model/ready"
+
+
+class KServe(Peer):
+    name = "KServe"
+    peer = "kserve"
+    path = "/v2/models/model/infer"
+    wire = OPEN_INFERENCE
+    ready_path = "/v2/models/model/ready"
+
+
+class LitServe(Peer):
+    name = "LitServe"
+    peer = "litserve"
+    path = "/predict"
+    wire = LISTS
+    ready_path = "/health"
+
+
+class BentoML(Peer):
+    name = "BentoML"
+    peer = "bentoml"
+    path = "/predict"
+    wire = ROWS
+    ready_path = "/readyz"
+
+
+class RayServe(Peer):
+    name = "Ray Serve"
+    peer = "ray"
+    path = "/predict"
+    wire = LISTS
+    ready_path = "/-/healthz"
+
+
+PEERS: tuple[type[Peer], ...] = (Triton, MLServer, KServe, LitServe, BentoML, RayServe)
+
+
+def _program() -> str:
+    return str(Path(sys.executable).with_name("sardonyx"))

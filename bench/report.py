@@ -4,32 +4,22 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-from bench.servers import ROOT
+from bench.measuring import Measurement
+from bench.servers import CACHE, ROOT
 from bench.wrk import Load
 
 PACKAGES = ("onnxruntime", "numpy", "fastapi", "pydantic", "starlette", "uvicorn", "uvloop", "httptools")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """One run of the load generator against one server."""
-
-    contestant: str
-    connections: int
-    round: int
-    load: Load
-    cpu_seconds: float
-
-    @property
-    def cpu_us_per_request(self) -> float:
-        return self.cpu_seconds * 1e6 / max(self.load.requests, 1)
+KEPT = ROOT / "bench" / "results"
+"""What docs/benchmarks.md is drawn from: one file a suite, in git, written where ``--keep`` says so."""
+LAST = CACHE / "results"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,32 +27,51 @@ class Row:
     """The medians of one server at one number of connections."""
 
     requests_per_second: float
+    spread: float
+    """(largest - smallest) / median of the requests a second of the rounds."""
     cpu_us_per_request: float
     p50_us: float
+    p90_us: float
     p99_us: float
+    p999_us: float
+    rounds: int
     error_count: int
+    checked_count: int
+    wrong_count: int
+    foreign_share: float
+    """The most that other processes took of the two cores in any round."""
 
 
 Table = Mapping[str, Mapping[int, Row]]
+"""By contestant and by connections."""
 
 
-def summarise(measurements: Sequence[Measurement]) -> Table:
+def summarise(measurements: Iterable[Measurement]) -> Table:
+    """Take the medians over the rounds, of one model."""
     grouped: dict[str, dict[int, list[Measurement]]] = {}
     for one in measurements:
         grouped.setdefault(one.contestant, {}).setdefault(one.connections, []).append(one)
     return {
-        name: {connections: _medians(ones) for connections, ones in by_connections.items()}
+        name: {connections: _medians(ones) for connections, ones in sorted(by_connections.items())}
         for name, by_connections in grouped.items()
     }
 
 
 def _medians(ones: Sequence[Measurement]) -> Row:
+    rates = [one.load.requests_per_second for one in ones]
     return Row(
-        requests_per_second=median(one.load.requests_per_second for one in ones),
-        cpu_us_per_request=median(one.cpu_us_per_request for one in ones),
+        requests_per_second=round(median(rates), 1),
+        spread=round((max(rates) - min(rates)) / median(rates), 3) if median(rates) else 0.0,
+        cpu_us_per_request=round(median(one.cpu_us_per_request for one in ones), 1),
         p50_us=median(one.load.p50_us for one in ones),
+        p90_us=median(one.load.p90_us for one in ones),
         p99_us=median(one.load.p99_us for one in ones),
+        p999_us=median(one.load.p999_us for one in ones),
+        rounds=len(ones),
         error_count=sum(one.load.error_count for one in ones),
+        checked_count=sum(one.checked_count for one in ones),
+        wrong_count=sum(one.wrong_count for one in ones),
+        foreign_share=max(one.foreign_share for one in ones),
     )
 
 
@@ -73,33 +82,55 @@ def format_table(table: Table, baseline: str) -> str:
     lines = [f"{'':28}" + "".join(f"{head:>34}" for head in heads)]
     lines.append(f"{'':28}" + f"{'req/s':>10}{'x':>6}{'cpu us':>8}{'p99 ms':>9} " * len(connections))
     for name, rows in table.items():
-        cells = "".join(_format_cell(rows[count], table.get(baseline, {}).get(count)) for count in connections)
-        errors = sum(row.error_count for row in rows.values())
-        lines.append(f"{name:28}{cells}" + (f"  {errors} ERRORS" if errors else ""))
+        base = table.get(baseline, {})
+        cells = "".join(_format_cell(rows.get(count), base.get(count)) for count in connections)
+        bad = sum(row.error_count + row.wrong_count for row in rows.values())
+        lines.append(f"{name:28}{cells}" + (f"  {bad} ERRORS" if bad else ""))
     return "\n".join(lines)
 
 
-def _format_cell(row: Row, base: Row | None) -> str:
+def _format_cell(row: Row | None, base: Row | None) -> str:
+    if row is None:
+        return f"{'-':>33} "
     ratio = f"{row.requests_per_second / base.requests_per_second:.1f}" if base else "-"
     return f"{row.requests_per_second:10,.0f}{ratio:>6}{row.cpu_us_per_request:8.0f}{row.p99_us / 1000:9.2f} "
 
 
-def write_results(table: Table, measurements: Sequence[Measurement], *, seconds: int) -> Path:
-    """Write everything into bench/results and return the file."""
-    now = datetime.now(UTC)
-    path = ROOT / "bench" / "results" / f"{now:%Y%m%dT%H%M%SZ}.json"
-    path.parent.mkdir(exist_ok=True)
-    content = {
-        "at": now.isoformat(timespec="seconds"),
-        "commit": _commit(),
+def write_results(suite: str, content: Mapping[str, Any], *, is_kept: bool) -> Path:
+    """Write what a suite has found, with the machine and the versions, and return the file."""
+    path = (KEPT if is_kept else LAST) / f"{suite}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    head = {
+        "suite": suite,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
         "machine": describe_machine(),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "seconds": seconds,
-        "medians": {name: {str(count): asdict(row) for count, row in rows.items()} for name, rows in table.items()},
-        "measurements": [asdict(one) for one in measurements],
     }
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    path.write_text(json.dumps({**head, **content}, indent=1) + "\n")
     return path
+
+
+def tables_as_json(tables: Mapping[str, Table]) -> dict[str, Any]:
+    """By model, contestant and connections."""
+    return {
+        model: {name: {str(count): asdict(row) for count, row in rows.items()} for name, rows in table.items()}
+        for model, table in tables.items()
+    }
+
+
+def tables_from_json(content: Mapping[str, Any]) -> dict[str, Table]:
+    """Read what ``tables_as_json`` has made."""
+    return {
+        model: {name: {int(count): Row(**row) for count, row in rows.items()} for name, rows in table.items()}
+        for model, table in content.items()
+    }
+
+
+def measurement_from_json(content: Mapping[str, Any]) -> Measurement:
+    """Read what ``dataclasses.asdict`` has made of a measurement."""
+    own = {field.name: content[field.name] for field in fields(Measurement)}
+    return Measurement(**{**own, "load": Load(**content["load"])})
 
 
 def describe_machine() -> dict[str, str | int | None]:
@@ -108,7 +139,7 @@ def describe_machine() -> dict[str, str | int | None]:
     return {"cpu": cpu, "cpus": os.cpu_count(), "architecture": platform.machine(), "kernel": platform.release()}
 
 
-def _commit() -> str:
+def commit() -> str:
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
     return done.stdout.strip() or "unknown"

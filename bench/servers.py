@@ -5,17 +5,23 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.processes import Address, Descendants, cpu_seconds, open_addresses
+
 ROOT = Path(__file__).parents[1]
+CACHE = ROOT / ".bench"
+"""What the benchmarks make for themselves: environments, models, unfinished runs. Git ignores it."""
 HOST = "127.0.0.1"
 START_SECONDS = 60
 STOP_SECONDS = 40
-
-_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+QUIET_SECONDS = 20
+QUIET_SHARE = 0.3
+"""Some servers never rest: LitServe and Ray keep a tenth to a fifth of a core busy without a request."""
 
 
 class ServerFailedError(Exception):
@@ -53,8 +59,10 @@ class Server:
         log: Path,
         core: int | None = None,
         settings: Mapping[str, str] | None = None,
+        start_seconds: float = START_SECONDS,
     ) -> None:
         self.port = port
+        self._start_seconds = start_seconds
         self._ready_path = ready_path
         self._log = log
         environment = {**os.environ, **(settings or {})}  # noqa: TID251  what the children get beside their settings
@@ -69,7 +77,7 @@ class Server:
         return self._process.pid
 
     def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + self._start_seconds
         while self._process.poll() is None and time.monotonic() < deadline:
             if self._answers():
                 return
@@ -77,10 +85,22 @@ class Server:
         self.stop()
         raise ServerFailedError(f"not ready\n{self._last_words()}")
 
+    def wait_until_quiet(self) -> None:
+        """Let it finish what it does after its start, within reason."""
+        deadline = time.monotonic() + QUIET_SECONDS
+        before = self.cpu_seconds()
+        while time.monotonic() < deadline:
+            time.sleep(0.5)
+            now = self.cpu_seconds()
+            if now - before < QUIET_SHARE * 0.5:
+                return
+            before = now
+
     def stop(self) -> None:
         """End it with SIGTERM, as an operator would; one that does not end is killed, and that is a failure."""
         if self._process.poll() is not None:
             return
+        descendants = Descendants(self._process.pid)
         self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(STOP_SECONDS)
@@ -88,16 +108,22 @@ class Server:
             self._process.kill()
             self._process.wait()
             raise ServerFailedError(f"did not end within {STOP_SECONDS} seconds\n{self._last_words()}") from None
+        finally:
+            descendants.kill()
 
     def cpu_seconds(self) -> float:
         """User and system time that the process and all its living descendants have taken."""
-        return sum(_cpu_ticks(pid) for pid in _tree(self._process.pid)) / _TICKS_PER_SECOND
+        return cpu_seconds(self._process.pid)
+
+    def open_addresses(self) -> set[Address]:
+        """Return the addresses other than loopback on which it listens."""
+        return open_addresses(self._process.pid)
 
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
         try:
             connection.request("GET", self._ready_path)
-            return connection.getresponse().status < 500
+            return connection.getresponse().status == 200
         except (OSError, http.client.HTTPException):
             return False
         finally:
@@ -105,6 +131,11 @@ class Server:
 
     def _last_words(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
+
+
+def end_tidily() -> None:
+    """Have SIGTERM unwind this program, so that it ends its servers before it goes."""
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
 
 
 @contextmanager
@@ -115,16 +146,3 @@ def running(server: Server) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
-
-
-def _tree(pid: int) -> Iterator[int]:
-    yield pid
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in children.read_text().split():
-            yield from _tree(int(child))
-
-
-def _cpu_ticks(pid: int) -> int:
-    # The name in parentheses may hold spaces; utime and stime are the 14th and 15th field of all.
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])

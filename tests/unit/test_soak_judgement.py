@@ -7,10 +7,8 @@ import orjson
 import pytest
 
 from bench.http_connection import Answer
-from bench.report import Measurement, format_table, summarise
 from bench.soak import Soak
 from bench.soak_models import SoakVersion
-from bench.wrk import Load
 
 OUTPUT = np.array([[0.1, -0.0, 1e38]], np.float32)
 VERSIONS = [
@@ -51,19 +49,3 @@ WRONG = {
 @pytest.mark.parametrize(("status", "headers", "body"), WRONG.values(), ids=WRONG.keys())
 def test_a_wrong_answer_is_noticed(status: int, headers: dict[str, str], body: dict[str, object]) -> None:
     assert _judge(status, headers, body) is not None
-
-
-def _measured(name: str, requests: int, cpu_seconds: float, errors: int = 0) -> Measurement:
-    load = Load(requests=requests, seconds=2.0, p50_us=100, p99_us=2500, error_count=errors)
-    return Measurement(contestant=name, connections=1, round=0, load=load, cpu_seconds=cpu_seconds)
-
-
-def test_the_table_shows_medians_ratios_and_errors() -> None:
-    slow = [_measured("slow", requests, 1.0) for requests in (1900, 2000, 9000)]
-    quick = [_measured("quick", 6000, 0.6, errors=1)]
-    lines = format_table(summarise([*slow, *quick]), "slow").splitlines()
-    assert lines[1].split() == ["req/s", "x", "cpu", "us", "p99", "ms"]
-    assert [line.split() for line in lines[2:]] == [
-        ["slow", "1,000", "1.0", "500", "2.50"],
-        ["quick", "3,000", "3.0", "100", "2.50", "1", "ERRORS"],
-    ]

@@ -1,0 +1,96 @@
+"""What the kernel says of a process and its descendants: CPU time, listening sockets."""
+
+import ipaddress
+import os
+import signal
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_LISTENING = "0A"
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def tree(pid: int) -> Iterator[int]:
+    """Yield the process and its living descendants."""
+    yield pid
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # it has just ended
+            for child in children.read_text().split():
+                yield from tree(int(child))
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time that the process and all its living descendants have taken."""
+    ticks = 0
+    for each in tree(pid):
+        with suppress(OSError):
+            fields = _stat(each)
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / _TICKS_PER_SECOND
+
+
+def busy_seconds(cores: Collection[int]) -> float:
+    """CPU time that these cores have spent on anything, steal included."""
+    names = {f"cpu{core}" for core in cores}
+    ticks = 0
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *fields = line.split()
+        if name in names:
+            user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
+            ticks += user + nice + system + irq + softirq + steal
+    return ticks / _TICKS_PER_SECOND
+
+
+def open_addresses(pid: int) -> set[Address]:
+    """Return the addresses other than loopback on which the process or a descendant listens."""
+    inodes = set(_socket_inodes(pid))
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == _LISTENING and fields[9] in inodes:
+                found.add(parse_address(fields[1].partition(":")[0]))
+    return {address for address in found if not address.is_loopback}
+
+
+def parse_address(text: str) -> Address:
+    """Read an address as the kernel prints it: words of four bytes, each in the machine's order (little-endian)."""
+    words = [bytes.fromhex(text[at : at + 8])[::-1] for at in range(0, len(text), 8)]
+    address = ipaddress.ip_address(b"".join(words))
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+class Descendants:
+    """The tree of a process as it is now, so that whatever of it outlives the process can be ended."""
+
+    def __init__(self, pid: int) -> None:
+        self._began: dict[int, str] = {}
+        for each in tree(pid):
+            with suppress(OSError):
+                self._began[each] = _stat(each)[19]
+
+    def kill(self) -> None:
+        """End those that are left; a number that has been given to another process since is left alone."""
+        for pid, began in self._began.items():
+            with suppress(OSError):
+                if _stat(pid)[19] == began:
+                    os.kill(pid, signal.SIGKILL)
+
+
+def _stat(pid: int) -> list[str]:
+    # The name in parentheses may hold spaces; utime and stime are the 14th and 15th field of all, starttime the 22nd.
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _socket_inodes(pid: int) -> Iterator[str]:
+    for each in tree(pid):
+        with suppress(OSError):
+            for descriptor in Path(f"/proc/{each}/fd").iterdir():
+                with suppress(OSError):
+                    target = str(descriptor.readlink())
+                    if target.startswith("socket:["):
+                        yield target[8:-1]
