@@ -122,6 +122,13 @@ class Routing(Generic[E]):
         route = None if routes is None else routes.get(reference.alias)
         return None if route is None else route.choose(reference, routing_key, self._draw)
 
+    def is_settled(self, reference: Reference) -> bool:
+        """Return whether ``find`` gives the same endpoint whatever the routing key: there is no canary to draw for."""
+        if reference.version is not None:
+            return True
+        route = self._aliases.get(reference.model, {}).get(reference.alias)
+        return route is None or route.canary is None
+
     async def resolve(self, reference: Reference, routing_key: bytes | None = None) -> E:
         """Return the endpoint, from the registry if need be.
 

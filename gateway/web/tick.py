@@ -73,14 +73,21 @@ class Tick:
 
     def _by_endpoint(self, collected: Sequence[Asked]) -> dict[Endpoint, list[Asked]]:
         found: dict[Endpoint, list[Asked]] = {}
+        known: dict[Head, Endpoint] = {}
         for asked in collected:
-            try:
-                endpoint = self._find(asked)
-            except Exception as error:  # noqa: BLE001 - as above
-                self._answers.refuse(asked, error, self._started)
-                continue
-            if endpoint is not None:
-                found.setdefault(endpoint, []).append(asked)
+            endpoint = known.get(asked.head)
+            if endpoint is None or asked.connection.is_gone:
+                try:
+                    endpoint = self._find(asked)
+                except Exception as error:  # noqa: BLE001 - as above
+                    self._answers.refuse(asked, error, self._started)
+                    continue
+                if endpoint is None:
+                    continue
+                if self._routing.is_settled(asked.head.target.reference):
+                    known[asked.head] = endpoint
+            asked.endpoint = endpoint
+            found.setdefault(endpoint, []).append(asked)
         return found
 
     def _find(self, asked: Asked) -> Endpoint | None:
@@ -96,8 +103,6 @@ class Tick:
             endpoint = self._routing.find(head.target.reference, head.routing_key)
         if endpoint is None:
             asked.connection.go_ordinary_way(asked)
-        else:
-            asked.endpoint = endpoint
         return endpoint
 
     def check(self, head: Head, now: float) -> None:
