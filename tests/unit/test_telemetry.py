@@ -25,8 +25,12 @@ def test_access_lines_are_written_together() -> None:
         access = AccessLog(written.append)
         access.add({"path": "/a"})
         access.add({"path": "/b"})
+        access.add_alike(b'{"path":"/c"', [b"q-1", b"q-2"], 0.0015)
         assert written == []
         access.flush()
 
     asyncio.run(log())
-    assert written == [b'{"path":"/a"}\n{"path":"/b"}\n']
+    assert written == [
+        b'{"path":"/a"}\n{"path":"/b"}\n'
+        b'{"path":"/c","request_id":"q-1","seconds":0.001500}\n{"path":"/c","request_id":"q-2","seconds":0.001500}\n'
+    ]

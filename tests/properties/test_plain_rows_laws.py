@@ -1,0 +1,87 @@
+"""Bodies that are read together say what each says by itself."""
+
+import json
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.codec.json_tensors import JsonCodec
+from registry.errors import CallerError
+from registry.signature import Signature
+from registry.tensor import DTYPES, TensorSpec
+from tests.support.one_truth import canonical
+
+KINDS = ("float32", "float16", "float64", "int64", "uint8", "bool", "string")
+CODECS = {
+    name: JsonCodec(
+        model="m",
+        version=1,
+        signature=Signature(inputs=(TensorSpec(name="x", dtype=DTYPES[name], shape=("n", 2)),), outputs=()),
+    )
+    for name in KINDS
+}
+
+elements = st.one_of(
+    st.integers(-300, 300),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from([16777217, 0.1, 1e39, -0.0, 2**64, True, None, "NaN", "1", [1]]),
+)
+rows = st.lists(st.one_of(st.lists(elements, min_size=2, max_size=2), st.lists(elements, max_size=3)), max_size=3)
+frames: Any = st.sampled_from(["inputs", "instances", "named", "id", "outputs", "twice", "flat"])
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> bytes:
+    """A body that is plain as a rule, and right now and then."""
+    value = draw(rows)
+    text = json.dumps(value)
+    frame = {
+        "inputs": '{"inputs": %s}',
+        "instances": '{"instances": %s}',
+        "named": '{"inputs": {"x": %s}}',
+        "id": '{"id": "q", "inputs": %s}',
+        "outputs": '{"inputs": %s, "outputs": []}',
+        "twice": '{"inputs": [[1, 2]], "inputs": %s}',
+        "flat": '{"inputs": {"x": {"shape": [1, 2], "data": %s}}}',
+    }[draw(frames)]
+    return (frame % text).encode()
+
+
+@given(st.sampled_from(KINDS), st.lists(bodies(), min_size=1, max_size=4))
+def test_what_is_read_together_is_what_each_body_says_alone(kind: str, sent: list[bytes]) -> None:
+    codec = CODECS[kind]
+    assert codec.plain_rows is not None
+    read = [codec.plain_rows.read(body) for body in sent]
+    plain = [(body, found) for body, found in zip(sent, read, strict=True) if found is not None]
+    feed = codec.plain_rows.join([found for _, found in plain]) if plain else None
+    if feed is None:
+        return
+    alone = [codec.decode(body) for body, _ in plain]  # raises if one of them is no request at all
+    joined = np.concatenate([request.feed["x"] for request in alone])
+    assert canonical(feed["x"]) == canonical(joined)
+    assert [found[1] for _, found in plain] == [request.id for request in alone]
+    assert [len(found[0]) for _, found in plain] == [len(request.feed["x"]) for request in alone]
+
+
+@given(st.sampled_from(KINDS), bodies())
+def test_what_is_refused_alone_is_never_joined(kind: str, body: bytes) -> None:
+    codec = CODECS[kind]
+    assert codec.plain_rows is not None
+    try:
+        codec.decode(body)
+    except CallerError:
+        found = codec.plain_rows.read(body)
+        assert found is None or codec.plain_rows.join([found]) is None
+
+
+def test_plain_bodies_are_read_together() -> None:
+    codec = CODECS["float32"]
+    assert codec.plain_rows is not None
+    sent = (b'{"inputs": [[1, 2.5]]}', b'{"instances": [[3, 4], [5, 6]], "id": "q"}', b'{"inputs": {"x": [[7, 8]]}}')
+    read = [codec.plain_rows.read(body) for body in sent]
+    assert read == [([[1, 2.5]], None), ([[3, 4], [5, 6]], "q"), ([[7, 8]], None)]
+    feed = codec.plain_rows.join([found for found in read if found is not None])
+    assert feed is not None
+    assert feed["x"].tolist() == [[1, 2.5], [3, 4], [5, 6], [7, 8]]
