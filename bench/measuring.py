@@ -20,8 +20,8 @@ from bench.wrk import Load, run_wrk
 
 ASK_EVERY_SECONDS = 0.2
 DISTURBED_SHARE = 0.1
-ATTEMPTS = 3
-ALONE_SECONDS = 10
+ATTEMPTS = 2
+ALONE_SECONDS = 4
 MOST_CORES = 1.15
 """A pool of the runtime's with several threads gives them cores of their own, whatever the server was started on."""
 WARM_UP_SECONDS = 1

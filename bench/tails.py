@@ -9,6 +9,7 @@
 import argparse
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
@@ -66,10 +67,13 @@ def main() -> int:
         return 2
     (model,) = (model for model in MODELS if model.name == arguments.model)
     chosen = [one for one in CHOICE if (one.name in arguments.only if arguments.only else one in DEFAULT)]
+    deadline = time.monotonic() + arguments.minutes * 60
     tails: list[Tail] = []
     skipped: list[dict[str, str]] = []
     for turn in range(arguments.rounds):
         for contestant in [one(model) for one in chosen[turn % len(chosen) :] + chosen[: turn % len(chosen)]]:
+            if time.monotonic() > deadline:
+                break
             print(f"round {turn + 1} of {arguments.rounds}: {contestant.name}", flush=True)
             try:
                 tails += measure_turn(contestant, turn, arguments, cores)
@@ -97,6 +101,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=int, action="append", help="requests a second; may be repeated")
     parser.add_argument("--model", choices=[model.name for model in MODELS], default="tiny")
     parser.add_argument("--only", action="append", choices=[one.name for one in CHOICE], help="may be repeated")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin with no server after that long")
     parser.add_argument(
         "--keep", action="store_true", help="write bench/results, which docs/benchmarks.md is drawn from"
     )
