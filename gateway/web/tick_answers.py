@@ -57,11 +57,16 @@ class TickAnswers:
         begin = parts[0].asked.connection.begin_answer(200) + endpoint.lines
         names = company.outputs or endpoint.output_names
         ids: dict[Head, list[bytes]] = {}
-        for part, share in zip(parts, shares, strict=True):
+        payloads = None
+        if not any(part.id is not None for part in parts):
+            payloads = endpoint.codec.encode_together(names, shares)
+        for place, part in enumerate(parts):
             asked = part.asked
             try:
-                payload = endpoint.codec.encode(names, share, request_id=part.id)
-            except Exception as error:  # noqa: BLE001 - as above
+                payload = (
+                    payloads[place] if payloads else endpoint.codec.encode(names, shares[place], request_id=part.id)
+                )
+            except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
                 self.refuse(asked, error, started)
                 continue
             if asked.head.has_id:

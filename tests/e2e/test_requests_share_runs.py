@@ -178,7 +178,7 @@ def test_sharing_ends_when_a_shared_run_turns_out_to_differ(tmp_path: Path) -> N
         assert version["batch_report"]["level"] == "exact"  # no made-up row knows the secret
 
         def is_off() -> bool:
-            together(gateway, [ask("forest", {"inputs": [7.0]}), ask("forest", {"inputs": [1.0]})] * 8, warm=[1.0])
+            together(gateway, [ask("forest", {"inputs": [value]}) for value in (7.0, *[1.0] * 15)], warm=[1.0])
             return bool(client.get(f"{url}/1").json()["batching"] == "off")
 
         wait_until(is_off)

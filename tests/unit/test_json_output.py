@@ -7,6 +7,8 @@ import pytest
 
 from gateway.codec.json_tensors import JsonCodec
 from registry.errors import OutputNotText
+from registry.signature import Signature
+from registry.tensor import DTYPES, TensorSpec
 from tests.support.signatures import IRIS
 
 CODEC = JsonCodec(model="iris", version=3, signature=IRIS)
@@ -77,3 +79,26 @@ def test_text_that_is_not_utf8_is_refused_and_the_next_answer_is_fine(element: o
         CODEC.encode(["label"], [np.array(["fine", element], object)], request_id=None)
     assert caught.value.code == "model_output_not_text"
     assert written(np.array([0])) == "[0]"
+
+
+def test_answers_that_are_written_together_are_those_written_one_by_one() -> None:
+    names = ["label", "probabilities"]
+    shares = [[np.array([n]), np.array([[0.5 * n, -1e-45 * n, n]], np.float32)] for n in range(5)]
+    one_by_one = [CODEC.encode(names, share, request_id=None) for share in shares]
+    assert CODEC.encode_together(names, shares) == one_by_one
+
+
+@pytest.mark.parametrize(
+    "special",
+    [np.array([[np.nan, 1, 2]], np.float32), np.empty((0, 3), np.float32), np.empty((1, 0, 3), np.float32)],
+    ids=["no number", "no rows", "a zero in the middle"],
+)
+def test_what_needs_a_second_look_is_not_written_together(special: Any) -> None:
+    shares = [[np.array([1]), np.ones((1, 3), np.float32)], [np.array([1]), special]]
+    assert CODEC.encode_together(["label", "probabilities"], shares) is None
+
+
+def test_text_is_not_written_together() -> None:
+    text = TensorSpec(name="y", dtype=DTYPES["string"], shape=("n",))
+    codec = JsonCodec(model="m", version=1, signature=Signature(inputs=IRIS.inputs, outputs=(text,)))
+    assert codec.encode_together(["y"], [[np.array(["},{"], object)]] * 2) is None
