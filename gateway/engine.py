@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
@@ -29,13 +30,24 @@ from gateway.serving.session_cache import SessionCache
 from gateway.serving.store_watch import StoreWatch
 from registry.batching import Batching
 from registry.editing import Editing
-from registry.errors import LoadFailed, ServiceError, StorageUnavailable
+from registry.errors import (
+    LoadFailed,
+    ModelNotFound,
+    ServiceError,
+    StorageUnavailable,
+    VersionNotFound,
+    VersionRetired,
+)
 from registry.inspection.host import host_key
 from registry.records import Version
 
 _FETCHING_THREADS = 8
 _LOADS_AT_ONCE = 2
 _SPARE_RUN_THREADS = 2
+
+_STOP_AGAIN_SECONDS = 10.0
+_PREPARED_TRIES = 2
+"""So often a prepared form may fail to load in this worker; then the model is loaded plainly for good."""
 
 _OURSELVES = "gateway"
 """Who acts in the history where nobody asked for it."""
@@ -152,14 +164,19 @@ def _open_predictor(opened: AsyncExitStack, parts: Parts, cache: SessionCache[Se
 
 
 def _batching_stopper(parts: Parts, executor: Executor) -> Callable[[Version], None]:
-    """Return what has every worker stop sharing runs of a version, and the event say so."""
+    """Return what has every worker stop sharing runs of a version, and the event say so; it does not give up."""
+    loop = asyncio.get_running_loop()
 
     def stop(version: Version) -> None:
         try:
             editing = Editing(parts.registry, parts.clock)
             editing.change_version(version.model, version.number, batching=Batching.OFF, actor=_OURSELVES)
+        except (ModelNotFound, VersionNotFound, VersionRetired):
+            return
         except ServiceError as error:
             structlog.get_logger().error("batching_not_stopped_elsewhere", code=error.code)
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(loop.call_later, _STOP_AGAIN_SECONDS, submit, version)
 
     def submit(version: Version) -> None:
         with suppress(RuntimeError):  # the worker is ending
@@ -188,11 +205,15 @@ def _loader(
     turns = threading.BoundedSemaphore(_LOADS_AT_ONCE)
     is_far = parts.settings.s3_place is not None
 
+    failures: Counter[str] = Counter()
+
     def load(version: Version) -> Session:
-        session = load_prepared(version)
+        is_hopeless = failures[version.artifact.digest.hex] >= _PREPARED_TRIES
+        session = None if is_hopeless else load_prepared(version)
         if session is None:
             session = load_plainly(version)
-            preparing.want(version)
+            if not is_hopeless:
+                preparing.want(version)
         proving.want(version)
         return session
 
@@ -202,6 +223,7 @@ def _loader(
                 return None
             with suppress(LoadFailed), turns:
                 return Session.load(prepared.path, prepared_bytes=prepared.memory_bytes)
+        failures[version.artifact.digest.hex] += 1
         parts.prepared.forget(version.artifact)
         return None
 

@@ -51,13 +51,16 @@ class Replacement:
 
     def attend(self, now: float) -> None:
         """Take the next step when it is due."""
-        if self._old is None or self._new is None:
+        if self._old is None:
             return
-        if self._new.is_ready and not self._is_told:
+        if self._is_told:
+            if now > self._until:
+                self._old.process.kill()
+        elif self._new is not None and self._new.is_ready:
             self._is_told, self._until = True, now + _END_SECONDS
             self._old.process.send_signal(signal.SIGUSR1)
-        elif now > self._until:
-            (self._old if self._is_told else self._new).process.kill()
+        elif self._new is not None and now > self._until:
+            self._new.process.kill()
 
     def has_ended(self, worker: Worker, now: float) -> bool:
         """Take note of a worker's end; return True if nobody is to be started in its place."""
@@ -68,6 +71,9 @@ class Replacement:
             log.info("worker_replaced")
         else:
             log.error("successor_died")
+        if worker is self._new and self._is_told:
+            self._new = None  # the old one accepts nobody any more: this was a worker like any other, and is missed
+            return False
         self._old = self._new = None
         self._not_before = now + _PAUSE_SECONDS
         return True

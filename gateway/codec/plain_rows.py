@@ -48,7 +48,7 @@ class PlainRowsDecoder:
         """Return the rows of a plain body, at least one; None if it is not plain."""
         try:
             request: Any = self._decode(body)
-        except msgspec.DecodeError:
+        except ValueError:  # msgspec's own, and what Python makes of octets that are no UTF-8
             return None
         rows: Any = request.inputs
         quotes = 2

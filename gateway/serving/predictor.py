@@ -28,7 +28,7 @@ from gateway.serving.runtime import Array, Cancellation, Session
 from gateway.serving.session_cache import SessionCache
 from gateway.serving.shared_run import Companies, Outcome, Request, SharedRun
 from registry.batching import BatchRule
-from registry.errors import DeadlinePassed, RunFailed, ServiceError
+from registry.errors import DeadlinePassed, Overloaded, RunFailed, ServiceError
 from registry.records import Version
 
 SHORT_SECONDS = 0.001
@@ -175,10 +175,17 @@ class Predictor:
                 held.callback(place.leave)
                 run = SharedRun(self._companies.gather(request))
                 # Lease and place belong to the run, and end when it ends, whether or not anyone still waits.
-                loop = asyncio.get_running_loop()
-                future = loop.run_in_executor(self._executor, self._execute, run, lease.session)
+                future = self._submit(run, lease.session)
                 future.add_done_callback(partial(self._settle, run, held.pop_all()))
         return await self._wait(request)
+
+    def _submit(self, run: SharedRun, session: Session) -> "asyncio.Future[list[Outcome]]":
+        try:
+            return asyncio.get_running_loop().run_in_executor(self._executor, self._execute, run, session)
+        except RuntimeError:  # the executor has been shut down
+            for request in run.requests:
+                request.settle(Overloaded("the gateway is shutting down", retry_after_seconds=1))
+            raise
 
     async def _take_turn(self, request: Request) -> Place | None:
         self._companies.join(request)
@@ -303,9 +310,14 @@ class Predictor:
 
     def _execute_alone(self, request: Request, session: Session) -> Outcome:
         """Run for one request of a run that has failed."""
+        if not request.is_wanted:
+            return RunFailed("nobody waits for it any more")
+        cancellation = Cancellation()
+        if request.run is not None:
+            request.run.cancellation = cancellation
         try:
             arrays, _ = self._run(
-                request.course, session, request.feed, request.outputs, request.deadline, Cancellation()
+                request.course, session, request.feed, request.outputs, request.deadline, cancellation
             )
         except ServiceError as error:
             return error

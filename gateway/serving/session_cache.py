@@ -214,22 +214,24 @@ class SessionCache(Generic[S]):
         if failure is not None:
             raise failure
         entry: Entry[S] = Entry(key, version, self._expect(version))
-        self._check_size(entry)
+        fault = self._size_fault(entry)
+        if fault:
+            raise InsufficientMemory(fault)
         self._line[key] = entry
         return entry
 
-    def _check_size(self, entry: Entry[S]) -> None:
+    def _size_fault(self, entry: Entry[S]) -> str:
+        """Return why there can be no room for this one; empty if there can be."""
         if entry.size_bytes > self._budget_bytes:
-            raise InsufficientMemory(
+            return (
                 f"the model takes {entry.size_bytes} bytes of memory, more than the whole budget of "
                 f"{self._budget_bytes} bytes"
             )
-        pinned = (self._ready.get(key) for key in self._pinned if key != entry.key)
+        pinned = (self._ready.get(key) or self._loading.get(key) for key in self._pinned if key != entry.key)
         free_bytes = self._budget_bytes - sum(other.size_bytes for other in pinned if other is not None)
         if entry.size_bytes > free_bytes:
-            raise InsufficientMemory(
-                f"the model takes {entry.size_bytes} bytes of memory, and pinned models leave {free_bytes} bytes"
-            )
+            return f"the model takes {entry.size_bytes} bytes of memory, and pinned models leave {free_bytes} bytes"
+        return ""
 
     def _expire(self, entry: Entry[S], waiter: asyncio.Future[Lease[S]]) -> None:
         if waiter.done():
@@ -252,6 +254,11 @@ class SessionCache(Generic[S]):
     def _give_room(self) -> None:
         while self._line:
             first = next(iter(self._line.values()))
+            fault = self._size_fault(first)
+            if fault:  # what is pinned has come to stay since
+                del self._line[first.key]
+                first.refuse_all(partial(InsufficientMemory, fault))
+                continue
             shortfall_bytes = first.size_bytes - (self._budget_bytes - self._used_bytes)
             if shortfall_bytes > 0:
                 self._make_room(first, shortfall_bytes - self._leaving_bytes)

@@ -39,16 +39,14 @@ class Asked:
         connection: where it came from.
         head: its head.
         body: its body.
-        raw: all its bytes, if no parser has seen them yet.
     """
 
-    __slots__ = ("body", "connection", "decoded", "endpoint", "head", "raw")
+    __slots__ = ("body", "connection", "decoded", "endpoint", "head")
 
-    def __init__(self, connection: Connection, head: Head, body: bytes, raw: bytes | None = None) -> None:
+    def __init__(self, connection: Connection, head: Head, body: bytes) -> None:
         self.connection = connection
         self.head = head
         self.body = body
-        self.raw = raw
         self.endpoint: Endpoint | None = None
         self.decoded: PredictBody | None = None
         """What the body says to ``endpoint``, if that is known."""

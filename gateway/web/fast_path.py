@@ -9,7 +9,8 @@
    never sees it, and stays between two messages.
 4. While a request waits for the end of the tick, whatever else happens on its connection (more data, the end of what
    the client has to say, the server's shutdown) has the tick answered first.
-5. uvicorn's own handling of the headers is put off until the body is there, and made up for where it is needed. So a
+5. uvicorn's own handling of the headers is put off until the body is there, and made up for where it is needed, from
+   what was kept of the request and not from the parser, which may be in the middle of the next one by then. So a
    large body is collected here as well, though it is answered the ordinary way: once it is whole, and not waking the
    application for each of its pieces.
 
@@ -30,6 +31,25 @@ _ORDINARY = frozenset({b"expect", b"upgrade", b"transfer-encoding", b"content-en
 _END_OF_HEAD = b"\r\n\r\n"
 
 
+class _PlainPost:
+    """What the parser says of a request that qualifies, once its head is complete."""
+
+    def get_method(self) -> bytes:
+        return b"POST"
+
+    def get_http_version(self) -> str:
+        return "1.1"
+
+    def should_keep_alive(self) -> bool:
+        return True
+
+    def should_upgrade(self) -> bool:
+        return False
+
+
+_PLAIN_POST: Any = _PlainPost()
+
+
 class PredictProtocol(HttpProtocol):
     """HTTP/1.1 with a short cut; ``config.app`` must be a ``gateway.app.Application``."""
 
@@ -43,8 +63,6 @@ class PredictProtocol(HttpProtocol):
         """The request that waits for the end of the tick."""
         self._tick: Tick | None = None
         """Where it waits."""
-        self._given_back: Asked | None = None
-        """A request that goes the ordinary way after all, while the parser reads it."""
         self._is_between = True
         """True if no part of a request has come that the parser has not seen the end of."""
         self._octets = b""
@@ -63,7 +81,7 @@ class PredictProtocol(HttpProtocol):
             head = front.find_head(data[:begin_of_body])
             if head is not None and len(data) - begin_of_body == head.length:
                 self._waiting_since = None
-                self._asked = Asked(self, head, data[begin_of_body:], data)
+                self._asked = Asked(self, head, data[begin_of_body:])
                 self._tick = front.tick
                 self._tick.add(self._asked)
                 return
@@ -94,9 +112,6 @@ class PredictProtocol(HttpProtocol):
         self._head = self._qualify()
         if self._head is None:
             super().begin()
-            if self._given_back is not None:
-                scope: Any = self.scope
-                scope[BEGUN] = self._given_back
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
@@ -151,27 +166,27 @@ class PredictProtocol(HttpProtocol):
     def answer(self, octets: bytes) -> None:
         """Write a whole answer, and wait for the next request."""
         self._asked = None
+        self.default_lines()  # they say whether this answer is the last one
         self.transport.write(octets)
         self.on_response_complete()
 
     def go_ordinary_way(self, asked: Asked) -> None:
         """Have the request answered by the ASGI application."""
         self._asked = None
-        if asked.raw is not None:
-            self._given_back = asked
-            super().data_received(asked.raw)
-            self._given_back = None
-        else:
-            super().begin()
-            scope: Any = self.scope
-            scope[BEGUN] = asked
-            super().end()
+        # Meanwhile the parser may have begun with the next request: it must not be asked about this one.
+        parser, url, headers = self.parser, self.url, self.headers
+        self.parser, self.url, self.headers = _PLAIN_POST, asked.head.url, list(asked.head.headers.items())
+        super().begin()
+        scope: Any = self.scope
+        scope[BEGUN] = asked
+        super().end()
+        self.parser, self.url, self.headers = parser, url, headers
         if self._is_draining:
             super().shutdown()
 
     def _qualify(self) -> Head | None:
         front: Front | None = self._application.front
-        if front is None or self._given_back is not None or not self._is_idle():
+        if front is None or not self._is_idle():
             return None
         headers = dict(self.headers)
         if len(headers) != len(self.headers) or not _ORDINARY.isdisjoint(headers):

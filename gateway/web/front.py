@@ -118,7 +118,7 @@ class Front:
             check_json_type(headers.get(b"content-type"))
         except ServiceError:
             return None
-        head = Head(known[0], known[1], headers, length)
+        head = Head(url, known[0], known[1], headers, length)
         self.tick.check(head, monotonic())
         return None if head.caller is None else head
 

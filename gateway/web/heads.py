@@ -23,15 +23,17 @@ class Head:
     """A head that begins a plain predict request.
 
     Args:
+        url: as it stands in the request line.
         path: of the URL.
         target: what the path means.
         headers: names in lower case, no name twice.
         length: of the body that follows, in bytes.
     """
 
-    __slots__ = ("caller", "checked_at", "has_id", "headers", "length", "line", "path", "routing_key", "target")
+    __slots__ = ("caller", "checked_at", "has_id", "headers", "length", "line", "path", "routing_key", "target", "url")
 
-    def __init__(self, path: str, target: Target, headers: dict[bytes, bytes], length: int) -> None:
+    def __init__(self, url: bytes, path: str, target: Target, headers: dict[bytes, bytes], length: int) -> None:
+        self.url = url
         self.path = path
         self.target = target
         self.headers = headers

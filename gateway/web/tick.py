@@ -17,6 +17,8 @@ from math import inf
 from time import monotonic
 from typing import Any
 
+import structlog
+
 from gateway.codec.json_tensors import PredictBody
 from gateway.serving.batching import inner_shapes, join, may_share, rows_of
 from gateway.web.alertness import Alertness
@@ -65,10 +67,11 @@ class Tick:
         for endpoint, members in self._by_endpoint(collected).items():
             try:
                 self._answer_version(endpoint, members)
-            except Exception as error:  # noqa: BLE001 - whatever it is, every caller gets an answer
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is one request's: each is tried by itself
+                structlog.get_logger().error("tick_failed", exc_info=error)
                 for asked in members:
                     if asked.connection.waits_for(asked):
-                        self._answers.refuse(asked, error, self._started)
+                        self._answer_alone(endpoint, asked)
         self._alertness.answered(len(collected))
 
     def _by_endpoint(self, collected: Sequence[Asked]) -> dict[Endpoint, list[Asked]]:
@@ -180,6 +183,9 @@ class Tick:
         """Run a company in batches; return those whose content cannot be joined."""
         left: list[Asked] = []
         for parts in batches(company.parts, rule.max_rows):
+            if self._predictor.rule(company.endpoint.version).is_off:  # the batch before has shown that they mix
+                left += self._run_each(company, [[part] for part in parts])
+                continue
             batch = Company(company.endpoint, company.outputs, company.join, parts)
             left += self._run(batch)
         return left

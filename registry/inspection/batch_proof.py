@@ -12,6 +12,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, zip_longest
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -115,8 +116,8 @@ def _probes(signature: Signature, accepted: Probe) -> list[Probe]:
 def _try_shape(run: Run, signature: Signature, probe: Probe, findings: _Findings, seconds: float) -> Rows | None:
     """Try one inner shape, and return the rows that it was tried with; None if the model does not take it."""
     deadline = time.perf_counter() + seconds
-    for integers_below in RANGES:
-        rows = make_rows(signature, probe, MAX_ROWS, integers_below)
+    for integers in RANGES:
+        rows = make_rows(signature, probe, MAX_ROWS, integers)
         if rows is None:
             return None
         alone = _run_alone(run, rows, time.perf_counter() + seconds / 4)
@@ -129,17 +130,22 @@ def _try_shape(run: Run, signature: Signature, probe: Probe, findings: _Findings
 
 
 def _run_alone(run: Run, rows: Rows, deadline: float) -> dict[int, Answers]:
-    """Return what each row gives alone, as far as time and the model allow; the special rows come early."""
+    """Return what each row gives alone, as far as time and the model allow; an ordinary and a special one in turns.
+
+    Nothing is returned where ordinary rows are refused: their numbers are not what the model takes.
+    """
     found: dict[int, Answers] = {}
-    failures = 0
-    for place in (0, rows.count - 1, 1, rows.count - 2, 2, rows.count - 3, *range(3, rows.count - 3)):
+    ordinary = [place for place in range(rows.count) if place not in rows.special]
+    for place in chain.from_iterable(zip_longest(ordinary, rows.special)):
+        if place is None:
+            continue
         answers = run(rows.take([place]))
         if answers is not None:
             found[place] = answers
             _check_row_axis(answers, 1)
-        failures += answers is None
-        is_late = time.perf_counter() > deadline and len(found) >= _FEWEST_ROWS
-        if is_late or failures > _FEWEST_ROWS:
+        elif place not in rows.special:
+            return {}
+        if time.perf_counter() > deadline and len(found) >= _FEWEST_ROWS:
             break
     return found
 

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
@@ -17,6 +17,8 @@ from tests.support.gateway_process import GatewayProcess, children_of, running_g
 from tests.support.raw_http import RawAnswer, read_answer, request_bytes
 
 PATH = "/v1/models/same/predict"
+COUNTING = "/v1/models/counting/predict"
+"""Of a model whose runs are never made on the event loop, however small they are."""
 
 
 def upload(client: httpx.Client, name: str, content: bytes) -> None:
@@ -31,6 +33,9 @@ def warm(gateway: GatewayProcess) -> GatewayProcess:
     with gateway.client() as client:
         upload(client, "same", models.identity().SerializeToString())
         upload(client, "slow", models.wide_linear(1024, 8).SerializeToString())
+        upload(client, "counting", models.loop(trips=1000).SerializeToString())
+        for _ in range(3):
+            assert client.post(COUNTING, json={"inputs": [0]}).status_code == 200
         for _ in range(3):
             assert client.post(PATH, json={"inputs": [1.5]}).status_code == 200
     return gateway
@@ -96,6 +101,36 @@ def test_an_answer_never_overtakes_a_slow_one_before_it(wire: socket.socket) -> 
     answers = Answers(wire)
     first, second, third = answers.next(), answers.next(), answers.next()
     assert (value_of(first), json.loads(second.body)["model"], value_of(third)) == (1, "slow", 2)
+
+
+BEHIND: dict[str, tuple[bytes, Callable[[RawAnswer], bool]]] = {
+    "the same again": (predict(2, path=COUNTING), lambda answer: value_of(answer) == 1002),
+    "another model": (predict(2, "X-Request-Id: two"), lambda answer: answer.headers["x-request-id"] == "two"),
+    "no predict at all": (
+        request_bytes("GET /health/live HTTP/1.1", "Host: localhost"),
+        lambda answer: answer.status == 200,
+    ),
+    "the last one": (predict(2, "Connection: close"), lambda answer: value_of(answer) == 2),
+    "another host": (predict(2).replace(b"Host: localhost", b"Host: example.org"), lambda answer: answer.status == 403),
+}
+
+
+@pytest.mark.parametrize("name", BEHIND)
+def test_a_request_that_waits_is_not_taken_for_the_one_behind_it(wire: socket.socket, name: str) -> None:
+    behind, is_right = BEHIND[name]
+    wire.sendall(predict(1, "X-Request-Id: one", path=COUNTING) + behind)
+    answers = Answers(wire)
+    first, second = answers.next(), answers.next()
+    assert (value_of(first), first.headers["x-request-id"]) == (1001, "one")
+    assert is_right(second)
+
+
+def test_a_request_that_waits_is_answered_although_half_a_head_follows(wire: socket.socket) -> None:
+    wire.sendall(predict(1, path=COUNTING) + predict(2)[:30])
+    answers = Answers(wire)
+    assert value_of(answers.next()) == 1001
+    wire.sendall(predict(2)[30:])
+    assert value_of(answers.next()) == 2
 
 
 def test_a_body_may_come_byte_by_byte(wire: socket.socket) -> None:

@@ -141,6 +141,19 @@ def test_whoever_asks_for_something_wrong_is_told_so_alone(crowd: GatewayProcess
     assert [told(answer) for answer in refused] == [told(answer) for answer in alone_]
 
 
+@pytest.mark.parametrize("body", [b'{"inputs":[[1,2,3,4]],"id":"\xff"}', b'{"\xff":1}', b"", b"["])
+def test_what_is_no_json_is_one_callers_trouble(crowd: GatewayProcess, body: bytes) -> None:
+    feed = rows(1, 6)
+    lines = ("Host: localhost", "Content-Type: application/json")
+    bad = request_bytes(
+        "POST /v1/models/forest/predict HTTP/1.1", *lines, *["Content-Length: 0"] * (not body), body=body
+    )
+    good = ask("forest", {"inputs": feed.tolist()})
+    answers = together(crowd, [*[good] * 6, bad, *[good] * 6])
+    assert answers.pop(6).status == 400
+    assert all(is_right(answer, FOREST, feed) for answer in answers)
+
+
 def told(answer: RawAnswer) -> tuple[int, object]:
     return answer.status, {**json.loads(answer.body), "instance": None}
 

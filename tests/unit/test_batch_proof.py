@@ -73,6 +73,8 @@ MIXING: dict[str, Model] = {
     "the mean of all rows is taken off": lambda x: x - x.mean(axis=0),
     "training-mode normalisation": lambda x: (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + np.float32(1e-5)),
     "the largest of all rows, seldom seen": lambda x: np.where(np.isinf(x).any(), np.float32(1), x),
+    "what is missing is taken from the others": lambda x: np.where(np.isnan(x), np.nan_to_num(x).sum(axis=0), x),
+    "a mark of one element is replaced by the largest": lambda x: np.where(x == np.float32(-999), x.max(axis=0), x),
     "rows come back in another order": lambda x: x[::-1],
     "another answer from thirty rows on": lambda x: x + np.float32(len(x) > 29),
 }
@@ -128,6 +130,16 @@ def test_indexes_are_tried_within_the_range_that_the_model_takes() -> None:
     table = np.linspace(0, 1, 20, dtype=np.float32)
     report = try_model(lambda x: table[x], signature("n", 4, dtype="int64"))
     assert report.level is Level.EXACT
+
+
+def test_negative_integers_are_tried_where_the_model_takes_them() -> None:
+    report = try_model(lambda x: np.where(x < 0, x.max(axis=0), x), signature("n", 4, dtype="int64"))
+    assert report.level is Level.NONE
+
+
+def test_text_and_booleans_are_tried() -> None:
+    assert try_model(lambda x: x, signature("n", dtype="string")).level is Level.EXACT
+    assert try_model(lambda x: ~x, signature("n", 2, dtype="bool")).level is Level.EXACT
 
 
 def test_a_free_length_is_tried_in_several_sizes() -> None:

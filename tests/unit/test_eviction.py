@@ -255,3 +255,34 @@ def test_who_waits_for_room_gets_it_when_it_is_pinned_no_more() -> None:
         lease.release()
 
     run_virtually(test)
+
+
+def test_what_cannot_fit_beside_a_pin_that_is_being_loaded_is_refused_at_once() -> None:
+    async def test() -> None:
+        bench = CacheBench()
+        bench.cache.pin([A])
+        pinning = await bench.ask(A)
+        with pytest.raises(InsufficientMemory) as caught:
+            await bench.cache.acquire(BIG, bench.loop.time() + 5)
+        assert caught.value.retry_after_seconds is None
+        await bench.executor.step()
+        assert pinning.result().session.version == A
+
+    run_virtually(test)
+
+
+def test_who_waits_and_cannot_fit_any_more_holds_up_nobody() -> None:
+    async def test() -> None:
+        bench = CacheBench()
+        leases = [await bench.load(A), await bench.load(B)]
+        big, small = await bench.ask(BIG), await bench.ask(C)
+        bench.cache.pin([A])
+        await settle()
+        assert isinstance(big.exception(), InsufficientMemory)
+        leases[1].release()
+        while not small.done():
+            await bench.executor.step()
+            await asyncio.sleep(0.1)
+        assert small.result().session.version == C
+
+    run_virtually(test)

@@ -56,6 +56,18 @@ def test_a_successor_that_dies_is_not_started_again_and_the_old_worker_stays(wor
     assert not replacement.has_ended(old, now=1001.0)  # it is started again, like any other
 
 
+def test_a_successor_that_dies_when_the_old_worker_lets_go_is_started_again(workers: list[Worker]) -> None:
+    old, new = workers
+    replacement = Replacement()
+    replacement.begin(old, new, now=0.0)
+    new.is_ready = True
+    replacement.attend(now=1.0)
+    assert not replacement.has_ended(new, now=2.0)
+    assert not replacement.may_begin(now=1000.0)
+    assert replacement.has_ended(old, now=3.0)  # whom it replaced is not
+    assert replacement.may_begin(now=1000.0)
+
+
 def test_a_successor_that_does_not_serve_within_two_minutes_is_ended(workers: list[Worker]) -> None:
     old, new = workers
     replacement = Replacement()
