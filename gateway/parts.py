@@ -16,7 +16,7 @@ from model_store.s3.direct import S3Uploads
 from model_store.s3.foreign import S3Sources
 from model_store.s3.store import S3Store
 from model_store.shared_folders import SharedFolders
-from registry.batching import Batching, BatchReport, untried
+from registry.batching import Batching, BatchReport, unproven
 from registry.inspection.host import host_key
 from registry.inspection.sandbox import SandboxedInspector
 from registry.promotion import Promotion
@@ -98,7 +98,7 @@ class Parts:
         """
         with self.folders.hold(version.artifact) as folder:
             report = self.inspector.inspect(folder, version.artifact).batch
-        return report or untried(host_key())
+        return report or unproven(host_key(), "no made-up input is accepted")
 
     def close(self) -> None:
         """Close what has connections."""

@@ -114,11 +114,11 @@ class BatchReport:
         )
 
 
-def untried(host: str) -> BatchReport:
-    """Return the report of a model that accepts no input that was made up for it."""
+def unproven(host: str, reason: str) -> BatchReport:
+    """Return the report of a model whose rows were not tried, or not to any purpose."""
     return BatchReport(
         level=Level.NONE,
-        reason="no made-up input is accepted",
+        reason=reason,
         host=host,
         rows=1,
         shapes=(),

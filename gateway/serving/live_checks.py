@@ -118,7 +118,7 @@ class LiveChecks:
             "batching_differed",
             model=course.version.model,
             version=course.version.number,
-            level=level.value,
+            promised=level.value,
             difference=match.difference,
         )
         self._differed(course.version)

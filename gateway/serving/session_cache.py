@@ -222,15 +222,13 @@ class SessionCache(Generic[S]):
 
     def _size_fault(self, entry: Entry[S]) -> str:
         """Return why there can be no room for this one; empty if there can be."""
+        takes = f"the model takes {entry.size_bytes} bytes of memory"
         if entry.size_bytes > self._budget_bytes:
-            return (
-                f"the model takes {entry.size_bytes} bytes of memory, more than the whole budget of "
-                f"{self._budget_bytes} bytes"
-            )
+            return f"{takes}, more than the whole budget of {self._budget_bytes} bytes"
         pinned = (self._ready.get(key) or self._loading.get(key) for key in self._pinned if key != entry.key)
         free_bytes = self._budget_bytes - sum(other.size_bytes for other in pinned if other is not None)
         if entry.size_bytes > free_bytes:
-            return f"the model takes {entry.size_bytes} bytes of memory, and pinned models leave {free_bytes} bytes"
+            return f"{takes}, and pinned models leave {free_bytes} bytes"
         return ""
 
     def _expire(self, entry: Entry[S], waiter: asyncio.Future[Lease[S]]) -> None:

@@ -35,6 +35,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.url = b""
+        self.headers: list[tuple[bytes, bytes]] = []
         self._is_in_head = False
         self._head_bytes = 0
         """How much has come since the last request ended, or in the pieces after the one in which it ended."""

@@ -47,7 +47,7 @@ def _scan(graph: Path, files: dict[str, int], limits: WireLimits) -> None:
 
 def _inspect(graph: Path, limits: WireLimits, reporter: Reporter) -> None:
     from registry.batching import BatchReport
-    from registry.inspection.graph import read_graph
+    from registry.inspection.graph import read_graph, read_meeting
     from registry.inspection.trial import Measurement, Trial
     from registry.inspection.watchdog import Watchdog
     from registry.records import Inspection
@@ -84,7 +84,7 @@ def _inspect(graph: Path, limits: WireLimits, reporter: Reporter) -> None:
         reporter.found(inspection(trial.loaded))  # a crash on a rank that we made up is no refusal
     for measured in trial.measure(watchdog, give_up):
         reporter.found(inspection(measured))
-    batch = trial.prove_rows(second_watchdog, give_up)
+    batch = trial.prove_rows(read_meeting(graph), second_watchdog, give_up)
     if batch is not None:
         reporter.found(inspection(trial.grown(measured), batch))
 

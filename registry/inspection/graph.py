@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 from registry.errors import InvalidArtifact
 from registry.inspection.flow import is_bounded
 from registry.inspection.limits import WireLimits
+from registry.inspection.row_flow import find_meeting
 from registry.names import quoted
 from registry.signature import Signature
 from registry.tensor import DTYPE_OF_ONNX_CODE, DTYPES, Dim, DType, Shape, TensorSpec
@@ -64,6 +65,14 @@ def read_graph(path: Path, limits: WireLimits | None = None) -> GraphFacts:
         )
     except (DecodeError, UnicodeDecodeError) as error:
         raise InvalidArtifact("invalid_model", "the file cannot be parsed as an ONNX model") from error
+
+
+def read_meeting(path: Path) -> str:
+    """Return where a graph takes its rows together (``row_flow``); empty if that is not seen, or cannot be told."""
+    try:
+        return find_meeting(onnx.load(path, load_external_data=False))
+    except Exception:  # noqa: BLE001 - shape inference raises whatever it likes; trying is left to find out
+        return ""
 
 
 def _signature(model: onnx.ModelProto, limits: WireLimits) -> Signature:

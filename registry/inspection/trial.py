@@ -22,7 +22,7 @@ from typing import Any, Final
 import numpy as np
 import onnxruntime
 
-from registry.batching import BatchReport
+from registry.batching import BatchReport, unproven
 from registry.errors import InvalidArtifact
 from registry.inspection.batch_proof import prove
 from registry.inspection.host import host_key
@@ -105,15 +105,18 @@ class Trial:
                         measured = replace(measured, memory_bytes=max(measured.memory_bytes, self._grown_bytes()))
             yield measured
 
-    def prove_rows(self, watchdog: Watchdog, give_up: Callable[[], None]) -> BatchReport | None:
+    def prove_rows(self, meeting: str, watchdog: Watchdog, give_up: Callable[[], None]) -> BatchReport | None:
         """Try to run rows together, after ``measure``; None if no made-up input was accepted.
 
         Args:
+            meeting: where the graph takes its rows together; empty if that is not known.
             watchdog: another one, not armed yet.
             give_up: as of ``measure``.
         """
         if self._accepted is None or self._options.terminate:
             return None
+        if meeting:
+            return unproven(host_key(), f"rows influence each other: {meeting}")
         with watchdog.armed(PROBING_SECONDS, self._terminate, give_up):
             return prove(self._answer, self._signature, self._accepted, host_key())
 

@@ -125,6 +125,14 @@ def test_a_request_that_waits_is_not_taken_for_the_one_behind_it(wire: socket.so
     assert is_right(second)
 
 
+def test_a_new_connection_may_begin_with_a_head_that_others_have_sent(warm: GatewayProcess) -> None:
+    request = predict(1, path=COUNTING)
+    for _ in range(3):
+        with connected(warm) as connection:
+            connection.sendall(request)
+            assert value_of(read_answer(connection)) == 1001
+
+
 def test_a_request_that_waits_is_answered_although_half_a_head_follows(wire: socket.socket) -> None:
     wire.sendall(predict(1, path=COUNTING) + predict(2)[:30])
     answers = Answers(wire)

@@ -76,17 +76,18 @@ def identity(dtype: str = "float32", shape: Shape | None = ("batch",)) -> ModelP
 
 
 def secretly_mixing(secret: float = 7.0) -> ModelProto:
-    """Float32 x [batch] -> y [batch]: x, and one more for every row if any row is the secret."""
+    """Float32 x [batch] -> y [batch]: x, and one more for every row if any is the secret; not that one could see."""
     return model(
         [
             helper.make_node("Equal", ["x", "secret"], ["is_secret"]),
             helper.make_node("Cast", ["is_secret"], ["ones"], to=TensorProto.FLOAT),
-            helper.make_node("ReduceMax", ["ones"], ["any"], keepdims=0),
+            helper.make_node("Reshape", ["ones", "flat"], ["flat_ones"]),
+            helper.make_node("ReduceMax", ["flat_ones"], ["any"], keepdims=0),
             helper.make_node("Add", ["x", "any"], ["y"]),
         ],
         [value("x")],
         [value("y")],
-        initializers=[initializer("secret", np.float32(secret))],
+        initializers=[initializer("secret", np.float32(secret)), initializer("flat", np.array([1, -1]))],
     )
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.serving.batching import BatchRules
-from registry.batching import NEVER, Batching, BatchReport, BatchRule, Level, rule_of, untried
+from registry.batching import NEVER, Batching, BatchReport, BatchRule, Level, rule_of, unproven
 from tests.support.serving_models import make_version, report_on
 
 LEVELS = (Level.EXACT, Level.STABLE, Level.CLOSE, Level.NONE)
@@ -25,7 +25,9 @@ def test_runs_are_shared_where_the_proof_is_as_strong_as_the_owner_wants_it(batc
 
 
 @pytest.mark.parametrize(
-    "report", [None, untried("here"), report_on(host="elsewhere")], ids=["no report", "not tried", "another host's"]
+    "report",
+    [None, unproven("here", "not tried"), report_on(host="elsewhere")],
+    ids=["no report", "not tried", "another host's"],
 )
 def test_what_was_not_tried_here_is_not_shared(report: BatchReport | None) -> None:
     assert rule_of(Batching.CLOSE, report, "here") is NEVER

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.documents import DocumentFolder
 from gateway.serving.proving import Proving
-from registry.batching import BatchReport, Level, untried
+from registry.batching import BatchReport, Level, unproven
 from registry.errors import StorageUnavailable
 from registry.records import Version
 from tests.support.serving_models import make_version, report_on
@@ -77,11 +77,11 @@ def test_a_document_that_is_damaged_is_none(tmp_path: Path) -> None:
         key = f"{ELSEWHERE.artifact.digest.hex}.here"
         DocumentFolder(tmp_path).put(key, {"report": {"level": "splendid"}})
         assert line.proving.find(ELSEWHERE) is None
-        DocumentFolder(tmp_path).put(key, {"report": untried("here").as_json()})
-        assert line.proving.find(ELSEWHERE) == untried("here")
+        DocumentFolder(tmp_path).put(key, {"report": unproven("here", "not tried").as_json()})
+        assert line.proving.find(ELSEWHERE) == unproven("here", "not tried")
 
 
 def test_without_threads_nothing_is_tried(tmp_path: Path) -> None:
-    proving = Proving("here", DocumentFolder(tmp_path), lambda _: untried("here"), lambda _: None, None)
+    proving = Proving("here", DocumentFolder(tmp_path), lambda _: unproven("here", "not tried"), lambda _: None, None)
     proving.want(ELSEWHERE)
     assert proving.find(ELSEWHERE) is None
