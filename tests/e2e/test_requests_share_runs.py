@@ -225,6 +225,34 @@ def test_a_caller_that_has_gone_leaves_the_others_their_answers(crowd: GatewayPr
         assert is_right(read_answer(stays), FOREST, feed)
 
 
+def test_a_worker_that_lets_go_ends_every_connection_of_a_shared_run(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client, ExitStack() as opened:
+        url, headers = "/registry/models/forest/versions", {"content-type": "application/octet-stream"}
+        client.post(url, content=FOREST.read_bytes(), headers=headers).raise_for_status()
+        feed = rows(1, 4)
+        request = ask("forest", {"inputs": feed.tolist()})
+        parts = urlsplit(gateway.url)
+        address = (parts.hostname or "", parts.port or 80)
+        connections = [opened.enter_context(socket.create_connection(address, timeout=30)) for _ in range(9)]
+        for connection in connections:
+            connection.sendall(request)
+            assert is_right(read_one(connection), FOREST, feed)
+        (worker,) = gateway.workers()
+        os.kill(worker, signal.SIGUSR1)
+
+        def lets_go() -> bool:
+            connections[0].sendall(request)
+            return read_one(connections[0]).headers.get("connection") == "close"
+
+        wait_until(lets_go)
+        os.kill(worker, signal.SIGSTOP)
+        for connection in connections[1:]:
+            connection.sendall(request)
+        os.kill(worker, signal.SIGCONT)
+        assert all(is_right(read_one(connection), FOREST, feed) for connection in connections[1:])
+        assert [connection.recv(1) for connection in connections] == [b""] * 9
+
+
 def test_a_known_head_may_come_with_anything_behind_it(crowd: GatewayProcess) -> None:
     feeds = [rows(1, seed) for seed in range(4)]
     requests = [ask("forest", {"inputs": feed.tolist()}) for feed in feeds]
