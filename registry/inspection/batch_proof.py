@@ -95,7 +95,7 @@ class _Findings:
     def conclude(self, shape_count: int) -> tuple[Level, str]:
         """Return the level, and why it is no stronger."""
         if not shape_count:
-            return Level.NONE, "no varied inputs are accepted"
+            return Level.NONE, "no varied rows are accepted, or they are too large to be tried"
         if self.rows < 2:  # noqa: PLR2004 - two is company
             return Level.NONE, "a run takes too long to try it"
         if self.is_exact:
