@@ -86,7 +86,7 @@ def _inspect(graph: Path, limits: WireLimits, reporter: Reporter) -> None:
         reporter.found(inspection(measured))
     batch = trial.prove_rows(read_meeting(graph), second_watchdog, give_up)
     if batch is not None:
-        reporter.found(inspection(trial.grown(measured), batch))
+        reporter.found(inspection(measured, batch))
 
 
 def _prepare(graph: Path, into: Path, inspected_bytes: int, limits: WireLimits, reporter: Reporter) -> None:

@@ -120,10 +120,6 @@ class Trial:
         with watchdog.armed(PROBING_SECONDS, self._terminate, give_up):
             return prove(self._answer, self._signature, self._accepted, host_key())
 
-    def grown(self, measured: Measurement) -> Measurement:
-        """Return the measurement with the memory that has been taken since."""
-        return replace(measured, memory_bytes=max(measured.memory_bytes, self._grown_bytes()))
-
     def _find_probe(self) -> tuple[Probe, Feed] | None:
         for probe in small_probes(self._signature):
             feed = probe.feed(self._signature)
