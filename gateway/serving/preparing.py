@@ -6,20 +6,18 @@
 3. What fails is logged and harms nobody. What can be tried again is tried after the next plain load.
 """
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import suppress
 
 import structlog
 
+from gateway.serving.line import Line
 from registry.errors import ServiceError
 from registry.records import Version
 from registry.storage import Preparation
 
 _SMALL_BYTES = 1024 * 1024
 _SHORT_SECONDS = 0.02
-_MAX_WAITING = 1_000
 
 
 def is_worth_preparing(version: Version) -> bool:
@@ -45,9 +43,7 @@ class Preparing:
     ) -> None:
         self._prepare = prepare
         self._done = done
-        self._executor = executor
-        self._lock = threading.Lock()
-        self._waiting: set[str] = set()
+        self._line = Line(self._run, executor)
         self.done_count = 0
         """How many have been prepared here."""
         self.failure_count = 0
@@ -55,14 +51,8 @@ class Preparing:
 
     def want(self, version: Version) -> None:
         """Have a version prepared when its turn comes, if that is worth while."""
-        if self._executor is None or not is_worth_preparing(version):
-            return
-        with self._lock:
-            if version.artifact.digest.hex in self._waiting or len(self._waiting) >= _MAX_WAITING:
-                return
-            self._waiting.add(version.artifact.digest.hex)
-        with suppress(RuntimeError):  # the worker is ending
-            self._executor.submit(self._run, version)
+        if is_worth_preparing(version):
+            self._line.add(version)
 
     def _run(self, version: Version) -> None:
         log = structlog.get_logger().bind(model=version.model, version=version.number)
@@ -82,6 +72,3 @@ class Preparing:
                 self.done_count += 1
                 log.info("prepared", memory_bytes=preparation.memory_bytes)
                 self._done(version)
-        finally:
-            with self._lock:
-                self._waiting.discard(version.artifact.digest.hex)

@@ -6,29 +6,17 @@
 3. What fails is logged and harms nobody; it is tried again after the next load.
 """
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
-from typing import Any, Protocol
 
 import structlog
 
+from gateway.serving.line import Line
+from gateway.serving.routes import Documents
 from registry.batching import BatchReport
 from registry.errors import ServiceError
 from registry.records import Version
-
-
-class Documents(Protocol):
-    """Where reports are kept; every method blocks for a moment, and none ever raises."""
-
-    def put(self, key: str, document: dict[str, Any]) -> None:
-        """Replace the document."""
-        ...
-
-    def get(self, key: str) -> dict[str, Any] | None:
-        """Return the document, or None."""
-        ...
 
 
 class Proving:
@@ -54,9 +42,7 @@ class Proving:
         self._documents = documents
         self._prove = prove
         self._done = done
-        self._executor = executor
-        self._lock = threading.Lock()
-        self._waiting: set[str] = set()
+        self._line = Line(self._run, executor)
 
     def find(self, version: Version) -> BatchReport | None:
         """Return what was found out on this kind of host."""
@@ -72,14 +58,8 @@ class Proving:
 
     def want(self, version: Version) -> None:
         """Have a version tried when its turn comes, unless that has been done; blocks for a moment."""
-        if self._executor is None or self.find(version) is not None:
-            return
-        with self._lock:
-            if version.artifact.digest.hex in self._waiting:
-                return
-            self._waiting.add(version.artifact.digest.hex)
-        with suppress(RuntimeError):  # the worker is ending
-            self._executor.submit(self._run, version)
+        if not self._line.is_closed and self.find(version) is None:
+            self._line.add(version)
 
     def _run(self, version: Version) -> None:
         log = structlog.get_logger().bind(model=version.model, version=version.number)
@@ -87,15 +67,12 @@ class Proving:
             if self.find(version) is None:  # no sibling has been quicker
                 report = self._prove(version)
                 self._documents.put(self._key(version), {"report": report.as_json()})
-                log.info("batching_tried", level=report.level.value)
+                log.info("batching_tried", found=report.level.value)
             self._done(version)
         except ServiceError as error:
             log.warning("batching_not_tried", code=error.code)
         except Exception:
             log.exception("batching_not_tried")  # rule 3
-        finally:
-            with self._lock:
-                self._waiting.discard(version.artifact.digest.hex)
 
     def _key(self, version: Version) -> str:
         return f"{version.artifact.digest.hex}.{self._host}"
