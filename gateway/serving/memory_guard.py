@@ -2,9 +2,11 @@
 
 1. What a worker should take is what it took before it had a session, and its sessions as the cache counts them. What it
    takes is its anonymous memory; pages of mapped files can be had again and belong to nobody.
-2. Where it takes more than that by the margin, free memory is given back to the system first. If it still does, three
-   times in a row, then something is not given back: an allocator's arena that a large request has stretched, a leak.
-3. Then the worker asks to be replaced. It goes on as before until somebody does that, and goes on asking.
+2. What it has freed goes back to the system, where it takes noticeably more than when that was last done: large bodies
+   and answers come and go, and the allocator keeps their pages, in each worker.
+3. Where it takes more than it should by the margin even then, three times in a row, something is not given back: an
+   allocator's arena that a large request has stretched, a leak.
+4. Then the worker asks to be replaced. It goes on as before until somebody does that, and goes on asking.
 """
 
 import asyncio
@@ -14,6 +16,7 @@ from concurrent.futures import Executor
 import structlog
 
 _PATIENCE = 3
+_NOTICEABLE_BYTES = 8 * 1024 * 1024
 
 
 class MemoryGuard:
@@ -24,7 +27,7 @@ class MemoryGuard:
         measure: what the process takes; called in ``executor``.
         give_back: returns free memory to the system; called in ``executor``.
         ask: asks to be replaced.
-        margin_bytes: rule 2.
+        margin_bytes: rule 3.
         executor: one thread.
         seconds: between two looks.
     """
@@ -50,11 +53,13 @@ class MemoryGuard:
         self._executor = executor
         self._seconds = seconds
         self._own_bytes = 0
+        self._trimmed_bytes = 0
+        """What the process took when its free memory had last gone back, or less since."""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to look; to be called when no session is loaded."""
-        self._own_bytes = self._measure()
+        self._own_bytes = self._trimmed_bytes = self._measure()
         self._task = asyncio.get_running_loop().create_task(self._keep_looking())
 
     async def close(self) -> None:
@@ -75,12 +80,13 @@ class MemoryGuard:
                 self._ask()
 
     async def _takes_too_much(self) -> bool:
-        if not await self._look():
-            return False
-        await asyncio.get_running_loop().run_in_executor(self._executor, self._give_back)
-        return await self._look()
-
-    async def _look(self) -> bool:
-        taken_bytes = await asyncio.get_running_loop().run_in_executor(self._executor, self._measure)
+        taken_bytes = await self._measured()
+        if taken_bytes > self._trimmed_bytes + _NOTICEABLE_BYTES:
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._give_back)
+            taken_bytes = self._trimmed_bytes = await self._measured()
+        self._trimmed_bytes = min(self._trimmed_bytes, taken_bytes)
         self.excess_bytes = taken_bytes - self._own_bytes - self._accounted()
         return self.excess_bytes > self._margin_bytes
+
+    async def _measured(self) -> int:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._measure)

@@ -205,6 +205,7 @@ class Predictor:
             return request.answer.result()
         finally:
             request.give_up()
+            request.run = None  # each knows the other: the arrays would stay until the next garbage collection
 
     # --- on the event loop --------------------------------------------------------------------------------------------
 
@@ -313,8 +314,9 @@ class Predictor:
         if not request.is_wanted:
             return RunFailed("nobody waits for it any more")
         cancellation = Cancellation()
-        if request.run is not None:
-            request.run.cancellation = cancellation
+        run = request.run
+        if run is not None:  # else the caller has just left
+            run.cancellation = cancellation
         try:
             arrays, _ = self._run(
                 request.course, session, request.feed, request.outputs, request.deadline, cancellation

@@ -139,11 +139,11 @@ class Front:
             target, exchange.headers
         )
         self._paths.remember(exchange.path, target)
-        body = _collected(scope)
-        if body is None:
-            body = await predict.read(exchange.headers, receive)
+        # Out of the scope, which the connection keeps until its next request: a body is too large to be kept so long.
+        begun: Asked | None = scope.pop(BEGUN, None)
+        body = await predict.read(exchange.headers, receive) if begun is None else begun.body
         exchange.is_body_read = True
-        request = _decoded(scope, endpoint) or await predict.decode(endpoint, body)
+        request = _decoded(begun, endpoint) or await predict.decode(endpoint, body)
         deadline = predict.deadline(exchange.started)
         payload = predict.try_now(endpoint, target.verb, request, deadline)
         if payload is None:
@@ -224,15 +224,8 @@ async def _respond(exchange: Exchange, answer: Answer, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _collected(scope: Scope) -> bytes | None:
-    """Return the body if it has come already, with a head that has been checked."""
-    begun: Asked | None = scope.get(BEGUN)
-    return None if begun is None else begun.body
-
-
-def _decoded(scope: Scope, endpoint: Endpoint) -> PredictBody | None:
+def _decoded(begun: Asked | None, endpoint: Endpoint) -> PredictBody | None:
     """Return what the body says if that is known already, and by this endpoint's own signature."""
-    begun: Asked | None = scope.get(BEGUN)
     return begun.decoded if begun is not None and begun.endpoint is endpoint else None
 
 

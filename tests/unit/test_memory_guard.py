@@ -1,4 +1,4 @@
-"""When a worker asks to be replaced for the memory that it takes."""
+"""When a worker gives back what it has freed, and when it asks to be replaced for the memory that it takes."""
 
 import asyncio
 
@@ -17,8 +17,10 @@ class Process:
         self.taken_bytes = 30 * MIB
         self.free_bytes = 0
         self.asked = 0
+        self.gave_back = 0
 
     def give_back(self) -> None:
+        self.gave_back += 1
         self.taken_bytes -= self.free_bytes
         self.free_bytes = 0
 
@@ -54,6 +56,26 @@ def test_what_sessions_account_for_and_a_margin_is_nobody_to_be_replaced_for() -
         process.accounted_bytes, process.taken_bytes = 100 * MIB, 140 * MIB
         guard = await watch(process, seconds=300)
         assert (process.asked, guard.excess_bytes) == (0, 10 * MIB)
+
+    run_virtually(test)
+
+
+def test_free_memory_goes_back_though_nothing_is_too_much() -> None:
+    async def test() -> None:
+        process = Process()
+        process.accounted_bytes, process.taken_bytes, process.free_bytes = 10 * MIB, 49 * MIB, 9 * MIB
+        guard = await watch(process, seconds=6)
+        assert (process.taken_bytes, guard.excess_bytes) == (40 * MIB, 0)
+
+    run_virtually(test)
+
+
+def test_what_has_not_grown_since_is_not_asked_for_again() -> None:
+    async def test() -> None:
+        process = Process()
+        process.taken_bytes = 39 * MIB
+        await watch(process, seconds=300)
+        assert process.gave_back == 1
 
     run_virtually(test)
 

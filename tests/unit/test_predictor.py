@@ -1,5 +1,7 @@
 import asyncio
+import gc
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -123,6 +125,22 @@ def test_a_run_that_may_be_long_is_not_made_on_the_loop(tmp_path: Path, version:
         await made.cache.preload(version, time.monotonic() + 60)
         assert made.try_now(version, feed) is None
         assert len(await made.predict(version, feed)) == len(version.signature.outputs)
+
+    run(tmp_path, test)
+
+
+def test_an_answered_request_leaves_nothing_for_the_garbage_collector(tmp_path: Path) -> None:
+    async def test(made: Rig) -> None:
+        row = ROW["x"].copy()
+        is_gone = weakref.ref(row)
+        gc.disable()
+        try:
+            await made.predict(UNMEASURED, {"x": row})
+            await asyncio.sleep(0)  # the run's own callback comes after the answer
+            del row
+            assert is_gone() is None
+        finally:
+            gc.enable()
 
     run(tmp_path, test)
 
