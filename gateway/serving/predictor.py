@@ -2,7 +2,7 @@
 
 1. A run that will be short (Pace) is made right on the event loop: a trip to another thread costs more than the run.
    It must be bounded by its input's size, predicted under ``SHORT_SECONDS``, and nobody of its version may be waiting.
-2. Every other run waits for a place (RunQueue) and is made in the executor, with whom it may be shared (SharedRun).
+2. Every other run waits for a place and is made in the executor, with whom it may be shared (Turns).
 3. The deadline covers waiting for the load, waiting for a place, and the run. When it passes, the caller is answered
    at once; the run is cancelled, and its lease and place are given back when it has really ended.
 4. A caller that leaves cancels its run in the same way.
@@ -10,25 +10,25 @@
 6. A single row of a version whose rule pads runs as two of itself (``gateway.serving.batching``, rule 3).
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
-from gateway.serving.batching import BatchRules, Feed, has_rows, join, may_share, part_of, rows_of, split
+from gateway.serving.batching import BatchRules, Feed, has_rows, part_of, split
 from gateway.serving.course import Course, Courses
 from gateway.serving.deadlines import Watchdog
 from gateway.serving.live_checks import LiveChecks
-from gateway.serving.run_queue import Place, RunQueue
+from gateway.serving.run_queue import RunQueue
+from gateway.serving.running import Runner
 from gateway.serving.runtime import Array, Cancellation, Session
 from gateway.serving.session_cache import SessionCache
-from gateway.serving.shared_run import Companies, Outcome, Request, SharedRun
+from gateway.serving.shared_run import Outcome, Request, SharedRun
+from gateway.serving.turns import Turns
 from registry.batching import BatchRule
-from registry.errors import DeadlinePassed, Overloaded, RunFailed, ServiceError
+from registry.errors import RunFailed, ServiceError
 from registry.records import Version
 
 SHORT_SECONDS = 0.001
@@ -81,11 +81,10 @@ class Predictor:
         self._courses = Courses(rules)
         self._on_difference = on_difference
         self._cache = cache
-        self._executor = executor
-        self._watchdog = watchdog
         self._clock = clock
-        self._queue = RunQueue(places=places, spare=spare, max_queue=max_queue, clock=clock)
-        self._companies = Companies()
+        self._runner = Runner(watchdog, clock)
+        self._queue = RunQueue(places=places, spare=spare, max_queue=max_queue)
+        self._turns = Turns(self._queue, executor, execute=self._runner.run_together, ended=self._ended, clock=clock)
         self._checks = LiveChecks(self._run_for_comparison, self._differed, lambda: self.stats.runs, clock=clock)
 
     @property
@@ -164,48 +163,34 @@ class Predictor:
         """
         course = self._courses.of(version)
         lease = await self._cache.acquire(version, deadline)
-        with ExitStack() as held:
-            held.callback(lease.release)
-            size = course.pace.size_of(feed)
-            if self._is_short(course, size):
+        size = course.pace.size_of(feed)
+        if self._is_short(course, size):
+            try:
                 return self._run_here(course, lease.session, feed, outputs, deadline, size)
-            request = Request(course, feed, outputs or course.outputs, deadline, is_sociable=is_sociable)
-            place = await self._take_turn(request)
-            if place is not None:  # else somebody's run takes this request along, under a lease of their own
-                held.callback(place.leave)
-                run = SharedRun(self._companies.gather(request))
-                # Lease and place belong to the run, and end when it ends, whether or not anyone still waits.
-                future = self._submit(run, lease.session)
-                future.add_done_callback(partial(self._settle, run, held.pop_all()))
-        return await self._wait(request)
-
-    def _submit(self, run: SharedRun, session: Session) -> "asyncio.Future[list[Outcome]]":
+            finally:
+                lease.release()
+        request = Request(course, feed, outputs or course.outputs, deadline, is_sociable=is_sociable)
+        self._turns.begin(request, lease)
         try:
-            return asyncio.get_running_loop().run_in_executor(self._executor, self._execute, run, session)
-        except RuntimeError:  # the executor has been shut down
-            for request in run.requests:
-                request.settle(Overloaded("the gateway is shutting down", retry_after_seconds=1))
-            raise
-
-    async def _take_turn(self, request: Request) -> Place | None:
-        self._companies.join(request)
-        try:
-            return await self._queue.enter(request.course.key, request.deadline, request.turn)
-        except BaseException:
-            request.give_up()
-            raise
-        finally:
-            self._companies.leave(request)
-
-    async def _wait(self, request: Request) -> list[Array]:
-        try:
-            await asyncio.wait((request.answer,), timeout=max(0.0, request.deadline - self._clock()))
-            if not request.answer.done():
-                raise DeadlinePassed("the run took too long")
-            return request.answer.result()
+            return await request.answer
         finally:
             request.give_up()
-            request.run = None  # each knows the other: the arrays would stay until the next garbage collection
+
+    def begin(self, version: Version, feed: Feed, outputs: Outputs, deadline: float) -> Request | None:
+        """Begin what ``predict`` does, if the version is loaded, and return what will have the answer; else None.
+
+        Whoever takes the answer gives the request up then, or before, if nobody waits for it any more.
+
+        Raises:
+            Overloaded: as ``predict``.
+        """
+        lease = self._cache.try_acquire(version)
+        if lease is None:
+            return None
+        course = self._courses.of(version)
+        request = Request(course, feed, outputs or course.outputs, deadline, is_sociable=True)
+        self._turns.begin(request, lease)
+        return request
 
     # --- on the event loop --------------------------------------------------------------------------------------------
 
@@ -215,7 +200,7 @@ class Predictor:
     def _run_here(
         self, course: Course, session: Session, feed: Feed, outputs: Outputs, deadline: float, size: int
     ) -> list[Array]:
-        arrays, seconds = self._run(course, session, feed, outputs or course.outputs, deadline, Cancellation())
+        arrays, seconds = self._runner.run(course, session, feed, outputs or course.outputs, deadline, Cancellation())
         course.pace.learn(size, seconds)
         self.stats.runs += 1
         return arrays
@@ -228,18 +213,10 @@ class Predictor:
         if self._clock() >= course.check_at:
             self._checks.add(course, feed_of, outputs, shares)
 
-    def _settle(self, run: SharedRun, held: ExitStack, future: "asyncio.Future[list[Outcome]]") -> None:
-        """End a run that was made in the executor."""
-        held.close()
-        error = future.exception()
-        if error is not None:
-            for request in run.requests:
-                if request.is_wanted and not request.answer.done():
-                    request.answer.set_exception(error)
-            return
+    def _ended(self, run: SharedRun, outcomes: list[Outcome]) -> None:
+        """Take note of a run that was made in the executor."""
         course = run.first.course
         self.stats.runs += 1
-        outcomes = future.result()
         if run.has_lost_rows:
             self._differed(course.version)
         elif run.seconds is not None:
@@ -247,8 +224,6 @@ class Predictor:
             shares = [outcome for outcome in outcomes if not isinstance(outcome, ServiceError)]
             if len(shares) > 1:
                 self._note_shared(course, lambda place: run.requests[place].feed, run.first.outputs, shares)
-        for request, outcome in zip(run.requests, outcomes, strict=True):
-            request.settle(outcome)
 
     async def _run_for_comparison(self, course: Course, feed: Feed, outputs: tuple[str, ...]) -> list[Array] | None:
         """Run some rows alone, if the version is still loaded."""
@@ -261,66 +236,3 @@ class Predictor:
         self._rules.break_(version)
         self._courses.reconsider(version)
         self._on_difference(version)
-
-    # --- in any thread ------------------------------------------------------------------------------------------------
-
-    def _run(
-        self,
-        course: Course,
-        session: Session,
-        feed: Feed,
-        outputs: tuple[str, ...],
-        deadline: float,
-        cancellation: Cancellation,
-    ) -> tuple[list[Array], float]:
-        """Run under the eyes of the watchdog, in whichever thread this is; return the arrays, and the seconds."""
-        started = self._clock()
-        if started >= deadline:
-            raise DeadlinePassed("no time was left to run the model")
-        rule = course.rule
-        is_padded = rule.is_padded and may_share(rule, feed) and rows_of(feed) == 1
-        if is_padded:
-            feed = join([feed, feed])
-        watch = self._watchdog.watch()
-        watch.run = (deadline, cancellation)
-        try:
-            arrays = session.run(outputs, feed, cancellation)
-        finally:
-            watch.run = None
-        if is_padded:
-            arrays = [array[:1] for array in arrays]
-        return arrays, self._clock() - started
-
-    def _execute(self, run: SharedRun, session: Session) -> list[Outcome]:
-        """Run in the executor, and return what each request gets."""
-        first, requests = run.first, run.requests
-        feed = first.feed if len(requests) == 1 else join([request.feed for request in requests])
-        try:
-            arrays, seconds = self._run(first.course, session, feed, first.outputs, run.deadline, run.cancellation)
-        except ServiceError as error:
-            if len(requests) == 1 or isinstance(error, DeadlinePassed):
-                return [error] * len(requests)
-        else:
-            run.seconds = seconds
-            if len(requests) == 1:
-                return [arrays]
-            if has_rows(arrays, sum(run.counts)):
-                return list(split(arrays, run.counts))
-            run.has_lost_rows = True
-        return [self._execute_alone(request, session) for request in requests]
-
-    def _execute_alone(self, request: Request, session: Session) -> Outcome:
-        """Run for one request of a run that has failed."""
-        if not request.is_wanted:
-            return RunFailed("nobody waits for it any more")
-        cancellation = Cancellation()
-        run = request.run
-        if run is not None:  # else the caller has just left
-            run.cancellation = cancellation
-        try:
-            arrays, _ = self._run(
-                request.course, session, request.feed, request.outputs, request.deadline, cancellation
-            )
-        except ServiceError as error:
-            return error
-        return arrays

@@ -6,17 +6,17 @@
 3. A run that has gone on for ``lend_after_seconds`` lends its place to the next one: an endless run, or a model of
    minutes, takes a share of the processor, but not the place. At most ``spare`` places are lent.
 4. At most ``max_queue`` wait for one version.
-5. Who waits brings the future that is waited for, so that somebody with a place can take them along.
+5. Who waits brings a future. It is theirs: somebody with a place can take them along, and they can give up.
 
 Belongs to one event loop.
 """
 
 import asyncio
-import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
+from functools import partial
 
-from registry.errors import DeadlinePassed, Overloaded
+from registry.errors import Overloaded
 
 
 class Place:
@@ -52,7 +52,6 @@ class RunQueue:
         places: how many runs go on at once, not counting those that have lent their place.
         spare: how many places may be lent.
         max_queue: how many may wait for one version.
-        clock: monotonic seconds; deadlines are moments of it.
         lend_after_seconds: rule 3.
     """
 
@@ -62,14 +61,12 @@ class RunQueue:
         places: int,
         spare: int,
         max_queue: int,
-        clock: Callable[[], float] = time.monotonic,
         lend_after_seconds: float = 0.25,
     ) -> None:
         self.lend_after_seconds = lend_after_seconds
         self._free = places
         self._spare = spare
         self._max_queue = max_queue
-        self._clock = clock
         self._lines: OrderedDict[Hashable, deque[asyncio.Future[Place | None]]] = OrderedDict()
 
     def is_waiting(self, key: Hashable) -> bool:
@@ -81,32 +78,26 @@ class RunQueue:
         """How many wait, of all versions."""
         return sum(map(len, self._lines.values()))
 
-    async def enter(self, key: Hashable, deadline: float, turn: "asyncio.Future[Place | None]") -> Place | None:
-        """Return a place, when it is this caller's turn; None if somebody has resolved ``turn`` to that meanwhile.
+    def take(self, key: Hashable) -> Place | None:  # noqa: ARG002  whose it is matters to those who wait
+        """Return a place if one is free and nobody waits for it."""
+        if self._free == 0 or self._lines:
+            return None
+        self._free -= 1
+        return Place(self)
+
+    def line_up(self, key: Hashable, turn: "asyncio.Future[Place | None]") -> None:
+        """Wait: ``turn`` is resolved to a place when it comes. Whoever resolves it otherwise has it leave the line.
 
         Raises:
             Overloaded: ``max_queue`` wait for this version already.
-            DeadlinePassed: the turn did not come in time.
         """
-        if self._free > 0 and not self._lines:
-            self._free -= 1
-            return Place(self)
         line = self._lines.get(key)
-        if line is not None and len(line) >= self._max_queue:
+        if line is None:
+            line = self._lines[key] = deque()
+        elif len(line) >= self._max_queue:
             raise Overloaded(f"{self._max_queue} requests wait for this version already", retry_after_seconds=1)
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(max(0.0, deadline - self._clock()), _expire, turn)
-        self._lines.setdefault(key, deque()).append(turn)
-        try:
-            place = await turn
-        except BaseException:
-            self._forget(key, turn)
-            raise
-        finally:
-            timer.cancel()
-        if place is None:
-            self._leave_line(key, turn)
-        return place
+        line.append(turn)
+        turn.add_done_callback(partial(self._leave_line, key))
 
     def left(self, place: Place) -> None:
         """Take a place back; called by the place."""
@@ -129,29 +120,16 @@ class RunQueue:
     def _next(self) -> None:
         while self._free > 0 and self._lines:
             key, line = self._lines.popitem(last=False)
-            waiter = line.popleft()
+            turn = line.popleft()
             if line:
                 self._lines[key] = line  # at the end: the other versions come first
-            if not waiter.done():
+            if not turn.done():
                 self._free -= 1
-                waiter.set_result(Place(self))
+                turn.set_result(Place(self))
 
-    def _forget(self, key: Hashable, waiter: "asyncio.Future[Place | None]") -> None:
-        """Remove every trace of somebody who gave up, a place handed over in the very same tick included."""
-        place = waiter.result() if waiter.done() and not waiter.cancelled() and waiter.exception() is None else None
-        if place is not None:
-            place.leave()
-        else:
-            self._leave_line(key, waiter)
-
-    def _leave_line(self, key: Hashable, waiter: "asyncio.Future[Place | None]") -> None:
+    def _leave_line(self, key: Hashable, turn: "asyncio.Future[Place | None]") -> None:
         line = self._lines.get(key)
-        if line is not None and waiter in line:
-            line.remove(waiter)
+        if line is not None and turn in line:
+            line.remove(turn)
             if not line:
                 del self._lines[key]
-
-
-def _expire(waiter: "asyncio.Future[Place | None]") -> None:
-    if not waiter.done():
-        waiter.set_exception(DeadlinePassed("the request waited in the queue for too long", retry_after_seconds=1))

@@ -14,7 +14,7 @@ from gateway.serving.batching import Feed, inner_shapes, may_share, rows_of
 from gateway.serving.course import Course
 from gateway.serving.run_queue import Place
 from gateway.serving.runtime import Array, Cancellation
-from registry.errors import ServiceError
+from registry.errors import DeadlinePassed, ServiceError
 
 Outcome: TypeAlias = list[Array] | ServiceError
 
@@ -41,6 +41,7 @@ class Request:
         "rows",
         "run",
         "size",
+        "timer",
         "turn",
     )
 
@@ -64,18 +65,33 @@ class Request:
         self.answer: asyncio.Future[list[Array]] = loop.create_future()
         self.run: SharedRun | None = None
         self.is_wanted = True
+        self.timer: asyncio.TimerHandle | None = None
 
     def give_up(self) -> None:
-        """Take note that the caller has left."""
+        """Take note that the caller has left, or has been answered; does nothing the second time."""
         self.is_wanted = False
-        if self.run is not None:
-            self.run.cancel_if_unwanted()
+        if self.timer is not None:
+            self.timer.cancel()
+        run, self.run = self.run, None  # each knows the other: the arrays would stay until a garbage collection
+        if run is not None:
+            run.cancel_if_unwanted()
+        else:
+            self.turn.cancel()
 
-    def settle(self, outcome: Outcome) -> None:
+    def expire(self) -> None:
+        """Answer at the deadline."""
+        if self.run is None:
+            self.turn.cancel()  # before the caller hears of it: then it counts as waiting no more
+            self.settle(DeadlinePassed("the request waited in the queue for too long", retry_after_seconds=1))
+        else:
+            self.settle(DeadlinePassed("the run took too long"))
+        self.give_up()
+
+    def settle(self, outcome: list[Array] | Exception) -> None:
         """Let the caller know."""
         if not self.is_wanted or self.answer.done():
             return
-        if isinstance(outcome, ServiceError):
+        if isinstance(outcome, Exception):
             self.answer.set_exception(outcome)
         else:
             self.answer.set_result(outcome)
@@ -136,7 +152,7 @@ class Companies:
                 del self._waiting[request.company]
 
     def gather(self, first: Request) -> list[Request]:
-        """Return who runs with ``first``, who has got a place; they wait no longer."""
+        """Return who runs with ``first``, who has got a place; their turns are resolved to None."""
         gathered = [first]
         rows = first.rows
         for request in tuple(self._waiting.get(first.company, ())):
@@ -146,6 +162,5 @@ class Companies:
                 break
             gathered.append(request)
             rows += request.rows
-            self.leave(request)
             request.turn.set_result(None)
         return gathered

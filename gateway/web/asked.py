@@ -1,5 +1,6 @@
 """A predict request that is complete, and the connection that it came from."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from gateway.codec.json_tensors import PredictBody
@@ -13,6 +14,15 @@ class Connection(Protocol):
     @property
     def is_gone(self) -> bool:
         """True if nobody listens any more."""
+        ...
+
+    @property
+    def can_wait(self) -> bool:
+        """True if a request may take longer than the tick: nothing else of what the client sends has begun to come."""
+        ...
+
+    def wait(self, give_up: Callable[[], None]) -> None:
+        """Wait for the answer to the request beyond the tick; ``give_up`` is called if the client leaves first."""
         ...
 
     def waits_for(self, asked: "Asked") -> bool:
@@ -33,7 +43,7 @@ class Connection(Protocol):
 
 
 class Asked:
-    """A complete request that waits for the end of the tick.
+    """A complete request that waits for its answer.
 
     Args:
         connection: where it came from.
@@ -41,12 +51,14 @@ class Asked:
         body: its body.
     """
 
-    __slots__ = ("body", "connection", "decoded", "endpoint", "head")
+    __slots__ = ("body", "connection", "decoded", "endpoint", "head", "started")
 
     def __init__(self, connection: Connection, head: Head, body: bytes) -> None:
         self.connection = connection
         self.head = head
         self.body = body
+        self.started = 0.0
+        """When its tick began, in monotonic seconds."""
         self.endpoint: Endpoint | None = None
         self.decoded: PredictBody | None = None
         """What the body says to ``endpoint``, if that is known."""

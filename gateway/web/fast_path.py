@@ -1,7 +1,8 @@
 """Predict requests answered within the tick of the event loop that brings them: no task, no ASGI messages, one write.
 
-1. Only what takes no waiting is answered here: a small body, a version that is known and loaded, a short run. All else
-   goes the ordinary way, through the same code of ``Front``, as if this module were not there.
+1. Only a small body for a version that is known and loaded is answered here, within the tick or, where the run is not
+   short, when it has ended. All else goes the ordinary way, through the same code of ``Front``, as if this module were
+   not there.
 2. A request qualifies if nothing is outstanding on its connection, the client takes what is written, and it is plain:
    HTTP/1.1, keep-alive, POST, a Content-Length within the cap, no header twice, and no Expect, Upgrade,
    Transfer-Encoding or Content-Encoding. So answers cannot overtake each other, and the rest of HTTP stays uvicorn's.
@@ -9,7 +10,9 @@
    never sees it, and stays between two messages.
 4. While a request waits for the end of the tick, whatever else happens on its connection (more data, the end of what
    the client has to say, the server's shutdown) has the tick answered first.
-5. uvicorn's own handling of the headers is put off until the body is there, and made up for where it is needed, from
+5. While it waits for a run beyond the tick, what else comes is put aside, and nothing more is read. A client that
+   leaves ends the waiting.
+6. uvicorn's own handling of the headers is put off until the body is there, and made up for where it is needed, from
    what was kept of the request and not from the parser, which may be in the middle of the next one by then. So a
    large body is collected here as well, though it is answered the ordinary way: once it is whole, and not waking the
    application for each of its pieces.
@@ -17,6 +20,7 @@
 uvicorn's class is half private: its exact version is pinned, and each of these rules has a test.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -68,13 +72,21 @@ class PredictProtocol(HttpProtocol):
         self._octets = b""
         """What the parser is given."""
         self._is_draining = False
+        self._give_up: Callable[[], None] | None = None
+        """To be called if the client leaves while its request waits beyond the tick; None while none does."""
+        self._early = b""
+        """What has come in the meantime."""
 
     # --- what the client sends ----------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, whatever it is."""
-        if self._asked is not None and self._tick is not None:
-            self._tick.answer()
+        if self._asked is not None:
+            self._answer_tick()
+        if self._give_up is not None:
+            self._early += data
+            self.flow.pause_reading()
+            return
         front: Front | None = self._application.front
         if self._is_between and front is not None and self._is_idle():
             begin_of_body = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
@@ -91,9 +103,16 @@ class PredictProtocol(HttpProtocol):
 
     def eof_received(self) -> None:
         """Answer before the connection is closed."""
-        if self._asked is not None and self._tick is not None:
-            self._tick.answer()
+        self._answer_tick()
         super().eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End with the connection."""
+        super().connection_lost(exc)
+        give_up, self._give_up = self._give_up, None
+        if give_up is not None:
+            self._asked, self._early = None, b""
+            give_up()
 
     def on_message_begin(self) -> None:
         """Begin with a head."""
@@ -107,8 +126,7 @@ class PredictProtocol(HttpProtocol):
 
     def begin(self) -> None:
         """Put the request aside if it may qualify, else let uvicorn begin with it."""
-        if self._asked is not None and self._tick is not None:
-            self._tick.answer()
+        self._answer_tick()
         self._head = self._qualify()
         if self._head is None:
             super().begin()
@@ -141,9 +159,8 @@ class PredictProtocol(HttpProtocol):
 
     def shutdown(self) -> None:
         """Close when nothing is outstanding; uvicorn calls this when the server ends."""
-        if self._asked is not None and self._tick is not None:
-            self._tick.answer()
-        if self._head is None:
+        self._answer_tick()
+        if self._head is None and self._give_up is None:
             super().shutdown()
         else:
             self._is_draining = True
@@ -155,6 +172,15 @@ class PredictProtocol(HttpProtocol):
         """True if nobody listens any more."""
         return bool(self.transport.is_closing())
 
+    @property
+    def can_wait(self) -> bool:
+        """True if a request may take longer than the tick: nothing else of what the client sends has begun to come."""
+        return self._is_between and not self._is_draining
+
+    def wait(self, give_up: Callable[[], None]) -> None:
+        """Wait for the answer to the request beyond the tick; ``give_up`` is called if the client leaves first."""
+        self._give_up = give_up
+
     def waits_for(self, asked: Asked) -> bool:
         """Return whether the request has been neither answered nor taken back."""
         return self._asked is asked
@@ -165,10 +191,20 @@ class PredictProtocol(HttpProtocol):
 
     def answer(self, octets: bytes) -> None:
         """Write a whole answer, and wait for the next request."""
-        self._asked = None
+        self._asked = self._give_up = None
         self.default_lines()  # they say whether this answer is the last one
         self.transport.write(octets)
         self.on_response_complete()
+        if self._is_draining:
+            super().shutdown()
+        if self._early and not self.transport.is_closing():
+            early, self._early = self._early, b""
+            self.data_received(early)
+
+    def _answer_tick(self) -> None:
+        """Have a request answered, or its run begun, that waits for the end of the tick."""
+        if self._asked is not None and self._tick is not None and self._give_up is None:
+            self._tick.answer()
 
     def go_ordinary_way(self, asked: Asked) -> None:
         """Have the request answered by the ASGI application."""
@@ -206,6 +242,7 @@ class PredictProtocol(HttpProtocol):
         return (
             not self.flow.write_paused
             and not self._is_draining
+            and self._give_up is None
             and not self.pipeline
             and (before is None or before.response_complete)
         )

@@ -1,35 +1,34 @@
 """The predict requests that one tick of the event loop has brought, answered together.
 
-1. A request that is complete is put here. The first one has ``answer`` called as soon as the event loop has read what
-   all its connections have brought: there is no timer, and nobody waits.
+1. A request that is complete is put here. The first one has the tick end as soon as the event loop has read what all
+   its connections have brought: there is no timer, and nobody waits.
 2. Requests of one version share runs where its rule allows it (``gateway.serving.batching``); the others run one by
-   one, in the same place. What cannot be answered without waiting (a version that is not loaded, a long run) is given
-   back to its connection and goes the ordinary way.
-3. Who asks, and where a path leads, is found out once a tick for each head: nothing else happens within a tick.
-4. A caller that has gone is dropped before the run. A run that fails is made again for each of its requests alone: one
+   one, in the same place. A version has ``SHORT_SECONDS`` of a tick; what is left of its requests then comes first in
+   the next one, so that a crowd for one version delays nobody else for long, and no connection waits to be accepted.
+3. A run that is not short is begun in the executor, and answered when it has ended. What cannot be begun (a version
+   that is not loaded) is given back to its connection and goes the ordinary way.
+4. Who asks, and where a path leads, is found out once a tick for each head: nothing else happens within a tick.
+5. A caller that has gone is dropped before the run. A run that fails is made again for each of its requests alone: one
    bad row fails only its own caller.
-5. Whatever goes wrong with a request is answered by the same code as on the ordinary way (``Front``).
+6. Whatever goes wrong with a request is answered by the same code as on the ordinary way (``Front``).
 """
 
 import asyncio
 from collections.abc import Sequence
 from math import inf
 from time import monotonic
-from typing import Any
 
 import structlog
 
-from gateway.codec.json_tensors import PredictBody
-from gateway.serving.batching import inner_shapes, join, may_share, rows_of
+from gateway.serving.predictor import SHORT_SECONDS
 from gateway.web.alertness import Alertness
 from gateway.web.asked import Asked
-from gateway.web.company import Company, Part, batches
 from gateway.web.endpoint import Endpoint
 from gateway.web.heads import Head
 from gateway.web.services import Services
 from gateway.web.tick_answers import TickAnswers
-from registry.batching import BatchRule
-from registry.errors import DeadlinePassed, ServiceError
+from gateway.web.tick_runs import TickRuns
+from registry.errors import ServiceError
 from registry.roles import Role
 
 
@@ -42,37 +41,57 @@ class Tick:
     """
 
     def __init__(self, services: Services, answers: TickAnswers) -> None:
-        self._predictor = services.predictor
         self._routing = services.routing
         self._gate = services.gate
-        self._timeout_seconds = services.settings.predict_timeout_seconds
         self._answers = answers
+        self._runs = TickRuns(services.predictor, answers, services.settings.predict_timeout_seconds)
         self._alertness = Alertness()
         self._asked: list[Asked] = []
         self._started = 0.0
+        self._is_ending = False
 
     def add(self, asked: Asked) -> None:
-        """Take a request; its connection hears of it within this tick."""
+        """Take a request; its connection hears of it."""
         if not self._asked:
             self._started = monotonic()
             self._alertness.came(self._started)
-            asyncio.get_running_loop().call_soon(self.answer)
+        asked.started = self._started
         self._asked.append(asked)
+        self._end_soon()
 
     def answer(self) -> None:
-        """Answer what is there."""
+        """Answer all that is there, or begin with it, whatever time it takes."""
+        self._answer(inf)
+
+    def _end_soon(self) -> None:
+        if not self._is_ending:
+            self._is_ending = True
+            asyncio.get_running_loop().call_soon(self._end)
+
+    def _end(self) -> None:
+        self._is_ending = False
+        left = self._answer(SHORT_SECONDS)
+        if left:
+            self._asked[:0] = left
+            self._started = monotonic()
+            self._end_soon()
+
+    def _answer(self, seconds: float) -> list[Asked]:
+        """Answer what is there, each version for so long; return what is left."""
         collected, self._asked = self._asked, []
+        left: list[Asked] = []
         if not collected:
-            return  # it has been answered before its end
+            return left  # it has been answered before its end
         for endpoint, members in self._by_endpoint(collected).items():
             try:
-                self._answer_version(endpoint, members)
+                left += self._runs.answer(endpoint, members, monotonic() + seconds)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is one request's: each is tried by itself
                 structlog.get_logger().error("tick_failed", exc_info=error)
                 for asked in members:
                     if asked.connection.waits_for(asked):
-                        self._answer_alone(endpoint, asked)
-        self._alertness.answered(len(collected))
+                        self._runs.answer_alone(endpoint, asked)
+        self._alertness.answered(len(collected) - len(left))
+        return left
 
     def _by_endpoint(self, collected: Sequence[Asked]) -> dict[Endpoint, list[Asked]]:
         found: dict[Endpoint, list[Asked]] = {}
@@ -83,13 +102,14 @@ class Tick:
                 try:
                     endpoint = self._find(asked)
                 except Exception as error:  # noqa: BLE001 - as above
-                    self._answers.refuse(asked, error, self._started)
+                    self._answers.refuse(asked, error)
                     continue
                 if endpoint is None:
                     continue
                 if self._routing.is_settled(asked.head.target.reference):
                     known[asked.head] = endpoint
-            asked.endpoint = endpoint
+            if asked.endpoint is not endpoint:
+                asked.endpoint, asked.decoded = endpoint, None
             found.setdefault(endpoint, []).append(asked)
         return found
 
@@ -97,7 +117,7 @@ class Tick:
         """Return where a request leads; None if it is dealt with otherwise."""
         head = asked.head
         if asked.connection.is_gone:
-            self._answers.drop(asked, self._started)
+            self._answers.drop(asked)
             return None
         if head.checked_at < self._started:
             self.check(head, self._started)
@@ -117,107 +137,3 @@ class Tick:
                 head.caller.require(Role.PREDICT, head.target.reference.model)
         except ServiceError:
             head.caller = None  # the ordinary way tells why
-
-    # --- one version --------------------------------------------------------------------------------------------------
-
-    def _answer_version(self, endpoint: Endpoint, members: list[Asked]) -> None:
-        if len(members) == 1:
-            self._answer_alone(endpoint, members[0])
-            return
-        rule = self._predictor.rule(endpoint.version)
-        if not rule.is_off:
-            members = self._answer_plain(endpoint, rule, members)
-        companies: dict[Any, Company] = {}
-        for asked in members:
-            try:
-                request = asked.decoded = endpoint.codec.decode(asked.body)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
-                self._answers.refuse(asked, error, self._started)
-                continue
-            if may_share(rule, request.feed):
-                key = request.outputs, inner_shapes(request.feed)
-                company = companies.setdefault(key, Company(endpoint, request.outputs, join, []))
-                company.parts.append(Part(asked, rows_of(request.feed), request.feed, request.id))
-            else:
-                self._run_alone(endpoint, asked, request)
-        for company in companies.values():
-            self._run_inbatches(company, rule)
-
-    def _answer_alone(self, endpoint: Endpoint, asked: Asked) -> None:
-        try:
-            request = asked.decoded = endpoint.codec.decode(asked.body)
-        except Exception as error:  # noqa: BLE001 - as above
-            self._answers.refuse(asked, error, self._started)
-        else:
-            self._run_alone(endpoint, asked, request)
-
-    def _run_alone(self, endpoint: Endpoint, asked: Asked, request: PredictBody) -> None:
-        outputs = request.outputs
-        deadline = self._started + self._timeout_seconds
-        try:
-            arrays = self._predictor.try_predict_now(endpoint.version, request.feed, outputs, deadline)
-            if arrays is None:
-                asked.connection.go_ordinary_way(asked)
-                return
-            payload = endpoint.codec.encode(outputs or endpoint.output_names, arrays, request_id=request.id)
-        except Exception as error:  # noqa: BLE001 - as above
-            self._answers.refuse(asked, error, self._started)
-            return
-        self._answers.give(asked, endpoint, payload, self._started)
-
-    def _answer_plain(self, endpoint: Endpoint, rule: BatchRule, members: list[Asked]) -> list[Asked]:
-        """Answer what can be read as plain rows, and return the others."""
-        plain = endpoint.codec.plain_rows
-        if plain is None or plain.shapes not in rule.shapes:
-            return members
-        company, others = Company(endpoint, None, plain.join, []), []
-        for asked in members:
-            found = plain.read(asked.body)
-            if found is None or len(found[0]) >= rule.max_rows:
-                others.append(asked)
-            else:
-                company.parts.append(Part(asked, len(found[0]), found, found[1]))
-        return others + self._run_inbatches(company, rule)
-
-    def _run_inbatches(self, company: Company, rule: BatchRule) -> list[Asked]:
-        """Run a company in batches; return those whose content cannot be joined."""
-        left: list[Asked] = []
-        for parts in batches(company.parts, rule.max_rows):
-            if self._predictor.rule(company.endpoint.version).is_off:  # the batch before has shown that they mix
-                left += self._run_each(company, [[part] for part in parts])
-                continue
-            batch = Company(company.endpoint, company.outputs, company.join, parts)
-            left += self._run(batch)
-        return left
-
-    def _run(self, company: Company) -> list[Asked]:
-        """Run a batch, in halves if it is too long; return its requests if their content cannot be joined."""
-        parts = company.parts
-        feed = company.join([part.content for part in parts])
-        if feed is None:
-            return [part.asked for part in parts]
-        deadline = self._started + self._timeout_seconds
-        try:
-            shares = self._predictor.try_share_now(
-                company.endpoint.version, feed, [part.rows for part in parts], company.outputs, deadline
-            )
-        except Exception as error:  # noqa: BLE001 - as above
-            if len(parts) > 1 and not isinstance(error, DeadlinePassed):
-                return self._run_each(company, [[part] for part in parts])
-            for part in parts:
-                self._answers.refuse(part.asked, error, self._started)
-            return []
-        if shares is not None:
-            self._answers.give_shares(company, shares, self._started)
-        elif len(parts) > 1:
-            middle = len(parts) // 2
-            return self._run_each(company, [parts[:middle], parts[middle:]])
-        else:
-            parts[0].asked.connection.go_ordinary_way(parts[0].asked)
-        return []
-
-    def _run_each(self, company: Company, pieces: list[list[Part]]) -> list[Asked]:
-        left: list[Asked] = []
-        for parts in pieces:
-            left += self._run(Company(company.endpoint, company.outputs, company.join, parts))
-        return left

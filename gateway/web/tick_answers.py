@@ -16,7 +16,7 @@ Lines = tuple[int, bytes, bytes]
 
 
 class TickAnswers:
-    """Gives each request its answer. ``started`` is when the tick began, in monotonic seconds.
+    """Gives each request its answer.
 
     Args:
         ids: where the requests' ids come from.
@@ -38,10 +38,10 @@ class TickAnswers:
         self._refuse = refuse
         self._record = record
 
-    def give(self, asked: Asked, endpoint: Endpoint, payload: bytes, started: float) -> None:
+    def give(self, asked: Asked, endpoint: Endpoint, payload: bytes) -> None:
         """Answer one request with the body of its answer."""
         if asked.head.has_id:
-            self._give_identified(asked, payload, started)
+            self._give_identified(asked, payload)
             return
         request_id = self._ids.draw_bytes()
         begin = asked.connection.begin_answer(200)
@@ -49,14 +49,14 @@ class TickAnswers:
             b"%b%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n%b"
             % (begin, endpoint.lines, len(payload), request_id, payload)
         )
-        self._count(endpoint, asked.head, (request_id,), started)
+        self._count(endpoint, asked.head, (request_id,), asked.started)
 
-    def give_shares(self, company: Company, shares: list[list[Array]], started: float) -> None:
+    def give_shares(self, company: Company, shares: list[list[Array]]) -> None:
         """Give each request its own rows."""
         endpoint, parts = company.endpoint, company.parts
         begin = parts[0].asked.connection.begin_answer(200) + endpoint.lines
         names = company.outputs or endpoint.output_names
-        ids: dict[Head, list[bytes]] = {}
+        ids: dict[tuple[Head, float], list[bytes]] = {}
         payloads = None
         if not any(part.id is not None for part in parts):
             payloads = endpoint.codec.encode_together(names, shares)
@@ -67,17 +67,17 @@ class TickAnswers:
                     payloads[place] if payloads else endpoint.codec.encode(names, shares[place], request_id=part.id)
                 )
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
-                self.refuse(asked, error, started)
+                self.refuse(asked, error)
                 continue
             if asked.head.has_id:
-                self._give_identified(asked, payload, started)
+                self._give_identified(asked, payload)
                 continue
             request_id = self._ids.draw_bytes()
             asked.connection.answer(
                 b"%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n%b" % (begin, len(payload), request_id, payload)
             )
-            ids.setdefault(asked.head, []).append(request_id)
-        for head, answered in ids.items():
+            ids.setdefault((asked.head, asked.started), []).append(request_id)
+        for (head, started), answered in ids.items():
             self._count(endpoint, head, answered, started)
 
     def _count(self, endpoint: Endpoint, head: Head, ids: Sequence[bytes], started: float) -> None:
@@ -86,24 +86,24 @@ class TickAnswers:
         if self._log.is_on:
             self._log.add_alike(head.log_line(endpoint), ids, seconds)
 
-    def _give_identified(self, asked: Asked, payload: bytes, started: float) -> None:
+    def _give_identified(self, asked: Asked, payload: bytes) -> None:
         """Answer a request that has an id of its client's own."""
-        exchange = self._exchange(asked, started)
+        exchange = self._exchange(asked)
         lines = b"content-length: %d\r\nx-request-id: %b\r\n" % (len(payload), exchange.request_id.encode())
         endpoint = asked.endpoint
         assert endpoint is not None  # noqa: S101 - it has run
         self._write(asked, (200, endpoint.lines + lines, payload))
         self._record(exchange)
 
-    def refuse(self, asked: Asked, error: Exception, started: float) -> None:
+    def refuse(self, asked: Asked, error: Exception) -> None:
         """Tell a caller what went wrong, as the ordinary way would."""
-        exchange = self._exchange(asked, started)
+        exchange = self._exchange(asked)
         self._write(asked, self._refuse(exchange, error))
         self._record(exchange)
 
-    def drop(self, asked: Asked, started: float) -> None:
+    def drop(self, asked: Asked) -> None:
         """Take note that nobody waits for the answer any more."""
-        exchange = self._exchange(asked, started)
+        exchange = self._exchange(asked)
         exchange.give_up()
         self._record(exchange)
 
@@ -111,9 +111,9 @@ class TickAnswers:
         status, headers, body = lines
         asked.connection.answer(b"%b%b\r\n%b" % (asked.connection.begin_answer(status), headers, body))
 
-    def _exchange(self, asked: Asked, started: float) -> Exchange:
+    def _exchange(self, asked: Asked) -> Exchange:
         head = asked.head
-        exchange = Exchange("POST", head.path, head.headers, self._ids.draw(), started=started)
+        exchange = Exchange("POST", head.path, head.headers, self._ids.draw(), started=asked.started)
         exchange.target = head.target
         exchange.caller = head.caller
         exchange.endpoint = asked.endpoint

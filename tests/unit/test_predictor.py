@@ -211,6 +211,44 @@ def test_a_full_queue_is_overload_and_what_waits_is_served_later(tmp_path: Path)
     run(tmp_path, test, max_queue=1)
 
 
+def test_a_turn_that_does_not_come_in_time_is_a_deadline_passed(tmp_path: Path) -> None:
+    async def test(made: Rig) -> None:
+        endless = asyncio.ensure_future(made.predict(LOOP, FOR_EVER))
+        await is_running(made)
+        with pytest.raises(DeadlinePassed, match="waited in the queue"):
+            await made.predict(LOOP, THRICE, seconds=0.1)
+        assert made.predictor.waiting_count == 0
+        endless.cancel()
+
+    run(tmp_path, test)
+
+
+def test_who_gives_up_when_the_turn_has_just_come_takes_no_place_along(tmp_path: Path) -> None:
+    async def test(made: Rig) -> None:
+        await made.cache.preload(LOOP, time.monotonic() + 60)
+        place = made.predictor._queue.take("somebody else")
+        assert place is not None
+        request = made.predictor.begin(LOOP, THRICE, None, time.monotonic() + 60)
+        assert request is not None
+        place.leave()
+        request.give_up()
+        assert await made.predict(LOOP, THRICE) == [[8.0]]
+
+    run(tmp_path, test)
+
+
+def test_what_is_begun_is_answered_later(tmp_path: Path) -> None:
+    async def test(made: Rig) -> None:
+        assert made.predictor.begin(LOOP, THRICE, None, time.monotonic() + 60) is None
+        await made.cache.preload(LOOP, time.monotonic() + 60)
+        request = made.predictor.begin(LOOP, THRICE, None, time.monotonic() + 60)
+        assert request is not None
+        assert [array.tolist() for array in await request.answer] == [[8.0]]
+        request.give_up()
+
+    run(tmp_path, test)
+
+
 def test_an_endless_run_does_not_keep_others_from_running(tmp_path: Path) -> None:
     async def test(made: Rig) -> None:
         endless = asyncio.ensure_future(made.predict(LOOP, FOR_EVER))

@@ -3,20 +3,23 @@ import asyncio
 import pytest
 
 from gateway.serving.run_queue import Place, RunQueue
-from registry.errors import DeadlinePassed, Overloaded
+from registry.errors import Overloaded
 from tests.support.virtual_time import run_virtually, settle
 
 
 def make_queue(*, places: int = 1, spare: int = 0, max_queue: int = 8) -> RunQueue:
-    clock = asyncio.get_running_loop().time
-    return RunQueue(places=places, spare=spare, max_queue=max_queue, clock=clock)
+    return RunQueue(places=places, spare=spare, max_queue=max_queue)
 
 
-async def ask(queue: RunQueue, key: str, *, seconds: float = 60) -> asyncio.Task[Place | None]:
-    loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(queue.enter(key, loop.time() + seconds, loop.create_future()))
+async def ask(queue: RunQueue, key: str) -> asyncio.Future[Place | None]:
+    turn: asyncio.Future[Place | None] = asyncio.get_running_loop().create_future()
+    place = queue.take(key)
+    if place is None:
+        queue.line_up(key, turn)
+    else:
+        turn.set_result(place)
     await settle()
-    return task
+    return turn
 
 
 def test_versions_take_turns_and_each_is_first_come_first_served() -> None:
@@ -71,7 +74,7 @@ def test_the_queue_of_each_version_is_bounded() -> None:
         place = (await ask(queue, "a")).result()
         waiting = [await ask(queue, "a") for _ in range(2)]
         with pytest.raises(Overloaded) as caught:
-            await (await ask(queue, "a", seconds=1))
+            await ask(queue, "a")
         assert caught.value.retry_after_seconds == 1
         other = await ask(queue, "b")
         assert queue.waiting_count == 3
@@ -84,37 +87,28 @@ def test_the_queue_of_each_version_is_bounded() -> None:
     run_virtually(test)
 
 
-def test_a_turn_that_does_not_come_in_time_is_a_deadline_passed() -> None:
+def test_a_turn_that_is_resolved_otherwise_leaves_the_line() -> None:
     async def test() -> None:
         queue = make_queue()
         place = (await ask(queue, "a")).result()
-        with pytest.raises(DeadlinePassed):
-            await (await ask(queue, "b", seconds=3))
-        assert queue.waiting_count == 0
+        (await ask(queue, "b")).set_result(None)
+        await settle()
+        assert (queue.waiting_count, queue.is_waiting("b")) == (0, False)
         place.leave()
-        place = await (await ask(queue, "b", seconds=3))
-        assert place is not None
-        place.leave()
+        (await ask(queue, "b")).result().leave()
 
     run_virtually(test)
 
 
-@pytest.mark.parametrize("when", ["while waiting", "just handed over"])
-def test_who_leaves_takes_no_place_along(when: str) -> None:
+def test_who_gives_up_takes_no_place_along() -> None:
     async def test() -> None:
         queue = make_queue()
         place = (await ask(queue, "a")).result()
         leaving, staying = await ask(queue, "a"), await ask(queue, "a")
-        if when == "just handed over":
-            place.leave()
-            leaving.cancel()
-        else:
-            leaving.cancel()
-            await settle()
-            place.leave()
-        await settle()
-        assert leaving.cancelled()
+        leaving.cancel()
+        place.leave()
         staying.result().leave()
+        await settle()
         assert queue.waiting_count == 0
 
     run_virtually(test)

@@ -64,8 +64,7 @@ class Rig:
             leaving: which of them gives up while it waits.
         """
         deadline = time.monotonic() + 60
-        loop = asyncio.get_running_loop()
-        place = await self.predictor._queue.enter("somebody else", deadline, loop.create_future())
+        place = self.predictor._queue.take("somebody else")
         assert place is not None
         tasks = []
         for version, feed, *more in requests:

@@ -1,0 +1,86 @@
+"""Runs, made under the eyes of the watchdog in whichever thread asks for them."""
+
+import time
+from collections.abc import Callable
+
+from gateway.serving.batching import Feed, has_rows, join, may_share, rows_of, split
+from gateway.serving.course import Course
+from gateway.serving.deadlines import Watchdog
+from gateway.serving.runtime import Array, Cancellation, Session
+from gateway.serving.shared_run import Outcome, Request, SharedRun
+from registry.errors import DeadlinePassed, RunFailed, ServiceError
+
+
+class Runner:
+    """Makes runs; safe for threads.
+
+    Args:
+        watchdog: keeps their deadlines.
+        clock: monotonic seconds; deadlines are moments of it.
+    """
+
+    def __init__(self, watchdog: Watchdog, clock: Callable[[], float] = time.monotonic) -> None:
+        self._watchdog = watchdog
+        self._clock = clock
+
+    def run(
+        self,
+        course: Course,
+        session: Session,
+        feed: Feed,
+        outputs: tuple[str, ...],
+        deadline: float,
+        cancellation: Cancellation,
+    ) -> tuple[list[Array], float]:
+        """Return the arrays, and how many seconds it took. A single row runs as two where the rule pads.
+
+        Raises:
+            DeadlinePassed, RunFailed, OutputNotText: as of ``Session.run``; or no time was left.
+        """
+        started = self._clock()
+        if started >= deadline:
+            raise DeadlinePassed("no time was left to run the model")
+        rule = course.rule
+        is_padded = rule.is_padded and may_share(rule, feed) and rows_of(feed) == 1
+        if is_padded:
+            feed = join([feed, feed])
+        watch = self._watchdog.watch()
+        watch.run = (deadline, cancellation)
+        try:
+            arrays = session.run(outputs, feed, cancellation)
+        finally:
+            watch.run = None
+        if is_padded:
+            arrays = [array[:1] for array in arrays]
+        return arrays, self._clock() - started
+
+    def run_together(self, run: SharedRun, session: Session) -> list[Outcome]:
+        """Return what each request of a run gets; if it fails, it is made again for each of them alone."""
+        first, requests = run.first, run.requests
+        feed = first.feed if len(requests) == 1 else join([request.feed for request in requests])
+        try:
+            arrays, seconds = self.run(first.course, session, feed, first.outputs, run.deadline, run.cancellation)
+        except ServiceError as error:
+            if len(requests) == 1 or isinstance(error, DeadlinePassed):
+                return [error] * len(requests)
+        else:
+            run.seconds = seconds
+            if len(requests) == 1:
+                return [arrays]
+            if has_rows(arrays, sum(run.counts)):
+                return list(split(arrays, run.counts))
+            run.has_lost_rows = True
+        return [self._run_alone(request, session) for request in requests]
+
+    def _run_alone(self, request: Request, session: Session) -> Outcome:
+        if not request.is_wanted:
+            return RunFailed("nobody waits for it any more")
+        cancellation = Cancellation()
+        run = request.run
+        if run is not None:  # else the caller has just left
+            run.cancellation = cancellation
+        try:
+            arrays, _ = self.run(request.course, session, request.feed, request.outputs, request.deadline, cancellation)
+        except ServiceError as error:
+            return error
+        return arrays
