@@ -13,7 +13,7 @@ The parse takes a copy of the body, and some 24 bytes for each number, until it 
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -33,7 +33,7 @@ _MOST_FIELDS = 3  # inputs or instances, outputs, id
 _FLAT_FIELDS = 2  # shape and data, both of them lists
 _CACHED_BYTES = 256 * 1024  # so much is compared and counted without leaving the processor's cache
 _BYTE_ORDER_MARK = b"\xef"  # simdjson overlooks it
-_FAULTS = (ValueError, TypeError, KeyError, IndexError, RuntimeError, OverflowError, msgspec.ValidationError)
+FAULTS: Final = (ValueError, TypeError, KeyError, IndexError, RuntimeError, OverflowError, msgspec.ValidationError)
 
 
 class BufferDecoder:
@@ -56,7 +56,7 @@ class BufferDecoder:
             raise Doubt
         try:
             return self._decode(body)
-        except _FAULTS as fault:
+        except FAULTS as fault:
             raise Doubt from fault
 
     def _decode(self, body: bytes) -> PredictBody:
@@ -101,7 +101,7 @@ class _Input:
 
     def __init__(self, spec: TensorSpec) -> None:
         self._fit = ShapeFit(spec)
-        self._to_array = _converter(spec.dtype)
+        self._to_array = converter(spec.dtype)
 
     def read(self, value: Any) -> tuple[Array, int]:
         """Return the array, and how many lists of the body it accounts for."""
@@ -112,7 +112,7 @@ class _Input:
                 raise Doubt
             lists = _FLAT_FIELDS
         elif type(value) is List:
-            numbers, shape = value, _shape_of(value, self._fit.rank)
+            numbers, shape = value, shape_of(value, self._fit.rank)
             lists = sum(math.prod(shape[:axis]) for axis in range(len(shape)))
         else:
             raise Doubt
@@ -153,8 +153,13 @@ def _sizes_of(value: Any) -> tuple[int, ...]:
     return sizes
 
 
-def _shape_of(lists: Any, rank: int) -> tuple[int, ...]:
-    """Return the lengths of lists in lists; that the innermost hold no lists is not looked at."""
+def shape_of(lists: Any, rank: int) -> tuple[int, ...]:
+    """Return the lengths of lists in lists; that the innermost hold no lists is not looked at.
+
+    Raises:
+        Doubt: lists of one rank have different lengths.
+        TypeError: something is no list.
+    """
     if rank == 1:
         return (len(lists),)
     if rank == 2:  # noqa: PLR2004 - as below, in a third of the time: most lists are innermost ones
@@ -162,13 +167,17 @@ def _shape_of(lists: Any, rank: int) -> tuple[int, ...]:
         if len(sizes) != 1:
             raise Doubt
         return (len(lists), sizes.pop())
-    below = {_shape_of(item, rank - 1) for item in lists}
+    below = {shape_of(item, rank - 1) for item in lists}
     if len(below) != 1:
         raise Doubt
     return (len(lists), *below.pop())
 
 
-def _converter(dtype: DType) -> Callable[[Any], Array]:
+def converter(dtype: DType) -> Callable[[Any], Array]:
+    """Return what makes a flat array of a parsed list of numbers, lists within it joined.
+
+    It raises Doubt for what needs a second look, and one of ``FAULTS`` for what is no such list.
+    """
     target = dtype.numpy
     if dtype.kind == "f":
         return lambda numbers: _narrowed(np.frombuffer(numbers.as_buffer(of_type="d"), np.float64), target)

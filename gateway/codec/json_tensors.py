@@ -11,7 +11,7 @@ from gateway.codec.exact_decode import decode_exactly
 from gateway.codec.fast_decode import FastDecoder, can_read_fast
 from gateway.codec.fit import Doubt
 from gateway.codec.json_output import write_answer, write_outputs_together
-from gateway.codec.plain_rows import PlainRowsDecoder, has_plain_rows
+from gateway.codec.plain_rows import PlainRowsDecoder, RowsDecoder, has_plain_rows
 from registry.signature import Signature
 
 __all__ = ["JsonCodec", "PredictBody"]
@@ -40,7 +40,7 @@ class JsonCodec:
         self._version = version
         self._fast = FastDecoder(signature) if can_read_fast(signature) else None
         self._decode_into_buffers = _buffer_decoding(signature)
-        self.plain_rows = PlainRowsDecoder(self._fast, signature) if self._fast and has_plain_rows(signature) else None
+        self.plain_rows = _rows_decoder(signature, self._fast)
         """Reads the plain bodies of many requests at once; None where the signature has no plain rows."""
 
     def decode(self, body: bytes) -> PredictBody:
@@ -94,9 +94,22 @@ class JsonCodec:
         return None if parts is None else [b"%b%b}}" % (begin, part) for part in parts]
 
 
+_HAS_SIMDJSON = find_spec("simdjson") is not None
+"""There are no wheels of it for Python 3.14."""
+
+
+def _rows_decoder(signature: Signature, fast: FastDecoder | None) -> RowsDecoder | None:
+    if _HAS_SIMDJSON:
+        from gateway.codec.joined_rows import JoinedRowsDecoder, has_joined_rows
+
+        if has_joined_rows(signature):
+            return JoinedRowsDecoder(signature)
+    return PlainRowsDecoder(fast, signature) if fast is not None and has_plain_rows(signature) else None
+
+
 def _buffer_decoding(signature: Signature) -> Callable[[bytes], PredictBody] | None:
-    if find_spec("simdjson") is None:
-        return None  # there are no wheels of it for Python 3.14
+    if not _HAS_SIMDJSON:
+        return None
     from gateway.codec.buffer_decode import BufferDecoder, can_read_buffers
 
     return BufferDecoder(signature).decode if can_read_buffers(signature) else None

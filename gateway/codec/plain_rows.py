@@ -1,5 +1,8 @@
 """Many plain bodies at once: the rows of all become one array, so that what an array costs is paid once.
 
+This is for what ``gateway.codec.joined_rows`` does not take: inputs of rank one, of booleans, or where there is no
+simdjson.
+
 1. Only for signatures of one input that has rows: a free first dimension, and nothing else free.
 2. A body is plain if it has rows as nested lists and perhaps an id, and nothing that needs a second look: no words for
    infinity, no ``outputs``, no flat tensor. Its numbers are read by the types of ``gateway.codec.fast_decode``.
@@ -10,7 +13,7 @@
 from collections.abc import Sequence
 from itertools import chain
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from msgspec import UNSET
@@ -19,12 +22,37 @@ from gateway.codec.body import Array
 from gateway.codec.fast_decode import FastDecoder
 from gateway.codec.fit import Doubt
 from gateway.codec.long_numbers import may_hold_long_number
+from registry.batching import Shapes
 from registry.signature import Signature
 
 _UNREADABLE = (Doubt, ValueError, OverflowError, msgspec.DecodeError)
 
-PlainRows = tuple[list[Any], str | None]
-"""The rows, as nested lists, and the request's id."""
+
+class PlainRows(NamedTuple):
+    """What a plain body says."""
+
+    rows: int
+    id: str | None
+    """The request's own."""
+    content: Any
+    """The rows, in the form that ``join`` takes."""
+
+
+class RowsDecoder(Protocol):
+    """Reads the plain bodies of one signature, and puts their rows together."""
+
+    @property
+    def shapes(self) -> Shapes:
+        """The inner shapes of whatever ``join`` returns."""
+        ...
+
+    def read(self, body: bytes) -> PlainRows | None:
+        """Return the rows of a plain body, at least one; None if it is not plain."""
+        ...
+
+    def join(self, bodies: Sequence[PlainRows]) -> dict[str, Array] | None:
+        """Return the feed of all rows, in the order of the bodies; None if they do not fit the signature."""
+        ...
 
 
 class PlainRowsDecoder:
@@ -38,7 +66,7 @@ class PlainRowsDecoder:
     def __init__(self, fast: FastDecoder, signature: Signature) -> None:
         self._fast = fast
         shape: Any = signature.inputs[0].shape
-        self.shapes = (tuple(shape[1:]),)
+        self.shapes: Shapes = (tuple(shape[1:]),)
         """The inner shapes of whatever ``join`` returns."""
         self._decode = fast.decode_request
         self._named = fast.named_type
@@ -67,12 +95,12 @@ class PlainRowsDecoder:
             return None
         if may_hold_long_number(body):
             return None
-        return rows, identity
+        return PlainRows(len(rows), identity, rows)
 
     def join(self, bodies: Sequence[PlainRows]) -> dict[str, Array] | None:
         """Return the feed of all rows, in the order of the bodies; None if they do not fit the signature."""
         try:
-            return self._fast.read_rows_together(list(chain.from_iterable([rows for rows, _ in bodies])))
+            return self._fast.read_rows_together(list(chain.from_iterable([body.content for body in bodies])))
         except _UNREADABLE:
             return None
 

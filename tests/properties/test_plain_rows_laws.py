@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.codec.json_tensors import JsonCodec
@@ -61,8 +61,8 @@ def test_what_is_read_together_is_what_each_body_says_alone(kind: str, sent: lis
     alone = [codec.decode(body) for body, _ in plain]  # raises if one of them is no request at all
     joined = np.concatenate([request.feed["x"] for request in alone])
     assert canonical(feed["x"]) == canonical(joined)
-    assert [found[1] for _, found in plain] == [request.id for request in alone]
-    assert [len(found[0]) for _, found in plain] == [len(request.feed["x"]) for request in alone]
+    assert [found.id for _, found in plain] == [request.id for request in alone]
+    assert [found.rows for _, found in plain] == [len(request.feed["x"]) for request in alone]
 
 
 @given(st.sampled_from(KINDS), bodies())
@@ -79,9 +79,50 @@ def test_what_is_refused_alone_is_never_joined(kind: str, body: bytes) -> None:
 def test_plain_bodies_are_read_together() -> None:
     codec = CODECS["float32"]
     assert codec.plain_rows is not None
-    sent = (b'{"inputs": [[1, 2.5]]}', b'{"instances": [[3, 4], [5, 6]], "id": "q"}', b'{"inputs": {"x": [[7, 8]]}}')
+    sent = (b'{"inputs": [[1, 2.5]]}', b'{"instances":[[3, 4], [5, 6]]}', b'{"inputs": {"x": [[7, 8]]}}')
     read = [codec.plain_rows.read(body) for body in sent]
-    assert read == [([[1, 2.5]], None), ([[3, 4], [5, 6]], "q"), ([[7, 8]], None)]
     feed = codec.plain_rows.join([found for found in read if found is not None])
     assert feed is not None
     assert feed["x"].tolist() == [[1, 2.5], [3, 4], [5, 6], [7, 8]]
+
+
+def test_flags_are_read_together_too() -> None:
+    codec = CODECS["bool"]
+    assert codec.plain_rows is not None
+    sent = (b'{"inputs": [[true, false]]}', b'{"instances": [[false, false]], "id": "q"}')
+    read = [codec.plain_rows.read(body) for body in sent]
+    assert [found and (found.rows, found.id) for found in read] == [(1, None), (1, "q")]
+    feed = codec.plain_rows.join([found for found in read if found is not None])
+    assert feed is not None
+    assert feed["x"].tolist() == [[True, False], [False, False]]
+
+
+pieces = st.lists(st.sampled_from(["[[", "[", "]", "]]", ",", "],[", "[1,2]", "1", "2.5", " ", "[1,[2]]"]), max_size=6)
+
+
+@st.composite
+def torn_bodies(draw: st.DrawFn) -> bytes:
+    """Something that begins and ends like a plain body, whatever is in between."""
+    return '{{"inputs":[[{}]]}}'.format("".join(draw(pieces))).encode()
+
+
+@given(st.sampled_from(["float32", "int64"]), st.lists(torn_bodies(), min_size=1, max_size=3))
+@settings(max_examples=1000)
+def test_no_body_finds_what_it_lacks_in_its_neighbours(kind: str, sent: list[bytes]) -> None:
+    codec = CODECS[kind]
+    assert codec.plain_rows is not None
+    read = [codec.plain_rows.read(body) for body in sent]
+    if any(found is None for found in read):
+        return
+    feed = codec.plain_rows.join([found for found in read if found is not None])
+    if feed is not None:
+        alone = [codec.decode(body).feed["x"] for body in sent]  # raises if one of them is no request at all
+        assert [found and found.rows for found in read] == [len(array) for array in alone]
+        assert feed["x"].tolist() == np.concatenate(alone).tolist()
+
+
+def test_a_row_that_is_torn_between_two_bodies_is_not_joined() -> None:
+    codec = CODECS["float32"]
+    assert codec.plain_rows is not None
+    read = [codec.plain_rows.read(body) for body in (b'{"inputs":[[1,2],[3]]}', b'{"inputs":[[4],[5,6]]}')]
+    assert codec.plain_rows.join([found for found in read if found is not None]) is None
