@@ -7,8 +7,9 @@
 2. It holds for the kind of processor that it was made on (``host``), for the inner shapes that were tried, and for the
    numbers of rows that were tried. What was not tried is not batched.
 3. The owner says which level will do (``Batching``); a batch is formed only where the proof is at least as strong.
-4. It must pay, too: a batch has as many rows as still bring something, by the times that were measured. A model whose
-   rows take as long together as one by one is not batched: waiting for the others would only cost.
+4. It must pay, too, by the times that were measured and what each run costs a worker besides. A model whose rows take
+   as long together as one by one is not batched: waiting for the others would only cost. A batch is as large as it
+   still brings something noticeable; or anything at all, while its run is so short that nobody notices the wait.
 
 Source of why a row's bits may depend on its company: "Defeating Nondeterminism in LLM Inference" (Thinking Machines,
 2025).
@@ -17,16 +18,23 @@ Source of why a row's bits may depend on its company: "Defeating Nondeterminism 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from typing import Any, Final, TypeAlias
 
 Shapes: TypeAlias = tuple[tuple[int, ...], ...]
 """The inner shape, without the rows, of each input that has no default, in the signature's order."""
 
-MAX_ROWS: Final = 32
-"""The largest batch that is tried, and formed; inspection measures memory with as many."""
+MAX_ROWS: Final = 64
+"""The largest batch that is tried, and formed."""
 
-_WORTH: Final = 1.15
-"""How many times the rows a second of half as many rows a batch must bring, to be that large."""
+_WORTH: Final = 1.25
+"""How many times the rows a second of a smaller batch a batch must bring, to be that large."""
+
+_RUN_SECONDS: Final = 50e-6
+"""What a run costs a worker, whatever it runs (``python -m bench --suite batching``)."""
+
+_SHORT_SECONDS: Final = 0.001
+"""Nobody notices such a wait."""
 
 
 class Batching(StrEnum):
@@ -81,12 +89,17 @@ class BatchReport:
     @property
     def worthwhile_rows(self) -> int:
         """The largest number of rows that still brings something; 1 if none does."""
-        best, best_gain = 1, 1.0
-        for rows in sorted(self.run_seconds):
-            gain = self.gain(rows)
-            if rows > 1 and gain is not None and gain >= _WORTH * best_gain:
-                best, best_gain = rows, gain
+        best, best_rate = 1, self._rate(1)
+        for rows, seconds in sorted(self.run_seconds.items()):
+            is_noticed = best == 1 or seconds > _SHORT_SECONDS
+            if rows > 1 and self._rate(rows) >= best_rate * (_WORTH if is_noticed else 1):
+                best, best_rate = rows, self._rate(rows)
         return min(best, self.rows)
+
+    def _rate(self, rows: int) -> float:
+        """Return how many rows a second a worker gets out of runs of so many; infinite where that was not timed."""
+        seconds = self.run_seconds.get(rows)
+        return inf if seconds is None else rows / (seconds + _RUN_SECONDS)
 
     def as_json(self) -> dict[str, Any]:
         """Return the form that is stored; ``from_json(as_json(r)) == r``."""
