@@ -31,7 +31,7 @@ from registry.errors import InsufficientStorage
 from registry.storage import PREPARED_GRAPH, Preparation
 
 _ABOUT = "about.json"
-_FORMAT = 1
+_FORMAT = 2
 """To be raised when preparing has learned something: what was made, or refused, before is made again then."""
 
 _RETRY_SECONDS = 3600.0

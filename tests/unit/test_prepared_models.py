@@ -42,7 +42,7 @@ def held(models: PreparedModels) -> PreparedModel | None:
 
 
 def folder_of(tmp_path: Path) -> Path:
-    return tmp_path / "cache" / f"{ONE.digest.hex}.here-1"
+    return tmp_path / "cache" / f"{ONE.digest.hex}.here-2"
 
 
 def test_what_was_made_is_found_by_every_process_of_such_a_host(tmp_path: Path) -> None:
