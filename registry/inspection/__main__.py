@@ -102,8 +102,8 @@ def _prepare(graph: Path, into: Path, inspected_bytes: int, limits: WireLimits, 
     except NotTheSame as error:
         reporter.prepared(Preparation(reason=str(error)))
     except Exception as error:  # noqa: BLE001 - the runtime raises its own classes and half a dozen of Python's
-        said = one_line(str(error), Path.cwd(), into)  # by the runtime, or that the disk is full, or memory short
-        reason = f"the runtime cannot prepare it ({type(error).__name__}: {said})"
+        said = one_line(str(error), Path.cwd(), into) or type(error).__name__
+        reason = f"it cannot be prepared: {said}"  # the runtime says so, or the disk is full, or memory short
         reporter.prepared(Preparation(reason=reason, is_final=False))
     else:
         reporter.prepared(Preparation(memory_bytes=memory_bytes))

@@ -45,7 +45,7 @@ _RELU = bytes.fromhex(
 """A model of one Relu from ``x`` to ``y``, both float32 [1]: what a session costs that costs nothing."""
 
 _NO_MEMORY = re.compile(r"bad_alloc|failed to allocate|out of memory|cannot allocate", re.IGNORECASE)
-_PLACE = re.compile(r"\[ONNXRuntimeError\] : \d+ : |/\S*onnxruntime_src/\S+ (?:.*?\)(?:::<lambda\(\)>)? )?")
+_PLACE = re.compile(r"\[ONNXRuntimeError\] : \d+ : |/\S*onnxruntime_src/\S+ (?:.*?\)(?:::<lambda\(\)>)? (?:const )?)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
