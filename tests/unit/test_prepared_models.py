@@ -149,6 +149,17 @@ def test_what_is_held_stays_and_what_is_not_goes_for_want_of_room(tmp_path: Path
     assert (held(models), models.has(TWO)) == (None, True)
 
 
+def test_room_is_made_before_anything_is_written(tmp_path: Path) -> None:
+    large = artifact_of({"model.onnx": b"x" * 1400})
+    models = opened(tmp_path, limit_bytes=1500)
+    models.make(ONE, write)
+
+    def look(_folder: Path) -> Preparation:
+        return Preparation(reason=str(folder_of(tmp_path).exists()))
+
+    assert models.make(large, look) == Preparation(reason="False")
+
+
 def test_what_is_larger_than_everything_is_not_kept(tmp_path: Path) -> None:
     models = opened(tmp_path, limit_bytes=500)
     reason = "its prepared form is larger than the whole artifact cache"
