@@ -11,6 +11,7 @@
    be made again.
 4. That a model cannot be prepared is remembered in the same way, so that no process tries again; what failed for a
    reason that may pass (a full disk, a busy machine) is not.
+5. Room is made for as much as the model's own files take before it is made, and for what it takes in fact afterwards.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ from registry.errors import InsufficientStorage
 from registry.storage import PREPARED_GRAPH, Preparation
 
 _ABOUT = "about.json"
-_FORMAT = 1
+_FORMAT = 2
 """To be raised when preparing has learned something: what was made, or refused, before is made again then."""
 
 _RETRY_SECONDS = 3600.0
@@ -109,16 +110,18 @@ class PreparedModels:
         with lock:
             if not lock.try_exclude() or not lock.is_current():
                 return None
-            return self._make(name, lock, prepare)
+            return self._make(artifact, lock, prepare)
 
     def _is_settled(self, artifact: Artifact) -> bool:
         with self.hold(artifact) as model:
             about = self._about(self._name(artifact))
             return model is not None or (about is not None and about.memory_bytes is None)
 
-    def _make(self, name: str, lock: FileLock, prepare: Callable[[Path], Preparation]) -> Preparation:
+    def _make(self, artifact: Artifact, lock: FileLock, prepare: Callable[[Path], Preparation]) -> Preparation:
+        name = self._name(artifact)
         with storage_errors("preparing a model"), self._folders.scratch() as scratch:
             remove_path(self._folders.path(name))
+            self._folders.make_room(artifact.size_bytes)  # rule 5
             preparation = prepare(scratch.path)
             if preparation.memory_bytes is not None:
                 preparation = self._accommodate(scratch.path, preparation)

@@ -90,8 +90,10 @@ def _inspect(graph: Path, limits: WireLimits, reporter: Reporter) -> None:
 
 
 def _prepare(graph: Path, into: Path, inspected_bytes: int, limits: WireLimits, reporter: Reporter) -> None:
+    from registry.inspection.comparison import NotTheSame
     from registry.inspection.graph import read_graph
-    from registry.inspection.preparation import NotTheSame, prepare
+    from registry.inspection.preparation import prepare
+    from registry.inspection.trial import one_line
     from registry.storage import Preparation
 
     reporter.stage("prepare")
@@ -100,7 +102,8 @@ def _prepare(graph: Path, into: Path, inspected_bytes: int, limits: WireLimits, 
     except NotTheSame as error:
         reporter.prepared(Preparation(reason=str(error)))
     except Exception as error:  # noqa: BLE001 - the runtime raises its own classes and half a dozen of Python's
-        reason = f"the runtime cannot prepare it ({type(error).__name__})"  # or the disk is full, or memory short
+        said = one_line(str(error), Path.cwd(), into) or type(error).__name__
+        reason = f"it cannot be prepared: {said}"  # the runtime says so, or the disk is full, or memory short
         reporter.prepared(Preparation(reason=reason, is_final=False))
     else:
         reporter.prepared(Preparation(memory_bytes=memory_bytes))

@@ -5,7 +5,7 @@ tried, small ones first, with the first dimension (the batch, as a rule) left at
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -20,7 +20,7 @@ Feed: TypeAlias = Mapping[str, NDArray[Any]]
 MAX_ELEMENTS: Final = 4_000_000
 """In all inputs together; what needs more is not tried."""
 
-_SIZES = (1, 2, 4, 8, 16, 32, 48, 64, 224)
+_SIZES = (1, 2, 4, 8, 16, 32, 48, 64, 224, 3)
 _RANKS = (2, 1, 3, 4)
 _FLOATS = (0.5, -0.25, 1.0, 0.125, -0.75)
 
@@ -41,18 +41,22 @@ class Probe:
     def feed(self, signature: Signature) -> Feed | None:
         """Return the inputs that have no default, or None if they would be too large."""
         specs = [spec for spec in signature.inputs if not spec.optional]
-        sizes = self._symbols(specs)
-        shapes = {spec.name: self._shape(spec.shape, sizes) for spec in specs}
+        shapes = self.shapes(specs)
         if sum(math.prod(shape) for shape in shapes.values()) > MAX_ELEMENTS:
             return None
         return {spec.name: self._tensor(spec, shapes[spec.name]) for spec in specs}
+
+    def shapes(self, specs: Sequence[TensorSpec]) -> dict[str, tuple[int, ...]]:
+        """Return what shapes these have together, by name."""
+        sizes = self._symbols(specs)
+        return {spec.name: self._shape(spec.shape, sizes) for spec in specs}
 
     def elements(self, signature: Signature) -> int:
         """Return how many elements the inputs have."""
         feed = self.feed(signature)
         return 0 if feed is None else sum(tensor.size for tensor in feed.values())
 
-    def _symbols(self, specs: list[TensorSpec]) -> dict[str, int]:
+    def _symbols(self, specs: Sequence[TensorSpec]) -> dict[str, int]:
         sizes: dict[str, int] = {}
         for spec in specs:
             for place, dim in enumerate(spec.shape or ()):

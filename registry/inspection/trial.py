@@ -45,7 +45,7 @@ _RELU = bytes.fromhex(
 """A model of one Relu from ``x`` to ``y``, both float32 [1]: what a session costs that costs nothing."""
 
 _NO_MEMORY = re.compile(r"bad_alloc|failed to allocate|out of memory|cannot allocate", re.IGNORECASE)
-_PLACE = re.compile(r"\[ONNXRuntimeError\] : \d+ : |/\S*onnxruntime_src/\S+ (?:.*?\)(?:::<lambda\(\)>)? )?")
+_PLACE = re.compile(r"\[ONNXRuntimeError\] : \d+ : |/\S*onnxruntime_src/\S+ (?:.*?\)(?:::<lambda\(\)>)? (?:const )?)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,12 +190,16 @@ def _load(path: Path) -> Any:
         message = str(error)
         if _NO_MEMORY.search(message):
             raise InvalidArtifact("inspection_memory", "loading the model takes more memory than it may") from error
-        raise InvalidArtifact("invalid_model", f"ONNX Runtime cannot load the model: {_one_line(message)}") from error
+        raise InvalidArtifact(
+            "invalid_model", f"ONNX Runtime cannot load the model: {one_line(message, Path.cwd())}"
+        ) from error
 
 
-def _one_line(message: str) -> str:
-    """Return what the runtime said, without the places in its own source and in our folders."""
-    said = " ".join(_PLACE.sub("", message.replace(f"{Path.cwd()}/", "")).split())
+def one_line(message: str, *folders: Path) -> str:
+    """Return what the runtime said, without the places in its own source and in these folders."""
+    for folder in folders:
+        message = message.replace(f"{folder}/", "").replace(str(folder), "")
+    said = " ".join(_PLACE.sub("", message).split())
     return quoted(said, limit=_MAX_DETAIL_CHARACTERS)[1:-1]
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from resource import RLIMIT_FSIZE, prlimit
+from shutil import rmtree
 from typing import Any
 
 import httpx
@@ -89,3 +91,20 @@ def test_a_damaged_prepared_model_is_made_again_and_no_answer_is_wrong(tmp_path:
     with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
         assert predict(client) == plainly
         assert maps_weights(gateway)
+
+
+def test_a_disk_that_takes_no_more_leaves_the_model_plain_and_the_log_says_why(tmp_path: Path, plainly: Any) -> None:
+    prepared = weights_in(tmp_path / "data").parent
+    rmtree(prepared)
+    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
+        for pid in gateway.workers():
+            prlimit(pid, RLIMIT_FSIZE, (1 << 20, 1 << 20))  # for its children as well
+        assert predict(client) == plainly
+
+        def refusals() -> list[str]:
+            return [str(line["reason"]) for line in gateway.log_lines() if line["event"] == "not_prepared"]
+
+        wait_until(lambda: bool(refusals()))
+        assert [reason.startswith("it cannot be prepared: ") for reason in refusals()] == [True]
+        assert predict(client) == plainly
+        assert (prepared.exists(), maps_weights(gateway)) == (False, False)

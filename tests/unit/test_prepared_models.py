@@ -42,7 +42,7 @@ def held(models: PreparedModels) -> PreparedModel | None:
 
 
 def folder_of(tmp_path: Path) -> Path:
-    return tmp_path / "cache" / f"{ONE.digest.hex}.here-1"
+    return tmp_path / "cache" / f"{ONE.digest.hex}.here-2"
 
 
 def test_what_was_made_is_found_by_every_process_of_such_a_host(tmp_path: Path) -> None:
@@ -147,6 +147,17 @@ def test_what_is_held_stays_and_what_is_not_goes_for_want_of_room(tmp_path: Path
     models.forget(TWO)
     models.make(TWO, write)
     assert (held(models), models.has(TWO)) == (None, True)
+
+
+def test_room_is_made_before_anything_is_written(tmp_path: Path) -> None:
+    large = artifact_of({"model.onnx": b"x" * 1400})
+    models = opened(tmp_path, limit_bytes=1500)
+    models.make(ONE, write)
+
+    def look(_folder: Path) -> Preparation:
+        return Preparation(reason=str(folder_of(tmp_path).exists()))
+
+    assert models.make(large, look) == Preparation(reason="False")
 
 
 def test_what_is_larger_than_everything_is_not_kept(tmp_path: Path) -> None:
