@@ -22,8 +22,9 @@ import onnx
 import onnxruntime
 
 from registry.inspection.confinement import forbid_processes
+from registry.inspection.memory import anonymous_bytes
 from registry.inspection.probes import Feed, larger_probes, small_probes
-from registry.inspection.trial import anonymous_bytes, session_options, warm_up
+from registry.inspection.trial import session_options, warm_up
 from registry.signature import Signature
 from registry.storage import PREPARED_GRAPH, PREPARED_WEIGHTS
 
