@@ -3,8 +3,6 @@
 import asyncio
 import os
 import signal
-import threading
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
@@ -13,7 +11,8 @@ from dataclasses import dataclass
 import structlog
 
 from gateway.documents import DocumentFolder
-from gateway.host import anonymous_bytes, return_free_memory, usable_cpus
+from gateway.host import anonymous_bytes, return_free_memory
+from gateway.loading import LOADS_AT_ONCE, Loader
 from gateway.metrics import Metrics
 from gateway.parts import Parts
 from gateway.serving.batching import BatchRules
@@ -23,36 +22,33 @@ from gateway.serving.memory_guard import MemoryGuard
 from gateway.serving.predictor import Predictor
 from gateway.serving.preparing import Preparing, is_worth_preparing
 from gateway.serving.proving import Proving
-from gateway.serving.readings import preparing_readings, serving_readings
+from gateway.serving.readings import preparing_readings, serving_readings, thread_readings
 from gateway.serving.renewing import Renewing
 from gateway.serving.runtime import Session
 from gateway.serving.session_cache import SessionCache
+from gateway.serving.spare_threads import SpareThreads
 from gateway.serving.store_watch import StoreWatch
+from gateway.settings import Settings
 from registry.batching import Batching
 from registry.editing import Editing
 from registry.errors import (
-    LoadFailed,
     ModelNotFound,
     ServiceError,
-    StorageUnavailable,
     VersionNotFound,
     VersionRetired,
 )
-from registry.inspection.host import host_key
+from registry.inspection.host import host_key, usable_cpus
 from registry.records import Version
 
 _FETCHING_THREADS = 8
-_LOADS_AT_ONCE = 2
 _SPARE_RUN_THREADS = 2
 
 _STOP_AGAIN_SECONDS = 10.0
-_PREPARED_TRIES = 2
-"""So often a prepared form may fail to load in this worker; then the model is loaded plainly for good."""
-
 _OURSELVES = "gateway"
 """Who acts in the history where nobody asked for it."""
 
-_AWAY = "reading from the artifact store failed: the artifact store does not answer"
+_WIDE_SHARE = 8
+"""Of the memory budget, the part that second sessions with several threads may take: one eighth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +83,7 @@ def open_engine(
     """Make it; it ends with ``opened``."""
     settings = parts.settings
     loop = asyncio.get_running_loop()
-    loads = LoadPlaces(
-        [parts.prepared, parts.folders],
-        parts.folders,
-        near=open_executor(opened, _LOADS_AT_ONCE, "load"),
-        far=open_executor(opened, _FETCHING_THREADS, "fetch"),
-    )
+    loads = _open_load_places(opened, parts)
 
     def renew(version: Version) -> None:
         with suppress(RuntimeError):  # the loop has ended
@@ -105,14 +96,15 @@ def open_engine(
     proving = Proving(
         host_key(),
         DocumentFolder(settings.proofs_dir),
-        parts.prove,
+        parts.inspect_again,
         reconsider,
         open_executor(opened, 1, "prove") if is_worker else None,
     )
+    spare = _spare_threads(settings, proving)
     preparing = Preparing(parts.prepare, renew, open_executor(opened, 1, "prepare") if is_worker else None)
     cache: SessionCache[Session] = SessionCache(
         budget_bytes=settings.worker_budget_bytes,
-        load=_loader(parts, store_watch, preparing, proving, loads),
+        load=Loader(parts, store_watch, preparing=preparing, proving=proving, places=loads, spare=spare).load,
         executor=loads,
         max_queue=settings.max_queue,
         expect=_expectation(parts),
@@ -135,6 +127,7 @@ def open_engine(
     )
     metrics.watch(lambda: serving_readings(cache, predictor, memory_guard))
     metrics.watch(lambda: preparing_readings(preparing))
+    metrics.watch(lambda: thread_readings(spare))
     return Engine(
         cache=cache,
         predictor=predictor,
@@ -142,6 +135,24 @@ def open_engine(
         renewing=renewing,
         memory_guard=memory_guard,
         expect=_expectation(parts),
+    )
+
+
+def _open_load_places(opened: AsyncExitStack, parts: Parts) -> LoadPlaces:
+    return LoadPlaces(
+        [parts.prepared, parts.folders],
+        parts.folders,
+        near=open_executor(opened, LOADS_AT_ONCE, "load"),
+        far=open_executor(opened, _FETCHING_THREADS, "fetch"),
+    )
+
+
+def _spare_threads(settings: Settings, proving: Proving) -> SpareThreads:
+    return SpareThreads(
+        host=host_key(),
+        cpus=max(1, usable_cpus() // settings.workers),
+        budget_bytes=settings.worker_budget_bytes // _WIDE_SHARE,
+        find_report=proving.find_threads,
     )
 
 
@@ -193,48 +204,6 @@ def _expectation(parts: Parts) -> Callable[[Version], int]:
         return version.inspection.memory_bytes if prepared_bytes is None else prepared_bytes
 
     return expect
-
-
-def _loader(
-    parts: Parts, store_watch: StoreWatch, preparing: Preparing, proving: Proving, places: LoadPlaces
-) -> Callable[[Version], Session]:
-    """Return what loads a version: prepared, if it is, else plainly; the folder is verified first, and stays meanwhile.
-
-    Many may wait for the store; few load at once, since that takes processors and memory. (See ``LoadPlaces``, too.)
-    """
-    turns = threading.BoundedSemaphore(_LOADS_AT_ONCE)
-    is_far = parts.settings.s3_place is not None
-
-    failures: Counter[str] = Counter()
-
-    def load(version: Version) -> Session:
-        is_hopeless = failures[version.artifact.digest.hex] >= _PREPARED_TRIES
-        session = None if is_hopeless else load_prepared(version)
-        if session is None:
-            session = load_plainly(version)
-            if not is_hopeless:
-                preparing.want(version)
-        proving.want(version)
-        return session
-
-    def load_prepared(version: Version) -> Session | None:
-        with parts.prepared.hold(version.artifact) as prepared:
-            if prepared is None:
-                return None
-            with suppress(LoadFailed), turns:
-                return Session.load(prepared.path, prepared_bytes=prepared.memory_bytes)
-        failures[version.artifact.digest.hex] += 1
-        parts.prepared.forget(version.artifact)
-        return None
-
-    def load_plainly(version: Version) -> Session:
-        places.step_aside(version.artifact)
-        if is_far and store_watch.error is not None and not parts.folders.has(version.artifact):
-            raise StorageUnavailable(_AWAY, retry_after_seconds=5)  # else a silent store would hold a thread for long
-        with parts.folders.hold(version.artifact) as folder, turns:
-            return Session.load(folder / version.artifact.graph.name)
-
-    return load
 
 
 def _end_process() -> None:

@@ -1,4 +1,4 @@
-"""What this process may use of the machine: CPUs, memory, disk. A container's limits count, not the machine's size."""
+"""What this process may use of the machine: memory, disk. A container's limits count, not the machine's size."""
 
 import ctypes
 import os
@@ -9,13 +9,6 @@ _CGROUP = Path("/sys/fs/cgroup")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGE_BYTES = 4 * 1024 * 1024
 """Below that, it costs more to get memory from the system again than it is worth to the system."""
-
-
-def usable_cpus() -> int:
-    """Return how many CPUs this process may keep busy, at least 1: affinity, then the cgroup's quota."""
-    affinity = len(os.sched_getaffinity(0))
-    quota = _cpu_quota()
-    return max(1, min(affinity, quota) if quota else affinity)
 
 
 def usable_memory_bytes() -> int:
@@ -74,13 +67,6 @@ def become_owner(folder: Path) -> None:
         os.setgroups([status.st_gid])
         os.setgid(status.st_gid)
         os.setuid(status.st_uid)
-
-
-def _cpu_quota() -> int | None:
-    words = _read(_CGROUP / "cpu.max").split()
-    if len(words) == 2 and words[0].isdigit():  # noqa: PLR2004 - quota and period
-        return max(1, -(-int(words[0]) // int(words[1])))
-    return None
 
 
 def _machine_memory_bytes() -> int:

@@ -16,11 +16,11 @@ from model_store.s3.direct import S3Uploads
 from model_store.s3.foreign import S3Sources
 from model_store.s3.store import S3Store
 from model_store.shared_folders import SharedFolders
-from registry.batching import Batching, BatchReport, unproven
+from registry.batching import Batching
 from registry.inspection.host import host_key
 from registry.inspection.sandbox import SandboxedInspector
 from registry.promotion import Promotion
-from registry.records import Version
+from registry.records import Inspection, Version
 from registry.registration import Registration
 from registry.rehearsal import Rehearsal
 from registry.sql import schema
@@ -89,16 +89,15 @@ class Parts:
                 artifact, lambda into: self.inspector.prepare(folder, artifact, version.inspection, into)
             )
 
-    def prove(self, version: Version) -> BatchReport:
-        """Try on this host whether a version's rows can share a run; blocks for seconds, in a child process.
+    def inspect_again(self, version: Version) -> Inspection:
+        """Inspect on this host what another kind of host has inspected; blocks for seconds, in a child process.
 
         Raises:
             ArtifactMissing, ArtifactCorrupt, StorageUnavailable, InsufficientStorage, Overloaded, InternalError.
             InvalidArtifact, UnsupportedFormat: it does not load here.
         """
         with self.folders.hold(version.artifact) as folder:
-            report = self.inspector.inspect(folder, version.artifact).batch
-        return report or unproven(host_key(), "no made-up input is accepted")
+            return self.inspector.inspect(folder, version.artifact)
 
     def close(self) -> None:
         """Close what has connections."""

@@ -1,7 +1,7 @@
 """What the registry remembers, as values: nothing here can be changed, only replaced by a newer reading."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -10,6 +10,7 @@ from registry.artifact import Artifact, ArtifactFile, Digest
 from registry.batching import Batching, BatchReport
 from registry.roles import Caller, Role
 from registry.signature import Signature
+from registry.threads import ThreadReport
 
 T = TypeVar("T")
 
@@ -41,6 +42,8 @@ class Inspection:
     """True if the time of a run follows from the input's size: no Loop, no Scan, no shape computed from values."""
     batch: BatchReport | None = None
     """What trying to run rows together has shown; None where it was not tried."""
+    threads: ThreadReport | None = None
+    """What trying to run with several threads has shown; None where it was not tried."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the form that is stored; ``from_json(as_json(i)) == i``."""
@@ -55,18 +58,19 @@ class Inspection:
             "run_seconds": self.run_seconds,
             "is_bounded": self.is_bounded,
             "batch": None if self.batch is None else self.batch.as_json(),
+            "threads": None if self.threads is None else self.threads.as_json(),
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Inspection":
-        """Return the inspection that ``as_json`` describes."""
-        batch = value.get("batch")  # inspections of earlier releases have none
+        """Return the inspection that ``as_json`` describes, here or in another release."""
+        batch, threads = value.get("batch"), value.get("threads")  # inspections of earlier releases have none
+        known = {member.name for member in fields(cls)} & value.keys()  # and those of later ones may have more
         return cls(
-            **{
-                **value,
-                "signature": Signature.from_json(value["signature"]),
-                "batch": None if batch is None else BatchReport.from_json(batch),
-            }
+            **{name: value[name] for name in known - {"signature", "batch", "threads"}},
+            signature=Signature.from_json(value["signature"]),
+            batch=None if batch is None else BatchReport.from_json(batch),
+            threads=None if threads is None else ThreadReport.from_json(threads),
         )
 
 

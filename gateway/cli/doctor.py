@@ -6,7 +6,6 @@
 
 import hashlib
 import locale
-import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
@@ -110,7 +109,9 @@ def check_folder(folder: Path) -> str:
 
 
 def _check_machine(settings: "Settings") -> Iterator[Check]:
-    cpu_count = len(os.sched_getaffinity(0))
+    from registry.inspection.host import usable_cpus
+
+    cpu_count = usable_cpus()
     verdict = Verdict.WARNING if settings.workers > cpu_count else Verdict.OK
     yield Check(name="cpus", verdict=verdict, detail=f"{cpu_count} for {settings.workers} worker(s)")
     yield _attempt("memory", lambda: f"{spell_bytes(settings.memory_budget_bytes)} for loaded models")

@@ -119,6 +119,7 @@ def _version_facts(version: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "memory", spell_bytes(version["memory_bytes"])
     yield "batching", version["batching"]
     yield from _batching_facts(version.get("batch_report"))
+    yield from _thread_facts(version.get("thread_report"))
     yield "opset", str(version["opset"])
     yield "producer", version["producer"]
     yield "description", version["description"]
@@ -139,6 +140,17 @@ def _batching_facts(report: Mapping[str, Any] | None) -> Iterator[tuple[str, str
     gains = ", ".join(f"{rows} rows x{gain:g}" for rows, gain in report["gains"].items() if rows != "1")
     if gains:
         yield "batches gain", gains
+
+
+def _thread_facts(report: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+    """Spell what trying to run with several threads has shown."""
+    if report is None:
+        yield "threads", "1: more were not tried"
+        return
+    yield "threads", f"{report['threads']}" + (f": {report['reason']}" if report["reason"] else "")
+    gains = ", ".join(f"{count} threads x{gain:g}" for count, gain in report["gains"].items() if count != "1")
+    if gains:
+        yield "threads gain", gains
 
 
 def _spell_tags(tags: Mapping[str, str]) -> str:

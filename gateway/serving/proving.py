@@ -1,7 +1,9 @@
-"""Having versions that another kind of host has inspected tried here, too: which rows may share a run depends on it.
+"""Having versions that another kind of host has inspected tried here, too.
 
-1. A version that is loaded, and whose report is not of this host, is inspected once more, in a child of low priority;
-   until that is done, its requests run one by one. Nobody waits for it.
+Which rows may share a run, and how many threads a run may have, depends on the host.
+
+1. A version that is loaded, and whose reports are not of this host, is inspected once more, in a child of low priority;
+   until that is done, its requests run one by one and with one thread. Nobody waits for it.
 2. What is found is kept in a folder that all workers of the host share, by the artifact and the kind of host.
 3. What fails is logged and harms nobody; it is tried again after the next load.
 """
@@ -9,14 +11,16 @@
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
+from typing import Any
 
 import structlog
 
 from gateway.serving.line import Line
 from gateway.serving.routes import Documents
-from registry.batching import BatchReport
+from registry.batching import BatchReport, unproven
 from registry.errors import ServiceError
-from registry.records import Version
+from registry.records import Inspection, Version
+from registry.threads import ThreadReport, one_thread
 
 
 class Proving:
@@ -25,7 +29,7 @@ class Proving:
     Args:
         host: ``registry.inspection.host.host_key``.
         documents: rule 2.
-        prove: tries a version's rows here; blocks.
+        inspect: tries a version here; blocks.
         done: told in that thread of each version that has been tried.
         executor: where both are called. None tries nothing.
     """
@@ -34,45 +38,59 @@ class Proving:
         self,
         host: str,
         documents: Documents,
-        prove: Callable[[Version], BatchReport],
+        inspect: Callable[[Version], Inspection],
         done: Callable[[Version], None],
         executor: Executor | None,
     ) -> None:
         self._host = host
         self._documents = documents
-        self._prove = prove
+        self._inspect = inspect
         self._done = done
         self._line = Line(self._run, executor)
 
     def find(self, version: Version) -> BatchReport | None:
-        """Return what was found out on this kind of host."""
+        """Return what was found out on this kind of host about sharing runs."""
         report = version.inspection.batch
         if report is not None and report.host == self._host:
             return report
-        document = self._documents.get(self._key(version))
-        if document is None:
-            return None
         with suppress(KeyError, ValueError, TypeError):
-            return BatchReport.from_json(document["report"])
+            return BatchReport.from_json(self._read(version)["report"])
+        return None
+
+    def find_threads(self, version: Version) -> ThreadReport | None:
+        """Return what was found out on this kind of host about the threads of a run."""
+        report = version.inspection.threads
+        if report is not None and report.host == self._host:
+            return report
+        with suppress(KeyError, ValueError, TypeError):
+            return ThreadReport.from_json(self._read(version)["threads"])
         return None
 
     def want(self, version: Version) -> None:
         """Have a version tried when its turn comes, unless that has been done; blocks for a moment."""
-        if not self._line.is_closed and self.find(version) is None:
+        if not self._line.is_closed and not self._is_tried(version):
             self._line.add(version)
+
+    def _is_tried(self, version: Version) -> bool:
+        return self.find(version) is not None and self.find_threads(version) is not None
 
     def _run(self, version: Version) -> None:
         log = structlog.get_logger().bind(model=version.model, version=version.number)
         try:
-            if self.find(version) is None:  # no sibling has been quicker
-                report = self._prove(version)
-                self._documents.put(self._key(version), {"report": report.as_json()})
-                log.info("batching_tried", found=report.level.value)
+            if not self._is_tried(version):  # no sibling has been quicker
+                found = self._inspect(version)
+                batch = found.batch or unproven(self._host, "no made-up input is accepted")
+                threads = found.threads or one_thread(self._host, "it could not be tried to its end")
+                self._documents.put(self._key(version), {"report": batch.as_json(), "threads": threads.as_json()})
+                log.info("batching_tried", found=batch.level.value)
             self._done(version)
         except ServiceError as error:
             log.warning("batching_not_tried", code=error.code)
         except Exception:
             log.exception("batching_not_tried")  # rule 3
+
+    def _read(self, version: Version) -> dict[str, Any]:
+        return self._documents.get(self._key(version)) or {}
 
     def _key(self, version: Version) -> str:
         return f"{version.artifact.digest.hex}.{self._host}"

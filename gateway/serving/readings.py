@@ -10,6 +10,7 @@ from gateway.serving.predictor import Predictor
 from gateway.serving.preparing import Preparing
 from gateway.serving.runtime import Session
 from gateway.serving.session_cache import SessionCache
+from gateway.serving.spare_threads import SpareThreads
 from gateway.serving.store_watch import StoreWatch
 
 
@@ -57,6 +58,11 @@ def preparing_readings(preparing: Preparing) -> Iterable[Reading]:
     yield Reading(
         "sardonyx_preparation_failures", "Models that could not be prepared", preparing.failure_count, Merge.COUNT
     )
+
+
+def thread_readings(spare: SpareThreads) -> Iterable[Reading]:
+    """Yield what is lent to runs that are shorter with several threads."""
+    yield Reading("sardonyx_lent_threads", "Threads that sessions have beside those of requests", spare.lent_count)
 
 
 def feed_readings(feed: ChangeFeed) -> Iterable[Reading]:

@@ -3,14 +3,17 @@
 1. A session is made from a path, never from bytes, and the file is read as ONNX whatever it looks like: bytes would
    bring in the runtime's second parser and a search for external data in the working directory.
 2. Every option is the default or changes no bit of an answer: one intra-op thread is what the reference has, spinning
-   and logging touch no number. Parallelism comes from requests, not from inside a run.
+   and logging touch no number. Parallelism comes from requests, not from inside a run; but for those shapes in which
+   several threads were tried and had the same bits (``registry.threads``). For these, a prepared model may have a
+   second session, which maps the same weights: a session's number of threads holds for all its runs.
 3. Each run has RunOptions of its own (0.2 us), so that a cancellation that comes too late hits nobody else's run.
 4. What the runtime says about a failure stays here: its texts name nodes, files and addresses. Outside, only the class
    is told; the cause is chained for the log.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -19,6 +22,7 @@ from numpy.typing import NDArray
 
 from gateway.host import return_free_memory
 from registry.errors import DeadlinePassed, LoadFailed, OutputNotText, RunFailed
+from registry.threads import ALONE, ThreadRule, WholeShapes
 
 # The runtime reads this when it is imported; without it, it starts a thread that sends usage data to its makers.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # noqa: TID251 - written for the runtime, not read by us
@@ -79,41 +83,58 @@ class Session:
     Thread-safety: ``run`` may be called from several threads at once; ``close`` only when no run is under way.
     """
 
-    __slots__ = ("_inner", "_run", "load_seconds", "memory_bytes")
+    __slots__ = ("_closed", "_run", "_run_wide", "_wide_shapes", "load_seconds", "memory_bytes", "threads")
 
-    def __init__(self, inner: Any, memory_bytes: int | None = None, load_seconds: float = 0.0) -> None:
-        self._inner = inner
+    def __init__(
+        self,
+        inner: Any,
+        memory_bytes: int | None = None,
+        load_seconds: float = 0.0,
+        wide: Any = None,
+        rule: ThreadRule = ALONE,
+    ) -> None:
         self._run = inner.run
+        self._run_wide = None if wide is None else wide.run
+        self._wide_shapes: frozenset[WholeShapes] = frozenset() if wide is None else rule.shapes
+        self._closed: Callable[[], None] | None = None
         self.memory_bytes = memory_bytes
         """What it takes, if that is not what inspection has measured."""
         self.load_seconds = load_seconds
         """What loading it took."""
+        self.threads = 1 if wide is None else rule.threads
+        """Of its runs in the shapes of its rule; all others have one."""
 
     @classmethod
-    def load(cls, path: Path, *, prepared_bytes: int | None = None) -> "Session":
+    def load(cls, path: Path, *, prepared_bytes: int | None = None, rule: ThreadRule = ALONE) -> "Session":
         """Load the ``.onnx`` file at ``path``; blocks, without the GIL, for as long as the graph's optimisation takes.
 
         Args:
             path: of the graph; other files of the model lie beside it.
             prepared_bytes: for a prepared model, whose graph is optimised already, the memory that it takes.
+            rule: which runs of a prepared model have several threads, if these can be had; then it takes twice the
+                memory.
 
         Raises:
             LoadFailed: the runtime refused it.
         """
-        options = _session_options()
-        if prepared_bytes is not None:
-            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         began = monotonic()
         try:
-            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            inner = _open(path, is_prepared=prepared_bytes is not None)
         except _REFUSALS as error:
             raise LoadFailed(f"the runtime refused the model ({type(error).__name__})") from error
+        wide = None
+        if prepared_bytes is not None and rule.threads > 1:
+            with suppress(*_REFUSALS):  # it makes a session, or there are no more threads to be had: one will do
+                wide = _open(path, is_prepared=True, threads=rule.threads)
+                prepared_bytes *= 2
         load_seconds = monotonic() - began
         if load_seconds > _LONG_SECONDS:
             return_free_memory()  # what only the load needed
-        # The wrapper repeats checks that the signature has made already and looks names up anew: a quarter of a short
-        # run. The object inside is the same session.
-        return cls(session._sess, prepared_bytes, load_seconds)  # noqa: SLF001  the cheaper door to the same run, see above
+        return cls(inner, prepared_bytes, load_seconds, wide, rule)
+
+    def when_closed(self, closed: Callable[[], None]) -> None:
+        """Have this called once the session has been closed."""
+        self._closed = closed
 
     def run(self, outputs: Sequence[str], feed: Mapping[str, Array], cancellation: Cancellation) -> list[Array]:
         """Run the model and return the arrays of ``outputs``, in that order.
@@ -128,8 +149,11 @@ class Session:
             OutputNotText: a string output is not UTF-8.
             DeadlinePassed: the run was cancelled.
         """
+        run = self._run
+        if self._run_wide is not None and tuple([array.shape for array in feed.values()]) in self._wide_shapes:
+            run = self._run_wide
         try:
-            return self._run(outputs, feed, cancellation.options)  # type: ignore[no-any-return]
+            return run(outputs, feed, cancellation.options)  # type: ignore[no-any-return]
         except UnicodeDecodeError as error:
             raise OutputNotText("an output of the model is not UTF-8 text") from error
         except _REFUSALS as error:
@@ -139,13 +163,25 @@ class Session:
 
     def close(self) -> None:
         """Give back the memory; holds the GIL for some 10 ms per 90 MB, so not on the event loop."""
-        self._inner = self._run = None
+        self._run = self._run_wide = None
         return_free_memory()
+        if self._closed is not None:
+            self._closed()
 
 
-def _session_options() -> Any:
+def _open(path: Path, *, is_prepared: bool, threads: int = 1) -> Any:
+    options = _session_options(threads)
+    if is_prepared:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    # The wrapper repeats checks that the signature has made already and looks names up anew: a quarter of a short run.
+    # The object inside is the same session.
+    return session._sess  # noqa: SLF001  the cheaper door to the same run, see above
+
+
+def _session_options(threads: int) -> Any:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = _FATAL_ONLY

@@ -13,6 +13,7 @@ from registry.errors import Difference, InvalidRequest, Violation
 from registry.events import Event
 from registry.records import Alias, Canary, Model, Move, Page, Token, Version, WorkerReport
 from registry.signature import pointer_token
+from registry.threads import MOST_THREADS, ThreadReport
 
 T = TypeVar("T")
 
@@ -156,6 +157,7 @@ def version_json(version: Version, locate: Locate) -> dict[str, Any]:
         "memory_bytes": inspection.memory_bytes,
         "batching": version.batching.value,
         "batch_report": _batch_report_json(inspection.batch),
+        "thread_report": _thread_report_json(inspection.threads),
         "description": version.description,
         "tags": dict(version.tags),
         "created_at": timestamp(version.created_at),
@@ -174,6 +176,18 @@ def _batch_report_json(report: BatchReport | None) -> dict[str, Any] | None:
         "worthwhile_rows": report.worthwhile_rows,
         "largest_difference": report.largest_difference,
         "gains": {str(rows): round(report.gain(rows) or 0.0, 2) for rows in sorted(report.run_seconds)},
+    }
+
+
+def _thread_report_json(report: ThreadReport | None) -> dict[str, Any] | None:
+    """Return what is known of runs with several threads: how many pay, in which shapes, and what they bring."""
+    if report is None:
+        return None
+    return {
+        "threads": report.worthwhile_threads(MOST_THREADS),
+        "reason": report.reason,
+        "shapes": [[list(shape) for shape in shapes] for shapes in report.shapes],
+        "gains": {str(count): round(report.gain(count) or 0.0, 2) for count in sorted(report.run_seconds)},
     }
 
 

@@ -8,11 +8,12 @@ import json
 import mmap
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from registry.errors import InvalidArtifact
-from registry.inspection.confinement import allow_probing, confine, forbid_processes
+from registry.inspection.confinement import allow_probing, allow_threads, confine, forbid_processes
 from registry.inspection.host import runtime_name
 from registry.inspection.limits import ChildLimits, WireLimits
 from registry.inspection.report import Reporter
@@ -46,18 +47,18 @@ def _scan(graph: Path, files: dict[str, int], limits: WireLimits) -> None:
 
 
 def _inspect(graph: Path, limits: WireLimits, reporter: Reporter) -> None:
-    from registry.batching import BatchReport
     from registry.inspection.graph import read_graph, read_meeting
+    from registry.inspection.thread_trial import obstacle
     from registry.inspection.trial import Measurement, Trial
     from registry.inspection.watchdog import Watchdog
     from registry.records import Inspection
 
-    watchdog, second_watchdog = Watchdog(), Watchdog()
-    forbid_processes()
+    watchdogs = [Watchdog() for _ in range(3)]
+    forbid_processes(but_threads_later=True)
     reporter.stage("parse")
     facts = read_graph(graph, limits)
 
-    def inspection(measured: Measurement, batch: BatchReport | None = None) -> Inspection:
+    def inspection(measured: Measurement) -> Inspection:
         return Inspection(
             signature=facts.signature,
             opset_imports=facts.opset_imports,
@@ -68,25 +69,27 @@ def _inspect(graph: Path, limits: WireLimits, reporter: Reporter) -> None:
             load_seconds=measured.load_seconds,
             run_seconds=measured.run_seconds,
             is_bounded=facts.is_bounded,
-            batch=batch,
         )
 
     def give_up() -> NoReturn:
-        reporter.found(inspection(measured))
+        reporter.found(found)
         os._exit(0)
 
     reporter.stage("load")
     trial = Trial(graph, facts.signature)
-    measured = trial.loaded
+    found = inspection(trial.loaded)
     allow_probing()
     reporter.stage("run")
     if any(spec.shape is None for spec in facts.signature.inputs):
-        reporter.found(inspection(trial.loaded))  # a crash on a rank that we made up is no refusal
-    for measured in trial.measure(watchdog, give_up):
-        reporter.found(inspection(measured))
-    batch = trial.prove_rows(read_meeting(graph), second_watchdog, give_up)
-    if batch is not None:
-        reporter.found(inspection(measured, batch))
+        reporter.found(found)  # a crash on a rank that we made up is no refusal
+    for measured in trial.measure(watchdogs[0], give_up):
+        found = inspection(measured)
+        reporter.found(found)
+    found = replace(found, batch=trial.prove_rows(read_meeting(graph), watchdogs[1], give_up))
+    reporter.found(found)
+    allow_threads()
+    why_not = obstacle(facts.operators, is_bounded=facts.is_bounded)
+    reporter.found(replace(found, threads=trial.try_threads(why_not, watchdogs[2], give_up)))
 
 
 def _prepare(graph: Path, into: Path, inspected_bytes: int, limits: WireLimits, reporter: Reporter) -> None:

@@ -4,7 +4,9 @@
    core dump, lowest usual priority.
 2. It dies with its parent, gains no rights by running other programs, and has no network where the kernel lets it go
    without: best effort, since containers often forbid new namespaces.
-3. Once its own threads run, it can start neither processes nor threads (root is exempt from this limit).
+3. Once its own threads run, it can start neither processes nor threads, until the model has been found to load and
+   run; then threads, to try the model with several. Root is exempt from the limit, but not from the kernel's filter of
+   system calls, where there is one; where there is none, an ordinary user's child can never start a thread again.
 
 Source: Linux man pages setrlimit(2), prctl(2), unshare(2).
 """
@@ -16,6 +18,7 @@ import signal
 from typing import Final
 
 from registry.inspection.limits import ChildLimits
+from registry.inspection.process_filter import allow_threads_only
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
@@ -25,7 +28,8 @@ _CLONE_NEWNET: Final = 0x4000_0000
 _NICENESS = 10
 """Not 19: a child that gets a fiftieth of a busy machine is taken for one that hangs."""
 
-_PROBING_CPU_SECONDS = 15
+_PROBING_CPU_SECONDS = 35
+"""What a single thread can take in the time that there is for runs, and several in the time that they are tried."""
 
 
 def confine(limits: ChildLimits, parent_pid: int) -> None:
@@ -50,9 +54,17 @@ def confine(limits: ChildLimits, parent_pid: int) -> None:
         libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)  # root without the right would only lose more rights by this
 
 
-def forbid_processes() -> None:
-    """Apply rule 3."""
-    _limit(resource.RLIMIT_NPROC, 0)
+def forbid_processes(*, but_threads_later: bool = False) -> None:
+    """Apply rule 3; ``allow_threads`` is of use later only if it is said here."""
+    is_filtered = allow_threads_only()
+    _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, hard if is_filtered and but_threads_later else 0))
+
+
+def allow_threads() -> None:
+    """Raise the limit of processes, which counts threads, as far as it can be; the filter lets only threads be."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))
 
 
 def allow_probing() -> None:

@@ -45,6 +45,8 @@ class GraphFacts:
     producer: str
     metadata: Mapping[str, str]
     is_bounded: bool
+    operators: frozenset[str]
+    """The names of all that it uses, in subgraphs and functions, too."""
 
 
 def read_graph(path: Path, limits: WireLimits | None = None) -> GraphFacts:
@@ -62,6 +64,7 @@ def read_graph(path: Path, limits: WireLimits | None = None) -> GraphFacts:
             producer=_text(f"{model.producer_name} {model.producer_version}".strip())[:_MAX_PRODUCER_CHARACTERS],
             metadata=_metadata(model),
             is_bounded=is_bounded(model),
+            operators=frozenset(_operators(model)),
         )
     except (DecodeError, UnicodeDecodeError) as error:
         raise InvalidArtifact("invalid_model", "the file cannot be parsed as an ONNX model") from error
@@ -73,6 +76,16 @@ def read_meeting(path: Path) -> str:
         return find_meeting(onnx.load(path, load_external_data=False))
     except Exception:  # noqa: BLE001 - shape inference raises whatever it likes; trying is left to find out
         return ""
+
+
+def _operators(model: onnx.ModelProto) -> Iterator[str]:
+    nodes = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+    while nodes:
+        node = nodes.pop()
+        yield node.op_type
+        for attribute in node.attribute:
+            for graph in (attribute.g, *attribute.graphs):
+                nodes.extend(graph.node)
 
 
 def _signature(model: onnx.ModelProto, limits: WireLimits) -> Signature:

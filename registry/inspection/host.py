@@ -1,6 +1,10 @@
-"""What a measurement was made with: the runtime, and the kind of processor, which chooses the runtime's kernels."""
+"""What a measurement is made with: the runtime, the kind of processor, which chooses the runtime's kernels, the CPUs.
+
+A container's limits count, not the machine's size.
+"""
 
 import hashlib
+import os
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -9,6 +13,8 @@ _PROCESSOR = ("model name", "flags", "Features", "CPU implementer", "CPU part")
 """Lines of /proc/cpuinfo that tell which instructions there are; x86 has the first two, ARM the others."""
 
 _KEY_CHARACTERS = 16
+
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 def runtime_name() -> str:
@@ -24,8 +30,29 @@ def host_key() -> str:
     ]
 
 
+def usable_cpus() -> int:
+    """Return how many CPUs this process may keep busy, at least 1: affinity, then the cgroup's quota."""
+    affinity = len(os.sched_getaffinity(0))
+    quota = cpu_quota(_CGROUP)
+    return max(1, min(affinity, quota) if quota else affinity)
+
+
+def cpu_quota(cgroup: Path) -> int | None:
+    """Return how many CPUs a cgroup may keep busy, rounded up, in either version's files; None for all there are."""
+    words = _read(cgroup / "cpu.max").split()
+    if not words:
+        words = [_read(cgroup / "cpu" / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
+    if len(words) == 2 and all(word.isdigit() for word in words):  # noqa: PLR2004 - quota and period
+        return max(1, -(-int(words[0]) // int(words[1])))
+    return None
+
+
 def _processor() -> str:
+    return _read(Path("/proc/cpuinfo"))
+
+
+def _read(path: Path) -> str:
     try:
-        return Path("/proc/cpuinfo").read_text(encoding="ascii")
+        return path.read_text(encoding="ascii").strip()
     except OSError:
         return ""

@@ -23,7 +23,8 @@ import onnxruntime
 from registry.inspection.comparison import compare, learn
 from registry.inspection.confinement import forbid_processes
 from registry.inspection.dense import remove_dense, write_dense
-from registry.inspection.trial import anonymous_bytes, session_options, warm_up
+from registry.inspection.memory import anonymous_bytes
+from registry.inspection.trial import session_options, warm_up
 from registry.signature import Signature
 from registry.storage import PREPARED_GRAPH, PREPARED_WEIGHTS
 

@@ -1,6 +1,6 @@
 """A session made and run for trial, in the inspection child: the only module here that knows ONNX Runtime.
 
-1. The session is made as a worker makes it: by path, ONNX format only, one thread, no spinning.
+1. The session is made as a worker makes it: by path, ONNX format only, one thread or as many as are tried, no spinning.
 2. What the runtime says that the model takes and gives must be what the graph says.
 3. Memory is the growth of anonymous pages, from before the session to after its largest run, each time after freed
    pages have gone back: not the size of the file, which says nothing, and not mapped pages, which processes share.
@@ -9,13 +9,12 @@
 5. A run that does not end is terminated; if it cannot be, the child gives up with what it knows by then.
 """
 
-import ctypes
-import gc
 import re
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,11 +24,14 @@ import onnxruntime
 from registry.batching import BatchReport, unproven
 from registry.errors import InvalidArtifact
 from registry.inspection.batch_proof import prove
-from registry.inspection.host import host_key
+from registry.inspection.host import host_key, usable_cpus
+from registry.inspection.memory import anonymous_bytes
 from registry.inspection.probes import Feed, Probe, larger_probes, small_probes
+from registry.inspection.thread_trial import LONG_SECONDS, MOST_SECONDS, Model, Run, try_threads, varied_probes
 from registry.inspection.watchdog import Watchdog
 from registry.names import quoted
 from registry.signature import Signature
+from registry.threads import ThreadReport, one_thread
 
 PROBING_SECONDS: Final = 5.0
 """For all runs together."""
@@ -66,6 +68,7 @@ class Trial:
     """
 
     def __init__(self, path: Path, signature: Signature) -> None:
+        self._path = path
         self._signature = signature
         warm_up()
         self._base_bytes = anonymous_bytes()
@@ -76,6 +79,7 @@ class Trial:
         )
         self._options = onnxruntime.RunOptions()
         self._accepted: Probe | None = None
+        self._longest_seconds = 0.0
         _check_inputs(self._session, signature)
         _check_names("output", signature.outputs, self._session.get_outputs())
 
@@ -96,12 +100,14 @@ class Trial:
             measured = replace(self.loaded, run_seconds=self._time(feed), memory_bytes=self._grown_bytes())
             yield measured
             seconds = measured.run_seconds
+            self._longest_seconds = seconds or 0.0
             for larger in larger_probes(probe):
                 if seconds is not None and self._is_affordable(larger, probe, seconds):
                     began = time.perf_counter()
                     if self._try(larger):
                         # A small run says little of a large one's time, the largest so far says most.
                         probe, seconds = larger, time.perf_counter() - began
+                        self._longest_seconds = max(self._longest_seconds, seconds)
                         measured = replace(measured, memory_bytes=max(measured.memory_bytes, self._grown_bytes()))
             yield measured
 
@@ -119,6 +125,29 @@ class Trial:
             return unproven(host_key(), f"rows influence each other: {meeting}")
         with watchdog.armed(PROBING_SECONDS, self._terminate, give_up):
             return prove(self._answer, self._signature, self._accepted, host_key())
+
+    def try_threads(self, obstacle: str, watchdog: Watchdog, give_up: Callable[[], None]) -> ThreadReport | None:
+        """Try to run with several threads, after ``measure``; None if no made-up input was accepted.
+
+        Args:
+            obstacle: why that would prove nothing for this graph; empty if it would.
+            watchdog: another one, not armed yet.
+            give_up: as of ``measure``.
+        """
+        if self._accepted is None or self._options.terminate:
+            return None
+        if self._longest_seconds < LONG_SECONDS or obstacle:
+            return one_thread(host_key(), obstacle or "its runs are short")
+        model = Model(signature=self._signature, alone=self._answer, load=self._load_with)
+        with watchdog.armed(MOST_SECONDS, self._terminate, give_up):
+            return try_threads(model, list(varied_probes(self._accepted)), cpus=usable_cpus(), host=host_key())
+
+    def _load_with(self, threads: int) -> Run | None:
+        try:
+            session = _open(self._path, threads)
+        except Exception:  # noqa: BLE001 - as of _load; here it means that one thread will have to do
+            return None
+        return partial(self._answer, session=session)
 
     def _find_probe(self) -> tuple[Probe, Feed] | None:
         for probe in small_probes(self._signature):
@@ -150,9 +179,9 @@ class Trial:
         """Return whether the runtime accepted the inputs; its refusals come in many classes, its own and Python's."""
         return self._answer(feed) is not None
 
-    def _answer(self, feed: Feed) -> Any:
+    def _answer(self, feed: Feed, *, session: Any = None) -> Any:
         try:
-            return self._session.run(None, dict(feed), self._options)
+            return (session or self._session).run(None, dict(feed), self._options)
         except Exception:  # noqa: BLE001 - an error here is an answer: these inputs do not suit the model
             return None
 
@@ -170,10 +199,11 @@ def warm_up() -> None:
     session.run(None, {"x": np.zeros(1, dtype=np.float32)})
 
 
-def session_options() -> Any:
+def session_options(threads: int = 1) -> Any:
     """Return the options of rule 1."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
@@ -181,9 +211,13 @@ def session_options() -> Any:
     return options
 
 
+def _open(path: Path, threads: int = 1) -> Any:
+    return onnxruntime.InferenceSession(str(path), session_options(threads), providers=["CPUExecutionProvider"])
+
+
 def _load(path: Path) -> Any:
     try:
-        return onnxruntime.InferenceSession(str(path), session_options(), providers=["CPUExecutionProvider"])
+        return _open(path)
     except MemoryError:
         raise
     except Exception as error:  # the runtime raises its own classes and half a dozen of Python's
@@ -220,13 +254,3 @@ def _check_names(role: str, specs: Any, arguments: Any) -> None:
             f"the {role} {quoted(name)} is {ours.get(name, 'absent')} in the graph and {theirs.get(name, 'absent')} "
             "to ONNX Runtime",
         )
-
-
-def anonymous_bytes() -> int:
-    """Return the anonymous memory of this process after what is free has gone back to the system."""
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
-        if line.startswith("Anonymous:"):
-            return int(line.split()[1]) * 1024
-    raise OSError("this kernel does not count anonymous pages in smaps_rollup")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from onnx import ModelProto, helper
 
-from gateway.host import usable_cpus
+from registry.inspection.host import usable_cpus
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 from tests.support.problems import assert_problem

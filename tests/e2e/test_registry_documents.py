@@ -58,6 +58,8 @@ def test_a_version_is_described_whole(gateway: GatewayProcess, client: httpx.Cli
     assert list(report.pop("gains")) == ["1", "2", "4", "8", "16", "32"]
     assert 1 <= report.pop("worthwhile_rows") <= 64
     assert report == {"level": "exact", "reason": "", "rows": 32, "largest_difference": 0.0}
+    threads = version.pop("thread_report")
+    assert threads == {"threads": 1, "reason": "its runs are short", "shapes": [], "gains": {}}
     key = f"sha256/{hexadecimal[:2]}/{hexadecimal[2:4]}/{hexadecimal}"
     store = gateway.environment.get("SARDONYX_STORE", f"{(gateway.data_dir / 'store').as_uri()}")
     assert IS_PRODUCTION or (gateway.data_dir / "store" / key).read_bytes() == content

@@ -70,6 +70,21 @@ def wide_linear(size: int = 1024, layers: int = 1, *, seed: int = 0) -> ModelPro
     return model(nodes, [value("x", shape=("batch", size))], [value("y", shape=("batch", size))], initializers=weights)
 
 
+def deep_conv(layers: int = 4, channels: int = 64) -> ModelProto:
+    """Float32 x [batch, 3, 112, 112] -> y [batch, channels]: small, and a run of it takes long."""
+    random = np.random.default_rng(0)
+    nodes, weights, name, before = [], [], "x", 3
+    for layer in range(layers):
+        kernel = random.normal(size=(channels, before, 3, 3), scale=(9 * before) ** -0.5).astype(np.float32)
+        weights.append(initializer(f"w{layer}", kernel))
+        nodes.append(helper.make_node("Conv", [name, f"w{layer}"], [f"c{layer}"], kernel_shape=[3, 3], pads=[1] * 4))
+        nodes.append(helper.make_node("Relu", [f"c{layer}"], [f"r{layer}"]))
+        name, before = f"r{layer}", channels
+    nodes += [helper.make_node("GlobalAveragePool", [name], ["p"]), helper.make_node("Flatten", ["p"], ["y"])]
+    inputs, outputs = [value("x", shape=("batch", 3, 112, 112))], [value("y", shape=("batch", channels))]
+    return model(nodes, inputs, outputs, initializers=weights)
+
+
 def identity(dtype: str = "float32", shape: Shape | None = ("batch",)) -> ModelProto:
     """X of any dtype -> y, the same."""
     return model([helper.make_node("Identity", ["x"], ["y"])], [value("x", dtype, shape)], [value("y", dtype, shape)])

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from registry.batching import Batching, BatchReport, Level, Shapes
 from registry.records import Inspection, Version
 from registry.signature import Signature
 from registry.tensor import DTYPES, TensorSpec
+from registry.threads import ThreadReport, WholeShapes
 
 FLOAT_ROW = TensorSpec(name="x", dtype=DTYPES["float32"], shape=("n", 4))
 CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -79,6 +81,23 @@ def report_on(
         largest_difference=0.0,
         run_seconds=run_seconds,
     )
+
+
+def with_threads(version: Version, report: ThreadReport | None) -> Version:
+    """Return the version as if this had been found out about it."""
+    return replace(version, inspection=replace(version.inspection, threads=report))
+
+
+def threads_on(
+    run_seconds: Mapping[int, float] | None = None,
+    *,
+    host: str = "here",
+    shapes: Sequence[WholeShapes] = (((1, 4),), ((5, 4),)),
+) -> ThreadReport:
+    """Return a report; by default of runs that are divided among up to eight threads without any loss."""
+    if run_seconds is None:
+        run_seconds = {1: 0.8, 2: 0.4, 4: 0.2, 8: 0.1}
+    return ThreadReport(host=host, reason="", shapes=tuple(shapes), run_seconds=run_seconds)
 
 
 def classifier() -> ModelProto:

@@ -44,6 +44,7 @@ def test_all_that_a_graph_says_of_itself_is_read(tmp_path: Path) -> None:
         producer="tests 1.0",
         metadata={"author": "somebody", "note": "two\nlines\N{REPLACEMENT CHARACTER}"},
         is_bounded=True,
+        operators=frozenset({"Add"}),
     )
 
 

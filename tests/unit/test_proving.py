@@ -8,14 +8,17 @@ import pytest
 
 from gateway.documents import DocumentFolder
 from gateway.serving.proving import Proving
-from registry.batching import BatchReport, Level, unproven
+from registry.batching import Level, unproven
 from registry.errors import StorageUnavailable
-from registry.records import Version
-from tests.support.serving_models import make_version, report_on
+from registry.records import Inspection, Version
+from registry.threads import one_thread
+from tests.support.serving_models import make_version, report_on, threads_on, with_threads
 
 ELSEWHERE = make_version("iris", 1, batch=report_on(host="elsewhere"))
-HERE = make_version("iris", 2, batch=report_on())
+HERE = with_threads(make_version("iris", 2, batch=report_on()), threads_on())
 OLD = make_version("iris", 3)
+OLDER = make_version("iris", 4, batch=report_on())
+FOUND = with_threads(make_version(batch=report_on(Level.CLOSE)), threads_on({1: 0.2, 2: 0.1})).inspection
 
 
 class Line:
@@ -30,23 +33,36 @@ class Line:
             "here", DocumentFolder(folder), self._try, lambda version: self.told.append(version.number), executor
         )
 
-    def _try(self, version: Version) -> BatchReport:
+    def _try(self, version: Version) -> Inspection:
         self.may_begin.wait(30)
         self.tried.append(version.number)
         if self._error is not None:
             raise self._error
-        return report_on(Level.CLOSE)
+        return FOUND
 
 
 def test_what_another_host_or_an_earlier_release_has_inspected_is_tried_here_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as executor:
         line = Line(tmp_path, executor)
-        for version in (ELSEWHERE, HERE, OLD, ELSEWHERE):
+        for version in (ELSEWHERE, HERE, OLD, OLDER, ELSEWHERE):
             line.proving.want(version)
         line.may_begin.set()
-    assert (line.tried, line.told) == ([1, 3], [1, 3])
-    assert line.proving.find(ELSEWHERE) == report_on(Level.CLOSE)
-    assert line.proving.find(HERE) == HERE.inspection.batch
+    assert (line.tried, line.told) == ([1, 3, 4], [1, 3, 4])
+    assert [line.proving.find(it) for it in (ELSEWHERE, HERE, OLDER)] == [FOUND.batch, report_on(), report_on()]
+    assert [line.proving.find_threads(it) for it in (ELSEWHERE, HERE, OLDER)] == [
+        FOUND.threads,
+        threads_on(),
+        FOUND.threads,
+    ]
+
+
+def test_what_cannot_be_tried_here_is_so_once_and_for_all(tmp_path: Path) -> None:
+    inspected = with_threads(make_version(), None).inspection
+    with ThreadPoolExecutor(1) as executor:
+        proving = Proving("here", DocumentFolder(tmp_path), lambda _: inspected, lambda _: None, executor)
+        proving.want(ELSEWHERE)
+    assert proving.find(ELSEWHERE) == unproven("here", "no made-up input is accepted")
+    assert proving.find_threads(ELSEWHERE) == one_thread("here", "it could not be tried to its end")
 
 
 def test_what_a_sibling_has_found_out_is_not_tried_again(tmp_path: Path) -> None:
@@ -58,6 +74,7 @@ def test_what_a_sibling_has_found_out_is_not_tried_again(tmp_path: Path) -> None
         second = Line(tmp_path, executor)
         second.proving.want(ELSEWHERE)
     assert (second.tried, second.proving.find(ELSEWHERE)) == ([], report_on(Level.CLOSE))
+    assert second.proving.find_threads(ELSEWHERE) == FOUND.threads
 
 
 @pytest.mark.parametrize("error", [StorageUnavailable("away"), RuntimeError("a bug")], ids=["known", "unknown"])
@@ -75,13 +92,13 @@ def test_a_document_that_is_damaged_is_none(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as executor:
         line = Line(tmp_path, executor)
         key = f"{ELSEWHERE.artifact.digest.hex}.here"
-        DocumentFolder(tmp_path).put(key, {"report": {"level": "splendid"}})
-        assert line.proving.find(ELSEWHERE) is None
+        DocumentFolder(tmp_path).put(key, {"report": {"level": "splendid"}, "threads": {"host": "here"}})
+        assert (line.proving.find(ELSEWHERE), line.proving.find_threads(ELSEWHERE)) == (None, None)
         DocumentFolder(tmp_path).put(key, {"report": unproven("here", "not tried").as_json()})
         assert line.proving.find(ELSEWHERE) == unproven("here", "not tried")
 
 
 def test_without_threads_nothing_is_tried(tmp_path: Path) -> None:
-    proving = Proving("here", DocumentFolder(tmp_path), lambda _: unproven("here", "not tried"), lambda _: None, None)
+    proving = Proving("here", DocumentFolder(tmp_path), lambda _: FOUND, lambda _: None, None)
     proving.want(ELSEWHERE)
     assert proving.find(ELSEWHERE) is None

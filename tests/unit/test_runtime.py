@@ -8,6 +8,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from gateway.serving.runtime import RUNTIME_ERRORS, Cancellation, Session
 from registry.errors import DeadlinePassed, LoadFailed, OutputNotText, RunFailed
+from registry.threads import ALONE, ThreadRule
 from tests.support.serving_models import write_model
 
 ROWS = np.random.default_rng(7).normal(size=(5, 4)).astype(np.float32)
@@ -23,6 +24,51 @@ def test_answers_have_the_bits_of_a_plain_session(tmp_path: Path) -> None:
     answer = Session.load(path).run(names, {"x": ROWS}, Cancellation())
     wanted = plain.run(list(names), {"x": ROWS})
     assert [(a.dtype, a.shape, a.tobytes()) for a in answer] == [(w.dtype, w.shape, w.tobytes()) for w in wanted]
+
+
+TRIED, UNTRIED = {"x": ROWS}, {"x": ROWS[:3]}
+RULE = ThreadRule(threads=3, shapes=frozenset({((5, 4),)}))
+
+
+def thread_count() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+def test_a_prepared_model_has_the_threads_of_its_rule_in_a_second_session_and_the_same_bits(tmp_path: Path) -> None:
+    path = write_model(tmp_path, "classifier")
+    before = thread_count()
+    wide = Session.load(path, prepared_bytes=1000, rule=RULE)
+    assert (wide.threads, wide.memory_bytes, thread_count() - before) == (3, 2000, 2)
+    alone = Session.load(path)
+    for feed in (TRIED, UNTRIED):
+        answers = [session.run(("probabilities",), feed, Cancellation()) for session in (wide, alone)]
+        assert answers[0][0].tobytes() == answers[1][0].tobytes()
+
+
+def test_only_what_was_tried_runs_with_several_threads(tmp_path: Path) -> None:
+    session = Session.load(write_model(tmp_path, "classifier"), prepared_bytes=1000, rule=RULE)
+    ran: list[str] = []
+    alone, wide = session._run, session._run_wide
+    session._run = lambda *given: (ran.append("alone"), alone(*given))[1]
+    session._run_wide = lambda *given: (ran.append("wide"), wide(*given))[1]
+    for feed in (TRIED, UNTRIED, TRIED):
+        session.run(("label",), feed, Cancellation())
+    assert ran == ["wide", "alone", "wide"]
+
+
+def test_threads_go_with_their_session_and_whoever_lent_them_is_told(tmp_path: Path) -> None:
+    before, told = thread_count(), []
+    session = Session.load(write_model(tmp_path, "classifier"), prepared_bytes=1000, rule=RULE)
+    session.when_closed(lambda: told.append(thread_count() - before))
+    session.close()
+    assert told == [0]
+
+
+@pytest.mark.parametrize("rule", [ALONE, RULE], ids=["no rule", "not prepared"])
+def test_a_plain_model_has_one_thread_and_no_pool(tmp_path: Path, rule: ThreadRule) -> None:
+    before = thread_count()
+    session = Session.load(write_model(tmp_path, "classifier"), rule=rule)
+    assert (session.threads, session.memory_bytes, thread_count() - before) == (1, None, 0)
 
 
 def test_outputs_come_in_the_order_asked_for(tmp_path: Path) -> None:

@@ -1,0 +1,93 @@
+"""How a worker loads a version: prepared, if it is, else plainly."""
+
+import threading
+from collections import Counter
+from contextlib import ExitStack, suppress
+
+from gateway.parts import Parts
+from gateway.serving.load_places import LoadPlaces
+from gateway.serving.preparing import Preparing
+from gateway.serving.proving import Proving
+from gateway.serving.runtime import Session
+from gateway.serving.spare_threads import SpareThreads
+from gateway.serving.store_watch import StoreWatch
+from registry.errors import LoadFailed, StorageUnavailable
+from registry.records import Version
+
+LOADS_AT_ONCE = 2
+"""Many may wait for the store; few load, since that takes processors and memory. (See ``LoadPlaces``, too.)"""
+
+_PREPARED_TRIES = 2
+"""So often a prepared form may fail to load in this worker; then the model is loaded plainly for good."""
+
+_AWAY = "reading from the artifact store failed: the artifact store does not answer"
+
+
+class Loader:
+    """Makes the sessions of one worker; safe for threads.
+
+    Args:
+        parts: where artifacts and prepared models lie.
+        store_watch: knows whether the store answers.
+        preparing: what is loaded plainly is prepared.
+        proving: what another host has inspected is tried here.
+        places: where loads run.
+        spare: threads for runs that are shorter with several.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        store_watch: StoreWatch,
+        *,
+        preparing: Preparing,
+        proving: Proving,
+        places: LoadPlaces,
+        spare: SpareThreads,
+    ) -> None:
+        self._parts = parts
+        self._store_watch = store_watch
+        self._preparing = preparing
+        self._proving = proving
+        self._places = places
+        self._spare = spare
+        self._turns = threading.BoundedSemaphore(LOADS_AT_ONCE)
+        self._is_far = parts.settings.s3_place is not None
+        self._failures: Counter[str] = Counter()
+
+    def load(self, version: Version) -> Session:
+        """Return a session of a version; the folder is verified first, and stays meanwhile. Blocks.
+
+        Raises:
+            LoadFailed, ArtifactMissing, ArtifactCorrupt, StorageUnavailable, InsufficientStorage.
+        """
+        is_hopeless = self._failures[version.artifact.digest.hex] >= _PREPARED_TRIES
+        session = None if is_hopeless else self._load_prepared(version)
+        if session is None:
+            session = self._load_plainly(version)
+            if not is_hopeless:
+                self._preparing.want(version)
+        self._proving.want(version)
+        return session
+
+    def _load_prepared(self, version: Version) -> Session | None:
+        with self._parts.prepared.hold(version.artifact) as prepared:
+            if prepared is None:
+                return None
+            with suppress(LoadFailed), ExitStack() as held, self._turns:
+                loan = self._spare.borrow(version, prepared.memory_bytes)
+                held.callback(loan.give_back)
+                session = Session.load(prepared.path, prepared_bytes=prepared.memory_bytes, rule=loan.rule)
+                if session.threads > 1:
+                    session.when_closed(held.pop_all().close)
+                return session
+        self._failures[version.artifact.digest.hex] += 1
+        self._parts.prepared.forget(version.artifact)
+        return None
+
+    def _load_plainly(self, version: Version) -> Session:
+        self._places.step_aside(version.artifact)
+        if self._is_far and self._store_watch.error is not None and not self._parts.folders.has(version.artifact):
+            raise StorageUnavailable(_AWAY, retry_after_seconds=5)  # else a silent store would hold a thread for long
+        with self._parts.folders.hold(version.artifact) as folder, self._turns:
+            return Session.load(folder / version.artifact.graph.name)
