@@ -33,7 +33,6 @@ _KEEP_ALIVE_SECONDS = 75
 _LETTING_GO_SECONDS = 15.0
 _PR_SET_PDEATHSIG = 1
 _ALLOCATIONS_BETWEEN_COLLECTIONS = 10_000
-_ACCEPTED_AT_ONCE = 4
 _SWITCH_SECONDS = 0.0005
 """How long the event loop waits for a thread in the middle of a load; by itself Python lets it wait for 5 ms."""
 
@@ -73,7 +72,7 @@ def main() -> None:
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
     _calm_garbage_collector()
-    _Server(config, ready=partial(ring, asked.bell, READY)).run(sockets=_listeners(asked.socket))
+    _Server(config, ready=partial(ring, asked.bell, READY)).run(sockets=[socket.socket(fileno=asked.socket)])
 
 
 class _Server(uvicorn.Server):
@@ -102,16 +101,6 @@ class _Server(uvicorn.Server):
         self.server_state.default_headers = [*self.server_state.default_headers, LAST_ANSWER]
         self._is_letting_go = True
         asyncio.get_running_loop().call_later(_LETTING_GO_SECONDS, partial(setattr, self, "should_exit", True))
-
-
-def _listeners(descriptor: int) -> list[socket.socket]:
-    """Return the inherited socket, several times over.
-
-    libuv accepts one connection of a listening socket each time the event loop comes round, and under load that takes
-    as long as all the runs of a tick: the last of many that connect at once would wait for that many ticks.
-    """
-    inherited = socket.socket(fileno=descriptor)
-    return [inherited, *(inherited.dup() for _ in range(_ACCEPTED_AT_ONCE - 1))]
 
 
 def _boards(text: str) -> list[Board]:
