@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from gateway.codec.json_tensors import drop_parsers
 from gateway.documents import DocumentFolder
 from gateway.host import anonymous_bytes, return_free_memory
 from gateway.loading import LOADS_AT_ONCE, Loader
@@ -120,7 +121,7 @@ def open_engine(
     memory_guard = MemoryGuard(
         accounted=lambda: cache.resident_bytes,
         measure=anonymous_bytes,
-        give_back=return_free_memory,
+        give_back=_give_back_memory,
         ask=ask_to_be_replaced,
         margin_bytes=settings.memory_margin_bytes,
         executor=looking,
@@ -154,6 +155,11 @@ def _spare_threads(settings: Settings, proving: Proving) -> SpareThreads:
         budget_bytes=settings.worker_budget_bytes // _WIDE_SHARE,
         find_report=proving.find_threads,
     )
+
+
+def _give_back_memory() -> None:
+    drop_parsers()
+    return_free_memory()
 
 
 def _open_predictor(opened: AsyncExitStack, parts: Parts, cache: SessionCache[Session], proving: Proving) -> Predictor:

@@ -19,12 +19,13 @@ import msgspec
 import numpy as np
 from msgspec import UNSET
 from simdjson import Array as List
-from simdjson import Object, Parser
+from simdjson import Object
 
 from gateway.codec.body import Array, PredictBody
 from gateway.codec.fit import Doubt, FeedFit, ShapeFit
 from gateway.codec.frame import frame_fields
 from gateway.codec.limits import MAX_DEPTH
+from gateway.codec.parsers import parse_with
 from gateway.codec.rounding import narrow_if_certain
 from registry.signature import Signature
 from registry.tensor import MAX_RANK, DType, TensorSpec
@@ -60,7 +61,15 @@ class BufferDecoder:
             raise Doubt from fault
 
     def _decode(self, body: bytes) -> PredictBody:
-        members = _members(Parser().parse(body), _MOST_FIELDS)
+        request, lists = parse_with(self._read, body)
+        if lists != _count_brackets(body):
+            raise Doubt
+        self._fit.check(body, request.feed)
+        return request
+
+    def _read(self, parsed: Any) -> tuple[PredictBody, int]:
+        """Return what a parsed body says, and how many lists it accounts for."""
+        members = _members(parsed, _MOST_FIELDS)
         is_rows = "instances" in members
         tensors = members.pop("instances" if is_rows else "inputs")
         frame: Any = msgspec.convert({key: _plain(value) for key, value in members.items()}, self._frame)
@@ -75,10 +84,7 @@ class BufferDecoder:
             if name in found:
                 feed[name], count = item.read(found[name])
                 lists += count
-        if lists != _count_brackets(body):
-            raise Doubt
-        self._fit.check(body, feed)
-        return PredictBody(feed, outputs, None if frame.id is UNSET else frame.id)
+        return PredictBody(feed, outputs, None if frame.id is UNSET else frame.id), lists
 
     def _find(self, inputs: Any) -> dict[str, Any]:
         found = _members(inputs, max(len(self._inputs), _FLAT_FIELDS))

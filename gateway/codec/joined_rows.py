@@ -14,15 +14,16 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 from simdjson import Array as List
-from simdjson import Parser
 
 from gateway.codec.body import Array
 from gateway.codec.buffer_decode import FAULTS, converter, shape_of
 from gateway.codec.fit import Doubt
 from gateway.codec.long_numbers import may_hold_long_number
+from gateway.codec.parsers import parse_with
 from gateway.codec.plain_rows import PlainRows
 from registry.batching import Shapes
 from registry.signature import Signature
@@ -74,11 +75,14 @@ class JoinedRowsDecoder:
         if self._has_floats and may_hold_long_number(text):
             return None
         shape = (sum([body.rows for body in bodies]), *self._inner)
-        try:
-            rows = Parser().parse(text)
+
+        def read(rows: Any) -> Array:
             if type(rows) is not List or shape_of(rows, len(shape)) != shape:
-                return None
-            array = self._to_array(rows)
+                raise Doubt
+            return self._to_array(rows)
+
+        try:
+            array = parse_with(read, text)
         except (Doubt, *FAULTS):
             return None
         # Every list has been counted, by its length and by its bracket: only numbers can be within the innermost ones.

@@ -14,7 +14,7 @@ from gateway.codec.json_output import write_answer, write_outputs_together
 from gateway.codec.plain_rows import PlainRowsDecoder, RowsDecoder, has_plain_rows
 from registry.signature import Signature
 
-__all__ = ["JsonCodec", "PredictBody"]
+__all__ = ["JsonCodec", "PredictBody", "drop_parsers"]
 
 BUFFERS_FROM_BYTES = 4096
 """From here on a body is parsed into buffers first; below, Python's own numbers cost less than the buffers' checks."""
@@ -96,6 +96,14 @@ class JsonCodec:
 
 _HAS_SIMDJSON = find_spec("simdjson") is not None
 """There are no wheels of it for Python 3.14."""
+
+
+def drop_parsers() -> None:
+    """Let go of what is kept for the next large bodies; any thread may call this."""
+    if _HAS_SIMDJSON:
+        from gateway.codec import parsers
+
+        parsers.drop_parsers()
 
 
 def _rows_decoder(signature: Signature, fast: FastDecoder | None) -> RowsDecoder | None:
