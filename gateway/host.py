@@ -10,6 +10,10 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGE_BYTES = 4 * 1024 * 1024
 """Below that, it costs more to get memory from the system again than it is worth to the system."""
 
+_KEPT_BYTES = 32 * 1024 * 1024
+"""So much stays at hand between one large request and the next; what is not used again goes back from time to time
+(``gateway.serving.memory_guard``)."""
+
 
 def usable_memory_bytes() -> int:
     """Return the bytes of memory that this process's container may take, or the machine's."""
@@ -52,7 +56,7 @@ def keep_little_free_memory() -> None:
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_option is not None:
         set_option(_M_MMAP_THRESHOLD, _LARGE_BYTES)
-        set_option(_M_TRIM_THRESHOLD, _LARGE_BYTES)
+        set_option(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 def become_owner(folder: Path) -> None:

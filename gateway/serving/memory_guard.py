@@ -16,7 +16,7 @@ from concurrent.futures import Executor
 import structlog
 
 _PATIENCE = 3
-_NOTICEABLE_BYTES = 8 * 1024 * 1024
+_NOTICEABLE_BYTES = 4 * 1024 * 1024
 
 
 class MemoryGuard:
