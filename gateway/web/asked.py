@@ -51,7 +51,7 @@ class Asked:
         body: its body.
     """
 
-    __slots__ = ("body", "connection", "decoded", "endpoint", "head", "started")
+    __slots__ = ("body", "connection", "decoded", "endpoint", "head", "is_begun", "started")
 
     def __init__(self, connection: Connection, head: Head, body: bytes) -> None:
         self.connection = connection
@@ -59,6 +59,8 @@ class Asked:
         self.body = body
         self.started = 0.0
         """When its tick began, in monotonic seconds."""
+        self.is_begun = False
+        """True once its run has begun beyond the tick."""
         self.endpoint: Endpoint | None = None
         self.decoded: PredictBody | None = None
         """What the body says to ``endpoint``, if that is known."""

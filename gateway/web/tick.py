@@ -82,15 +82,17 @@ class Tick:
         left: list[Asked] = []
         if not collected:
             return left  # it has been answered before its end
+        begun_before = self._runs.begun_count
         for endpoint, members in self._by_endpoint(collected).items():
             try:
                 left += self._runs.answer(endpoint, members, monotonic() + seconds)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is one request's: each is tried by itself
                 structlog.get_logger().error("tick_failed", exc_info=error)
                 for asked in members:
-                    if asked.connection.waits_for(asked):
+                    if asked.connection.waits_for(asked) and not asked.is_begun:
                         self._runs.answer_alone(endpoint, asked)
-        self._alertness.answered(len(collected) - len(left))
+        if self._runs.begun_count == begun_before:  # else a run wants the processor
+            self._alertness.answered(len(collected) - len(left))
         return left
 
     def _by_endpoint(self, collected: Sequence[Asked]) -> dict[Endpoint, list[Asked]]:

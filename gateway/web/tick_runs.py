@@ -34,6 +34,8 @@ class TickRuns:
         self._predictor = predictor
         self._answers = answers
         self._timeout_seconds = timeout_seconds
+        self.begun_count = 0
+        """How many runs have been begun beyond their tick."""
 
     def answer(self, endpoint: Endpoint, members: Sequence[Asked], until: float) -> list[Asked]:
         """Answer requests in their order until a moment of the monotonic clock, some at least; return what is left."""
@@ -184,6 +186,8 @@ class TickRuns:
             asked.decoded = request
             asked.connection.go_ordinary_way(asked)
             return
+        self.begun_count += 1
+        asked.is_begun = True
         asked.decoded = None  # from here on it is the run's
         asked.connection.wait(partial(self._leave, asked, running))
         running.answer.add_done_callback(partial(self._ended, endpoint, asked, request.outputs, request.id, running))

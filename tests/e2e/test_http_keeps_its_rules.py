@@ -125,6 +125,27 @@ def test_a_request_that_waits_is_not_taken_for_the_one_behind_it(wire: socket.so
     assert is_right(second)
 
 
+@pytest.mark.parametrize("name", BEHIND)
+def test_what_comes_while_a_long_run_goes_on_is_answered_after_it(
+    warm: GatewayProcess, wire: socket.socket, name: str
+) -> None:
+    behind, is_right = BEHIND[name]
+    answers = Answers(wire)
+    with connected(warm) as other:
+        for _ in range(5):
+            wire.sendall(predict(1, path=COUNTING))
+            other.sendall(predict(3))
+            assert value_of(read_answer(other)) == 3  # so the request has come, and its run has begun or is over
+            wire.sendall(predict(2, path=COUNTING))
+            assert [value_of(answers.next()) for _ in range(2)] == [1001, 1002]
+        wire.sendall(predict(1, path=COUNTING))
+        other.sendall(predict(3))
+        read_answer(other)
+    wire.sendall(behind)
+    assert value_of(answers.next()) == 1001
+    assert is_right(answers.next())
+
+
 def test_a_new_connection_may_begin_with_a_head_that_others_have_sent(warm: GatewayProcess) -> None:
     request = predict(1, path=COUNTING)
     for _ in range(3):
