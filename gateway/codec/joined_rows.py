@@ -1,7 +1,7 @@
 """Many plain bodies at once, by joining their texts: one parse fills one buffer with the rows of all.
 
 1. Only for signatures of one input of numbers that has rows: a free first dimension, nothing else free, two ranks or
-   more.
+   more. Short rows are left to ``gateway.codec.plain_rows``, which has less to do for each of them.
 2. A body is plain if it is framed in one of the few usual ways, and begins and ends with as many brackets as its rank
    has. Its outermost brackets are left out, and what remains is put between commas into one list.
 3. What is joined is parsed as ``gateway.codec.buffer_decode`` parses a body: strictly, every list's length compared, no
@@ -28,12 +28,15 @@ from gateway.codec.plain_rows import PlainRows
 from registry.batching import Shapes
 from registry.signature import Signature
 
+_LEAST_ELEMENTS = 16
+"""Of a row; from here on joining costs no more than Python's own numbers."""
+
 
 class JoinedRowsDecoder:
     """Reads the plain bodies of one signature, and puts their rows together. Any number of threads may use it.
 
     Args:
-        signature: one that ``has_joined_rows``.
+        signature: one of rule 1, whatever the length of its rows.
     """
 
     def __init__(self, signature: Signature) -> None:
@@ -95,4 +98,4 @@ def has_joined_rows(signature: Signature) -> bool:
         return False
     shape = signature.inputs[0].shape or ()
     inner = [size for size in shape[1:] if isinstance(size, int) and size > 0]
-    return 1 < len(shape) == 1 + len(inner) and not isinstance(shape[0], int)
+    return 1 < len(shape) == 1 + len(inner) and not isinstance(shape[0], int) and math.prod(inner) >= _LEAST_ELEMENTS

@@ -1,7 +1,7 @@
 """Many plain bodies at once: the rows of all become one array, so that what an array costs is paid once.
 
-This is for what ``gateway.codec.joined_rows`` does not take: inputs of rank one, of booleans, or where there is no
-simdjson.
+This is for what ``gateway.codec.joined_rows`` does not take: inputs of rank one, of short rows, of booleans, or
+where there is no simdjson.
 
 1. Only for signatures of one input that has rows: a free first dimension, and nothing else free.
 2. A body is plain if it has rows as nested lists and perhaps an id, and nothing that needs a second look: no words for

@@ -4,24 +4,38 @@ import json
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.codec.joined_rows import JoinedRowsDecoder
 from gateway.codec.json_tensors import JsonCodec
 from registry.errors import CallerError
 from registry.signature import Signature
 from registry.tensor import DTYPES, TensorSpec
 from tests.support.one_truth import canonical
 
-KINDS = ("float32", "float16", "float64", "int64", "uint8", "bool", "string")
-CODECS = {
-    name: JsonCodec(
-        model="m",
-        version=1,
-        signature=Signature(inputs=(TensorSpec(name="x", dtype=DTYPES[name], shape=("n", 2)),), outputs=()),
-    )
-    for name in KINDS
-}
+NUMBERS = ("float32", "float16", "float64", "int64", "uint8")
+KINDS = (*NUMBERS, "bool", "string", *(f"joined {name}" for name in NUMBERS))
+
+
+def codec_of(kind: str) -> JsonCodec:
+    """Return a codec; where its rows are to be joined as text, it is told so: these are too short for that."""
+    dtype = DTYPES[kind.removeprefix("joined ")]
+    signature = Signature(inputs=(TensorSpec(name="x", dtype=dtype, shape=("n", 2)),), outputs=())
+    codec = JsonCodec(model="m", version=1, signature=signature)
+    if kind.startswith("joined "):
+        codec.plain_rows = JoinedRowsDecoder(signature)
+    return codec
+
+
+CODECS = {kind: codec_of(kind) for kind in KINDS}
+
+
+def test_long_rows_are_joined_as_text() -> None:
+    long = Signature(inputs=(TensorSpec(name="x", dtype=DTYPES["float32"], shape=("n", 16)),), outputs=())
+    assert isinstance(JsonCodec(model="m", version=1, signature=long).plain_rows, JoinedRowsDecoder)
+
 
 elements = st.one_of(
     st.integers(-300, 300),
@@ -76,8 +90,9 @@ def test_what_is_refused_alone_is_never_joined(kind: str, body: bytes) -> None:
         assert found is None or codec.plain_rows.join([found]) is None
 
 
-def test_plain_bodies_are_read_together() -> None:
-    codec = CODECS["float32"]
+@pytest.mark.parametrize("kind", ["float32", "joined float32"])
+def test_plain_bodies_are_read_together(kind: str) -> None:
+    codec = CODECS[kind]
     assert codec.plain_rows is not None
     sent = (b'{"inputs": [[1, 2.5]]}', b'{"instances":[[3, 4], [5, 6]]}', b'{"inputs": {"x": [[7, 8]]}}')
     read = [codec.plain_rows.read(body) for body in sent]
@@ -106,7 +121,7 @@ def torn_bodies(draw: st.DrawFn) -> bytes:
     return '{{"inputs":[[{}]]}}'.format("".join(draw(pieces))).encode()
 
 
-@given(st.sampled_from(["float32", "int64"]), st.lists(torn_bodies(), min_size=1, max_size=3))
+@given(st.sampled_from(["joined float32", "joined int64"]), st.lists(torn_bodies(), min_size=1, max_size=3))
 @settings(max_examples=1000)
 def test_no_body_finds_what_it_lacks_in_its_neighbours(kind: str, sent: list[bytes]) -> None:
     codec = CODECS[kind]
@@ -122,7 +137,7 @@ def test_no_body_finds_what_it_lacks_in_its_neighbours(kind: str, sent: list[byt
 
 
 def test_a_row_that_is_torn_between_two_bodies_is_not_joined() -> None:
-    codec = CODECS["float32"]
+    codec = CODECS["joined float32"]
     assert codec.plain_rows is not None
     read = [codec.plain_rows.read(body) for body in (b'{"inputs":[[1,2],[3]]}', b'{"inputs":[[4],[5,6]]}')]
     assert codec.plain_rows.join([found for found in read if found is not None]) is None
