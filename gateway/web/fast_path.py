@@ -10,8 +10,8 @@
    never sees it, and stays between two messages.
 4. While a request waits for the end of the tick, whatever else happens on its connection (more data, the end of what
    the client has to say, the server's shutdown) has the tick answered first.
-5. While it waits for a run beyond the tick, what else comes is put aside, and nothing more is read. A client that
-   leaves ends the waiting.
+5. While it waits for a run beyond the tick, what else comes is put aside, up to a limit. A client that leaves ends the
+   waiting.
 6. uvicorn's own handling of the headers is put off until the body is there, and made up for where it is needed, from
    what was kept of the request and not from the parser, which may be in the middle of the next one by then. So a
    large body is collected here as well, though it is answered the ordinary way: once it is whole, and not waking the
@@ -33,6 +33,7 @@ from gateway.web.tick import Tick
 
 _ORDINARY = frozenset({b"expect", b"upgrade", b"transfer-encoding", b"content-encoding"})
 _END_OF_HEAD = b"\r\n\r\n"
+_MOST_EARLY_BYTES = 64 * 1024
 
 
 class _PlainPost:
@@ -85,7 +86,8 @@ class PredictProtocol(HttpProtocol):
             self._answer_tick()
         if self._give_up is not None:
             self._early += data
-            self.flow.pause_reading()
+            if len(self._early) > _MOST_EARLY_BYTES:
+                self.flow.pause_reading()  # before that, not: a client that leaves is noticed only while we read
             return
         front: Front | None = self._application.front
         if self._is_between and front is not None and self._is_idle():
