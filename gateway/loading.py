@@ -12,13 +12,18 @@ from gateway.serving.runtime import Session
 from gateway.serving.spare_threads import SpareThreads
 from gateway.serving.store_watch import StoreWatch
 from registry.errors import LoadFailed, StorageUnavailable
+from registry.inspection.host import can_start_threads
 from registry.records import Version
+from registry.threads import ALONE
 
 LOADS_AT_ONCE = 2
 """Many may wait for the store; few load, since that takes processors and memory. (See ``LoadPlaces``, too.)"""
 
 _PREPARED_TRIES = 2
 """So often a prepared form may fail to load in this worker; then the model is loaded plainly for good."""
+
+_MARGIN_THREADS = 4
+"""So many more must be to be had when a session with several threads is made."""
 
 _AWAY = "reading from the artifact store failed: the artifact store does not answer"
 
@@ -77,7 +82,9 @@ class Loader:
             with suppress(LoadFailed), ExitStack() as held, self._turns:
                 loan = self._spare.borrow(version, prepared.memory_bytes)
                 held.callback(loan.give_back)
-                session = Session.load(prepared.path, prepared_bytes=prepared.memory_bytes, rule=loan.rule)
+                # The runtime hangs where it gets some of the threads of a pool and not all.
+                rule = loan.rule if can_start_threads(loan.extra_threads + _MARGIN_THREADS) else ALONE
+                session = Session.load(prepared.path, prepared_bytes=prepared.memory_bytes, rule=rule)
                 if session.threads > 1:
                     session.when_closed(held.pop_all().close)
                 return session

@@ -88,7 +88,7 @@ def _inspect(graph: Path, limits: WireLimits, reporter: Reporter) -> None:
     found = replace(found, batch=trial.prove_rows(read_meeting(graph), watchdogs[1], give_up))
     reporter.found(found)
     allow_threads()
-    why_not = obstacle(facts.operators, is_bounded=facts.is_bounded)
+    why_not = obstacle(facts.operators, facts.signature, is_bounded=facts.is_bounded)
     reporter.found(replace(found, threads=trial.try_threads(why_not, watchdogs[2], give_up)))
 
 

@@ -6,6 +6,7 @@ A container's limits count, not the machine's size.
 import hashlib
 import os
 import platform
+import threading
 from importlib import metadata
 from pathlib import Path
 
@@ -56,3 +57,24 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="ascii").strip()
     except OSError:
         return ""
+
+
+def can_start_threads(count: int) -> bool:
+    """Tell whether so many threads can be had, by having them for a moment.
+
+    The runtime is asked only then: what becomes of a session that gets some of its threads is nobody's promise.
+    """
+    is_over = threading.Event()
+    threads = [threading.Thread(target=is_over.wait, daemon=True) for _ in range(count)]
+    started = []
+    try:
+        for thread in threads:
+            thread.start()
+            started.append(thread)
+    except (RuntimeError, MemoryError):
+        return False
+    finally:
+        is_over.set()
+        for thread in started:
+            thread.join()
+    return True

@@ -3,9 +3,9 @@
 1. Only shapes whose run is long with one thread are tried: waking a thread costs what it could bring to a short run.
 2. Every answer with several threads is compared, bit for bit, with that of one thread in the same shape; those of the
    timed runs, too. The inputs are noise, which no order of summing leaves as it is.
-3. How work is divided follows from shapes and not from values, and only then does a trial hold for other values. Where
-   a graph goes another way, or has another size inside, by what is in its inputs, nothing is tried; nor where an
-   operator is known to sum up across threads.
+3. How work is divided follows from shapes and not from values, and only then does a trial hold for other values. So
+   only graphs are tried that are made of operators known for that, from floats to floats: whatever rounds, compares or
+   chooses hides a last bit that differs, and what takes a size from its inputs has other shapes inside.
 4. Numbers are tried doubling. The first that differs ends the trial: so may all above it.
 5. Times are taken in the largest shape, and in turns, so that what else the machine does hits both alike; the best
    counts.
@@ -13,7 +13,6 @@
    long; whoever calls watches over that.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,9 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from registry.inspection.host import can_start_threads
 from registry.inspection.probes import Feed, Probe
+from registry.names import quoted
 from registry.same_answers import SAME, compare
 from registry.signature import Signature
 from registry.threads import MOST_THREADS, ThreadReport, WholeShapes, one_thread
@@ -48,16 +49,73 @@ _ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 16, 32)
 _LENGTHS = (16, 32, 64, 128, 224, 256, 384, 512, 640)
 _SEED = 20_250_314
 
-_ACROSS_THREADS: Final = frozenset({"TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"})
-_BY_VALUE: Final = frozenset({"Compress", "If", "NonMaxSuppression", "NonZero", "StringSplit", "Unique"})
+_BY_SHAPE: Final = frozenset(
+    {
+        "Abs",
+        "Add",
+        "AveragePool",
+        "BatchNormalization",
+        "Clip",
+        "Concat",
+        "Constant",
+        "Conv",
+        "ConvTranspose",
+        "Div",
+        "Dropout",
+        "Elu",
+        "Erf",
+        "Exp",
+        "Flatten",
+        "Gelu",
+        "Gemm",
+        "GlobalAveragePool",
+        "GlobalMaxPool",
+        "HardSigmoid",
+        "HardSwish",
+        "Identity",
+        "InstanceNormalization",
+        "LRN",
+        "LayerNormalization",
+        "LeakyRelu",
+        "Log",
+        "MatMul",
+        "Max",
+        "MaxPool",
+        "Min",
+        "Mul",
+        "Neg",
+        "PRelu",
+        "Pad",
+        "Pow",
+        "Reciprocal",
+        "Relu",
+        "Selu",
+        "Sigmoid",
+        "Softmax",
+        "Softplus",
+        "Softsign",
+        "Sqrt",
+        "Squeeze",
+        "Sub",
+        "Sum",
+        "Tanh",
+        "Transpose",
+        "Unsqueeze",
+    }
+)
+"""What computes floats of floats and nothing that a last bit could hide behind, in sizes that follow from sizes."""
 
 
-def obstacle(operators: frozenset[str], *, is_bounded: bool) -> str:
+def obstacle(operators: frozenset[str], signature: Signature, *, is_bounded: bool) -> str:
     """Return why a graph of these operators is not to be tried (rule 3); empty if it is."""
-    for names, why in ((_ACROSS_THREADS, "sums up across threads"), (_BY_VALUE, "works by what is in its inputs")):
-        for name in sorted(operators & names):
-            return f"{name} {why}"
-    return "" if is_bounded else "how long a run takes depends on what is in its inputs"
+    if not is_bounded:
+        return "how long a run takes depends on what is in its inputs"
+    for name in sorted(operators - _BY_SHAPE):
+        return f"{name} is not among the operators whose bits a trial can prove"
+    for spec in (*signature.inputs, *signature.outputs):
+        if spec.dtype.kind != "f":
+            return f"{quoted(spec.name)} is no float: a trial could not see the last bit"
+    return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,27 +162,6 @@ def varied_probes(accepted: Probe) -> Iterator[Probe]:
             yield replace(accepted, first=first, rest=rest)
 
 
-def can_start_threads(count: int) -> bool:
-    """Tell whether so many threads can be had, by having them for a moment.
-
-    The runtime is asked only then: what becomes of a session that gets some of its threads is nobody's promise.
-    """
-    is_over = threading.Event()
-    threads = [threading.Thread(target=is_over.wait, daemon=True) for _ in range(count)]
-    started = []
-    try:
-        for thread in threads:
-            thread.start()
-            started.append(thread)
-    except (RuntimeError, MemoryError):
-        return False
-    finally:
-        is_over.set()
-        for thread in started:
-            thread.join()
-    return True
-
-
 class _Unusable(Exception):  # noqa: N818 - no error: fewer threads are used
     """What is wrong with a number of threads."""
 
@@ -163,9 +200,10 @@ def _noise(tensor: Any, random: Any) -> Any:
 
 
 def _run_alone(model: Model, probes: Sequence[Probe]) -> Iterator[_Known]:
+    growing = _growing(model.signature, probes)  # making large feeds takes time, too
     deadline = model.clock() + ALONE_SECONDS
     seconds, before = 0.0, 1
-    for elements, probe in _growing(model.signature, probes):
+    for elements, probe in growing:
         if model.clock() > deadline or seconds * elements / before > _LONGEST_SECONDS:
             return
         feed = _make_noise(model.signature, probe)

@@ -9,9 +9,9 @@ import pytest
 from onnx import ModelProto, helper, save_model
 
 from registry.inspection.graph import read_graph
-from registry.inspection.host import host_key, usable_cpus
+from registry.inspection.host import can_start_threads, host_key, usable_cpus
 from registry.inspection.probes import Probe
-from registry.inspection.thread_trial import Model, Run, can_start_threads, obstacle, try_threads, varied_probes
+from registry.inspection.thread_trial import Model, Run, obstacle, try_threads, varied_probes
 from registry.signature import Signature
 from registry.tensor import DTYPES, TensorSpec
 from registry.threads import ThreadReport, one_thread
@@ -161,10 +161,41 @@ def with_if() -> ModelProto:
     )
 
 
+UNPROVABLE = "is not among the operators whose bits a trial can prove"
+
+
+def chosen() -> ModelProto:
+    """Take a class out of sums: it hides all their bits but the largest."""
+    node = helper.make_node("ArgMax", ["x"], ["y"], axis=1)
+    return models.model([node], [models.value("x", shape=("n", 4))], [models.value("y", "int64", ("n", 1))])
+
+
+def cut() -> ModelProto:
+    """Take as much as an input says: shapes inside follow from values."""
+    bounds = [models.value(name, "int64", (1,)) for name in ("from", "to")]
+    node = helper.make_node("Slice", ["x", "from", "to"], ["y"])
+    return models.model([node], [models.value("x", shape=("n", 4)), *bounds], [models.value("y", shape=(None, 4))])
+
+
+def counted() -> ModelProto:
+    """Pass whole numbers on: sums of those are the same in every order."""
+    return models.model(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        [models.value("x", "int64", ("n", 4))],
+        [models.value("y", "int64", ("n", 4))],
+    )
+
+
 OBSTACLES: dict[str, tuple[Callable[[], ModelProto], str]] = {
-    "a forest": (lambda: models.tree(2), "TreeEnsembleRegressor sums up across threads"),
-    "a branch": (with_if, "If works by what is in its inputs"),
+    "a forest": (
+        lambda: models.tree(2),
+        f"TreeEnsembleRegressor {UNPROVABLE}",
+    ),
+    "a branch": (with_if, f"If {UNPROVABLE}"),
     "a loop": (models.loop, "how long a run takes depends on what is in its inputs"),
+    "a choice": (chosen, f"ArgMax {UNPROVABLE}"),
+    "a size from an input": (cut, f"Slice {UNPROVABLE}"),
+    "whole numbers": (counted, "'x' is no float: a trial could not see the last bit"),
     "a matrix": (models.linear, ""),
 }
 
@@ -174,7 +205,7 @@ def test_what_a_trial_could_not_prove_is_told_from_the_graph(tmp_path: Path, nam
     make, reason = OBSTACLES[name]
     save_model(make(), tmp_path / "model.onnx")
     facts = read_graph(tmp_path / "model.onnx")
-    assert obstacle(facts.operators, is_bounded=facts.is_bounded) == reason
+    assert obstacle(facts.operators, facts.signature, is_bounded=facts.is_bounded) == reason
 
 
 def test_the_operators_of_branches_and_functions_are_known(tmp_path: Path) -> None:
