@@ -102,13 +102,14 @@ def open_engine(
         open_executor(opened, 1, "prove") if is_worker else None,
     )
     spare = _spare_threads(settings, proving)
+    expect = _expectation(parts, spare)
     preparing = Preparing(parts.prepare, renew, open_executor(opened, 1, "prepare") if is_worker else None)
     cache: SessionCache[Session] = SessionCache(
         budget_bytes=settings.worker_budget_bytes,
         load=Loader(parts, store_watch, preparing=preparing, proving=proving, places=loads, spare=spare).load,
         executor=loads,
         max_queue=settings.max_queue,
-        expect=_expectation(parts),
+        expect=expect,
     )
     predictor = _open_predictor(opened, parts, cache, proving)
     opened.push_async_callback(cache.drain)  # first of all, while the watchdog still ends runs
@@ -135,7 +136,7 @@ def open_engine(
         preparing=preparing,
         renewing=renewing,
         memory_guard=memory_guard,
-        expect=_expectation(parts),
+        expect=expect,
     )
 
 
@@ -149,9 +150,10 @@ def _open_load_places(opened: AsyncExitStack, parts: Parts) -> LoadPlaces:
 
 
 def _spare_threads(settings: Settings, proving: Proving) -> SpareThreads:
+    share = max(1, usable_cpus() // settings.workers)
     return SpareThreads(
         host=host_key(),
-        cpus=max(1, usable_cpus() // settings.workers),
+        cpus=min(share, settings.run_threads or share),
         budget_bytes=settings.worker_budget_bytes // _WIDE_SHARE,
         find_report=proving.find_threads,
     )
@@ -202,12 +204,17 @@ def _batching_stopper(parts: Parts, executor: Executor) -> Callable[[Version], N
     return submit
 
 
-def _expectation(parts: Parts) -> Callable[[Version], int]:
-    """Return what tells the memory that a version will take: less than inspection found, if it is prepared."""
+def _expectation(parts: Parts, spare: SpareThreads) -> Callable[[Version], int]:
+    """Return what tells the memory that a version will take.
+
+    It is less than inspection found, if it is prepared; and twice that, if some of its runs will have several threads.
+    """
 
     def expect(version: Version) -> int:
         prepared_bytes = parts.prepared.memory_bytes(version.artifact)
-        return version.inspection.memory_bytes if prepared_bytes is None else prepared_bytes
+        if prepared_bytes is None:
+            return version.inspection.memory_bytes
+        return prepared_bytes * (2 if spare.would_lend(version, prepared_bytes) else 1)
 
     return expect
 

@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=16 * MIB, gt=0)
     predict_timeout_seconds: float = Field(default=30.0, gt=0)
     max_queue: int = Field(default=256, ge=1)
+    run_threads: int = Field(default=0, ge=0, le=256)
+    """The most threads that one run may have; 0 leaves it to what was measured."""
     preload: str = ""
     """References, separated by commas, that are loaded before the gateway is ready: ``iris,ocr@staging``."""
     pin: str = ""

@@ -51,6 +51,11 @@ class JsonCodec:
             TooManyElements: its tensors hold more elements than one request may bring.
             SignatureMismatch: it does not fit the signature; carries every violation.
         """
+        decoded = self.decode_quickly(body)
+        return decode_exactly(self._signature, body) if decoded is None else decoded
+
+    def decode_quickly(self, body: bytes) -> PredictBody | None:
+        """Return what a body says, or None if it takes ``decode`` to tell that, or what is wrong with it."""
         if len(body) >= BUFFERS_FROM_BYTES and self._decode_into_buffers is not None:
             try:
                 return self._decode_into_buffers(body)
@@ -61,7 +66,7 @@ class JsonCodec:
                 return self._fast.decode(body)
             except (Doubt, ValueError, OverflowError, msgspec.DecodeError):
                 pass
-        return decode_exactly(self._signature, body)
+        return None
 
     def encode(self, names: Sequence[str], arrays: Sequence[Array], *, request_id: str | None) -> bytes:
         """Return the answer: model, version, the outputs by name, and the request's own id if it had one.

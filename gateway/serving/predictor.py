@@ -124,7 +124,7 @@ class Predictor:
             feed: the rows of all.
             counts: how many of them are each request's.
             outputs: the same for all.
-            deadline: the same for all.
+            deadline: the last of theirs.
 
         Raises:
             RunFailed, OutputNotText, DeadlinePassed: as ``try_predict_now``; about one of them, perhaps.
@@ -175,6 +175,7 @@ class Predictor:
             return await request.answer
         finally:
             request.give_up()
+            del request  # an error in its answer knows this frame
 
     def begin(self, version: Version, feed: Feed, outputs: Outputs, deadline: float) -> Request | None:
         """Begin what ``predict`` does, if the version is loaded, and return what will have the answer; else None.

@@ -77,6 +77,7 @@ class Request:
             run.cancel_if_unwanted()
         else:
             self.turn.cancel()
+        self.answer.cancel()  # if there is none yet: whoever waits for it is let go, and lets this go
 
     def expire(self) -> None:
         """Answer at the deadline."""

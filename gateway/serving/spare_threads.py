@@ -74,13 +74,20 @@ class SpareThreads:
         """
         report = self._find_report(version)
         with self._lock:
-            free_threads, free_bytes = self._total - self._lent_threads, self._budget_bytes - self._lent_bytes
-            rule = thread_rule_of(report, self._host, min(self._cpus, 1 + free_threads))
-            loan = Loan(rule if extra_bytes <= free_bytes else ALONE, extra_bytes, self._take_back)
+            loan = Loan(self._rule(report, extra_bytes), extra_bytes, self._take_back)
             if loan.extra_threads:
                 self._lent_threads += loan.extra_threads
                 self._lent_bytes += loan.extra_bytes
         return loan
+
+    def would_lend(self, version: Version, extra_bytes: int) -> bool:
+        """Tell whether ``borrow`` would lend anything now."""
+        return self._rule(self._find_report(version), extra_bytes).threads > 1
+
+    def _rule(self, report: ThreadReport | None, extra_bytes: int) -> ThreadRule:
+        if extra_bytes > self._budget_bytes - self._lent_bytes:
+            return ALONE
+        return thread_rule_of(report, self._host, min(self._cpus, 1 + self._total - self._lent_threads))
 
     def _take_back(self, loan: Loan) -> None:
         if loan.extra_threads:

@@ -96,6 +96,7 @@ class Turns:
             outcomes = error
         with suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(self._settle, run, lease, place, outcomes)
+        del outcomes  # an error among them knows this frame, and what hangs on it
 
     def _settle(
         self, run: SharedRun, lease: Lease[Session], place: Place, outcomes: "list[Outcome] | Exception"

@@ -9,7 +9,7 @@
 3. One that comes in one piece, with a head that has been parsed before, is not parsed again (``heads``): the parser
    never sees it, and stays between two messages.
 4. While a request waits for the end of the tick, whatever else happens on its connection (more data, the end of what
-   the client has to say, the server's shutdown) has the tick answered first.
+   the client has to say, the server's shutdown) has the request answered first.
 5. While it waits for a run beyond the tick, what else comes is put aside, up to a limit. A client that leaves ends the
    waiting.
 6. uvicorn's own handling of the headers is put off until the body is there, and made up for where it is needed, from
@@ -206,7 +206,7 @@ class PredictProtocol(HttpProtocol):
     def _answer_tick(self) -> None:
         """Have a request answered, or its run begun, that waits for the end of the tick."""
         if self._asked is not None and self._tick is not None and self._give_up is None:
-            self._tick.answer()
+            self._tick.answer(self._asked)
 
     def go_ordinary_way(self, asked: Asked) -> None:
         """Have the request answered by the ASGI application."""

@@ -78,7 +78,9 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        exchange = Exchange(scope["method"], scope["path"], headers, self._ids.draw())
+        begun: Asked | None = scope.get(BEGUN)
+        started = begun.started if begun is not None and begun.started else None
+        exchange = Exchange(scope["method"], scope["path"], headers, self._ids.draw(), started=started)
         answer: Answer | None = None
         try:
             if len(headers) != len(scope["headers"]):
@@ -96,9 +98,11 @@ class Front:
             exchange.give_up()
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
             answer = self._refusal(exchange, error)
-        if answer is not None and not exchange.is_started:
-            await _respond(exchange, answer, send)
-        self.record(exchange)
+        try:
+            if answer is not None and not exchange.is_started:
+                await _respond(exchange, answer, send)
+        finally:
+            self.record(exchange)
 
     def read_head(self, url: bytes, headers: dict[bytes, bytes], length: int) -> Head | None:
         """Return what the head of a plain POST says; None if the request has to go the ordinary way.

@@ -22,6 +22,9 @@ from registry.errors import Overloaded
 LARGE_BYTES = 32 * 1024
 """A larger body is decoded in a thread: naming all faults of megabytes takes seconds, and others must not wait."""
 
+SLOW_BYTES = 2 * 1024
+"""So is a body of this size that the quick parses refuse: naming its faults takes milliseconds."""
+
 _MAX_DECODING_BYTES = 256 * 1024 * 1024
 """How much may wait for that thread, or be in it: every body is held whole meanwhile."""
 
@@ -73,7 +76,11 @@ class PredictRoutes:
             Overloaded: too many large bodies are being decoded.
         """
         if len(body) <= LARGE_BYTES:
-            return endpoint.codec.decode(body)
+            decoded = endpoint.codec.decode_quickly(body)
+            if decoded is not None:
+                return decoded
+            if len(body) <= SLOW_BYTES:
+                return endpoint.codec.decode(body)
         if self._decoding_bytes + len(body) > _MAX_DECODING_BYTES:
             raise Overloaded("too many large bodies are being decoded already", retry_after_seconds=1)
         self._decoding_bytes += len(body)

@@ -3,22 +3,21 @@
 1. A request that is complete is put here. The first one has the tick end as soon as the event loop has read what all
    its connections have brought: there is no timer, and nobody waits.
 2. Requests of one version share runs where its rule allows it (``gateway.serving.batching``); the others run one by
-   one, in the same place. A version has ``SHORT_SECONDS`` of a tick; what is left of its requests then comes first in
-   the next one, so that a crowd for one version delays nobody else for long, and no connection waits to be accepted.
+   one, in the same place. A version has ``SHORT_SECONDS`` of a tick; what is left of its requests then waits for the
+   next one, so that a crowd for one version delays nobody else for long, and no connection waits to be accepted.
 3. A run that is not short is begun in the executor, and answered when it has ended. What cannot be begun (a version
    that is not loaded) is given back to its connection and goes the ordinary way.
-4. Who asks, and where a path leads, is found out once a tick for each head: nothing else happens within a tick.
+4. Who asks, and where a path leads, is found out once a tick for each head: nothing else happens within a tick. It
+   holds for what the tick has brought, even if that has to wait for the next one.
 5. A caller that has gone is dropped before the run. A run that fails is made again for each of its requests alone: one
    bad row fails only its own caller.
 6. Whatever goes wrong with a request is answered by the same code as on the ordinary way (``Front``).
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections import deque
 from math import inf
 from time import monotonic
-
-import structlog
 
 from gateway.serving.predictor import SHORT_SECONDS
 from gateway.web.alertness import Alertness
@@ -47,6 +46,8 @@ class Tick:
         self._runs = TickRuns(services.predictor, answers, services.settings.predict_timeout_seconds)
         self._alertness = Alertness()
         self._asked: list[Asked] = []
+        self._backlog: dict[Endpoint, deque[Asked]] = {}
+        """What waits for its version's part of the next tick."""
         self._started = 0.0
         self._is_ending = False
 
@@ -59,9 +60,12 @@ class Tick:
         self._asked.append(asked)
         self._end_soon()
 
-    def answer(self) -> None:
-        """Answer all that is there, or begin with it, whatever time it takes."""
-        self._answer(inf)
+    def answer(self, asked: Asked) -> None:
+        """Answer one request before its turn, or begin with it: its connection cannot wait."""
+        if asked.endpoint is None:
+            asked.endpoint = self._find_safely(asked)
+        if asked.endpoint is not None:
+            self._runs.answer_safely(asked.endpoint, asked)
 
     def _end_soon(self) -> None:
         if not self._is_ending:
@@ -69,51 +73,45 @@ class Tick:
             asyncio.get_running_loop().call_soon(self._end)
 
     def _end(self) -> None:
+        """Answer what is there, each version for so long."""
         self._is_ending = False
-        left = self._answer(SHORT_SECONDS)
-        if left:
-            self._asked[:0] = left
-            self._started = monotonic()
+        answered_before, begun_before = self._runs.taken_count, self._runs.begun_count
+        self._sort()
+        for endpoint, waiting in tuple(self._backlog.items()):
+            self._runs.answer(endpoint, waiting, monotonic() + SHORT_SECONDS)
+            if not waiting:
+                del self._backlog[endpoint]
+        if self._runs.begun_count == begun_before:  # else a run wants the processor
+            self._alertness.answered(self._runs.taken_count - answered_before)
+        if self._backlog:
             self._end_soon()
 
-    def _answer(self, seconds: float) -> list[Asked]:
-        """Answer what is there, each version for so long; return what is left."""
+    def _sort(self) -> None:
+        """Put what has come to its version's backlog."""
         collected, self._asked = self._asked, []
-        left: list[Asked] = []
-        if not collected:
-            return left  # it has been answered before its end
-        begun_before = self._runs.begun_count
-        for endpoint, members in self._by_endpoint(collected).items():
-            try:
-                left += self._runs.answer(endpoint, members, monotonic() + seconds)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is one request's: each is tried by itself
-                structlog.get_logger().error("tick_failed", exc_info=error)
-                for asked in members:
-                    if asked.connection.waits_for(asked) and not asked.is_begun:
-                        self._runs.answer_alone(endpoint, asked)
-        if self._runs.begun_count == begun_before:  # else a run wants the processor
-            self._alertness.answered(len(collected) - len(left))
-        return left
-
-    def _by_endpoint(self, collected: Sequence[Asked]) -> dict[Endpoint, list[Asked]]:
-        found: dict[Endpoint, list[Asked]] = {}
         known: dict[Head, Endpoint] = {}
         for asked in collected:
+            if not asked.is_waiting:
+                continue  # it has been answered before its turn
             endpoint = known.get(asked.head)
             if endpoint is None or asked.connection.is_gone:
-                try:
-                    endpoint = self._find(asked)
-                except Exception as error:  # noqa: BLE001 - as above
-                    self._answers.refuse(asked, error)
-                    continue
+                endpoint = self._find_safely(asked)
                 if endpoint is None:
                     continue
                 if self._routing.is_settled(asked.head.target.reference):
                     known[asked.head] = endpoint
-            if asked.endpoint is not endpoint:
-                asked.endpoint, asked.decoded = endpoint, None
-            found.setdefault(endpoint, []).append(asked)
-        return found
+            asked.endpoint = endpoint
+            waiting = self._backlog.get(endpoint)
+            if waiting is None:
+                waiting = self._backlog[endpoint] = deque()
+            waiting.append(asked)
+
+    def _find_safely(self, asked: Asked) -> Endpoint | None:
+        try:
+            return self._find(asked)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
+            self._answers.refuse(asked, error)
+            return None
 
     def _find(self, asked: Asked) -> Endpoint | None:
         """Return where a request leads; None if it is dealt with otherwise."""

@@ -103,6 +103,7 @@ class TickAnswers:
 
     def drop(self, asked: Asked) -> None:
         """Take note that nobody waits for the answer any more."""
+        asked.is_taken = True
         exchange = self._exchange(asked)
         exchange.give_up()
         self._record(exchange)

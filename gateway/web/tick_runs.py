@@ -2,13 +2,13 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
 from functools import partial
 from time import monotonic
 from typing import Any
 
+import structlog
+
 from gateway.codec.json_tensors import PredictBody
-from gateway.codec.plain_rows import RowsDecoder
 from gateway.serving.batching import inner_shapes, join, may_share, rows_of
 from gateway.serving.predictor import Predictor
 from gateway.serving.runtime import Array
@@ -16,6 +16,7 @@ from gateway.serving.shared_run import Request
 from gateway.web.asked import Asked
 from gateway.web.company import Company, Part, batches
 from gateway.web.endpoint import Endpoint
+from gateway.web.predict import SLOW_BYTES
 from gateway.web.tick_answers import TickAnswers
 from registry.batching import BatchRule
 from registry.errors import DeadlinePassed
@@ -34,88 +35,103 @@ class TickRuns:
         self._predictor = predictor
         self._answers = answers
         self._timeout_seconds = timeout_seconds
+        self.taken_count = 0
+        """How many requests have been taken out of a tick."""
         self.begun_count = 0
         """How many runs have been begun beyond their tick."""
 
-    def answer(self, endpoint: Endpoint, members: Sequence[Asked], until: float) -> list[Asked]:
-        """Answer requests in their order until a moment of the monotonic clock, some at least; return what is left."""
-        if len(members) == 1:
-            self.answer_alone(endpoint, members[0])
-            return []
-        waiting = deque(members)
+    def answer(self, endpoint: Endpoint, waiting: deque[Asked], until: float) -> None:
+        """Answer requests in their order until a moment of the monotonic clock, some at least; the others stay."""
         while waiting:
-            self._answer_some(endpoint, waiting)
+            taken: list[Asked] = []
+            try:
+                self._answer_some(endpoint, waiting, taken, until)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is one request's: each is tried by itself
+                structlog.get_logger().error("tick_failed", exc_info=error)
+                for asked in taken:
+                    if asked.is_waiting:
+                        self.answer_safely(endpoint, asked)
             if monotonic() > until:
-                break
-        return list(waiting)
+                return
 
-    def answer_alone(self, endpoint: Endpoint, asked: Asked) -> None:
-        """Answer one request by a run of its own."""
-        request = self._decode(endpoint, asked)
+    def answer_safely(self, endpoint: Endpoint, asked: Asked) -> None:
+        """Answer one request by a run of its own, whatever goes wrong."""
+        try:
+            self._answer_alone(endpoint, asked)
+        except Exception as error:  # noqa: BLE001 - the caller gets an answer
+            self._answers.refuse(asked, error)
+
+    def _answer_alone(self, endpoint: Endpoint, asked: Asked) -> None:
+        request = self._decode(endpoint, asked) if asked.decoded is None else asked.decoded
         if request is not None:
             self._run_alone(endpoint, asked, request)
 
     # --- several requests ---------------------------------------------------------------------------------------------
 
-    def _answer_some(self, endpoint: Endpoint, waiting: deque[Asked]) -> None:
-        """Take as many requests as may share a run, if each brings one row, and answer them."""
+    def _answer_some(self, endpoint: Endpoint, waiting: deque[Asked], taken: list[Asked], until: float) -> None:
+        """Answer as many requests as may share a run, and those among them that may not, while time is left."""
         rule = self._predictor.rule(endpoint.version)  # each time: the run before may have shown that rows mix
-        if rule.is_off:
-            self.answer_alone(endpoint, waiting.popleft())
-            return
-        members = [waiting.popleft() for _ in range(min(rule.max_rows, len(waiting)))]
-        plain = endpoint.codec.plain_rows
-        if plain is not None and plain.shapes in rule.shapes:
-            members = self._answer_plain(endpoint, plain, rule, members)
         companies: dict[Any, Company] = {}
-        for asked in members:
-            request = self._decode(endpoint, asked)
-            if request is None:
+        rows, now = 0, monotonic()
+        while waiting and rows < rule.max_rows:
+            asked = waiting.popleft()
+            self.taken_count += 1
+            if not asked.is_waiting:
+                continue  # it has been answered before its turn
+            if asked.connection.is_gone:
+                self._answers.drop(asked)
                 continue
-            if may_share(rule, request.feed):
-                key = request.outputs, inner_shapes(request.feed)
-                company = companies.setdefault(key, Company(endpoint, request.outputs, join, []))
-                company.parts.append(Part(asked, rows_of(request.feed), request.feed, request.id))
-            else:
-                self._run_alone(endpoint, asked, request)
+            taken.append(asked)
+            is_alone = rule.is_off or not (rows or waiting) or asked.started + self._timeout_seconds < now
+            part = None if is_alone else self._join_company(endpoint, rule, asked, companies)
+            if part is not None:
+                rows += part.rows
+            elif asked.is_waiting:
+                self._answer_alone(endpoint, asked)
+            if rule.is_off or monotonic() > until:
+                break
         for company in companies.values():
-            self._run_inbatches(company, rule)
+            self._run_inbatches(company, rule, waiting)
 
-    def _answer_plain(
-        self, endpoint: Endpoint, plain: RowsDecoder, rule: BatchRule, members: list[Asked]
-    ) -> list[Asked]:
-        """Answer what can be read as plain rows, and return the others."""
-        company, others = Company(endpoint, None, plain.join, []), []
-        for asked in members:
+    def _join_company(
+        self, endpoint: Endpoint, rule: BatchRule, asked: Asked, companies: dict[Any, Company]
+    ) -> Part | None:
+        """Put a request to those whose run it may share; None if there is no such run, or it has been refused."""
+        plain = endpoint.codec.plain_rows
+        if plain is not None and asked.is_plain and plain.shapes in rule.shapes:
             found = plain.read(asked.body)
-            if found is None or found.rows >= rule.max_rows:
-                others.append(asked)
-            else:
-                company.parts.append(Part(asked, found.rows, found, found.id))
-        return others + self._run_inbatches(company, rule)
+            if found is not None and 0 < found.rows < rule.max_rows:
+                company = companies.setdefault(None, Company(endpoint, None, plain.join, []))
+                part = Part(asked, found.rows, found, found.id)
+                company.parts.append(part)
+                return part
+            asked.is_plain = False
+        request = self._decode(endpoint, asked)
+        if request is None or not may_share(rule, request.feed):
+            return None
+        key = request.outputs, inner_shapes(request.feed)
+        company = companies.setdefault(key, Company(endpoint, request.outputs, join, []))
+        part = Part(asked, rows_of(request.feed), request.feed, request.id)
+        company.parts.append(part)
+        return part
 
-    def _run_inbatches(self, company: Company, rule: BatchRule) -> list[Asked]:
-        """Run a company in batches; return those whose content cannot be joined."""
-        left: list[Asked] = []
+    def _run_inbatches(self, company: Company, rule: BatchRule, waiting: deque[Asked]) -> None:
+        """Run a company in batches; those whose content cannot be joined wait again, and are decoded by themselves."""
         for parts in batches(company.parts, rule.max_rows):
-            is_off = self._predictor.rule(
-                company.endpoint.version
-            ).is_off  # the batch before may have shown that they mix
+            is_off = self._predictor.rule(company.endpoint.version).is_off  # the batch before may have shown it
             for some in [[part] for part in parts] if is_off else [parts]:
-                left += self._run(Company(company.endpoint, company.outputs, company.join, some))
-        return left
-
-    def _run(self, company: Company) -> list[Asked]:
-        """Run a batch; return its requests if their content cannot be joined."""
-        feed = company.join([part.content for part in company.parts])
-        if feed is None:
-            return [part.asked for part in company.parts]
-        self._run_parts(company, company.parts, feed)
-        return []
+                feed = company.join([part.content for part in some])
+                if feed is not None:
+                    self._run_parts(company, some, feed)
+                    continue
+                for part in reversed(some):
+                    part.asked.is_plain = False
+                    waiting.appendleft(part.asked)
 
     def _run_parts(self, company: Company, parts: list[Part], feed: dict[str, Array]) -> None:
         """Run the rows of some requests: together, in halves if that takes too long, or alone if it fails."""
-        endpoint, deadline = company.endpoint, parts[0].asked.started + self._timeout_seconds
+        endpoint = company.endpoint
+        deadline = max(part.asked.started for part in parts) + self._timeout_seconds
         counts = [part.rows for part in parts]
         try:
             shares = self._predictor.try_share_now(endpoint.version, feed, counts, company.outputs, deadline)
@@ -143,11 +159,15 @@ class TickRuns:
     # --- one request --------------------------------------------------------------------------------------------------
 
     def _decode(self, endpoint: Endpoint, asked: Asked) -> PredictBody | None:
-        """Return what a request says; None if it has been refused."""
-        try:
-            asked.decoded = endpoint.codec.decode(asked.body)
-        except Exception as error:  # noqa: BLE001 - as above
-            self._answers.refuse(asked, error)
+        """Return what a request says; None if it has been refused, or needs a longer look, in a thread."""
+        asked.decoded = endpoint.codec.decode_quickly(asked.body)
+        if asked.decoded is None and len(asked.body) > SLOW_BYTES:
+            asked.connection.go_ordinary_way(asked)
+        elif asked.decoded is None:
+            try:
+                asked.decoded = endpoint.codec.decode(asked.body)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._answers.refuse(asked, error)
         return asked.decoded
 
     def _run_alone(self, endpoint: Endpoint, asked: Asked, request: PredictBody) -> None:
@@ -187,7 +207,7 @@ class TickRuns:
             asked.connection.go_ordinary_way(asked)
             return
         self.begun_count += 1
-        asked.is_begun = True
+        asked.is_taken = True
         asked.decoded = None  # from here on it is the run's
         asked.connection.wait(partial(self._leave, asked, running))
         running.answer.add_done_callback(partial(self._ended, endpoint, asked, request.outputs, request.id, running))
@@ -206,6 +226,8 @@ class TickRuns:
         running: Request,
         answer: "asyncio.Future[list[Array]]",
     ) -> None:
+        if answer.cancelled():
+            return  # the caller has left
         error = answer.exception()
         running.give_up()
         if not asked.connection.waits_for(asked):

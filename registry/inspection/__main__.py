@@ -103,7 +103,7 @@ def _prepare(graph: Path, into: Path, inspected_bytes: int, limits: WireLimits, 
     try:
         memory_bytes = prepare(graph, into, read_graph(graph, limits).signature, inspected_bytes)
     except NotTheSame as error:
-        reporter.prepared(Preparation(reason=str(error)))
+        reporter.prepared(Preparation(reason=str(error), is_final=error.is_final))
     except Exception as error:  # noqa: BLE001 - the runtime raises its own classes and half a dozen of Python's
         said = one_line(str(error), Path.cwd(), into) or type(error).__name__
         reason = f"it cannot be prepared: {said}"  # the runtime says so, or the disk is full, or memory short

@@ -35,6 +35,15 @@ Arguments: TypeAlias = tuple[list[tuple[str, str, Any]], ...]
 class NotTheSame(Exception):  # noqa: N818 - no error: the model is loaded plainly then
     """Why one session cannot stand for the other."""
 
+    is_final = True
+    """False if it may be found to be the same another time."""
+
+
+class NotTried(NotTheSame):
+    """Time ran out before it could be told: the host may have been busy."""
+
+    is_final = False
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
@@ -57,6 +66,7 @@ def learn(session: Any, signature: Signature) -> Expectation:
 
     Raises:
         NotTheSame: it accepts nothing, or answers differently each time: it would not be the same as itself.
+        NotTried: its runs take too long for that.
     """
     probe = _find_probe(session, signature)
     if probe is None:
@@ -116,6 +126,7 @@ def _override(session: Any, signature: Signature, probe: Probe) -> Iterator[tupl
     """Yield made-up values of optional inputs with the answers, of each input two at least: one may be the default."""
     optional = [spec for spec in signature.inputs if spec.optional and 0 not in (spec.shape or ())]
     accepted: dict[str, set[object]] = {spec.name: set() for spec in optional}
+    is_late = False
     began = time.perf_counter()
     for overriding in overridings(optional):
         feed = overriding.feed(probe, signature)
@@ -124,9 +135,12 @@ def _override(session: Any, signature: Signature, probe: Probe) -> Iterator[tupl
             yield overriding, content
             for spec in overriding.specs if content is not None else ():
                 accepted[spec.name].add(_content(feed[spec.name]))
-        if time.perf_counter() - began > _OVERRIDING_SECONDS:
+        is_late = time.perf_counter() - began > _OVERRIDING_SECONDS
+        if is_late:
             break
     for name, values in accepted.items():
+        if len(values) < 2 and is_late:  # noqa: PLR2004 - see above
+            raise NotTried(f"no time was left to try values of its optional input {quoted(name)}")
         if len(values) < 2:  # noqa: PLR2004 - see above
             raise NotTheSame(
                 f"too few made-up values of its optional input {quoted(name)} are accepted to compare them"

@@ -80,6 +80,20 @@ def crowded(tmp_path: Path) -> Iterator[GatewayProcess]:
         yield gateway
 
 
+@pytest.mark.parametrize("more", [b"", b"\r\n", b"POST /v1/mod"], ids=["nothing", "a line's end", "half a head"])
+def test_callers_that_leave_free_every_place_whatever_else_they_have_sent(crowded: GatewayProcess, more: bytes) -> None:
+    with crowded.client() as client, ExitStack() as callers:
+        upload(client, "counted", counted_loop())
+        assert count(client, 3).json()["outputs"] == {"y": [3.5]}
+        for _ in range(usable_cpus() + SPARE_PLACES):
+            caller = callers.enter_context(begin_endless_run(crowded, client))
+            wait_until(lambda: waiting(client) == 0)
+            caller.sendall(more)
+        client.get("/metrics")
+        callers.close()
+        wait_until(lambda: count(client, 3).status_code == 200)
+
+
 def test_callers_that_leave_free_the_queue_and_every_place(crowded: GatewayProcess) -> None:
     with crowded.client() as client, ExitStack() as callers:
         upload(client, "counted", counted_loop())

@@ -71,3 +71,11 @@ def test_lending_from_many_threads_comes_out_even() -> None:
     with ThreadPoolExecutor(8) as executor:
         list(executor.map(lend, range(1000)))
     assert (threads.lent_count, threads.borrow(LONG, 1000).rule) == (0, FOUR)
+
+
+def test_what_would_be_lent_is_told_beforehand() -> None:
+    threads = spare(2, budget_bytes=100)
+    assert [threads.would_lend(LONG, size) for size in (100, 101)] == [True, False]
+    assert not threads.would_lend(SHORT, 1)
+    threads.borrow(LONG, 100)
+    assert not threads.would_lend(LONG, 1)
