@@ -48,7 +48,7 @@ def _scan(graph: Path, files: dict[str, int], limits: WireLimits) -> None:
 
 def _inspect(graph: Path, limits: WireLimits, reporter: Reporter) -> None:
     from registry.inspection.graph import read_graph, read_meeting
-    from registry.inspection.thread_trial import obstacle
+    from registry.inspection.thread_obstacles import obstacle
     from registry.inspection.trial import Measurement, Trial
     from registry.inspection.watchdog import Watchdog
     from registry.records import Inspection

@@ -4,8 +4,9 @@
 2. Every answer with several threads is compared, bit for bit, with that of one thread in the same shape; those of the
    timed runs, too. The inputs are noise, which no order of summing leaves as it is.
 3. How work is divided follows from shapes and not from values, and only then does a trial hold for other values. So
-   only graphs are tried that are made of operators known for that, from floats to floats: whatever rounds, compares or
-   chooses hides a last bit that differs, and what takes a size from its inputs has other shapes inside.
+   only graphs are tried that are made of operators known for that, from floats to floats (``thread_obstacles``):
+   whatever rounds, compares or chooses hides a last bit that differs, and what takes a size from its inputs has other
+   shapes inside.
 4. Numbers are tried doubling. The first that differs ends the trial: so may all above it.
 5. Times are taken in the largest shape, and in turns, so that what else the machine does hits both alike; the best
    counts.
@@ -23,7 +24,6 @@ import numpy as np
 
 from registry.inspection.host import can_start_threads
 from registry.inspection.probes import Feed, Probe
-from registry.names import quoted
 from registry.same_answers import SAME, compare
 from registry.signature import Signature
 from registry.threads import MOST_THREADS, ThreadReport, WholeShapes, one_thread
@@ -48,74 +48,6 @@ _TIMED_ROUNDS = 5
 _ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 16, 32)
 _LENGTHS = (16, 32, 64, 128, 224, 256, 384, 512, 640)
 _SEED = 20_250_314
-
-_BY_SHAPE: Final = frozenset(
-    {
-        "Abs",
-        "Add",
-        "AveragePool",
-        "BatchNormalization",
-        "Clip",
-        "Concat",
-        "Constant",
-        "Conv",
-        "ConvTranspose",
-        "Div",
-        "Dropout",
-        "Elu",
-        "Erf",
-        "Exp",
-        "Flatten",
-        "Gelu",
-        "Gemm",
-        "GlobalAveragePool",
-        "GlobalMaxPool",
-        "HardSigmoid",
-        "HardSwish",
-        "Identity",
-        "InstanceNormalization",
-        "LRN",
-        "LayerNormalization",
-        "LeakyRelu",
-        "Log",
-        "MatMul",
-        "Max",
-        "MaxPool",
-        "Min",
-        "Mul",
-        "Neg",
-        "PRelu",
-        "Pad",
-        "Pow",
-        "Reciprocal",
-        "Relu",
-        "Selu",
-        "Sigmoid",
-        "Softmax",
-        "Softplus",
-        "Softsign",
-        "Sqrt",
-        "Squeeze",
-        "Sub",
-        "Sum",
-        "Tanh",
-        "Transpose",
-        "Unsqueeze",
-    }
-)
-"""What computes floats of floats and nothing that a last bit could hide behind, in sizes that follow from sizes."""
-
-
-def obstacle(operators: frozenset[str], signature: Signature, *, is_bounded: bool) -> str:
-    """Return why a graph of these operators is not to be tried (rule 3); empty if it is."""
-    if not is_bounded:
-        return "how long a run takes depends on what is in its inputs"
-    for name in sorted(operators - _BY_SHAPE):
-        return f"{name} is not among the operators whose bits a trial can prove"
-    for spec in (*signature.inputs, *signature.outputs):
-        if spec.dtype.kind != "f":
-            return f"{quoted(spec.name)} is no float: a trial could not see the last bit"
-    return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""A session made and run for trial, in the inspection child: the only module here that knows ONNX Runtime.
+"""A session made and run for trial, in the inspection child.
 
 1. The session is made as a worker makes it: by path, ONNX format only, one thread or as many as are tried, no spinning.
 2. What the runtime says that the model takes and gives must be what the graph says.

@@ -11,7 +11,8 @@ from onnx import ModelProto, helper, save_model
 from registry.inspection.graph import read_graph
 from registry.inspection.host import can_start_threads, host_key, usable_cpus
 from registry.inspection.probes import Probe
-from registry.inspection.thread_trial import Model, Run, obstacle, try_threads, varied_probes
+from registry.inspection.thread_obstacles import obstacle
+from registry.inspection.thread_trial import Model, Run, try_threads, varied_probes
 from registry.signature import Signature
 from registry.tensor import DTYPES, TensorSpec
 from registry.threads import ThreadReport, one_thread
