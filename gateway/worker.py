@@ -15,12 +15,14 @@ import socket
 import sys
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import uvicorn
 
 from gateway.app import Application
 from gateway.bell import READY, REPLACE_ME, ring
 from gateway.host import keep_little_free_memory
+from gateway.listener import Listener
 from gateway.metrics import Metrics
 from gateway.settings import load_settings
 from gateway.shared_counts import Board
@@ -72,20 +74,23 @@ def main() -> None:
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
     _calm_garbage_collector()
-    _Server(config, ready=partial(ring, asked.bell, READY)).run(sockets=[socket.socket(fileno=asked.socket)])
+    server = _Server(config, workers=settings.workers, ready=partial(ring, asked.bell, READY))
+    server.run(sockets=[socket.socket(fileno=asked.socket)])
 
 
 class _Server(uvicorn.Server):
     """uvicorn's, which says when it serves and can let go of its connections one by one."""
 
-    def __init__(self, config: uvicorn.Config, *, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, *, workers: int, ready: Callable[[], None]) -> None:
         super().__init__(config)
+        self._workers = workers
         self._ready = ready
         self._is_letting_go = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to serve."""
-        await super().startup(sockets)
+        await super().startup(sockets=[])
+        self.servers: Any = [Listener(one, self._make_protocol, self._workers) for one in sockets or ()]
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._let_go)
         self._ready()
 
@@ -93,6 +98,9 @@ class _Server(uvicorn.Server):
         """Return whether to end; called ten times a second."""
         is_over = await super().on_tick(counter)
         return is_over or (self._is_letting_go and not self.server_state.connections)
+
+    def _make_protocol(self) -> PredictProtocol:
+        return PredictProtocol(self.config, self.server_state, self.lifespan.state)
 
     def _let_go(self) -> None:
         for server in self.servers:

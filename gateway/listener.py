@@ -1,0 +1,94 @@
+"""The listening socket of a worker: connections taken as they come, several in one turn of the event loop.
+
+1. The event loop's own server takes one connection a turn. Where a turn answers dozens of requests, the last of a crowd
+   of new connections then waits for as many turns as came before it.
+2. So a turn takes a share of those that wait in the kernel's queue, up to ``_MOST_A_TURN``. Workers share the socket,
+   and whoever wakes first finds all that has come: the share is half of each worker's part, so that the connections of
+   one client are spread over them. Where the system does not tell how many wait, a turn takes one.
+3. Where none can be taken because the process or the system has run out of descriptors or memory, the rest stay in the
+   queue, and it is tried again after a moment. One that has gone before it was taken is nothing.
+"""
+
+import asyncio
+import errno
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+
+_MOST_A_TURN: Final = 16
+_PAUSE_SECONDS: Final = 0.1
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_UNACKED: Final = 24
+"""Where ``struct tcp_info`` has how many connections wait, of a socket that listens (linux/tcp.h, ``tcpi_unacked``)."""
+
+
+class Listener:
+    """Takes the connections of one socket; belongs to the running event loop.
+
+    Args:
+        listening: a socket that listens already; it stays whoever's it is.
+        make_protocol: makes the protocol of a connection.
+        workers: how many processes take connections from the same socket.
+    """
+
+    def __init__(self, listening: socket.socket, make_protocol: Callable[[], asyncio.Protocol], workers: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._listening = listening
+        self._make_protocol = make_protocol
+        self._share = 2 * workers
+        self._opening: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+        listening.setblocking(False)
+        self._listen()
+
+    def close(self) -> None:
+        """Take no more connections; those that have been taken go on."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._loop.remove_reader(self._listening.fileno())
+
+    async def wait_closed(self) -> None:
+        """Return when every connection that has been taken has its protocol."""
+        await asyncio.gather(*self._opening)
+
+    def _listen(self) -> None:
+        if not self._is_closed:
+            self._loop.add_reader(self._listening.fileno(), self._accept)
+
+    def _accept(self) -> None:
+        for _ in range(max(1, min(waiting_count(self._listening) // self._share, _MOST_A_TURN))):
+            try:
+                connection, _ = self._listening.accept()
+            except BlockingIOError:
+                return  # another worker has it
+            except OSError as error:
+                if error.errno not in _EXHAUSTED:
+                    continue  # what was wrong with a connection before it was taken, accept(2) reports
+                structlog.get_logger().error("no_connection_taken", reason=error.strerror)
+                self._loop.remove_reader(self._listening.fileno())
+                self._loop.call_later(_PAUSE_SECONDS, self._listen)
+                return
+            task = self._loop.create_task(self._open(connection))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    async def _open(self, connection: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._make_protocol, connection)
+        except OSError:
+            connection.close()  # the client has left
+
+
+def waiting_count(listening: Any) -> int:
+    """Return how many connections wait to be taken from a socket; 1 where the system does not tell."""
+    if sys.platform != "linux":
+        return 1
+    try:
+        info = listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNACKED + 4)
+    except OSError:
+        return 1
+    return int(struct.unpack_from("=I", info, _UNACKED)[0])
