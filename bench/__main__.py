@@ -2,7 +2,8 @@
 
 1. The servers have one core, the load generator another. All servers of a comparison are up at once and rest but for
    the one that is being asked, so that they take turns within seconds: what the machine does meanwhile hits all alike.
-2. Several rounds, each in new processes. Medians over the rounds are shown, and ratios of the same round.
+   Each begins as often as the others, for a core is slower after it has been busy for a while.
+2. Several rounds, each in new processes, of several turns. Medians over the turns are shown, and ratios of the same turn.
 3. The same numbers go to all. Answers are compared with the runtime's, to the last bit, before, during and after each
    server's turn; whatever is no 200 is counted.
 4. CPU per request is the time of the server's whole process tree, by the kernel's count.
@@ -15,7 +16,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
+from typing import TypeVar
 
 from bench.contestants import BareOk, Contestant, Gateway, GatewayWithTokens, Handwritten, HandwrittenQuiet
 from bench.measuring import Cores, Measurement, check_all, measure, warm_up
@@ -28,6 +31,9 @@ from bench.wrk import LoadFailedError, find_wrk
 from examples.first_run import RefusedError
 
 EXACT, OFF = "sardonyx, batching exact", "sardonyx, batching off"
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,8 @@ def main() -> int:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="how often each server has its turn (5)")
-    parser.add_argument("--seconds", type=int, default=3, help="how long each measurement takes (3)")
+    parser.add_argument("--turns", type=int, default=2, help="how often in each round (2)")
+    parser.add_argument("--seconds", type=int, default=2, help="how long each measurement takes (2)")
     parser.add_argument("--suite", action="append", choices=[suite.name for suite in SUITES], help="may be repeated")
     parser.add_argument("--only", action="append", metavar="NAME", help="one server; may be repeated")
     parser.add_argument(
@@ -121,8 +128,8 @@ def find_cores() -> Cores:
 
 def measure_suite(suite: Suite, arguments: argparse.Namespace, wrk: str, cores: Cores) -> Iterator[Measurement]:
     contestants = [one for one in suite.contestants if not arguments.only or one.name in arguments.only]
-    for turn in range(arguments.rounds if contestants else 0):
-        print(f"{suite.name}, round {turn + 1} of {arguments.rounds}", flush=True)
+    for round_ in range(arguments.rounds if contestants else 0):
+        print(f"{suite.name}, round {round_ + 1} of {arguments.rounds}", flush=True)
         with tempfile.TemporaryDirectory(prefix="sardonyx-bench-") as folder, ExitStack() as stack:
             servers = []
             for contestant in contestants:
@@ -130,13 +137,13 @@ def measure_suite(suite: Suite, arguments: argparse.Namespace, wrk: str, cores: 
                 contestant.prepare(server)
                 warm_up(contestant, server, wrk, cores)
                 servers.append((contestant, server))
-            for connections in suite.connections:
-                servers.append(servers.pop(0))  # nobody always follows the same neighbour
-                for contestant, server in servers:
+            for turn, connections in product(range(arguments.turns), suite.connections):
+                number = round_ * arguments.turns + turn
+                for contestant, server in rotated(servers, number):
                     yield measure(
                         contestant,
                         server,
-                        turn,
+                        number,
                         connections=connections,
                         seconds=arguments.seconds,
                         wrk=wrk,
@@ -144,6 +151,12 @@ def measure_suite(suite: Suite, arguments: argparse.Namespace, wrk: str, cores: 
                     )
             for contestant, server in servers:
                 check_all(contestant, server)
+
+
+def rotated(servers: Sequence[T], number: int) -> list[T]:
+    """Return the servers in the order of a turn: at each number of connections, each begins as often as the others."""
+    begin = number % len(servers)
+    return [*servers[begin:], *servers[:begin]]
 
 
 def report(measurements: Sequence[Measurement], arguments: argparse.Namespace) -> int:
@@ -158,11 +171,12 @@ def report(measurements: Sequence[Measurement], arguments: argparse.Namespace) -
             print(f"\n{model.title}; x: times the requests a second of: {suite.baseline}\n")
             print(format_table(table, suite.baseline))
     ratios = [ratio for ratio in (find_ratio(one, measurements) for one in COMPARISONS) if ratio is not None]
-    print("\nratios of the same round: the median (lowest to highest)\n")
+    print("\nratios of the same turn: the median (lowest to highest)\n")
     print("\n".join(format_ratio(ratio) for ratio in ratios))
     content = {
         "seconds": arguments.seconds,
         "rounds": arguments.rounds,
+        "turns": arguments.turns,
         "ratios": ratios_as_json(ratios),
         "medians": tables_as_json(tables),
         "measurements": [asdict(one) for one in measurements],
