@@ -3,7 +3,7 @@
 1. The servers have one core, the load generator another. All servers of a comparison are up at once and rest but for
    the one that is being asked, so that they take turns within seconds: what the machine does meanwhile hits all alike.
    Each begins as often as the others, for a core is slower after it has been busy for a while.
-2. Several rounds, each in new processes, of several turns. Medians over the turns are shown, and ratios of the same turn.
+2. Several rounds, each in new processes, of several turns. Medians over the turns are shown, ratios of the same turn.
 3. The same numbers go to all. Answers are compared with the runtime's, to the last bit, before, during and after each
    server's turn; whatever is no 200 is counted.
 4. CPU per request is the time of the server's whole process tree, by the kernel's count.
