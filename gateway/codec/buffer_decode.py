@@ -24,6 +24,7 @@ from simdjson import Object
 from gateway.codec.body import Array, PredictBody
 from gateway.codec.fit import Doubt, FeedFit, ShapeFit
 from gateway.codec.frame import frame_fields
+from gateway.codec.joined_rows import RowsReader
 from gateway.codec.limits import MAX_DEPTH
 from gateway.codec.parsers import parse_with
 from gateway.codec.rounding import narrow_if_certain
@@ -199,6 +200,26 @@ def converter(dtype: DType) -> Callable[[Any], Array]:
         return array.astype(target)
 
     return shorten
+
+
+def long_rows_reader(dtype: DType) -> RowsReader:
+    """Return what reads nested lists of numbers."""
+    to_array = converter(dtype)
+
+    def read(text: bytes, shape: tuple[int, ...]) -> Array | None:
+        def convert(rows: Any) -> Array:
+            if type(rows) is not List or shape_of(rows, len(shape)) != shape:
+                raise Doubt
+            return to_array(rows)
+
+        try:
+            array = parse_with(convert, text)
+        except (Doubt, *FAULTS):
+            return None
+        # Every list has been counted, by its length and by its bracket: only numbers can be within the innermost ones.
+        return array.reshape(shape) if array.size == math.prod(shape) else None
+
+    return read
 
 
 def _narrowed(doubles: Array, dtype: np.dtype[Any]) -> Array:

@@ -20,6 +20,7 @@ from msgspec import UNSET, Meta, UnsetType
 from gateway.codec.body import Array, PredictBody
 from gateway.codec.fit import Doubt, FeedFit, ShapeFit
 from gateway.codec.frame import frame_fields, list_of
+from gateway.codec.joined_rows import RowsReader
 from gateway.codec.limits import MAX_DEPTH, MAX_INTEGER_DIGITS
 from gateway.codec.rounding import narrow_if_certain, row_narrowing
 from registry.signature import Signature
@@ -77,15 +78,6 @@ class FastDecoder:
             raise Doubt
         self._fit.check(body, feed)
         return PredictBody(feed, outputs, identity)
-
-    def read_rows_together(self, rows: list[Any]) -> dict[str, Array]:
-        """Return the feed of rows that ``decode_request`` has read for the only input, whatever bodies they are from.
-
-        Raises:
-            Doubt, ValueError, OverflowError: as ``decode``.
-        """
-        item = self._inputs[0]
-        return {item.name: item.read(rows)}
 
     def _read_inputs(self, request: Any) -> tuple[dict[str, Array], int]:
         """Return the arrays, and how many keys and texts of the body they account for."""
@@ -155,6 +147,21 @@ class _Input:
         else:
             array = self._convert([value]).reshape(())
         return self._fit.check(array)
+
+
+def short_rows_reader(spec: TensorSpec) -> RowsReader:
+    """Return what reads nested lists of numbers or booleans; marks of what is missing may be among them."""
+    item = _Input(spec, "rows")
+    decode = msgspec.json.Decoder(item.list_type()).decode
+
+    def read(text: bytes, shape: tuple[int, ...]) -> Array | None:
+        try:
+            array = item.read(decode(text))
+        except (Doubt, ValueError, OverflowError, msgspec.DecodeError):
+            return None
+        return array if array.shape == shape else None
+
+    return read
 
 
 def can_read_fast(signature: Signature) -> bool:

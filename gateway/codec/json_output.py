@@ -9,6 +9,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from registry.errors import OutputNotText
 
 _OPTION = orjson.OPT_SERIALIZE_NUMPY
 _NULL = re.compile(rb"null")
-_BETWEEN = b"},{"
 
 _SHORT_BYTES = 4_096
 """Up to here looking through the bytes is quicker than looking at the arrays."""
@@ -43,20 +43,30 @@ def write_answer(*, model: str, version: int, outputs: Mapping[str, Array], requ
     return written
 
 
-def write_outputs_together(outputs: Sequence[Mapping[str, Array]]) -> list[bytes] | None:
-    """Return the members of each ``outputs`` object, without its braces, written in one go; the caller frames them.
+def write_rows(outputs: Mapping[str, Array], counts: Sequence[int]) -> list[tuple[bytes, ...]] | None:
+    """Return the rows of each of several answers as text: of each output, what stands between its outermost brackets.
 
     Args:
-        outputs: of several answers, with the same names; arrays of numbers or booleans.
+        outputs: of all together, at least one; arrays of numbers or booleans.
+        counts: how many rows are each answer's, at least one.
 
     Returns:
-        None if one of them needs a second look, or holds text: then ``write_answer`` has to write each.
+        None if something needs a second look: then ``write_answer`` has to write each answer.
     """
-    written = orjson.dumps(outputs, default=_plain, option=_OPTION)
-    if b"null" in written or b"[]" in written:
-        return None
-    members = written[2:-2].split(_BETWEEN)  # numbers hold no braces
-    return members if len(members) == len(outputs) else None
+    columns = []
+    for array in outputs.values():
+        written, rank = orjson.dumps(array, default=_plain, option=_OPTION), array.ndim
+        if b"null" in written or b"[]" in written:
+            return None
+        between = b"]" * (rank - 1) + b"," + b"[" * (rank - 1)  # within a row, fewer brackets stand together
+        rows = written[rank:-rank].split(between)
+        if len(rows) != sum(counts):
+            return None
+        if len(rows) != len(counts):
+            rest = iter(rows)
+            rows = [between.join(islice(rest, count)) for count in counts]
+        columns.append(rows)
+    return list(zip(*columns, strict=True))
 
 
 def _write(value: object) -> bytes:

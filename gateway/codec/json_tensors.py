@@ -2,19 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from math import prod
 
 import msgspec
 import orjson
 
 from gateway.codec.body import Array, PredictBody
 from gateway.codec.exact_decode import decode_exactly
-from gateway.codec.fast_decode import FastDecoder, can_read_fast
+from gateway.codec.fast_decode import FastDecoder, can_read_fast, short_rows_reader
 from gateway.codec.fit import Doubt
-from gateway.codec.json_output import write_answer, write_outputs_together
-from gateway.codec.plain_rows import PlainRowsDecoder, RowsDecoder, has_plain_rows
+from gateway.codec.joined_rows import JoinedRowsDecoder, has_joined_rows
+from gateway.codec.json_output import write_answer, write_rows
 from registry.signature import Signature
 
 __all__ = ["JsonCodec", "PredictBody", "drop_parsers"]
+
+_LONG_ROW = 16
+"""Elements; from here on a buffer costs less than Python's own numbers."""
 
 BUFFERS_FROM_BYTES = 4096
 """From here on a body is parsed into buffers first; below, Python's own numbers cost less than the buffers' checks."""
@@ -35,12 +39,12 @@ class JsonCodec:
     def __init__(self, *, model: str, version: int, signature: Signature) -> None:
         self._signature = signature
         self._model = model
-        self._begin = orjson.dumps({"model": model, "version": version, "outputs": {}})[:-2]
+        self._begin = orjson.dumps({"model": model, "version": version, "outputs": {}})[:-2].replace(b"%", b"%%")
         self._has_numbers_only = all(spec.dtype.kind in "fiub" for spec in signature.outputs)
         self._version = version
         self._fast = FastDecoder(signature) if can_read_fast(signature) else None
         self._decode_into_buffers = _buffer_decoding(signature)
-        self.plain_rows = _rows_decoder(signature, self._fast)
+        self.plain_rows = _rows_decoder(signature)
         """Reads the plain bodies of many requests at once; None where the signature has no plain rows."""
 
     def decode(self, body: bytes) -> PredictBody:
@@ -82,21 +86,28 @@ class JsonCodec:
         outputs = dict(zip(names, arrays, strict=True))
         return write_answer(model=self._model, version=self._version, outputs=outputs, request_id=request_id)
 
-    def encode_together(self, names: Sequence[str], shares: Sequence[Sequence[Array]]) -> list[bytes] | None:
+    def encode_rows(self, names: Sequence[str], arrays: Sequence[Array], counts: Sequence[int]) -> list[bytes] | None:
         """Return the answers to several requests without ids, as ``encode`` writes each, for less than it takes.
 
         Args:
             names: the outputs' names, each once.
-            shares: the arrays of each answer.
+            arrays: the rows of all, of one rank or more.
+            counts: how many of them are each request's, at least one.
 
         Returns:
             None if they have to be written one by one.
         """
         if not self._has_numbers_only:
             return None
-        parts = write_outputs_together([dict(zip(names, share, strict=True)) for share in shares])
-        begin = self._begin
-        return None if parts is None else [b"%b%b}}" % (begin, part) for part in parts]
+        answers = write_rows(dict(zip(names, arrays, strict=True)), counts)
+        if answers is None:
+            return None
+        members = [
+            b"%b:%b%%b%b" % (orjson.dumps(name).replace(b"%", b"%%"), b"[" * array.ndim, b"]" * array.ndim)
+            for name, array in zip(names, arrays, strict=True)
+        ]
+        whole = b"%b%b}}" % (self._begin, b",".join(members))
+        return [whole % answer for answer in answers]
 
 
 _HAS_SIMDJSON = find_spec("simdjson") is not None
@@ -111,13 +122,16 @@ def drop_parsers() -> None:
         parsers.drop_parsers()
 
 
-def _rows_decoder(signature: Signature, fast: FastDecoder | None) -> RowsDecoder | None:
-    if _HAS_SIMDJSON:
-        from gateway.codec.joined_rows import JoinedRowsDecoder, has_joined_rows
+def _rows_decoder(signature: Signature) -> JoinedRowsDecoder | None:
+    if not (has_joined_rows(signature) and can_read_fast(signature)):
+        return None
+    spec = signature.inputs[0]
+    elements = prod(size for size in (spec.shape or ())[1:] if isinstance(size, int))
+    if _HAS_SIMDJSON and elements >= _LONG_ROW and spec.dtype.kind != "b":
+        from gateway.codec.buffer_decode import long_rows_reader
 
-        if has_joined_rows(signature):
-            return JoinedRowsDecoder(signature)
-    return PlainRowsDecoder(fast, signature) if fast is not None and has_plain_rows(signature) else None
+        return JoinedRowsDecoder(signature, long_rows_reader(spec.dtype))
+    return JoinedRowsDecoder(signature, short_rows_reader(spec))
 
 
 def _buffer_decoding(signature: Signature) -> Callable[[bytes], PredictBody] | None:

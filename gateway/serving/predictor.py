@@ -116,8 +116,8 @@ class Predictor:
 
     def try_share_now(
         self, version: Version, feed: Feed, counts: Sequence[int], outputs: Outputs, deadline: float
-    ) -> list[list[Array]] | None:
-        """Return the answers to several requests, as ``try_predict_now`` does to one.
+    ) -> list[Array] | None:
+        """Return the answers to several requests, their rows together, as ``try_predict_now`` returns that to one.
 
         Args:
             version: one whose rule allows it.
@@ -133,14 +133,15 @@ class Predictor:
         if arrays is None:
             return None
         if len(counts) == 1:
-            return [arrays]
+            return arrays
         if not has_rows(arrays, sum(counts)):
             self._differed(version)
             raise RunFailed("the model did not return one row for each row")
-        shares = list(split(arrays, counts))
         course = self._courses.of(version)
-        self._note_shared(course, partial(part_of, feed, counts=counts), outputs or course.outputs, shares)
-        return shares
+        if self._note_shared(course, len(counts)):
+            feed_of = partial(part_of, feed, counts=counts)
+            self._checks.add(course, feed_of, outputs or course.outputs, list(split(arrays, counts)))
+        return arrays
 
     async def predict(
         self, version: Version, feed: Feed, outputs: Outputs, *, deadline: float, is_sociable: bool = True
@@ -206,13 +207,11 @@ class Predictor:
         self.stats.runs += 1
         return arrays
 
-    def _note_shared(
-        self, course: Course, feed_of: Callable[[int], Feed], outputs: tuple[str, ...], shares: Sequence[list[Array]]
-    ) -> None:
+    def _note_shared(self, course: Course, count: int) -> bool:
+        """Take note of a run of so many requests; return whether one of its answers is to be checked."""
         self.stats.shared_runs += 1
-        self.stats.shared_requests += len(shares)
-        if self._clock() >= course.check_at:
-            self._checks.add(course, feed_of, outputs, shares)
+        self.stats.shared_requests += count
+        return self._clock() >= course.check_at
 
     def _ended(self, run: SharedRun, outcomes: list[Outcome]) -> None:
         """Take note of a run that was made in the executor."""
@@ -223,8 +222,8 @@ class Predictor:
         elif run.seconds is not None:
             course.pace.learn(run.size, run.seconds)  # on the event loop: all runs of a version share the pace
             shares = [outcome for outcome in outcomes if not isinstance(outcome, ServiceError)]
-            if len(shares) > 1:
-                self._note_shared(course, lambda place: run.requests[place].feed, run.first.outputs, shares)
+            if len(shares) > 1 and self._note_shared(course, len(shares)):
+                self._checks.add(course, lambda place: run.requests[place].feed, run.first.outputs, shares)
 
     async def _run_for_comparison(self, course: Course, feed: Feed, outputs: tuple[str, ...]) -> list[Array] | None:
         """Run some rows alone, if the version is still loaded."""

@@ -51,7 +51,7 @@ class Asked:
         body: its body.
     """
 
-    __slots__ = ("body", "connection", "decoded", "endpoint", "head", "is_plain", "is_taken", "started")
+    __slots__ = ("body", "connection", "decoded", "endpoint", "head", "is_plain", "is_waiting", "started")
 
     def __init__(self, connection: Connection, head: Head, body: bytes) -> None:
         self.connection = connection
@@ -59,15 +59,10 @@ class Asked:
         self.body = body
         self.started = 0.0
         """When its tick began, in monotonic seconds."""
-        self.is_taken = False
-        """True once its run has begun beyond the tick, or its caller is known to have gone."""
+        self.is_waiting = True
+        """True if it is still to be answered in a tick: not answered, begun or taken back, its caller not gone."""
         self.is_plain = True
         """False once its rows have turned out to be none that can be joined unread."""
         self.endpoint: Endpoint | None = None
         self.decoded: PredictBody | None = None
         """What the body says to ``endpoint``, if that is known."""
-
-    @property
-    def is_waiting(self) -> bool:
-        """True if it is still to be answered here: not taken back, and not begun."""
-        return not self.is_taken and self.connection.waits_for(self)

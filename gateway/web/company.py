@@ -1,7 +1,6 @@
 """Requests of one tick that may share runs."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gateway.serving.runtime import Array
@@ -9,35 +8,56 @@ from gateway.web.asked import Asked
 from gateway.web.endpoint import Endpoint
 
 
-@dataclass(slots=True)
-class Part:
-    """A request that may share a run: how many rows it brings, and these in the form that ``Company.join`` takes."""
-
-    asked: Asked
-    rows: int
-    content: Any
-    id: str | None
-
-
-@dataclass(slots=True)
 class Company:
-    """Requests that may share runs with each other."""
+    """Requests that may share runs with each other.
 
-    endpoint: Endpoint
-    outputs: tuple[str, ...] | None
-    join: Callable[[Sequence[Any]], dict[str, Array] | None]
-    parts: list[Part]
+    Args:
+        endpoint: of all.
+        outputs: which are wanted; None for all.
+        join: makes one feed of what several bring; None if it cannot be joined.
+    """
 
+    __slots__ = ("asked", "contents", "counts", "endpoint", "has_ids", "join", "outputs")
 
-def batches(parts: Sequence[Part], max_rows: int) -> Iterator[list[Part]]:
-    """Yield the requests in their order, in batches of at most so many rows."""
-    batch: list[Part] = []
-    rows = 0
-    for part in parts:
-        if batch and rows + part.rows > max_rows:
-            yield batch
-            batch, rows = [], 0
-        batch.append(part)
-        rows += part.rows
-    if batch:
-        yield batch
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        outputs: tuple[str, ...] | None,
+        join: Callable[[Sequence[Any]], dict[str, Array] | None],
+    ) -> None:
+        self.endpoint = endpoint
+        self.outputs = outputs
+        self.join = join
+        self.asked: list[Asked] = []
+        self.counts: list[int] = []
+        """How many rows each brings."""
+        self.contents: list[Any] = []
+        """The rows of each, in the form that ``join`` takes."""
+        self.has_ids = False
+        """True if one of the bodies has an id."""
+
+    def add(self, asked: Asked, count: int, content: Any) -> None:
+        """Take a request in."""
+        self.asked.append(asked)
+        self.counts.append(count)
+        self.contents.append(content)
+
+    def part(self, begin: int, end: int) -> "Company":
+        """Return some of the requests, in their order."""
+        part = Company(self.endpoint, self.outputs, self.join)
+        part.asked, part.counts = self.asked[begin:end], self.counts[begin:end]
+        part.contents, part.has_ids = self.contents[begin:end], self.has_ids
+        return part
+
+    def batches(self, max_rows: int) -> Iterator["Company"]:
+        """Yield the requests in their order, in batches of at most so many rows."""
+        if sum(self.counts) <= max_rows:
+            yield self
+            return
+        begin = rows = 0
+        for place, count in enumerate(self.counts):
+            if rows and rows + count > max_rows:
+                yield self.part(begin, place)
+                begin, rows = place, 0
+            rows += count
+        yield self.part(begin, len(self.counts))

@@ -193,6 +193,9 @@ class PredictProtocol(HttpProtocol):
 
     def answer(self, octets: bytes) -> None:
         """Write a whole answer, and wait for the next request."""
+        asked = self._asked
+        if asked is not None:
+            asked.is_waiting = False
         self._asked = self._give_up = None
         self.default_lines()  # they say whether this answer is the last one
         self.transport.write(octets)
@@ -211,6 +214,7 @@ class PredictProtocol(HttpProtocol):
     def go_ordinary_way(self, asked: Asked) -> None:
         """Have the request answered by the ASGI application."""
         self._asked = None
+        asked.is_waiting = False
         # Meanwhile the parser may have begun with the next request: it must not be asked about this one.
         parser, url, headers = self.parser, self.url, self.headers
         self.parser, self.url, self.headers = _PLAIN_POST, asked.head.url, list(asked.head.headers.items())

@@ -138,7 +138,8 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close()
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:

@@ -94,7 +94,7 @@ class Tick:
             if not asked.is_waiting:
                 continue  # it has been answered before its turn
             endpoint = known.get(asked.head)
-            if endpoint is None or asked.connection.is_gone:
+            if endpoint is None:
                 endpoint = self._find_safely(asked)
                 if endpoint is None:
                     continue

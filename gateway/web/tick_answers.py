@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from time import monotonic
 
+from gateway.serving.batching import split
 from gateway.serving.runtime import Array
 from gateway.telemetry import AccessLog
 from gateway.web.asked import Asked
@@ -51,34 +52,42 @@ class TickAnswers:
         )
         self._count(endpoint, asked.head, (request_id,), asked.started)
 
-    def give_shares(self, company: Company, shares: list[list[Array]]) -> None:
-        """Give each request its own rows."""
-        endpoint, parts = company.endpoint, company.parts
-        begin = parts[0].asked.connection.begin_answer(200) + endpoint.lines
+    def give_rows(self, company: Company, arrays: list[Array]) -> None:
+        """Give each request its own rows of what they have run together."""
+        endpoint = company.endpoint
         names = company.outputs or endpoint.output_names
-        ids: dict[tuple[Head, float], list[bytes]] = {}
-        payloads = None
-        if not any(part.id is not None for part in parts):
-            payloads = endpoint.codec.encode_together(names, shares)
-        for place, part in enumerate(parts):
-            asked = part.asked
-            try:
-                payload = (
-                    payloads[place] if payloads else endpoint.codec.encode(names, shares[place], request_id=part.id)
-                )
-            except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
-                self.refuse(asked, error)
-                continue
-            if asked.head.has_id:
+        payloads = None if company.has_ids else endpoint.codec.encode_rows(names, arrays, company.counts)
+        if payloads is None:
+            for asked, share in zip(company.asked, split(arrays, company.counts), strict=True):
+                self._give_share(asked, endpoint, names, share)
+            return
+        begin = company.asked[0].connection.begin_answer(200) + endpoint.lines
+        alike: dict[tuple[Head, float], list[bytes]] = {}
+        head, started, ids = None, 0.0, []
+        for asked, payload in zip(company.asked, payloads, strict=True):
+            if asked.head is not head or asked.started != started:
+                head, started = asked.head, asked.started
+                ids = alike.setdefault((head, started), [])
+            if head.has_id:
                 self._give_identified(asked, payload)
                 continue
             request_id = self._ids.draw_bytes()
+            ids.append(request_id)
             asked.connection.answer(
                 b"%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n%b" % (begin, len(payload), request_id, payload)
             )
-            ids.setdefault((asked.head, asked.started), []).append(request_id)
-        for (head, started), answered in ids.items():
-            self._count(endpoint, head, answered, started)
+        for (head, started), answered in alike.items():
+            if answered:
+                self._count(endpoint, head, answered, started)
+
+    def _give_share(self, asked: Asked, endpoint: Endpoint, names: Sequence[str], share: list[Array]) -> None:
+        request_id = None if asked.decoded is None else asked.decoded.id
+        try:
+            payload = endpoint.codec.encode(names, share, request_id=request_id)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
+            self.refuse(asked, error)
+        else:
+            self.give(asked, endpoint, payload)
 
     def _count(self, endpoint: Endpoint, head: Head, ids: Sequence[bytes], started: float) -> None:
         seconds = monotonic() - started
@@ -103,7 +112,7 @@ class TickAnswers:
 
     def drop(self, asked: Asked) -> None:
         """Take note that nobody waits for the answer any more."""
-        asked.is_taken = True
+        asked.is_waiting = False
         exchange = self._exchange(asked)
         exchange.give_up()
         self._record(exchange)

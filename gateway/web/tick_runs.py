@@ -14,7 +14,7 @@ from gateway.serving.predictor import Predictor
 from gateway.serving.runtime import Array
 from gateway.serving.shared_run import Request
 from gateway.web.asked import Asked
-from gateway.web.company import Company, Part, batches
+from gateway.web.company import Company
 from gateway.web.endpoint import Endpoint
 from gateway.web.predict import SLOW_BYTES
 from gateway.web.tick_answers import TickAnswers
@@ -71,90 +71,108 @@ class TickRuns:
     def _answer_some(self, endpoint: Endpoint, waiting: deque[Asked], taken: list[Asked], until: float) -> None:
         """Answer as many requests as may share a run, and those among them that may not, while time is left."""
         rule = self._predictor.rule(endpoint.version)  # each time: the run before may have shown that rows mix
+        late = monotonic() - self._timeout_seconds
         companies: dict[Any, Company] = {}
-        rows, now = 0, monotonic()
-        while waiting and rows < rule.max_rows:
+        rows = 0
+        while rows < rule.max_rows and (asked := self._take(waiting)) is not None:
+            taken.append(asked)
+            is_alone = rule.max_rows == 1 or not (rows or waiting) or asked.started < late
+            count = 0 if is_alone or not asked.is_plain else self._join_plainly(endpoint, rule, asked, companies)
+            if not count:
+                if is_alone:
+                    self._answer_alone(endpoint, asked)
+                else:
+                    count = self._join_company(endpoint, rule, asked, companies)
+                if is_alone or monotonic() > until:
+                    break
+            rows += count
+        for company in companies.values():
+            self._run_in_batches(company, rule, waiting)
+
+    def _take(self, waiting: deque[Asked]) -> Asked | None:
+        """Return the next request that is still to be answered, and has somebody who listens; None if there is none."""
+        while waiting:
             asked = waiting.popleft()
             self.taken_count += 1
             if not asked.is_waiting:
                 continue  # it has been answered before its turn
-            if asked.connection.is_gone:
-                self._answers.drop(asked)
-                continue
-            taken.append(asked)
-            is_alone = rule.is_off or not (rows or waiting) or asked.started + self._timeout_seconds < now
-            part = None if is_alone else self._join_company(endpoint, rule, asked, companies)
-            if part is not None:
-                rows += part.rows
-            elif asked.is_waiting:
-                self._answer_alone(endpoint, asked)
-            if rule.is_off or monotonic() > until:
-                break
-        for company in companies.values():
-            self._run_inbatches(company, rule, waiting)
+            if not asked.connection.is_gone:
+                return asked
+            self._answers.drop(asked)
+        return None
 
-    def _join_company(
-        self, endpoint: Endpoint, rule: BatchRule, asked: Asked, companies: dict[Any, Company]
-    ) -> Part | None:
-        """Put a request to those whose run it may share; None if there is no such run, or it has been refused."""
+    def _join_plainly(self, endpoint: Endpoint, rule: BatchRule, asked: Asked, companies: dict[Any, Company]) -> int:
+        """Put a request whose rows can be joined unread to its like; return how many rows; 0 if it is none."""
         plain = endpoint.codec.plain_rows
-        if plain is not None and asked.is_plain and plain.shapes in rule.shapes:
+        if plain is not None and plain.shapes in rule.shapes:
             found = plain.read(asked.body)
             if found is not None and 0 < found.rows < rule.max_rows:
-                company = companies.setdefault(None, Company(endpoint, None, plain.join, []))
-                part = Part(asked, found.rows, found, found.id)
-                company.parts.append(part)
-                return part
-            asked.is_plain = False
+                company = companies.get(None)
+                if company is None:
+                    company = companies[None] = Company(endpoint, None, plain.join)
+                company.add(asked, found.rows, found)
+                return found.rows
+        asked.is_plain = False
+        return 0
+
+    def _join_company(self, endpoint: Endpoint, rule: BatchRule, asked: Asked, companies: dict[Any, Company]) -> int:
+        """Put a request to those whose run it may share, and return how many rows; or answer it, and return 0."""
         request = self._decode(endpoint, asked)
-        if request is None or not may_share(rule, request.feed):
-            return None
+        if request is None:
+            return 0
+        if not may_share(rule, request.feed):
+            self._run_alone(endpoint, asked, request)
+            return 0
         key = request.outputs, inner_shapes(request.feed)
-        company = companies.setdefault(key, Company(endpoint, request.outputs, join, []))
-        part = Part(asked, rows_of(request.feed), request.feed, request.id)
-        company.parts.append(part)
-        return part
+        company = companies.get(key)
+        if company is None:
+            company = companies[key] = Company(endpoint, request.outputs, join)
+        count = rows_of(request.feed)
+        company.add(asked, count, request.feed)
+        company.has_ids = company.has_ids or request.id is not None
+        return count
 
-    def _run_inbatches(self, company: Company, rule: BatchRule, waiting: deque[Asked]) -> None:
+    def _run_in_batches(self, company: Company, rule: BatchRule, waiting: deque[Asked]) -> None:
         """Run a company in batches; those whose content cannot be joined wait again, and are decoded by themselves."""
-        for parts in batches(company.parts, rule.max_rows):
+        for batch in company.batches(rule.max_rows):
             is_off = self._predictor.rule(company.endpoint.version).is_off  # the batch before may have shown it
-            for some in [[part] for part in parts] if is_off else [parts]:
-                feed = company.join([part.content for part in some])
+            some = [batch.part(place, place + 1) for place in range(len(batch.asked))] if is_off else [batch]
+            for part in some:
+                feed = part.join(part.contents)
                 if feed is not None:
-                    self._run_parts(company, some, feed)
+                    self._run_together(part, feed)
                     continue
-                for part in reversed(some):
-                    part.asked.is_plain = False
-                    waiting.appendleft(part.asked)
+                for asked in reversed(part.asked):
+                    asked.is_plain = False
+                    waiting.appendleft(asked)
 
-    def _run_parts(self, company: Company, parts: list[Part], feed: dict[str, Array]) -> None:
+    def _run_together(self, company: Company, feed: dict[str, Array]) -> None:
         """Run the rows of some requests: together, in halves if that takes too long, or alone if it fails."""
-        endpoint = company.endpoint
-        deadline = max(part.asked.started for part in parts) + self._timeout_seconds
-        counts = [part.rows for part in parts]
+        endpoint, asked, counts = company.endpoint, company.asked, company.counts
+        deadline = max([one.started for one in asked]) + self._timeout_seconds
         try:
-            shares = self._predictor.try_share_now(endpoint.version, feed, counts, company.outputs, deadline)
+            arrays = self._predictor.try_share_now(endpoint.version, feed, counts, company.outputs, deadline)
         except Exception as error:  # noqa: BLE001 - whatever it is, the callers get an answer
-            if len(parts) == 1 or isinstance(error, DeadlinePassed):
-                for part in parts:
-                    self._answers.refuse(part.asked, error)
+            if len(asked) == 1 or isinstance(error, DeadlinePassed):
+                for one in asked:
+                    self._answers.refuse(one, error)
                 return
-            pieces = [[part] for part in parts]
+            pieces = [(place, place + 1) for place in range(len(asked))]
         else:
-            if shares is not None:
-                self._answers.give_shares(Company(endpoint, company.outputs, company.join, parts), shares)
+            if arrays is not None:
+                self._answers.give_rows(company, arrays)
                 return
-            if len(parts) == 1:
-                self._begin(endpoint, parts[0].asked, PredictBody(feed, company.outputs, parts[0].id))
+            if len(asked) == 1:
+                request_id = None if asked[0].decoded is None else asked[0].decoded.id
+                self._begin(endpoint, asked[0], PredictBody(feed, company.outputs, request_id))
                 return
-            middle = len(parts) // 2
-            pieces = [parts[:middle], parts[middle:]]
-        begin = 0
-        for piece in pieces:
-            end = begin + sum(part.rows for part in piece)
-            self._run_parts(company, piece, {name: array[begin:end] for name, array in feed.items()})
-            begin = end
+            middle = len(asked) // 2
+            pieces = [(0, middle), (middle, len(asked))]
+        row = 0
+        for begin, end in pieces:
+            last = row + sum(counts[begin:end])
+            self._run_together(company.part(begin, end), {name: array[row:last] for name, array in feed.items()})
+            row = last
 
     # --- one request --------------------------------------------------------------------------------------------------
 
@@ -207,7 +225,7 @@ class TickRuns:
             asked.connection.go_ordinary_way(asked)
             return
         self.begun_count += 1
-        asked.is_taken = True
+        asked.is_waiting = False
         asked.decoded = None  # from here on it is the run's
         asked.connection.wait(partial(self._leave, asked, running))
         running.answer.add_done_callback(partial(self._ended, endpoint, asked, request.outputs, request.id, running))

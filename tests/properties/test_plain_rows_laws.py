@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.codec.buffer_decode import long_rows_reader
 from gateway.codec.joined_rows import JoinedRowsDecoder
 from gateway.codec.json_tensors import JsonCodec
 from registry.errors import CallerError
@@ -16,25 +17,29 @@ from registry.tensor import DTYPES, TensorSpec
 from tests.support.one_truth import canonical
 
 NUMBERS = ("float32", "float16", "float64", "int64", "uint8")
-KINDS = (*NUMBERS, "bool", "string", *(f"joined {name}" for name in NUMBERS))
+KINDS = (*NUMBERS, "bool", *(f"long {name}" for name in NUMBERS))
 
 
 def codec_of(kind: str) -> JsonCodec:
-    """Return a codec; where its rows are to be joined as text, it is told so: these are too short for that."""
-    dtype = DTYPES[kind.removeprefix("joined ")]
+    """Return a codec; where its rows are to be read as long ones are, it is told so."""
+    dtype = DTYPES[kind.removeprefix("long ")]
     signature = Signature(inputs=(TensorSpec(name="x", dtype=dtype, shape=("n", 2)),), outputs=())
     codec = JsonCodec(model="m", version=1, signature=signature)
-    if kind.startswith("joined "):
-        codec.plain_rows = JoinedRowsDecoder(signature)
+    if kind.startswith("long "):
+        codec.plain_rows = JoinedRowsDecoder(signature, long_rows_reader(dtype))
     return codec
 
 
 CODECS = {kind: codec_of(kind) for kind in KINDS}
 
 
-def test_long_rows_are_joined_as_text() -> None:
-    long = Signature(inputs=(TensorSpec(name="x", dtype=DTYPES["float32"], shape=("n", 16)),), outputs=())
-    assert isinstance(JsonCodec(model="m", version=1, signature=long).plain_rows, JoinedRowsDecoder)
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("float32", ("n",)), ("float32", (1, 4)), ("float32", ("n", "m")), ("float32", ("n", 0)), ("string", ("n", 2))],
+)
+def test_rows_are_not_joined_where_more_than_their_number_is_free(name: str, shape: tuple[Any, ...]) -> None:
+    signature = Signature(inputs=(TensorSpec(name="x", dtype=DTYPES[name], shape=shape),), outputs=())
+    assert JsonCodec(model="m", version=1, signature=signature).plain_rows is None
 
 
 elements = st.one_of(
@@ -75,7 +80,7 @@ def test_what_is_read_together_is_what_each_body_says_alone(kind: str, sent: lis
     alone = [codec.decode(body) for body, _ in plain]  # raises if one of them is no request at all
     joined = np.concatenate([request.feed["x"] for request in alone])
     assert canonical(feed["x"]) == canonical(joined)
-    assert [found.id for _, found in plain] == [request.id for request in alone]
+    assert {request.id for request in alone} == {None}
     assert [found.rows for _, found in plain] == [len(request.feed["x"]) for request in alone]
 
 
@@ -90,7 +95,7 @@ def test_what_is_refused_alone_is_never_joined(kind: str, body: bytes) -> None:
         assert found is None or codec.plain_rows.join([found]) is None
 
 
-@pytest.mark.parametrize("kind", ["float32", "joined float32"])
+@pytest.mark.parametrize("kind", ["float32", "long float32"])
 def test_plain_bodies_are_read_together(kind: str) -> None:
     codec = CODECS[kind]
     assert codec.plain_rows is not None
@@ -104,15 +109,22 @@ def test_plain_bodies_are_read_together(kind: str) -> None:
 def test_flags_are_read_together_too() -> None:
     codec = CODECS["bool"]
     assert codec.plain_rows is not None
-    sent = (b'{"inputs": [[true, false]]}', b'{"instances": [[false, false]], "id": "q"}')
+    sent = (
+        b'{"inputs": [[true, false]]}',
+        b'{"instances": [[false, false]]}',
+        b'{"inputs": [[true, true]], "id": "q"}',
+    )
     read = [codec.plain_rows.read(body) for body in sent]
-    assert [found and (found.rows, found.id) for found in read] == [(1, None), (1, "q")]
+    assert [found and found.rows for found in read] == [1, 1, None]
     feed = codec.plain_rows.join([found for found in read if found is not None])
     assert feed is not None
     assert feed["x"].tolist() == [[True, False], [False, False]]
 
 
-pieces = st.lists(st.sampled_from(["[[", "[", "]", "]]", ",", "],[", "[1,2]", "1", "2.5", " ", "[1,[2]]"]), max_size=6)
+pieces = st.lists(
+    st.sampled_from(["[[", "[", "]", "]]", ",", "],[", "[1,2]", "1", "2.5", " ", "[1,[2]]", "true", '"NaN"']),
+    max_size=6,
+)
 
 
 @st.composite
@@ -121,7 +133,9 @@ def torn_bodies(draw: st.DrawFn) -> bytes:
     return '{{"inputs":[[{}]]}}'.format("".join(draw(pieces))).encode()
 
 
-@given(st.sampled_from(["joined float32", "joined int64"]), st.lists(torn_bodies(), min_size=1, max_size=3))
+@given(
+    st.sampled_from(["float32", "bool", "long float32", "long int64"]), st.lists(torn_bodies(), min_size=1, max_size=3)
+)
 @settings(max_examples=1000)
 def test_no_body_finds_what_it_lacks_in_its_neighbours(kind: str, sent: list[bytes]) -> None:
     codec = CODECS[kind]
@@ -136,8 +150,9 @@ def test_no_body_finds_what_it_lacks_in_its_neighbours(kind: str, sent: list[byt
         assert feed["x"].tolist() == np.concatenate(alone).tolist()
 
 
-def test_a_row_that_is_torn_between_two_bodies_is_not_joined() -> None:
-    codec = CODECS["joined float32"]
+@pytest.mark.parametrize("kind", ["float32", "long float32"])
+def test_a_row_that_is_torn_between_two_bodies_is_not_joined(kind: str) -> None:
+    codec = CODECS[kind]
     assert codec.plain_rows is not None
     read = [codec.plain_rows.read(body) for body in (b'{"inputs":[[1,2],[3]]}', b'{"inputs":[[4],[5,6]]}')]
     assert codec.plain_rows.join([found for found in read if found is not None]) is None

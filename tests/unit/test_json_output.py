@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gateway.codec.json_tensors import JsonCodec
+from gateway.serving.batching import split
 from registry.errors import OutputNotText
 from registry.signature import Signature
 from registry.tensor import DTYPES, TensorSpec
@@ -81,24 +82,25 @@ def test_text_that_is_not_utf8_is_refused_and_the_next_answer_is_fine(element: o
     assert written(np.array([0])) == "[0]"
 
 
-def test_answers_that_are_written_together_are_those_written_one_by_one() -> None:
-    names = ["label", "probabilities"]
-    shares = [[np.array([n]), np.array([[0.5 * n, -1e-45 * n, n]], np.float32)] for n in range(5)]
-    one_by_one = [CODEC.encode(names, share, request_id=None) for share in shares]
-    assert CODEC.encode_together(names, shares) == one_by_one
+@pytest.mark.parametrize("counts", [[1, 1, 1, 1, 1], [2, 1, 2], [5]])
+def test_answers_that_are_written_together_are_those_written_one_by_one(counts: list[int]) -> None:
+    names = ["label", "probabilities", "a %s of [boxes]"]
+    label, scores = np.arange(5), np.arange(15, dtype=np.float32).reshape(5, 3) * -1e-45
+    arrays = [label, scores, np.arange(60, dtype=np.float64).reshape(5, 2, 3, 2)[:, :, ::-1] / 7]
+    one_by_one = [CODEC.encode(names, share, request_id=None) for share in split(arrays, counts)]
+    assert CODEC.encode_rows(names, arrays, counts) == one_by_one
 
 
 @pytest.mark.parametrize(
     "special",
-    [np.array([[np.nan, 1, 2]], np.float32), np.empty((0, 3), np.float32), np.empty((1, 0, 3), np.float32)],
-    ids=["no number", "no rows", "a zero in the middle"],
+    [np.array([[np.nan, 1, 2], [3, 4, 5]], np.float32), np.empty((2, 0), np.float32), np.empty((2, 0, 3), np.float32)],
+    ids=["no number", "no columns", "a zero in the middle"],
 )
 def test_what_needs_a_second_look_is_not_written_together(special: Any) -> None:
-    shares = [[np.array([1]), np.ones((1, 3), np.float32)], [np.array([1]), special]]
-    assert CODEC.encode_together(["label", "probabilities"], shares) is None
+    assert CODEC.encode_rows(["label", "probabilities"], [np.array([1, 2]), special], [1, 1]) is None
 
 
 def test_text_is_not_written_together() -> None:
     text = TensorSpec(name="y", dtype=DTYPES["string"], shape=("n",))
     codec = JsonCodec(model="m", version=1, signature=Signature(inputs=IRIS.inputs, outputs=(text,)))
-    assert codec.encode_together(["y"], [[np.array(["},{"], object)]] * 2) is None
+    assert codec.encode_rows(["y"], [np.array([",", "],["], object)], [1, 1]) is None

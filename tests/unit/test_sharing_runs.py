@@ -209,10 +209,9 @@ def test_requests_of_one_tick_share_a_run_at_once(tmp_path: Path) -> None:
     async def test(rig: Rig) -> None:
         wanted = [await rig.alone(SHORT, feed) for feed in ROWS[:3]]
         feed = {"x": np.concatenate([one["x"] for one in ROWS[:3]])}
-        shares = rig.predictor.try_share_now(SHORT, feed, [1, 2], None, time.monotonic() + 60)
-        assert shares is not None
-        assert bits(shares[0]) == wanted[0]
-        assert [b"".join(pair) for pair in zip(wanted[1], wanted[2], strict=True)] == bits(shares[1])
+        arrays = rig.predictor.try_share_now(SHORT, feed, [1, 2], None, time.monotonic() + 60)
+        assert arrays is not None
+        assert [b"".join(rows) for rows in zip(*wanted, strict=True)] == bits(arrays)
 
     run(tmp_path, test)
 
