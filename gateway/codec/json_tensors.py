@@ -20,6 +20,9 @@ __all__ = ["JsonCodec", "PredictBody", "drop_parsers"]
 _LONG_ROW = 16
 """Elements; from here on a buffer costs less than Python's own numbers."""
 
+_MOST_FRAMES = 16
+"""Callers may ask for outputs in any order."""
+
 BUFFERS_FROM_BYTES = 4096
 """From here on a body is parsed into buffers first; below, Python's own numbers cost less than the buffers' checks."""
 
@@ -40,6 +43,7 @@ class JsonCodec:
         self._signature = signature
         self._model = model
         self._begin = orjson.dumps({"model": model, "version": version, "outputs": {}})[:-2].replace(b"%", b"%%")
+        self._frames: dict[tuple[tuple[str, int], ...], bytes] = {}
         self._has_numbers_only = all(spec.dtype.kind in "fiub" for spec in signature.outputs)
         self._version = version
         self._fast = FastDecoder(signature) if can_read_fast(signature) else None
@@ -102,12 +106,21 @@ class JsonCodec:
         answers = write_rows(dict(zip(names, arrays, strict=True)), counts)
         if answers is None:
             return None
-        members = [
-            b"%b:%b%%b%b" % (orjson.dumps(name).replace(b"%", b"%%"), b"[" * array.ndim, b"]" * array.ndim)
-            for name, array in zip(names, arrays, strict=True)
-        ]
-        whole = b"%b%b}}" % (self._begin, b",".join(members))
-        return [whole % answer for answer in answers]
+        frame = self._frame(tuple([(name, array.ndim) for name, array in zip(names, arrays, strict=True)]))
+        return [frame % answer for answer in answers]
+
+    def _frame(self, outputs: tuple[tuple[str, int], ...]) -> bytes:
+        """Return what stands around the rows of outputs (name, rank); it takes these by ``%``."""
+        frame = self._frames.get(outputs)
+        if frame is None:
+            members = [
+                b"%b:%b%%b%b" % (orjson.dumps(name).replace(b"%", b"%%"), b"[" * rank, b"]" * rank)
+                for name, rank in outputs
+            ]
+            frame = b"%b%b}}" % (self._begin, b",".join(members))
+            if len(self._frames) < _MOST_FRAMES:
+                self._frames[outputs] = frame
+        return frame
 
 
 _HAS_SIMDJSON = find_spec("simdjson") is not None

@@ -193,11 +193,11 @@ class PredictProtocol(HttpProtocol):
 
     def answer(self, octets: bytes) -> None:
         """Write a whole answer, and wait for the next request."""
-        asked = self._asked
+        asked, self._asked, self._give_up = self._asked, None, None
         if asked is not None:
             asked.is_waiting = False
-        self._asked = self._give_up = None
-        self.default_lines()  # they say whether this answer is the last one
+        if self.server_state.default_headers is not self._default_headers:
+            self.default_lines()  # they say whether this answer is the last one
         self.transport.write(octets)
         self.on_response_complete()
         if self._is_draining:

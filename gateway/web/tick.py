@@ -58,7 +58,8 @@ class Tick:
             self._alertness.came(self._started)
         asked.started = self._started
         self._asked.append(asked)
-        self._end_soon()
+        if not self._is_ending:
+            self._end_soon()
 
     def answer(self, asked: Asked) -> None:
         """Answer one request before its turn, or begin with it: its connection cannot wait."""
@@ -68,9 +69,8 @@ class Tick:
             self._runs.answer_safely(asked.endpoint, asked)
 
     def _end_soon(self) -> None:
-        if not self._is_ending:
-            self._is_ending = True
-            asyncio.get_running_loop().call_soon(self._end)
+        self._is_ending = True
+        asyncio.get_running_loop().call_soon(self._end)
 
     def _end(self) -> None:
         """Answer what is there, each version for so long."""
@@ -83,7 +83,7 @@ class Tick:
                 del self._backlog[endpoint]
         if self._runs.begun_count == begun_before:  # else a run wants the processor
             self._alertness.answered(self._runs.taken_count - answered_before)
-        if self._backlog:
+        if self._backlog and not self._is_ending:
             self._end_soon()
 
     def _sort(self) -> None:
