@@ -25,21 +25,17 @@ _SHORT_BYTES = 4_096
 """Up to here looking through the bytes is quicker than looking at the arrays."""
 
 
-def write_answer(*, model: str, version: int, outputs: Mapping[str, Array], request_id: str | None) -> bytes:
-    """Return a whole answer.
+def write_outputs(outputs: Mapping[str, Array]) -> bytes:
+    """Return outputs by name as an object.
 
     Raises:
         OutputNotText: a string of the outputs cannot be written in UTF-8.
     """
-    answer: dict[str, object] = {"model": model, "version": version, "outputs": outputs}
-    if request_id is not None:
-        answer["id"] = request_id
-    written = _write(answer)
+    written = _write(outputs)
     if len(written) > _SHORT_BYTES or b"null" in written or b"[]" in written:
         special = {name: _special(array) for name, array in outputs.items()}
         if any(special[name] is not array for name, array in outputs.items()):
-            answer["outputs"] = special
-            written = _write(answer)
+            return _write(special)
     return written
 
 
@@ -51,7 +47,7 @@ def write_rows(outputs: Mapping[str, Array], counts: Sequence[int]) -> list[tupl
         counts: how many rows are each answer's, at least one.
 
     Returns:
-        None if something needs a second look: then ``write_answer`` has to write each answer.
+        None if something needs a second look: then ``write_outputs`` has to write those of each answer.
     """
     columns = []
     for array in outputs.values():

@@ -12,7 +12,7 @@ from gateway.codec.exact_decode import decode_exactly
 from gateway.codec.fast_decode import FastDecoder, can_read_fast, short_rows_reader
 from gateway.codec.fit import Doubt
 from gateway.codec.joined_rows import JoinedRowsDecoder, has_joined_rows
-from gateway.codec.json_output import write_answer, write_rows
+from gateway.codec.json_output import write_outputs, write_rows
 from registry.signature import Signature
 
 __all__ = ["JsonCodec", "PredictBody", "drop_parsers"]
@@ -41,11 +41,9 @@ class JsonCodec:
 
     def __init__(self, *, model: str, version: int, signature: Signature) -> None:
         self._signature = signature
-        self._model = model
-        self._begin = orjson.dumps({"model": model, "version": version, "outputs": {}})[:-2].replace(b"%", b"%%")
+        self._begin = b'{"model":%b,"version":%d,"outputs":' % (orjson.dumps(model), version)
         self._frames: dict[tuple[tuple[str, int], ...], bytes] = {}
         self._has_numbers_only = all(spec.dtype.kind in "fiub" for spec in signature.outputs)
-        self._version = version
         self._fast = FastDecoder(signature) if can_read_fast(signature) else None
         self._decode_into_buffers = _buffer_decoding(signature)
         self.plain_rows = _rows_decoder(signature)
@@ -87,8 +85,10 @@ class JsonCodec:
         Raises:
             OutputNotText: a string is not text that UTF-8 can carry.
         """
-        outputs = dict(zip(names, arrays, strict=True))
-        return write_answer(model=self._model, version=self._version, outputs=outputs, request_id=request_id)
+        written = write_outputs(dict(zip(names, arrays, strict=True)))
+        if request_id is None:
+            return b"%b%b}" % (self._begin, written)
+        return b'%b%b,"id":%b}' % (self._begin, written, orjson.dumps(request_id))
 
     def encode_rows(self, names: Sequence[str], arrays: Sequence[Array], counts: Sequence[int]) -> list[bytes] | None:
         """Return the answers to several requests without ids, as ``encode`` writes each, for less than it takes.
@@ -117,7 +117,7 @@ class JsonCodec:
                 b"%b:%b%%b%b" % (orjson.dumps(name).replace(b"%", b"%%"), b"[" * rank, b"]" * rank)
                 for name, rank in outputs
             ]
-            frame = b"%b%b}}" % (self._begin, b",".join(members))
+            frame = b"%b{%b}}" % (self._begin.replace(b"%", b"%%"), b",".join(members))
             if len(self._frames) < _MOST_FRAMES:
                 self._frames[outputs] = frame
         return frame
