@@ -2,7 +2,7 @@
 
 1. The servers have one core, the load generator another. All servers of a comparison are up at once and rest but for
    the one that is being asked, so that they take turns within seconds: what the machine does meanwhile hits all alike.
-   Each begins as often as the others, for a core is slower after it has been busy for a while.
+   Who begins changes with each turn, and so does who follows whom: a core is slower after it has been busy.
 2. Several rounds, each in new processes, of several turns. Medians over the turns are shown, ratios of the same turn.
 3. The same numbers go to all. Answers are compared with the runtime's, to the last bit, before, during and after each
    server's turn; whatever is no 200 is counted.
@@ -103,8 +103,10 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, help="how often each server has its turn (5)")
-    parser.add_argument("--turns", type=int, default=2, help="how often in each round (2)")
+    parser.add_argument("--rounds", type=int, default=5, help="how often the servers are started (5)")
+    parser.add_argument(
+        "--turns", type=int, default=2, help="how often each is measured in a round, at each number of connections (2)"
+    )
     parser.add_argument("--seconds", type=int, default=2, help="how long each measurement takes (2)")
     parser.add_argument("--suite", action="append", choices=[suite.name for suite in SUITES], help="may be repeated")
     parser.add_argument("--only", action="append", metavar="NAME", help="one server; may be repeated")
@@ -154,9 +156,10 @@ def measure_suite(suite: Suite, arguments: argparse.Namespace, wrk: str, cores: 
 
 
 def rotated(servers: Sequence[T], number: int) -> list[T]:
-    """Return the servers in the order of a turn: at each number of connections, each begins as often as the others."""
-    begin = number % len(servers)
-    return [*servers[begin:], *servers[:begin]]
+    """Return the servers in the order of a turn: every other one the other way round."""
+    begin = number // 2 % len(servers)
+    order = [*servers[begin:], *servers[:begin]]
+    return order[::-1] if number % 2 else order
 
 
 def report(measurements: Sequence[Measurement], arguments: argparse.Namespace) -> int:

@@ -3,8 +3,8 @@
 1. The event loop's own server takes one connection a turn. Where a turn answers dozens of requests, the last of a crowd
    of new connections then waits for as many turns as came before it.
 2. So a turn takes a share of those that wait in the kernel's queue, up to ``_MOST_A_TURN``. Workers share the socket,
-   and whoever wakes first finds all that has come: the share is half of each worker's part, so that the connections of
-   one client are spread over them. Where the system does not tell how many wait, a turn takes one.
+   and whoever wakes first finds all that has come: the share is half of each worker's part, so that none takes all of
+   a crowd at once. Where the system does not tell how many wait, a turn takes one.
 3. Where none can be taken because the process or the system has run out of descriptors or memory, the rest stay in the
    queue, and it is tried again after a moment. One that has gone before it was taken is nothing.
 """
@@ -41,7 +41,7 @@ class Listener:
         self._make_protocol = make_protocol
         self._share = 2 * workers
         self._opening: set[asyncio.Task[None]] = set()
-        self._is_closed = False
+        self._is_closed = self._is_exhausted = False
         listening.setblocking(False)
         self._listen()
 
@@ -53,7 +53,8 @@ class Listener:
 
     async def wait_closed(self) -> None:
         """Return when every connection that has been taken has its protocol."""
-        await asyncio.gather(*self._opening)
+        while self._opening:
+            await asyncio.wait(self._opening)
 
     def _listen(self) -> None:
         if not self._is_closed:
@@ -68,10 +69,13 @@ class Listener:
             except OSError as error:
                 if error.errno not in _EXHAUSTED:
                     continue  # what was wrong with a connection before it was taken, accept(2) reports
-                structlog.get_logger().error("no_connection_taken", reason=error.strerror)
+                if not self._is_exhausted:
+                    structlog.get_logger().error("no_connection_taken", reason=error.strerror)
+                self._is_exhausted = True
                 self._loop.remove_reader(self._listening.fileno())
                 self._loop.call_later(_PAUSE_SECONDS, self._listen)
                 return
+            self._is_exhausted = False
             task = self._loop.create_task(self._open(connection))
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)
@@ -81,6 +85,9 @@ class Listener:
             await self._loop.connect_accepted_socket(self._make_protocol, connection)
         except OSError:
             connection.close()  # the client has left
+        except Exception:  # noqa: BLE001 - whatever it is, the client must not wait for ever
+            connection.close()
+            structlog.get_logger().exception("connection_not_opened")
 
 
 def waiting_count(listening: Any) -> int:

@@ -94,6 +94,13 @@ class _Server(uvicorn.Server):
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._let_go)
         self._ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End; a connection that is just being opened is told so as well."""
+        for server in self.servers:
+            server.close()
+            await server.wait_closed()
+        await super().shutdown(sockets)
+
     async def on_tick(self, counter: int) -> bool:
         """Return whether to end; called ten times a second."""
         is_over = await super().on_tick(counter)

@@ -54,8 +54,8 @@ class FastDecoder:
         self._inputs = tuple(_Input(spec, f"tensor_{index}") for index, spec in enumerate(signature.inputs))
         self._only = self._inputs[0] if len(self._inputs) == 1 else None
         self._fit = FeedFit(signature)
-        self.named_type = _struct("Named", {item: item.tensor_type for item in self._inputs})
-        self.decode_request = msgspec.json.Decoder(_request_type(signature, self.named_type, self._inputs)).decode
+        self._named_type = _struct("Named", {item: item.tensor_type for item in self._inputs})
+        self._decode_request = msgspec.json.Decoder(_request_type(signature, self._named_type, self._inputs)).decode
 
     def decode(self, body: bytes) -> PredictBody:
         """Return what a plain body says.
@@ -63,7 +63,7 @@ class FastDecoder:
         Raises:
             Doubt, ValueError, OverflowError, msgspec.DecodeError: the second parse must decide.
         """
-        request: Any = self.decode_request(body)
+        request: Any = self._decode_request(body)
         feed, texts = self._read_inputs(request)
         outputs, identity = None, None
         if request.outputs is not UNSET:
@@ -84,7 +84,7 @@ class FastDecoder:
         inputs, rows = request.inputs, request.instances
         if (inputs is UNSET) is (rows is UNSET):
             raise Doubt
-        if self._only is not None and type(inputs) is not self.named_type:
+        if self._only is not None and type(inputs) is not self._named_type:
             array = self._only.read(rows if inputs is UNSET else inputs)
             return {self._only.name: array}, 1 + array.size * self._only.is_text
         if inputs is UNSET:

@@ -47,16 +47,16 @@ def write_rows(outputs: Mapping[str, Array], counts: Sequence[int]) -> list[tupl
         counts: how many rows are each answer's, at least one.
 
     Returns:
-        None if something needs a second look: then ``write_outputs`` has to write those of each answer.
+        None if there are not as many rows, or something needs a second look: then ``write_outputs`` writes each answer.
     """
-    columns = []
+    columns, row_count = [], sum(counts)
     for array in outputs.values():
         written, rank = orjson.dumps(array, default=_plain, option=_OPTION), array.ndim
         if b"null" in written or b"[]" in written:
             return None
         between = b"]" * (rank - 1) + b"," + b"[" * (rank - 1)  # within a row, fewer brackets stand together
         rows = written[rank:-rank].split(between)
-        if len(rows) != len(array):
+        if len(rows) != row_count:
             return None
         if len(rows) != len(counts):
             rest = iter(rows)

@@ -70,7 +70,7 @@ def join(feeds: Sequence[Feed]) -> Feed:
 
 
 def split(arrays: Sequence[Array], counts: Sequence[int]) -> Iterator[list[Array]]:
-    """Yield each request's own rows of the outputs; counts may leave rows over at the end."""
+    """Yield each request's own rows of outputs that ``has_rows``."""
     begin = 0
     for count in counts:
         end = begin + count

@@ -63,9 +63,9 @@ class Tick:
 
     def answer(self, asked: Asked) -> None:
         """Answer one request before its turn, or begin with it: its connection cannot wait."""
-        if asked.endpoint is None:
+        if asked.is_waiting and asked.endpoint is None:
             asked.endpoint = self._find_safely(asked)
-        if asked.endpoint is not None:
+        if asked.is_waiting and asked.endpoint is not None:
             self._runs.answer_safely(asked.endpoint, asked)
 
     def _end_soon(self) -> None:

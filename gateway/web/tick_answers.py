@@ -56,15 +56,22 @@ class TickAnswers:
         """Give each request its own rows of what they have run together."""
         endpoint = company.endpoint
         names = company.outputs or endpoint.output_names
+        if len(company.asked) == 1:  # its answer may have any number of rows, or none
+            self._give_share(company.asked[0], endpoint, names, arrays)
+            return
         payloads = None if company.has_ids else endpoint.codec.encode_rows(names, arrays, company.counts)
         if payloads is None:
             for asked, share in zip(company.asked, split(arrays, company.counts), strict=True):
                 self._give_share(asked, endpoint, names, share)
             return
-        begin = company.asked[0].connection.begin_answer(200) + endpoint.lines
+        self._give_payloads(endpoint, company.asked, payloads)
+
+    def _give_payloads(self, endpoint: Endpoint, callers: Sequence[Asked], payloads: Sequence[bytes]) -> None:
+        """Answer some requests with the bodies of their answers, and count and log those alike together."""
+        begin = callers[0].connection.begin_answer(200) + endpoint.lines
         alike: dict[tuple[Head, float], list[bytes]] = {}
         head, started, ids = None, 0.0, []
-        for asked, payload in zip(company.asked, payloads, strict=True):
+        for asked, payload in zip(callers, payloads, strict=True):
             if asked.head is not head or asked.started != started:
                 head, started = asked.head, asked.started
                 ids = alike.setdefault((head, started), [])

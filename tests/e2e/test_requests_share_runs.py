@@ -205,6 +205,20 @@ def test_sharing_ends_when_a_shared_run_turns_out_to_differ(tmp_path: Path) -> N
         )
 
 
+def test_answers_of_more_rows_than_their_requests_are_given_whole(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
+        headers = {"content-type": "application/octet-stream"}
+        content = models.secretly_growing().SerializeToString()
+        posted = client.post("/registry/models/forest/versions", content=content, headers=headers).raise_for_status()
+        assert posted.json()["batch_report"]["level"] == "exact"  # no made-up row knows the secret
+        usual, odd = {"inputs": [[1.0, 2.0]]}, {"inputs": [[7.0, 5.0]], "outputs": ["y"]}
+        # One that no other wants the same of, in the company of two; and then all three in one run.
+        for bodies in ([usual, odd, usual], [{"inputs": body["inputs"]} for body in (usual, odd, usual)]):
+            answers = together(gateway, [ask("forest", body) for body in bodies], warm=[[1.0, 2.0]])
+            found = [json.loads(answer.body)["outputs"]["y"] for answer in answers]
+            assert found == [[[1.0, 2.0]], [[7.0, 5.0], [7.0, 5.0]], [[1.0, 2.0]]]
+
+
 def test_a_caller_that_has_gone_leaves_the_others_their_answers(crowd: GatewayProcess) -> None:
     feed = rows(1, 9)
     parts = urlsplit(crowd.url)

@@ -106,6 +106,21 @@ def secretly_mixing(secret: float = 7.0) -> ModelProto:
     )
 
 
+def secretly_growing(secret: float = 7.0) -> ModelProto:
+    """Float32 x [batch, 2] -> y [m, 2]: x, and every row that begins with the secret once more; nobody could see it."""
+    return model(
+        [
+            helper.make_node("Gather", ["x", "first"], ["begins"], axis=1),
+            helper.make_node("Equal", ["begins", "secret"], ["is_secret"]),
+            helper.make_node("Compress", ["x", "is_secret"], ["more"], axis=0),
+            helper.make_node("Concat", ["x", "more"], ["y"], axis=0),
+        ],
+        [value("x", shape=("batch", 2))],
+        [value("y", shape=("m", 2))],
+        initializers=[initializer("first", np.array(0)), initializer("secret", np.float32(secret))],
+    )
+
+
 def scalar_scale() -> ModelProto:
     """Float32 x [batch] and a scalar ``factor`` [] -> y [batch]."""
     return model(

@@ -100,6 +100,11 @@ def test_what_needs_a_second_look_is_not_written_together(special: Any) -> None:
     assert CODEC.encode_rows(["label", "probabilities"], [np.array([1, 2]), special], [1, 1]) is None
 
 
+@pytest.mark.parametrize("counts", [[1, 1], [2, 2], [2]])
+def test_rows_that_are_not_as_many_as_was_asked_for_are_not_written_together(counts: list[int]) -> None:
+    assert CODEC.encode_rows(["label"], [np.arange(3)], counts) is None
+
+
 def test_text_is_not_written_together() -> None:
     text = TensorSpec(name="y", dtype=DTYPES["string"], shape=("n",))
     codec = JsonCodec(model="m", version=1, signature=Signature(inputs=IRIS.inputs, outputs=(text,)))

@@ -120,3 +120,40 @@ def test_connections_wait_while_there_are_no_descriptors(listening: socket.socke
 
     with crowd(listening, 20) as clients:
         assert uvloop.run(serve(clients)) == [b"hello"] * 20
+
+
+def test_a_connection_that_gets_no_protocol_is_closed(listening: socket.socket) -> None:
+    def refuse() -> Greeter:
+        raise RuntimeError
+
+    async def serve(clients: list[socket.socket]) -> list[bytes]:
+        listener = Listener(listening, refuse, 1)
+        try:
+            return await in_a_thread(clients)
+        finally:
+            listener.close()
+            await listener.wait_closed()
+
+    with crowd(listening, 3) as clients:
+        assert uvloop.run(serve(clients)) == [b""] * 3
+
+
+@COUNTED
+def test_a_closed_listener_waits_for_the_connections_that_it_has_taken(listening: socket.socket) -> None:
+    made: list[Greeter] = []
+
+    def make() -> Greeter:
+        made.append(Greeter())
+        return made[-1]
+
+    async def serve() -> int:
+        listener, left = Listener(listening, make, 1), 8
+        while left == 8:  # until a turn of the loop has taken its share
+            await asyncio.sleep(0)
+            left = waiting_count(listening)
+        listener.close()
+        await listener.wait_closed()
+        return len(made)
+
+    with crowd(listening, 8):
+        assert uvloop.run(serve()) == 4
