@@ -63,7 +63,7 @@ def fill(page: str, regions: Mapping[str, str]) -> str:
 
 def draw_gateway(results: Results) -> Iterator[str]:
     """Yield the ratios of `make bench`, then its tables."""
-    yield "| ratio, within one round | median | lowest to highest | wanted |"
+    yield "| ratio, within one turn | median | lowest to highest | wanted |"
     yield "|---|---|---|---|"
     for ratio in results["ratios"]:
         wanted = ratio["comparison"]
@@ -153,14 +153,15 @@ def draw_tails(results: Results) -> Iterator[str]:
 
 def draw_conditions(all_results: Mapping[str, Results]) -> Iterator[str]:
     """Yield on what, of what and how quietly it was measured."""
-    machine = next(iter(all_results.values()))["machine"]
-    yield f"- {machine['cpu']}, {machine['cpus']} cores, {machine['architecture']}, Linux {machine['kernel']}"
     for suite, results in all_results.items():
         commits = ", ".join(one[:12] + ("-dirty" if "dirty" in one else "") for one in _commits(results))
         measured = [one["foreign_share"] for one in results["measurements"]]
         noise = f"others took {median(measured):.0%} of the two cores in the median, {max(measured):.0%} at most"
         warning = ": **not quiet enough, to be measured again**" if median(measured) > DISTURBED_SHARE / 2 else ""
-        yield f"- {suite}: {results['at'][:10]}, {results['seconds']} s each, commit {commits}; {noise}{warning}"
+        machine = results["machine"]
+        where = f"{machine['cpu']}, {machine['cpus']} cores, {machine['architecture']}, Linux {machine['kernel']}"
+        taken = f"{results['at'][:10]}, {results['seconds']} s each, commit {commits}"
+        yield f"- {suite}: {where}; {taken}; {noise}{warning}"
     spreads = [row.spread for row in _all_rows(all_results["peers"])]
     yield (
         f"- peers: the rounds of a row lie {median(spreads):.0%} apart in the median, {max(spreads):.0%} at most: "
