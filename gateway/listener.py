@@ -15,7 +15,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -90,7 +90,7 @@ class Listener:
             structlog.get_logger().exception("connection_not_opened")
 
 
-def waiting_count(listening: Any) -> int:
+def waiting_count(listening: socket.socket) -> int:
     """Return how many connections wait to be taken from a socket; 1 where the system does not tell."""
     if sys.platform != "linux":
         return 1

@@ -73,7 +73,7 @@ class Tick:
         asyncio.get_running_loop().call_soon(self._end)
 
     def _end(self) -> None:
-        """Answer what is there, each version for so long."""
+        """Answer what is there, and come back for what is left."""
         self._is_ending = False
         answered_before, begun_before = self._runs.taken_count, self._runs.begun_count
         if len(self._asked) == 1 and not self._backlog:
@@ -86,12 +86,13 @@ class Tick:
             self._end_soon()
 
     def _answer_only(self, asked: Asked) -> None:
-        """Do what ``_answer_all`` does for the only request that there is: callers that come alone notice the rest."""
+        """Answer the only request that there is, without the books of a crowd: who comes alone would wait for them."""
         if asked.is_waiting:
             self._runs.taken_count += 1
             self.answer(asked)
 
     def _answer_all(self) -> None:
+        """Answer what has come and what is left of the tick before, each version for so long."""
         self._sort()
         for endpoint, waiting in tuple(self._backlog.items()):
             self._runs.answer(endpoint, waiting, monotonic() + SHORT_SECONDS)

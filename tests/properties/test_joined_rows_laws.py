@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.codec.buffer_decode import long_rows_reader
+from gateway.codec.fast_decode import short_rows_reader
 from gateway.codec.joined_rows import JoinedRowsDecoder
 from gateway.codec.json_tensors import JsonCodec
 from registry.errors import CallerError
@@ -93,6 +94,42 @@ def test_what_is_refused_alone_is_never_joined(kind: str, body: bytes) -> None:
     except CallerError:
         found = codec.plain_rows.read(body)
         assert found is None or codec.plain_rows.join([found]) is None
+
+
+INNER = ((1,), (16,), (2, 2), (2, 1, 3))
+DEEP = {
+    inner: Signature(inputs=(TensorSpec(name="x", dtype=DTYPES["float32"], shape=("n", *inner)),), outputs=())
+    for inner in INNER
+}
+
+
+def nested(inner: tuple[int, ...]) -> Any:
+    """Return a strategy of one row of this shape, or of one that is a size too large somewhere."""
+    row: Any = st.integers(-9, 9)
+    for size in reversed(inner):
+        row = st.one_of(st.lists(row, min_size=size, max_size=size), st.lists(row, min_size=size, max_size=size + 1))
+    return row
+
+
+@given(st.data(), st.sampled_from(INNER), st.sampled_from(["short", "long"]))
+def test_rows_of_any_inner_shape_are_read_together_as_alone(
+    data: st.DataObject, inner: tuple[int, ...], way: str
+) -> None:
+    codec = JsonCodec(model="m", version=1, signature=DEEP[inner])
+    spec = DEEP[inner].inputs[0]
+    reader = long_rows_reader(spec.dtype) if way == "long" else short_rows_reader(spec)
+    decoder = JoinedRowsDecoder(DEEP[inner], reader)
+    values = data.draw(st.lists(st.lists(nested(inner), min_size=1, max_size=3), min_size=1, max_size=4))
+    sent = [json.dumps({"inputs": value}).encode() for value in values]
+    read = [decoder.read(body) for body in sent]
+    feed = None if None in read else decoder.join([found for found in read if found is not None])
+    if feed is None:
+        with pytest.raises(CallerError):  # one of them, at least
+            [codec.decode(body) for body in sent]
+    else:
+        alone = [codec.decode(body).feed["x"] for body in sent]
+        assert [found and found.rows for found in read] == [len(array) for array in alone]
+        assert canonical(feed["x"]) == canonical(np.concatenate(alone))
 
 
 @pytest.mark.parametrize("kind", ["float32", "long float32"])
