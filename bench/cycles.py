@@ -59,7 +59,7 @@ def go_round(server: Server, cycles: int) -> tuple[float, float, int]:
     before = children_of(server.pid, "gateway.worker")
     rounds: list[list[int]] = []
     first: list[int] = []
-    while (evictions := metrics_of(server)["sardonyx_cache_evictions_total"]) < cycles:
+    while (evictions := metrics_of(server.port)["sardonyx_cache_evictions_total"]) < cycles:
         if evictions >= FROM_CYCLE and not first:
             first = rounds[-1]
         rounds.append([_ask(server, size, body) for size in SIZES_MIB])
@@ -77,7 +77,7 @@ def _ask(server: Server, size: int, body: bytes) -> int:
     status, answer = first_run.ask(server.port, "POST", f"/v1/models/cycle-{size}/predict", body)
     if status != 200:
         raise ServerFailedError(f"answered {status}: {answer}")
-    return taken_by(server).anonymous_bytes
+    return taken_by(server.pid).anonymous_bytes
 
 
 def judge(first: float, last: float, asked: int, *, cycles: int, budget_bytes: int) -> int:

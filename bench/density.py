@@ -95,7 +95,7 @@ def tiny_growth(folder: Path) -> tuple[float, int]:
 
 def _settled(server: Server) -> Taken:
     time.sleep(SETTLING_SECONDS)
-    return taken_by(server)
+    return taken_by(server.pid)
 
 
 def _wait_for(server: Server, workers: int, *, loaded: int) -> None:

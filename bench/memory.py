@@ -4,7 +4,7 @@ import http.client
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.servers import HOST, Server
+from bench.servers import HOST
 from tests.support.gateway_process import children_of
 
 
@@ -17,9 +17,9 @@ class Taken:
     threads: int
 
 
-def taken_by(server: Server) -> Taken:
-    """Add up what the workers take now."""
-    workers = children_of(server.pid, "gateway.worker")
+def taken_by(pid: int) -> Taken:
+    """Add up what the workers of the gateway with this process id take now."""
+    workers = children_of(pid, "gateway.worker")
     maps = [_rollup(pid) for pid in workers]
     return Taken(
         anonymous_bytes=sum(fields["Anonymous"] for fields in maps),
@@ -28,9 +28,9 @@ def taken_by(server: Server) -> Taken:
     )
 
 
-def metrics_of(server: Server) -> dict[str, float]:
+def metrics_of(port: int) -> dict[str, float]:
     """Return the gateway's samples that have no labels, and the sums over labels of the others, by name."""
-    connection = http.client.HTTPConnection(HOST, server.port, timeout=30)
+    connection = http.client.HTTPConnection(HOST, port, timeout=30)
     try:
         connection.request("GET", "/metrics")
         lines = connection.getresponse().read().decode().splitlines()

@@ -14,12 +14,14 @@
 
 import argparse
 import asyncio
+import multiprocessing
 import random
 import statistics
 import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -68,12 +70,12 @@ def main() -> int:
         try:
             budget_bytes = register_all(folder)
             with running(start_gateway(folder, {"SARDONYX_MEMORY_BUDGET": str(budget_bytes)})) as server:
-                start_bytes = taken_by(server).anonymous_bytes
+                start_bytes = taken_by(server.pid).anonymous_bytes
                 run_part(server, POPULAR, 5)
                 calm = run_part(server, POPULAR, 20)
-                before = metrics_of(server)
+                before = metrics_of(server.port)
                 zipf = run_part(server, MODEL_COUNT, seconds)
-                after = metrics_of(server)
+                after = metrics_of(server.port)
         except (ServerFailedError, first_run.RefusedError) as error:
             print(error, file=sys.stderr)
             return 1
@@ -116,7 +118,7 @@ def _wait_until_calm(server: Server, log: Path) -> None:
     """Return when nothing has been prepared for five seconds."""
     seen, since, until = -1, time.monotonic(), time.monotonic() + PREPARING_SECONDS
     while time.monotonic() < min(until, since + 5):
-        count = int(metrics_of(server)["sardonyx_preparations_total"])
+        count = int(metrics_of(server.port)["sardonyx_preparations_total"])
         if count != seen:
             seen, since = count, time.monotonic()
         time.sleep(0.5)
@@ -131,17 +133,22 @@ def run_part(server: Server, model_count: int, seconds: float) -> Part:
 async def _run_part(server: Server, model_count: int, seconds: float) -> Part:
     part = Part()
     until = time.monotonic() + seconds
-    sampling = asyncio.create_task(_sample(server, part, until))
-    await asyncio.gather(*(_ask(server, part, model_count, until, seed) for seed in range(CONNECTIONS)))
-    await sampling
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as other:
+        asking = (_ask(server, part, model_count, until, seed) for seed in range(CONNECTIONS))
+        await asyncio.gather(_sample(server, part, until, other), *asking)
     return part
 
 
-async def _sample(server: Server, part: Part, until: float) -> None:
+async def _sample(server: Server, part: Part, until: float, other: Executor) -> None:
+    """Look once a second, from another process: reading 40,000 lines of metrics here would delay all answers."""
+    loop = asyncio.get_running_loop()
     while time.monotonic() < until:
-        metrics = await asyncio.to_thread(metrics_of, server)
-        part.samples.append((metrics["sardonyx_resident_bytes"], taken_by(server).anonymous_bytes))
+        part.samples.append(await loop.run_in_executor(other, _look, server.port, server.pid))
         await asyncio.sleep(1)
+
+
+def _look(port: int, pid: int) -> tuple[float, int]:
+    return metrics_of(port)["sardonyx_resident_bytes"], taken_by(pid).anonymous_bytes
 
 
 async def _ask(server: Server, part: Part, model_count: int, until: float, seed: int) -> None:

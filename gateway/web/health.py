@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
+from gateway.exposition import CONTENT_TYPE
 from gateway.web.context import UsesServices
 from gateway.web.guarded import GuardedRoute, needs
 from registry.errors import ServiceError
@@ -48,4 +49,4 @@ async def metrics(services: UsesServices) -> Response:
     """Return the counters of all workers of this host."""
     services.metrics.publish()
     text = await services.call(services.metrics.render)
-    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(text, media_type=CONTENT_TYPE)
