@@ -1,7 +1,7 @@
 """Prometheus's text format, written quickly.
 
 A host with thousands of versions has tens of thousands of samples, and whoever writes them holds the GIL while requests
-wait: the client library takes half a second for two thousand versions, this a fortieth of it.
+wait: the usual client library takes half a second for two thousand versions, this a tenth of that.
 
 Source: Prometheus documentation, Exposition formats, text-based format 0.0.4.
 """
