@@ -29,6 +29,7 @@ from gateway.serving.runtime import Session
 from gateway.serving.session_cache import SessionCache
 from gateway.serving.spare_threads import SpareThreads
 from gateway.serving.store_watch import StoreWatch
+from gateway.serving.trimming import Trimming
 from gateway.settings import Settings
 from registry.batching import Batching
 from registry.editing import Editing
@@ -104,16 +105,17 @@ def open_engine(
     spare = _spare_threads(settings, proving)
     expect = _expectation(parts, spare)
     preparing = Preparing(parts.prepare, renew, open_executor(opened, 1, "prepare") if is_worker else None)
+    looking = open_executor(opened, 1, "look")
     cache: SessionCache[Session] = SessionCache(
         budget_bytes=settings.worker_budget_bytes,
         load=Loader(parts, store_watch, preparing=preparing, proving=proving, places=loads, spare=spare).load,
         executor=loads,
         max_queue=settings.max_queue,
         expect=expect,
+        freed=Trimming(return_free_memory, looking).ask,
     )
     predictor = _open_predictor(opened, parts, cache, proving)
     opened.push_async_callback(cache.drain)  # first of all, while the watchdog still ends runs
-    looking = open_executor(opened, 1, "look")
     renewing = Renewing(
         cache,
         is_prepared=lambda version: is_worth_preparing(version) and parts.prepared.has(version.artifact),

@@ -20,7 +20,6 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from gateway.host import return_free_memory
 from registry.errors import DeadlinePassed, LoadFailed, OutputNotText, RunFailed
 from registry.threads import ALONE, ThreadRule, WholeShapes
 
@@ -33,9 +32,6 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 Array = NDArray[Any]
 
 _FATAL_ONLY = 4
-_LONG_SECONDS = 0.01
-"""Loads that take less leave little behind, and trimming takes a millisecond or two."""
-
 RUNTIME_ERRORS: Final[tuple[type[Exception], ...]] = (
     native.DeviceReset,
     native.EngineError,
@@ -127,10 +123,7 @@ class Session:
             with suppress(*_REFUSALS):  # it makes a session, or there are no more threads to be had: one will do
                 wide = _open(path, is_prepared=True, threads=rule.threads)
                 prepared_bytes *= 2
-        load_seconds = monotonic() - began
-        if load_seconds > _LONG_SECONDS:
-            return_free_memory()  # what only the load needed
-        return cls(inner, prepared_bytes, load_seconds, wide, rule)
+        return cls(inner, prepared_bytes, monotonic() - began, wide, rule)
 
     def when_closed(self, closed: Callable[[], None]) -> None:
         """Have this called once the session has been closed."""
@@ -162,9 +155,11 @@ class Session:
             raise RunFailed(f"the runtime could not run the model on these inputs ({type(error).__name__})") from error
 
     def close(self) -> None:
-        """Give back the memory; holds the GIL for some 10 ms per 90 MB, so not on the event loop."""
+        """Give up the memory; holds the GIL for some 10 ms per 90 MB, so not on the event loop.
+
+        Large pieces go back to the system at once; for the others see ``gateway.serving.trimming``.
+        """
         self._run = self._run_wide = None
-        return_free_memory()
         if self._closed is not None:
             self._closed()
 

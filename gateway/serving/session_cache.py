@@ -52,6 +52,7 @@ class SessionCache(Generic[S]):
         clock: monotonic seconds; deadlines are moments of it.
         patience_seconds: rule 5.
         expect: tells how many bytes a version's session will probably take, quickly, on the event loop.
+        freed: told when a load or a drop has left memory behind that may go back to the system.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class SessionCache(Generic[S]):
         clock: Callable[[], float] = time.monotonic,
         patience_seconds: float = 0.25,
         expect: Callable[[Version], int] = lambda version: version.inspection.memory_bytes,
+        freed: Callable[[], None] = lambda: None,
     ) -> None:
         self.stats = Stats()
         self._budget_bytes = budget_bytes
@@ -74,6 +76,7 @@ class SessionCache(Generic[S]):
         self._patience_seconds = patience_seconds
         self._failures = LoadFailures(clock)
         self._expect = expect
+        self._freed = freed
         self._ready: dict[Key, Entry[S]] = {}
         self._ranking: Ranking[S] = Ranking()
         self._settling: Settling[S] = Settling(clock, self._give_room)
@@ -330,6 +333,7 @@ class SessionCache(Generic[S]):
         else:
             session, seconds = future.result()
             self._became_ready(entry, session, seconds)
+        self._freed()
         self._changed.set()
         self._give_room()
 
@@ -385,6 +389,7 @@ class SessionCache(Generic[S]):
         entry.become(State.CLOSED)
         self._used_bytes -= entry.size_bytes
         self._leaving_bytes -= entry.size_bytes
+        self._freed()
         self._changed.set()
         self._give_room()
         future.result()  # a session that cannot be closed is a bug: the loop's exception handler tells of it

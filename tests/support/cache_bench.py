@@ -15,6 +15,7 @@ class CacheBench:
         self.loop = asyncio.get_running_loop()
         self.loader = Loader()
         self.executor = SteppedExecutor()
+        self.freed = 0
         self.cache: SessionCache[PlainSession] = SessionCache(
             budget_bytes=budget_bytes,
             load=self.loader,
@@ -22,7 +23,11 @@ class CacheBench:
             max_queue=max_queue,
             clock=self.loop.time,
             expect=self.loader.expect,
+            freed=self._count_freed,
         )
+
+    def _count_freed(self) -> None:
+        self.freed += 1
 
     async def ask(self, version: Version, *, seconds: float = 30) -> asyncio.Task[Lease[PlainSession]]:
         task = asyncio.ensure_future(self.cache.acquire(version, self.loop.time() + seconds))

@@ -158,6 +158,22 @@ def test_memory_counts_until_the_session_has_been_dropped() -> None:
     run_virtually(test)
 
 
+def test_each_load_and_each_drop_leaves_memory_that_may_go_back() -> None:
+    async def test() -> None:
+        bench = CacheBench(budget_bytes=MIB)
+        seen = [bench.freed]
+        (await bench.load(A)).release()
+        seen.append(bench.freed)
+        task = await bench.ask(B)
+        await bench.executor.step()
+        seen.append(bench.freed)
+        await bench.executor.step()
+        task.result().release()
+        assert [*seen, bench.freed] == [0, 1, 2, 3]
+
+    run_virtually(test)
+
+
 def test_evicting_waits_for_the_last_lease() -> None:
     async def test() -> None:
         bench = CacheBench()
