@@ -1,8 +1,8 @@
 """How long a cold model takes to its first answer: prepared, and as a plain session of the same file.
 
 ``python -m bench.cold``; each pair is measured in turns, in this process, on one core. Verifying the files is counted
-for the prepared model as a worker counts it: their digests once a process, their sizes each time. Each begins with no free
-memory at hand, as a program does that starts, and a worker that has given back what an evicted session took.
+for the prepared model as a worker counts it: their digests once a process, their sizes each time. Each begins with no
+free memory at hand, as a program does that starts, and a worker that has given back what an evicted session took.
 """
 
 import argparse
