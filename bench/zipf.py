@@ -14,7 +14,6 @@
 
 import argparse
 import asyncio
-import multiprocessing
 import random
 import statistics
 import sys
@@ -24,6 +23,7 @@ from collections import Counter
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import accumulate
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -69,12 +69,13 @@ def main() -> int:
         folder = Path(name)
         try:
             budget_bytes = register_all(folder)
-            with running(start_gateway(folder, {"SARDONYX_MEMORY_BUDGET": str(budget_bytes)})) as server:
+            gateway = start_gateway(folder, {"SARDONYX_MEMORY_BUDGET": str(budget_bytes)})
+            with running(gateway) as server, ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
                 start_bytes = taken_by(server.pid).anonymous_bytes
-                run_part(server, POPULAR, 5)
-                calm = run_part(server, POPULAR, 20)
+                run_part(server, other, POPULAR, 5)
+                calm = run_part(server, other, POPULAR, 20)
                 before = metrics_of(server.port)
-                zipf = run_part(server, MODEL_COUNT, seconds)
+                zipf = run_part(server, other, MODEL_COUNT, seconds)
                 after = metrics_of(server.port)
         except (ServerFailedError, first_run.RefusedError) as error:
             print(error, file=sys.stderr)
@@ -126,21 +127,23 @@ def _wait_until_calm(server: Server, log: Path) -> None:
         raise ServerFailedError("no model was prepared")
 
 
-def run_part(server: Server, model_count: int, seconds: float) -> Part:
-    return asyncio.run(_run_part(server, model_count, seconds))
+def run_part(server: Server, other: Executor, model_count: int, seconds: float) -> Part:
+    """Ask for so many seconds, and look once a second, in another process.
+
+    To read 40,000 lines of metrics in this one would delay all answers.
+    """
+    return asyncio.run(_run_part(server, other, model_count, seconds))
 
 
-async def _run_part(server: Server, model_count: int, seconds: float) -> Part:
+async def _run_part(server: Server, other: Executor, model_count: int, seconds: float) -> Part:
     part = Part()
     until = time.monotonic() + seconds
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as other:
-        asking = (_ask(server, part, model_count, until, seed) for seed in range(CONNECTIONS))
-        await asyncio.gather(_sample(server, part, until, other), *asking)
+    asking = (_ask(server, part, model_count, until, seed) for seed in range(CONNECTIONS))
+    await asyncio.gather(_sample(server, other, part, until), *asking)
     return part
 
 
-async def _sample(server: Server, part: Part, until: float, other: Executor) -> None:
-    """Look once a second, from another process: reading 40,000 lines of metrics here would delay all answers."""
+async def _sample(server: Server, other: Executor, part: Part, until: float) -> None:
     loop = asyncio.get_running_loop()
     while time.monotonic() < until:
         part.samples.append(await loop.run_in_executor(other, _look, server.port, server.pid))

@@ -110,9 +110,9 @@ def open_engine(
         budget_bytes=settings.worker_budget_bytes,
         load=Loader(parts, store_watch, preparing=preparing, proving=proving, places=loads, spare=spare).load,
         executor=loads,
+        freed=Trimming(return_free_memory, looking).ask,
         max_queue=settings.max_queue,
         expect=expect,
-        freed=Trimming(return_free_memory, looking).ask,
     )
     predictor = _open_predictor(opened, parts, cache, proving)
     opened.push_async_callback(cache.drain)  # first of all, while the watchdog still ends runs

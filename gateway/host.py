@@ -40,7 +40,7 @@ def anonymous_bytes() -> int:
 
 
 def return_free_memory() -> None:
-    """Return freed pages to the system: glibc keeps all of a dropped session's otherwise. Does nothing elsewhere."""
+    """Return freed pages to the system; glibc keeps most of a dropped session's otherwise. Does nothing elsewhere."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

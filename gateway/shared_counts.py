@@ -82,11 +82,8 @@ class BoardReader:
         """Yield every key with its numbers as they are now."""
         new, self._end = self._board.read_keys(self._end)
         self._keys += new
-        # All at once, then by parts: a look at the memory for each of thousands of keys takes several times as long.
-        end = sum(self._keys[-1][:2]) if self._keys else 0
-        numbers = self._numbers[:end].tolist()
         for start, width, key in self._keys:
-            yield key, numbers[start : start + width]
+            yield key, self._numbers[start : start + width].tolist()
 
 
 class Counts:

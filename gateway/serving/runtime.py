@@ -157,7 +157,7 @@ class Session:
     def close(self) -> None:
         """Give up the memory; holds the GIL for some 10 ms per 90 MB, so not on the event loop.
 
-        Large pieces go back to the system at once; for the others see ``gateway.serving.trimming``.
+        In a worker large pieces go back to the system at once; for the others see ``gateway.serving.trimming``.
         """
         self._run = self._run_wide = None
         if self._closed is not None:

@@ -48,11 +48,11 @@ class SessionCache(Generic[S]):
         load: makes a version's session; blocks; runs in ``executor``. It may raise LoadFailed, ArtifactMissing,
             ArtifactCorrupt, StorageUnavailable, InsufficientStorage.
         executor: where loads and drops run; its threads bound how many loads run at once.
+        freed: told when a load or a drop may have left memory behind that can go back to the system.
         max_queue: how many callers may wait for one version.
         clock: monotonic seconds; deadlines are moments of it.
         patience_seconds: rule 5.
         expect: tells how many bytes a version's session will probably take, quickly, on the event loop.
-        freed: told when a load or a drop has left memory behind that may go back to the system.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class SessionCache(Generic[S]):
         budget_bytes: int,
         load: Callable[[Version], S],
         executor: Executor,
+        freed: Callable[[], None],
         max_queue: int = 256,
         clock: Callable[[], float] = time.monotonic,
         patience_seconds: float = 0.25,
         expect: Callable[[Version], int] = lambda version: version.inspection.memory_bytes,
-        freed: Callable[[], None] = lambda: None,
     ) -> None:
         self.stats = Stats()
         self._budget_bytes = budget_bytes

@@ -63,6 +63,7 @@ class CacheMachine(RuleBasedStateMachine):
             budget_bytes=BUDGET_BYTES,
             load=self.loader,
             executor=self.executor,
+            freed=lambda: None,
             clock=self.loop.time,
             expect=self.loader.expect,
         )

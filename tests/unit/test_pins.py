@@ -38,7 +38,7 @@ class Bench:
         self.leads: dict[str, Sequence[Version] | ServiceError] = {"iris": [FIRST], "big": [BIG], "other": [OTHER]}
         loop = asyncio.get_running_loop()
         self.cache: SessionCache[PlainSession] = SessionCache(
-            budget_bytes=3 * MIB, load=self.loader, executor=ImmediateExecutor(), clock=loop.time
+            budget_bytes=3 * MIB, load=self.loader, executor=ImmediateExecutor(), freed=lambda: None, clock=loop.time
         )
         self.pins = Pins(
             references,

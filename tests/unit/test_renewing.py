@@ -20,7 +20,7 @@ class Bench:
         self.loader = Loader()
         loop = asyncio.get_running_loop()
         self.cache: SessionCache[PlainSession] = SessionCache(
-            budget_bytes=2 * MIB, load=self.loader, executor=ImmediateExecutor(), clock=loop.time
+            budget_bytes=2 * MIB, load=self.loader, executor=ImmediateExecutor(), freed=lambda: None, clock=loop.time
         )
         self.renewing = Renewing(self.cache, is_prepared=is_prepared, executor=ImmediateExecutor())
 

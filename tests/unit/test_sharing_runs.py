@@ -45,6 +45,7 @@ class Rig:
             budget_bytes=1 << 30,
             load=lambda version: Session.load(write_model(folder, version.model)),
             executor=executor,
+            freed=lambda: None,
         )
         self.predictor = Predictor(
             self.cache,
