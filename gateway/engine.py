@@ -108,7 +108,15 @@ def open_engine(
     looking = open_executor(opened, 1, "look")
     cache: SessionCache[Session] = SessionCache(
         budget_bytes=settings.worker_budget_bytes,
-        load=Loader(parts, store_watch, preparing=preparing, proving=proving, places=loads, spare=spare).load,
+        load=Loader(
+            parts,
+            store_watch,
+            preparing=preparing,
+            proving=proving,
+            places=loads,
+            spare=spare,
+            widening=open_executor(opened, 1, "widen"),
+        ).load,
         executor=loads,
         freed=Trimming(return_free_memory, looking).ask,
         max_queue=settings.max_queue,

@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from concurrent.futures import Executor
 from contextlib import ExitStack, suppress
 
 from gateway.parts import Parts
@@ -9,12 +10,11 @@ from gateway.serving.load_places import LoadPlaces
 from gateway.serving.preparing import Preparing
 from gateway.serving.proving import Proving
 from gateway.serving.runtime import Session
-from gateway.serving.spare_threads import SpareThreads
+from gateway.serving.spare_threads import Loan, SpareThreads
 from gateway.serving.store_watch import StoreWatch
 from registry.errors import LoadFailed, StorageUnavailable
 from registry.inspection.host import can_start_threads
 from registry.records import Version
-from registry.threads import ALONE
 
 LOADS_AT_ONCE = 2
 """Many may wait for the store; few load, since that takes processors and memory. (See ``LoadPlaces``, too.)"""
@@ -38,6 +38,7 @@ class Loader:
         proving: what another host has inspected is tried here.
         places: where loads run.
         spare: threads for runs that are shorter with several.
+        widening: where sessions get them, while their first answers are made; one thread, so that few load at once.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Loader:
         proving: Proving,
         places: LoadPlaces,
         spare: SpareThreads,
+        widening: Executor,
     ) -> None:
         self._parts = parts
         self._store_watch = store_watch
@@ -56,6 +58,7 @@ class Loader:
         self._proving = proving
         self._places = places
         self._spare = spare
+        self._widening = widening
         self._turns = threading.BoundedSemaphore(LOADS_AT_ONCE)
         self._is_far = parts.settings.s3_place is not None
         self._failures: Counter[str] = Counter()
@@ -79,18 +82,25 @@ class Loader:
         with self._parts.prepared.hold(version.artifact) as prepared:
             if prepared is None:
                 return None
-            with suppress(LoadFailed), ExitStack() as held, self._turns:
+            with suppress(LoadFailed), ExitStack() as held:
                 loan = self._spare.borrow(version, prepared.memory_bytes)
                 held.callback(loan.give_back)
-                # The runtime hangs where it gets some of the threads of a pool and not all.
-                rule = loan.rule if can_start_threads(loan.extra_threads + _MARGIN_THREADS) else ALONE
-                session = Session.load(prepared.path, prepared_bytes=prepared.memory_bytes, rule=rule)
-                if session.threads > 1:
+                is_wide = _can_have(loan)
+                with self._turns:
+                    session = Session.load(prepared.path, prepared_bytes=prepared.memory_bytes * (1 + is_wide))
+                if is_wide:
                     session.when_closed(held.pop_all().close)
+                    with suppress(RuntimeError):  # the worker is ending
+                        self._widening.submit(self._widen, version, session, loan)
                 return session
         self._failures[version.artifact.digest.hex] += 1
         self._parts.prepared.forget(version.artifact)
         return None
+
+    def _widen(self, version: Version, session: Session, loan: Loan) -> None:
+        with self._parts.prepared.hold(version.artifact) as prepared:
+            if prepared is not None and _can_have(loan):
+                session.widen(prepared.path, loan.rule)
 
     def _load_plainly(self, version: Version) -> Session:
         self._places.step_aside(version.artifact)
@@ -98,3 +108,8 @@ class Loader:
             raise StorageUnavailable(_AWAY, retry_after_seconds=5)  # else a silent store would hold a thread for long
         with self._parts.folders.hold(version.artifact) as folder, self._turns:
             return Session.load(folder / version.artifact.graph.name)
+
+
+def _can_have(loan: Loan) -> bool:
+    """Tell whether it is of threads, and they are to be had: the runtime hangs where it gets some of a pool's only."""
+    return loan.extra_threads > 0 and can_start_threads(loan.extra_threads + _MARGIN_THREADS)

@@ -5,13 +5,15 @@
 2. Every option is the default or changes no bit of an answer: one intra-op thread is what the reference has, spinning
    and logging touch no number. Parallelism comes from requests, not from inside a run; but for those shapes in which
    several threads were tried and had the same bits (``registry.threads``). For these, a prepared model may have a
-   second session, which maps the same weights: a session's number of threads holds for all its runs.
+   second session, which maps the same weights: a session's number of threads holds for all its runs. It is made when
+   the first is at work already (``widen``): a first answer waits for one.
 3. Each run has RunOptions of its own (0.2 us), so that a cancellation that comes too late hits nobody else's run.
 4. What the runtime says about a failure stays here: its texts name nodes, files and addresses. Outside, only the class
    is told; the cause is chained for the log.
 """
 
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +23,7 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from registry.errors import DeadlinePassed, LoadFailed, OutputNotText, RunFailed
-from registry.threads import ALONE, ThreadRule, WholeShapes
+from registry.threads import ThreadRule, WholeShapes
 
 # The runtime reads this when it is imported; without it, it starts a thread that sends usage data to its makers.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # noqa: TID251 - written for the runtime, not read by us
@@ -76,39 +78,33 @@ class Cancellation:
 class Session:
     """A loaded model.
 
-    Thread-safety: ``run`` may be called from several threads at once; ``close`` only when no run is under way.
+    Thread-safety: ``run`` may be called from several threads at once, also during ``widen``; ``close`` only when no run
+    is under way.
     """
 
-    __slots__ = ("_closed", "_run", "_run_wide", "_wide_shapes", "load_seconds", "memory_bytes", "threads")
+    __slots__ = ("_changing", "_closed", "_run", "_run_wide", "_wide_shapes", "load_seconds", "memory_bytes", "threads")
 
-    def __init__(
-        self,
-        inner: Any,
-        memory_bytes: int | None = None,
-        load_seconds: float = 0.0,
-        wide: Any = None,
-        rule: ThreadRule = ALONE,
-    ) -> None:
+    def __init__(self, inner: Any, memory_bytes: int | None = None, load_seconds: float = 0.0) -> None:
         self._run = inner.run
-        self._run_wide = None if wide is None else wide.run
-        self._wide_shapes: frozenset[WholeShapes] = frozenset() if wide is None else rule.shapes
+        self._run_wide: Any = None
+        self._wide_shapes: frozenset[WholeShapes] = frozenset()
+        self._changing = threading.Lock()
         self._closed: Callable[[], None] | None = None
         self.memory_bytes = memory_bytes
         """What it takes, if that is not what inspection has measured."""
         self.load_seconds = load_seconds
         """What loading it took."""
-        self.threads = 1 if wide is None else rule.threads
+        self.threads = 1
         """Of its runs in the shapes of its rule; all others have one."""
 
     @classmethod
-    def load(cls, path: Path, *, prepared_bytes: int | None = None, rule: ThreadRule = ALONE) -> "Session":
+    def load(cls, path: Path, *, prepared_bytes: int | None = None) -> "Session":
         """Load the ``.onnx`` file at ``path``; blocks, without the GIL, for as long as the graph's optimisation takes.
 
         Args:
             path: of the graph; other files of the model lie beside it.
-            prepared_bytes: for a prepared model, whose graph is optimised already, the memory that it takes.
-            rule: which runs of a prepared model have several threads, if these can be had; then it takes twice the
-                memory.
+            prepared_bytes: for a prepared model, whose graph is optimised already, the memory that it takes; with a
+                second session, that of both.
 
         Raises:
             LoadFailed: the runtime refused it.
@@ -118,12 +114,29 @@ class Session:
             inner = _open(path, is_prepared=prepared_bytes is not None)
         except _REFUSALS as error:
             raise LoadFailed(f"the runtime refused the model ({type(error).__name__})") from error
-        wide = None
-        if prepared_bytes is not None and rule.threads > 1:
-            with suppress(*_REFUSALS):  # it makes a session, or there are no more threads to be had: one will do
-                wide = _open(path, is_prepared=True, threads=rule.threads)
-                prepared_bytes *= 2
-        return cls(inner, prepared_bytes, monotonic() - began, wide, rule)
+        return cls(inner, prepared_bytes, monotonic() - began)
+
+    def widen(self, path: Path, rule: ThreadRule) -> None:
+        """Have the runs of a rule's shapes made with its threads from now on, if these can be had; blocks as a load.
+
+        Args:
+            path: of the prepared graph that it was loaded from.
+            rule: which runs have several threads.
+        """
+        if self.is_closed:
+            return
+        with suppress(*_REFUSALS):  # it makes a session, or there are no more threads to be had: one will do
+            wide = _open(path, is_prepared=True, threads=rule.threads)
+            with self._changing:
+                if not self.is_closed:
+                    self._wide_shapes = rule.shapes
+                    self._run_wide = wide.run
+                    self.threads = rule.threads
+
+    @property
+    def is_closed(self) -> bool:
+        """True once ``close`` has been called."""
+        return self._run is None
 
     def when_closed(self, closed: Callable[[], None]) -> None:
         """Have this called once the session has been closed."""
@@ -159,7 +172,8 @@ class Session:
 
         In a worker large pieces go back to the system at once; for the others see ``gateway.serving.trimming``.
         """
-        self._run = self._run_wide = None
+        with self._changing:
+            self._run = self._run_wide = None
         if self._closed is not None:
             self._closed()
 

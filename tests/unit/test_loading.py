@@ -24,6 +24,7 @@ from registry.storage import PREPARED_GRAPH, Preparation
 from tests.support import models
 from tests.support.inspecting import lay_out
 from tests.support.serving_models import make_version, threads_on, with_threads
+from tests.support.virtual_time import SteppedExecutor
 
 TRIED = ((1, 3, 112, 112),)
 
@@ -35,8 +36,16 @@ class Worker:
     parts: Parts
     loader: Loader
     spare: SpareThreads
+    widening: SteppedExecutor
     version: Version
     path: Path
+
+    def load(self) -> Session:
+        """Load the version, and give it the threads that it may have."""
+        session = self.loader.load(self.version)
+        while self.widening.pending:
+            self.widening.pending.popleft()()
+        return session
 
 
 @pytest.fixture
@@ -59,8 +68,9 @@ def worker(tmp_path: Path) -> Iterator[Worker]:
             proving=proving,
             places=LoadPlaces([parts.prepared, parts.folders], parts.folders, near=executor, far=executor),
             spare=spare,
+            widening=(widening := SteppedExecutor()),
         )
-        yield Worker(parts=parts, loader=loader, spare=spare, version=version, path=path)
+        yield Worker(parts=parts, loader=loader, spare=spare, widening=widening, version=version, path=path)
 
 
 def answers(session: Session, rows: int) -> bytes:
@@ -71,13 +81,31 @@ def answers(session: Session, rows: int) -> bytes:
 
 def test_a_prepared_model_has_the_threads_that_pay_and_the_bits_of_a_plain_session(worker: Worker) -> None:
     worker.parts.prepare(worker.version)
-    session = worker.loader.load(worker.version)
+    session = worker.load()
     assert (session.threads, worker.spare.lent_count) == (2, 1)
     assert session.memory_bytes == 2 * (worker.parts.prepared.memory_bytes(worker.version.artifact) or 0)
     plain = Session.load(worker.path)
     assert [answers(session, rows) for rows in (1, 2)] == [answers(plain, rows) for rows in (1, 2)]
     session.close()
     assert worker.spare.lent_count == 0
+
+
+def test_a_first_answer_does_not_wait_for_threads_and_they_count_already(worker: Worker) -> None:
+    worker.parts.prepare(worker.version)
+    session = worker.loader.load(worker.version)
+    first = answers(session, 1)
+    assert (session.threads, worker.spare.lent_count, len(worker.widening.pending)) == (1, 1, 1)
+    assert session.memory_bytes == 2 * (worker.parts.prepared.memory_bytes(worker.version.artifact) or 0)
+    worker.widening.pending.popleft()()
+    assert (session.threads, answers(session, 1)) == (2, first)
+
+
+def test_a_session_that_goes_before_it_has_its_threads_gives_them_back(worker: Worker) -> None:
+    worker.parts.prepare(worker.version)
+    session = worker.loader.load(worker.version)
+    session.close()
+    worker.widening.pending.popleft()()
+    assert (session.threads, worker.spare.lent_count) == (1, 0)
 
 
 def test_what_is_not_prepared_yet_has_one_thread(worker: Worker) -> None:
@@ -87,10 +115,10 @@ def test_what_is_not_prepared_yet_has_one_thread(worker: Worker) -> None:
 
 def test_the_threads_of_a_worker_do_not_grow_with_its_sessions(worker: Worker) -> None:
     worker.parts.prepare(worker.version)
-    sessions = [worker.loader.load(worker.version) for _ in range(6)]
+    sessions = [worker.load() for _ in range(6)]
     assert ([session.threads for session in sessions], worker.spare.lent_count) == ([2, 2, 2, 2, 1, 1], 4)
     sessions[0].close()
-    assert worker.loader.load(worker.version).threads == 2
+    assert worker.load().threads == 2
 
 
 def test_a_version_without_a_report_of_this_host_has_one_thread(worker: Worker) -> None:

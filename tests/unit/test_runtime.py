@@ -1,14 +1,16 @@
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
+from gateway.serving import runtime
 from gateway.serving.runtime import RUNTIME_ERRORS, Cancellation, Session
 from registry.errors import DeadlinePassed, LoadFailed, OutputNotText, RunFailed
-from registry.threads import ALONE, ThreadRule
+from registry.threads import ThreadRule
 from tests.support.serving_models import write_model
 
 ROWS = np.random.default_rng(7).normal(size=(5, 4)).astype(np.float32)
@@ -34,11 +36,17 @@ def thread_count() -> int:
     return len(list(Path("/proc/self/task").iterdir()))
 
 
+def load_wide(path: Path) -> Session:
+    session = Session.load(path, prepared_bytes=1000)
+    session.widen(path, RULE)
+    return session
+
+
 def test_a_prepared_model_has_the_threads_of_its_rule_in_a_second_session_and_the_same_bits(tmp_path: Path) -> None:
     path = write_model(tmp_path, "classifier")
     before = thread_count()
-    wide = Session.load(path, prepared_bytes=1000, rule=RULE)
-    assert (wide.threads, wide.memory_bytes, thread_count() - before) == (3, 2000, 2)
+    wide = load_wide(path)
+    assert (wide.threads, wide.memory_bytes, thread_count() - before) == (3, 1000, 2)
     alone = Session.load(path)
     for feed in (TRIED, UNTRIED):
         answers = [session.run(("probabilities",), feed, Cancellation()) for session in (wide, alone)]
@@ -46,7 +54,7 @@ def test_a_prepared_model_has_the_threads_of_its_rule_in_a_second_session_and_th
 
 
 def test_only_what_was_tried_runs_with_several_threads(tmp_path: Path) -> None:
-    session = Session.load(write_model(tmp_path, "classifier"), prepared_bytes=1000, rule=RULE)
+    session = load_wide(write_model(tmp_path, "classifier"))
     ran: list[str] = []
     alone, wide = session._run, session._run_wide
     session._run = lambda *given: (ran.append("alone"), alone(*given))[1]
@@ -58,16 +66,46 @@ def test_only_what_was_tried_runs_with_several_threads(tmp_path: Path) -> None:
 
 def test_threads_go_with_their_session_and_whoever_lent_them_is_told(tmp_path: Path) -> None:
     before, told = thread_count(), []
-    session = Session.load(write_model(tmp_path, "classifier"), prepared_bytes=1000, rule=RULE)
+    session = load_wide(write_model(tmp_path, "classifier"))
     session.when_closed(lambda: told.append(thread_count() - before))
     session.close()
     assert told == [0]
 
 
-@pytest.mark.parametrize("rule", [ALONE, RULE], ids=["no rule", "not prepared"])
-def test_a_plain_model_has_one_thread_and_no_pool(tmp_path: Path, rule: ThreadRule) -> None:
+def test_a_session_that_has_been_closed_gets_no_threads(tmp_path: Path) -> None:
+    path, before = write_model(tmp_path, "classifier"), thread_count()
+    session = Session.load(path, prepared_bytes=1000)
+    session.close()
+    session.widen(path, RULE)
+    assert (session.is_closed, session.threads, thread_count() - before) == (True, 1, 0)
+
+
+def test_a_session_that_is_closed_while_it_gets_threads_keeps_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, before = write_model(tmp_path, "classifier"), thread_count()
+    session = Session.load(path, prepared_bytes=1000)
+
+    def open_and_be_closed(*given: object, **named: object) -> object:
+        opened = open_session(*given, **named)
+        session.close()
+        return opened
+
+    open_session: Any = runtime._open
+    monkeypatch.setattr(runtime, "_open", open_and_be_closed)
+    session.widen(path, RULE)
+    assert (session.is_closed, session.threads, thread_count() - before) == (True, 1, 0)
+
+
+def test_threads_that_are_not_to_be_had_leave_a_session_as_it_was(tmp_path: Path) -> None:
+    session = Session.load(write_model(tmp_path, "classifier"), prepared_bytes=1000)
+    session.widen(tmp_path / "gone.onnx", RULE)
+    assert (session.threads, len(session.run(("label",), TRIED, Cancellation())[0])) == (1, 5)
+
+
+def test_a_plain_model_has_one_thread_and_no_pool(tmp_path: Path) -> None:
     before = thread_count()
-    session = Session.load(write_model(tmp_path, "classifier"), rule=rule)
+    session = Session.load(write_model(tmp_path, "classifier"))
     assert (session.threads, session.memory_bytes, thread_count() - before) == (1, None, 0)
 
 
