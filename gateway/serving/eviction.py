@@ -9,6 +9,8 @@
 4. Models that are asked for once have one use each: a scan through a thousand of them drops the ones before it in the
    scan, and not what is used again and again.
 5. Where the last one chosen makes enough room by itself, the cheaper ones chosen before it stay.
+6. What made room leaves its uses behind. When it is loaded again, three quarters of them count: it was in use, and has
+   only had bad luck. That is remembered of the last ``REMEMBERED`` ones.
 
 A use costs two assignments (``SessionCache.peek``), nothing is sorted: ranks of loaded sessions only rise, so a heap
 keeps what they were when last looked at, and what comes up too early is put back with the rank that it has now.
@@ -17,15 +19,17 @@ Source: L. Cherkasova, Improving WWW Proxies Performance with Greedy-Dual-Size-F
 Laboratories HPL-98-69 (R.1), 1998. ``python -m bench.eviction`` compares it with others on traces.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from heapq import heappop, heappush, heapreplace
 from itertools import count
 from typing import Generic
 
-from gateway.serving.cache_entry import Entry, S
+from gateway.serving.cache_entry import Entry, Key, S
 from gateway.serving.lifecycle import State
 
 MAX_USES = 16
+REMEMBERED = 4096
 
 _LEAST_SECONDS = 0.001
 """Shorter loads are as good as each other: such a measurement says more about the machine than about the model."""
@@ -37,17 +41,23 @@ class Ranking(Generic[S]):
     def __init__(self) -> None:
         self.floor = 0.0
         """Rule 2; to be written to an entry at each use."""
+        self._uses: OrderedDict[Key, int] = OrderedDict()
+        """Rule 6; those that have gone last come last."""
         self._heap: list[tuple[float, int, Entry[S]]] = []
         self._turns = count()
 
     def add(self, entry: Entry[S]) -> None:
         """Take a session in that has just been loaded; it must have been used once."""
         entry.floor = self.floor
+        entry.uses += self._uses.pop(entry.key, 0)
         self._push(entry)
 
     def remove(self, entry: Entry[S]) -> None:
         """Take note that a session, which is READY no longer, made room for others."""
         self.floor = max(self.floor, rank_of(entry))
+        self._uses[entry.key] = min(entry.uses, MAX_USES) * 3 // 4
+        if len(self._uses) > REMEMBERED:
+            self._uses.popitem(last=False)
 
     def choose(self, wanted_bytes: int, may_go: Callable[[Entry[S]], bool]) -> list[Entry[S]]:
         """Return the sessions of least rank that together take at least ``wanted_bytes``; none if all do not."""

@@ -1,9 +1,12 @@
 """Who goes when room is needed, who stays for a while, and who stays for good."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from gateway.serving.cache_entry import Entry
+from gateway.serving.eviction import MAX_USES, REMEMBERED, Ranking
 from gateway.serving.session_cache import Stats
 from registry.errors import InsufficientMemory
 from registry.records import Version
@@ -103,6 +106,35 @@ def test_what_was_used_a_thousand_times_and_is_not_any_more_gives_way() -> None:
         assert bench.cache.resident() == ("new-18:1", "new-19:1")
 
     run_virtually(test)
+
+
+def test_what_had_bad_luck_is_in_use_again_as_soon_as_it_is_loaded_again() -> None:
+    async def test() -> None:
+        bench = CacheBench()
+        await load(bench, A)
+        use(bench, A, 3)
+        await load(bench, *(make_version(f"new-{number}", memory_bytes=MIB) for number in range(5)))
+        assert bench.cache.resident() == ("new-3:1", "new-4:1")
+        await load(bench, A, C, D)
+        assert bench.cache.resident() == ("a:1", "d:1")
+
+    run_virtually(test)
+
+
+def test_uses_are_remembered_of_the_last_that_made_room_and_of_no_more() -> None:
+    ranking: Ranking[Any] = Ranking()
+    for number in range(REMEMBERED + 1):
+        entry = make_entry(number)
+        entry.uses = 1000
+        ranking.remove(entry)
+    again = [make_entry(0), make_entry(1), make_entry(REMEMBERED)]
+    for entry in again:
+        ranking.add(entry)
+    assert [entry.uses for entry in again] == [0, MAX_USES * 3 // 4, MAX_USES * 3 // 4]
+
+
+def make_entry(number: int) -> Entry[Any]:
+    return Entry((f"model-{number}", 1), A, MIB)
 
 
 def test_a_session_that_is_loaded_anew_keeps_its_uses() -> None:
