@@ -105,18 +105,13 @@ def open_engine(
     spare = _spare_threads(settings, proving)
     expect = _expectation(parts, spare)
     preparing = Preparing(parts.prepare, renew, open_executor(opened, 1, "prepare") if is_worker else None)
-    looking = open_executor(opened, 1, "look")
+    widening, looking = open_executor(opened, 1, "widen"), open_executor(opened, 1, "look")
+    loader = Loader(
+        parts, store_watch, preparing=preparing, proving=proving, places=loads, spare=spare, widening=widening
+    )
     cache: SessionCache[Session] = SessionCache(
         budget_bytes=settings.worker_budget_bytes,
-        load=Loader(
-            parts,
-            store_watch,
-            preparing=preparing,
-            proving=proving,
-            places=loads,
-            spare=spare,
-            widening=open_executor(opened, 1, "widen"),
-        ).load,
+        load=loader.load,
         executor=loads,
         freed=Trimming(return_free_memory, looking).ask,
         max_queue=settings.max_queue,
@@ -129,14 +124,7 @@ def open_engine(
         is_prepared=lambda version: is_worth_preparing(version) and parts.prepared.has(version.artifact),
         executor=looking,
     )
-    memory_guard = MemoryGuard(
-        accounted=lambda: cache.resident_bytes,
-        measure=anonymous_bytes,
-        give_back=_give_back_memory,
-        ask=ask_to_be_replaced,
-        margin_bytes=settings.memory_margin_bytes,
-        executor=looking,
-    )
+    memory_guard = _memory_guard(settings, cache, looking, ask_to_be_replaced)
     metrics.watch(lambda: serving_readings(cache, predictor, memory_guard))
     metrics.watch(lambda: preparing_readings(preparing))
     metrics.watch(lambda: thread_readings(spare))
@@ -147,6 +135,19 @@ def open_engine(
         renewing=renewing,
         memory_guard=memory_guard,
         expect=expect,
+    )
+
+
+def _memory_guard(
+    settings: Settings, cache: SessionCache[Session], looking: Executor, ask_to_be_replaced: Callable[[], None]
+) -> MemoryGuard:
+    return MemoryGuard(
+        accounted=lambda: cache.resident_bytes,
+        measure=anonymous_bytes,
+        give_back=_give_back_memory,
+        ask=ask_to_be_replaced,
+        margin_bytes=settings.memory_margin_bytes,
+        executor=looking,
     )
 
 

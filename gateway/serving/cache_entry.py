@@ -126,3 +126,9 @@ class Lease(Generic[S]):
         entry, self._entry = self._entry, None
         if entry is not None:
             self._released(entry)
+
+
+def disown(waiter: asyncio.Future[Lease[S]]) -> None:
+    """Give back what a cancelled caller was handed in the very same tick."""
+    if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+        waiter.result().release()

@@ -29,7 +29,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Generic
 
-from gateway.serving.cache_entry import MIN_SESSION_BYTES, Closeable, Entry, Key, Lease, S, Stats, key_of
+from gateway.serving.cache_entry import MIN_SESSION_BYTES, Closeable, Entry, Key, Lease, S, Stats, disown, key_of
 from gateway.serving.eviction import Ranking
 from gateway.serving.lifecycle import State
 from gateway.serving.load_failures import LoadFailures
@@ -134,7 +134,7 @@ class SessionCache(Generic[S]):
         try:
             return await waiter
         except asyncio.CancelledError:
-            _disown(waiter)
+            disown(waiter)
             raise
         finally:
             timer.cancel()
@@ -393,12 +393,6 @@ class SessionCache(Generic[S]):
         self._changed.set()
         self._give_room()
         future.result()  # a session that cannot be closed is a bug: the loop's exception handler tells of it
-
-
-def _disown(waiter: asyncio.Future[Lease[S]]) -> None:
-    """Give back what a cancelled caller was handed in the very same tick."""
-    if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-        waiter.result().release()
 
 
 def _closing() -> ServiceError:
