@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from registry.compatibility import Comparison, Compatibility, compare
 from registry.errors import BreakingSignature, Difference, GenerationConflict, InvalidRequest, NotPromotable, Violation
 from registry.lookup import resolve_version
 from registry.names import parse_alias_name, quoted
 from registry.ports import Catalog
 from registry.records import Alias, Canary, Version
-from registry.signature import breaking_differences
 
 _ALL_PERCENT = 100
 
@@ -42,6 +42,14 @@ class Plan:
     canary: Canary | None
     differences: tuple[Difference, ...]
     """How it breaks callers; empty unless that was allowed."""
+    compatibility: Compatibility | None = None
+    """What callers of the version before will notice; None if there is none, or nobody asked."""
+    changes: tuple[Difference, ...] = ()
+    """What is other than it was, and breaks nobody."""
+    replaced: Version | None = None
+    """The version before."""
+    candidate: Version | None = None
+    """The version that goes live, where it was looked at."""
 
     @property
     def from_version(self) -> int | None:
@@ -101,16 +109,27 @@ def plan_promotion(
         raise GenerationConflict(
             f"alias {quoted(alias)} of model {quoted(model)} points to {_named(live)} now, not to {_named(expected)}"
         )
-    found: list[Difference] = []
-    if live is not None and live != version:
-        found += _differences(resolve_version(catalog, model, live), candidate, allow_breaking=allow_breaking)
+    replaced = None if live is None else resolve_version(catalog, model, live)
+    comparison = None if replaced is None else _compare(replaced, candidate, allow_breaking=allow_breaking)
+    found = [] if comparison is None else list(comparison.differences)
     if canary is UNSET:
         canary = before.canary if before is not None and live == version else None
     elif canary is not None:
         _check_canary(canary, beside=version)
         second = promotable_version(catalog, model, canary.version)
-        found += _differences(candidate, second, allow_breaking=allow_breaking)
-    return Plan(model=model, alias=alias, before=before, version=version, canary=canary, differences=tuple(found))
+        found += _compare(candidate, second, allow_breaking=allow_breaking).differences
+    return Plan(
+        model=model,
+        alias=alias,
+        before=before,
+        version=version,
+        canary=canary,
+        differences=tuple(found),
+        compatibility=None if comparison is None else comparison.compatibility,
+        changes=() if comparison is None else comparison.changes,
+        replaced=replaced,
+        candidate=candidate,
+    )
 
 
 def promotable_version(catalog: Catalog, model: str, number: int) -> Version:
@@ -126,12 +145,13 @@ def promotable_version(catalog: Catalog, model: str, number: int) -> Version:
     return version
 
 
-def _differences(before: Version, after: Version, *, allow_breaking: bool) -> list[Difference]:
-    found = breaking_differences(before.signature, after.signature)
-    if found and not allow_breaking:
-        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+def _compare(before: Version, after: Version, *, allow_breaking: bool) -> Comparison:
+    found = compare(before.signature, after.signature)
+    lost = found.differences
+    if lost and not allow_breaking:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
         raise BreakingSignature(
-            f"version {after.number} would break callers of version {before.number}: {found[0].path}{more}", found
+            f"version {after.number} would break callers of version {before.number}: {lost[0].path}{more}", lost
         )
     return found
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from registry.errors import Difference, Violation
-from registry.tensor import Dim, Shape, TensorSpec, format_shape
+from registry.errors import Violation
+from registry.tensor import Shape, TensorSpec, format_shape
 
 _SHOWN_CHARACTERS = 256
 
@@ -114,69 +114,3 @@ def shortened(name: str) -> str:
 def pointer_token(name: str) -> str:
     """Escape a name for a JSON Pointer (RFC 6901 section 3)."""
     return name.replace("~", "~0").replace("/", "~1")
-
-
-def breaking_differences(before: Signature, after: Signature) -> list[Difference]:
-    """List what in ``after`` would break callers of ``before``.
-
-    Breaking is: an input lost, an input added without a default, a default lost, an output lost, a dtype or rank
-    changed, a size that an input took before and takes no more, an output of another fixed size.
-    """
-    found: list[Difference] = []
-    old_inputs, new_inputs = _by_name(before.inputs), _by_name(after.inputs)
-    for name, old in old_inputs.items():
-        found.extend(_input_differences(name, old, new_inputs.get(name)))
-    for name, new in new_inputs.items():
-        if name not in old_inputs and not new.optional:
-            found.append(Difference(path=f"inputs/{name}", before="absent", after=str(new)))
-    new_outputs = _by_name(after.outputs)
-    for name, old in _by_name(before.outputs).items():
-        found.extend(_output_differences(name, old, new_outputs.get(name)))
-    return found
-
-
-def _by_name(specs: Iterable[TensorSpec]) -> dict[str, TensorSpec]:
-    return {spec.name: spec for spec in specs}
-
-
-def _input_differences(name: str, old: TensorSpec, new: TensorSpec | None) -> list[Difference]:
-    if new is None:
-        return [Difference(path=f"inputs/{name}", before=str(old), after="absent")]
-    found = _dtype_and_rank(f"inputs/{name}", old, new)
-    if old.optional and not new.optional:
-        found.append(Difference(path=f"inputs/{name}/optional", before="true", after="false"))
-    if not found and old.shape is not None and new.shape is not None:
-        narrowed = any(isinstance(now, int) and now != was for was, now in zip(old.shape, new.shape, strict=True))
-        if narrowed:
-            found.append(_shapes(f"inputs/{name}", old, new))
-    return found
-
-
-def _output_differences(name: str, old: TensorSpec, new: TensorSpec | None) -> list[Difference]:
-    if new is None:
-        return [Difference(path=f"outputs/{name}", before=str(old), after="absent")]
-    found = _dtype_and_rank(f"outputs/{name}", old, new)
-    rank_kept = not found and old.shape is not None and new.shape is not None
-    if rank_kept and any(map(_both_fixed_but_other, old.shape or (), new.shape or ())):
-        found.append(_shapes(f"outputs/{name}", old, new))
-    return found
-
-
-def _dtype_and_rank(path: str, old: TensorSpec, new: TensorSpec) -> list[Difference]:
-    found = []
-    if old.dtype != new.dtype:
-        found.append(Difference(path=f"{path}/dtype", before=old.dtype.name, after=new.dtype.name))
-    rank_known = old.shape is not None and new.shape is not None
-    if rank_known and len(old.shape or ()) != len(new.shape or ()):
-        found.append(_shapes(path, old, new))
-    if old.shape is None and new.shape is not None and path.startswith("inputs/"):
-        found.append(_shapes(path, old, new))
-    return found
-
-
-def _shapes(path: str, old: TensorSpec, new: TensorSpec) -> Difference:
-    return Difference(path=f"{path}/shape", before=format_shape(old.shape), after=format_shape(new.shape))
-
-
-def _both_fixed_but_other(was: Dim, now: Dim) -> bool:
-    return isinstance(was, int) and isinstance(now, int) and was != now

@@ -1,8 +1,8 @@
 """Which version answers: promote, roll back, canary. Each says what moved, and how to take it back."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -21,7 +21,7 @@ from gateway.cli.options import (
     VersionNumber,
     Wait,
 )
-from gateway.cli.output import Output
+from gateway.cli.output import Output, spell_bytes
 from gateway.cli.waiting import wait_until_applied
 from gateway.client.client import Client
 
@@ -155,13 +155,50 @@ def canary_lines(changed: Mapping[str, Any], url: str | None) -> Iterator[str]:
 def _report_plan(output: Output, plan: Mapping[str, Any], *, allow_breaking: bool) -> None:
     output.data(plan)
     where = f"{plan['model']}@{plan['alias']}: {_spell_end(plan['from'])} -> {plan['to']}"
+    more = (*change_lines(plan["changes"]), *cost_lines(plan["costs"]))
     if not plan["differences"]:
-        output.say(f"Would move {where}; no caller would break")
+        kind = f" ({plan['compatibility']})" if plan["compatibility"] else ""
+        output.say(f"Would move {where}; no caller would break{kind}", *more)
         return
     verdict = "Would move" if allow_breaking else "Would be refused without --allow-breaking:"
-    output.say(f"{verdict} {where}", "Callers would break:", *difference_lines(plan["differences"]))
+    output.say(
+        f"{verdict} {where}",
+        f"Callers would break ({plan['compatibility']}):",
+        *difference_lines(plan["differences"]),
+        *more,
+    )
     if not allow_breaking:
         raise typer.Exit(ExitCode.CONFLICT)
+
+
+def change_lines(changes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what else is other than it was."""
+    if changes:
+        yield "Nobody has to mind:"
+        yield from difference_lines(changes)
+
+
+def cost_lines(costs: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the version before takes and what the next one does, where they differ or there is none before."""
+    before, after = costs["from"], costs["to"]
+    for name, (words, spell) in _COSTS.items():
+        now = after[name]
+        was = None if before is None else before[name]
+        if now != was and now is not None:
+            yield f"  {words} {'' if was is None else f'{spell(was)} -> '}{spell(now)}"
+
+
+def _spell_milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms"
+
+
+_COSTS: Final[Mapping[str, tuple[str, Callable[[Any], str]]]] = {
+    "size_bytes": ("size", spell_bytes),
+    "memory_bytes": ("memory", spell_bytes),
+    "opset": ("opset", str),
+    "load_seconds": ("load", _spell_milliseconds),
+    "run_seconds": ("run", _spell_milliseconds),
+}
 
 
 def _report_move(

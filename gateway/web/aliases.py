@@ -14,7 +14,7 @@ from registry.lookup import resolve_model
 from registry.names import PRODUCTION
 from registry.ports import Registry
 from registry.promotion import UNSET, AliasMove, Plan
-from registry.records import Alias, Move
+from registry.records import Alias, Move, Version
 from registry.resolution import alias_at
 from registry.roles import Role
 
@@ -123,9 +123,26 @@ def _plan_json(plan: Plan) -> dict[str, Any]:
         "alias": plan.alias,
         "from": plan.from_version,
         "to": plan.version,
+        "compatibility": plan.compatibility,
         "differences": [difference_json(difference) for difference in plan.differences],
+        "changes": [difference_json(difference) for difference in plan.changes],
+        "costs": {"from": _costs_json(plan.replaced), "to": _costs_json(plan.candidate)},
         "sequence": None,
         "dry_run": True,
+    }
+
+
+def _costs_json(version: Version | None) -> dict[str, Any] | None:
+    """Return what operators compare; its seconds are those of inspection: a load, and a run of the smallest probe."""
+    if version is None:
+        return None
+    inspection = version.inspection
+    return {
+        "size_bytes": version.artifact.size_bytes,
+        "memory_bytes": inspection.memory_bytes,
+        "opset": inspection.opset_imports.get("ai.onnx"),
+        "load_seconds": inspection.load_seconds,
+        "run_seconds": inspection.run_seconds,
     }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.client import Client
+from tests.support import models
 from tests.support.backend import embedded_only
 from tests.support.scaling import scaling_bytes, write_two_files
 
@@ -182,7 +183,24 @@ def test_a_dry_run_of_a_harmless_promotion_moves_nothing(sardonyx: Run, two_vers
     planned = printed(sardonyx("promote", two_versions, "2", "--dry-run", "--json"))
 
     assert (planned["from"], planned["to"], planned["differences"]) == (1, 2, [])
+    assert (planned["compatibility"], planned["changes"]) == ("identical", [])
+    costs = ["load_seconds", "memory_bytes", "opset", "run_seconds", "size_bytes"]
+    assert [sorted(planned["costs"][end]) for end in ("from", "to")] == [costs, costs]
     assert len(printed(sardonyx("history", two_versions, "--json"))) == 1
+
+
+def test_a_dry_run_says_what_nobody_has_to_mind_and_what_both_take(sardonyx: Run, name: str, tmp_path: Path) -> None:
+    for number, batch in enumerate((1, "batch"), start=1):
+        path = tmp_path / f"{number}.onnx"
+        path.write_bytes(models.linear(batch=batch).SerializeToString())
+        assert sardonyx("register", path, "--name", name, *(["--promote"] if number == 1 else [])).returncode == 0
+
+    first, *lines = sardonyx("promote", name, "2", "--dry-run").stdout.splitlines()
+
+    assert first == f"Would move {name}@production: 1 -> 2; no caller would break (widening)"
+    assert lines[:2] == ["Nobody has to mind:", "  - inputs/x/shape: [1, 4] becomes [batch, 4]"]
+    assert lines[2:4] == ["  - outputs/y/shape: [1, 3] becomes [batch, 3]", lines[3]]
+    assert lines[3].split()[0] == "size"
 
 
 def test_a_canary_comes_and_goes(sardonyx: Run, two_versions: str) -> None:

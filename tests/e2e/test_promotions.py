@@ -132,6 +132,7 @@ def test_a_promotion_that_breaks_callers_is_refused_with_the_differences(client:
         json={"version": 2, "allow_breaking": True},
     )
     assert (dry.status_code, dry.json()["differences"], live(client, "breaking")) == (200, [difference], 1)
+    assert (dry.json()["compatibility"], dry.json()["changes"]) == ("breaking", [])
     assert put(client, "breaking", 2, allow_breaking=True).status_code == 200
 
 

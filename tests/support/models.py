@@ -43,14 +43,14 @@ def initializer(name: str, array: Any) -> TensorProto:
     return numpy_helper.from_array(np.asarray(array), name)
 
 
-def linear(features: int = 4, classes: int = 3, *, seed: int = 0) -> ModelProto:
+def linear(features: int = 4, classes: int = 3, *, seed: int = 0, batch: int | str = "batch") -> ModelProto:
     """Float32 x [batch, features] -> y [batch, classes]: a Gemm with weights from the seed."""
     random = np.random.default_rng(seed)
     weights = random.normal(size=(features, classes)).astype(np.float32)
     return model(
         [helper.make_node("Gemm", ["x", "w", "b"], ["y"])],
-        [value("x", shape=("batch", features))],
-        [value("y", shape=("batch", classes))],
+        [value("x", shape=(batch, features))],
+        [value("y", shape=(batch, classes))],
         initializers=[initializer("w", weights), initializer("b", np.zeros(classes, np.float32))],
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from registry.compatibility import Compatibility
 from registry.errors import (
     BreakingSignature,
     Difference,
@@ -19,6 +20,7 @@ from registry.errors import (
     VersionNotFound,
 )
 from registry.events import Event, EventKind
+from registry.lookup import resolve_version
 from registry.promotion import AliasMove, Plan
 from registry.records import Alias, Canary, Move, MoveKind
 from tests.support.registries import NOON, PLAIN, Bench, fresh_bench
@@ -170,7 +172,19 @@ def test_a_plan_says_what_would_happen_and_changes_nothing(bench: Bench) -> None
     live = bench.promotion.move("iris", "production", version=1, actor="ada").alias
     before = state_of(bench)
     plan = bench.promotion.plan("iris", "production", version=4, expected=1, allow_breaking=True)
-    assert plan == Plan(model="iris", alias="production", before=live, version=4, canary=None, differences=(WIDENED,))
+    with bench.registry.reading() as catalog:
+        replaced, candidate = (resolve_version(catalog, "iris", number) for number in (1, 4))
+    assert plan == Plan(
+        model="iris",
+        alias="production",
+        before=live,
+        version=4,
+        canary=None,
+        differences=(WIDENED,),
+        compatibility=Compatibility.BREAKING,
+        replaced=replaced,
+        candidate=candidate,
+    )
     assert (plan.from_version, plan.is_move, plan.is_change) == (1, True, True)
     idle = bench.promotion.plan("iris", "production", version=1)
     assert (idle.from_version, idle.is_move, idle.is_change) == (1, False, False)
