@@ -15,7 +15,6 @@ Differences say where narrowing or breaking happens, changes what else is other 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import combinations
 
 from registry.errors import Difference
 from registry.signature import Signature
@@ -26,7 +25,7 @@ _Place = tuple[str, int]
 
 
 class Compatibility(StrEnum):
-    """What callers will notice; see the rules above."""
+    """What callers will notice, from nothing to everything; see the rules above."""
 
     IDENTICAL = "identical"
     WIDENING = "widening"
@@ -92,16 +91,10 @@ def _takes(new: Shape | None, old: Shape | None) -> bool:
 def _tie_differences(before: Signature, after: Signature) -> Iterator[Difference]:
     """Yield the dimensions that have to agree now and did not have to before (rule 6)."""
     old = dict(_places(before))
-    for symbol, places in _ties(after).items():
-        known = [place for place in places if place in old]
-        for one, other in combinations(known, 2):
-            if not _agreed(old[one], old[other]):
-                yield Difference(
-                    path=f"inputs/{other[0]}/shape/{other[1]}",
-                    before=_free(old[other]),
-                    after=f"{symbol}, as in {one[0]}",
-                )
-                break
+    for symbol, first, other in _tied(after, old):
+        if not _agreed(old[first], old[other]):
+            was, now = _free(old[other]), f"{symbol}, as in {first[0]}"
+            yield Difference(path=_path(other), before=was, after=now)
 
 
 def _agreed(one: Dim, other: Dim) -> bool:
@@ -208,19 +201,13 @@ def _looks_alike(old: Shape | None, new: Shape | None) -> bool:
 def _freed(before: Signature, after: Signature) -> Iterator[Difference]:
     """Yield the dimensions that had to agree and need not any more."""
     new = dict(_places(after))
-    for symbol, places in _ties(before).items():
-        known = [place for place in places if place in new]
-        for one, other in combinations(known, 2):
-            if not _agreed(new[one], new[other]) and not isinstance(new[other], int):
-                yield Difference(
-                    path=f"inputs/{other[0]}/shape/{other[1]}",
-                    before=f"{symbol}, as in {one[0]}",
-                    after=_free(new[other]),
-                )
-                break
+    for symbol, first, other in _tied(before, new):
+        if not _agreed(new[first], new[other]) and not isinstance(new[other], int):
+            was, now = f"{symbol}, as in {first[0]}", _free(new[other])
+            yield Difference(path=_path(other), before=was, after=now)
 
 
-# --- both -------------------------------------------------------------------------------------------------------------
+# --- what all of these look at ----------------------------------------------------------------------------------------
 
 
 def _by_name(specs: Iterable[TensorSpec]) -> Mapping[str, TensorSpec]:
@@ -233,13 +220,19 @@ def _places(signature: Signature) -> Iterator[tuple[_Place, Dim]]:
             yield (spec.name, index), dim
 
 
-def _ties(signature: Signature) -> Mapping[str, list[_Place]]:
-    """Return where each name of a free dimension stands among the inputs."""
-    found: dict[str, list[_Place]] = {}
+def _tied(signature: Signature, known: Mapping[_Place, Dim]) -> Iterator[tuple[str, _Place, _Place]]:
+    """Yield (name, first place, another place) of each name of a free dimension, among the known places."""
+    firsts: dict[str, _Place] = {}
     for place, dim in _places(signature):
-        if isinstance(dim, str):
-            found.setdefault(dim, []).append(place)
-    return found
+        if isinstance(dim, str) and place in known:
+            first = firsts.setdefault(dim, place)
+            if first != place:
+                yield dim, first, place
+
+
+def _path(place: _Place) -> str:
+    name, index = place
+    return f"inputs/{name}/shape/{index}"
 
 
 def _free(dim: Dim) -> str:

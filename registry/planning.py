@@ -43,7 +43,7 @@ class Plan:
     differences: tuple[Difference, ...]
     """How it breaks callers; empty unless that was allowed."""
     compatibility: Compatibility | None = None
-    """What callers of the version before will notice; None if there is none, or nobody asked."""
+    """What callers will notice at worst, of the version before and beside a canary; None if there is neither."""
     changes: tuple[Difference, ...] = ()
     """What is other than it was, and breaks nobody."""
     replaced: Version | None = None
@@ -110,23 +110,22 @@ def plan_promotion(
             f"alias {quoted(alias)} of model {quoted(model)} points to {_named(live)} now, not to {_named(expected)}"
         )
     replaced = None if live is None else resolve_version(catalog, model, live)
-    comparison = None if replaced is None else _compare(replaced, candidate, allow_breaking=allow_breaking)
-    found = [] if comparison is None else list(comparison.differences)
+    compared = [] if replaced is None else [_compare(replaced, candidate, allow_breaking=allow_breaking)]
     if canary is UNSET:
         canary = before.canary if before is not None and live == version else None
     elif canary is not None:
         _check_canary(canary, beside=version)
         second = promotable_version(catalog, model, canary.version)
-        found += _compare(candidate, second, allow_breaking=allow_breaking).differences
+        compared.append(_compare(candidate, second, allow_breaking=allow_breaking))
     return Plan(
         model=model,
         alias=alias,
         before=before,
         version=version,
         canary=canary,
-        differences=tuple(found),
-        compatibility=None if comparison is None else comparison.compatibility,
-        changes=() if comparison is None else comparison.changes,
+        differences=tuple(difference for one in compared for difference in one.differences),
+        compatibility=max((one.compatibility for one in compared), key=list(Compatibility).index, default=None),
+        changes=tuple(change for one in compared for change in one.changes),
         replaced=replaced,
         candidate=candidate,
     )

@@ -34,6 +34,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 Array = NDArray[Any]
 
 _FATAL_ONLY = 4
+
 RUNTIME_ERRORS: Final[tuple[type[Exception], ...]] = (
     native.DeviceReset,
     native.EngineError,

@@ -114,3 +114,13 @@ def test_a_tie_names_both_places() -> None:
     assert compare(signature(TWO), signature("x: float32[n, 4]; z: float32[n, 4]")).differences == (
         Difference(path="inputs/z/shape/0", before="m", after="n, as in x"),
     )
+
+
+def test_every_place_of_a_tie_is_named_however_many_there_are() -> None:
+    names = [f"x{number}" for number in range(2000)]
+    before = signature("; ".join(f"{name}: float32[{name}]" for name in names))
+    after = signature("; ".join(f"{name}: float32[n]" for name in names))
+    found = compare(before, after)
+    assert (found.compatibility, len(found.differences)) == (NARROWING, 1999)
+    assert compare(after, before).compatibility is WIDENING
+    assert compare(after, after).compatibility is IDENTICAL

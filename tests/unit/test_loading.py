@@ -1,5 +1,6 @@
 """How a worker makes sessions of a real model: with the threads that it may have, and the bits of a plain session."""
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -106,6 +107,15 @@ def test_a_session_that_goes_before_it_has_its_threads_gives_them_back(worker: W
     session.close()
     worker.widening.pending.popleft()()
     assert (session.threads, worker.spare.lent_count) == (1, 0)
+
+
+def test_a_session_whose_prepared_form_is_gone_before_it_has_threads_goes_on_with_one(worker: Worker) -> None:
+    worker.parts.prepare(worker.version)
+    session = worker.loader.load(worker.version)
+    first = answers(session, 1)
+    shutil.rmtree(worker.parts.settings.data_dir / "cache")
+    worker.widening.pending.popleft()()
+    assert (session.threads, answers(session, 1)) == (1, first)
 
 
 def test_what_is_not_prepared_yet_has_one_thread(worker: Worker) -> None:

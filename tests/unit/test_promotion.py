@@ -193,6 +193,14 @@ def test_a_plan_says_what_would_happen_and_changes_nothing(bench: Bench) -> None
     assert state_of(bench) == before
 
 
+def test_a_plan_with_a_canary_says_what_its_callers_notice_at_worst(bench: Bench) -> None:
+    bench.register("iris", WIDER)
+    bench.promotion.move("iris", "production", version=1, actor="ada")
+    canary = Canary(version=4, percent=5)
+    plan = bench.promotion.plan("iris", "production", version=1, canary=canary, allow_breaking=True)
+    assert (plan.compatibility, plan.differences) == (Compatibility.BREAKING, (WIDENED,))
+
+
 def test_a_canary_changes_without_a_move_but_with_an_event(bench: Bench) -> None:
     canary = Canary(version=2, percent=10)
     bench.promotion.move("iris", "production", version=1, actor="ada")
