@@ -188,16 +188,16 @@ def cost_lines(costs: Mapping[str, Any]) -> Iterator[str]:
             yield f"  {words} {'' if was is None else f'{spell(was)} -> '}{spell(now)}"
 
 
-def _spell_milliseconds(seconds: float) -> str:
-    return f"{seconds * 1000:.1f} ms"
+def _spell_seconds(seconds: float) -> str:
+    return f"{seconds * 1e6:.0f} us" if seconds < 0.001 else f"{seconds * 1000:.1f} ms"
 
 
 _COSTS: Final[Mapping[str, tuple[str, Callable[[Any], str]]]] = {
     "size_bytes": ("size", spell_bytes),
     "memory_bytes": ("memory", spell_bytes),
     "opset": ("opset", str),
-    "load_seconds": ("load", _spell_milliseconds),
-    "run_seconds": ("run", _spell_milliseconds),
+    "load_seconds": ("load", _spell_seconds),
+    "run_seconds": ("run", _spell_seconds),
 }
 
 
