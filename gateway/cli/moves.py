@@ -189,7 +189,8 @@ def cost_lines(costs: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _spell_seconds(seconds: float) -> str:
-    return f"{seconds * 1e6:.0f} us" if seconds < 0.001 else f"{seconds * 1000:.1f} ms"
+    milliseconds = seconds * 1000
+    return f"{milliseconds * 1000:.0f} us" if milliseconds < 1 else f"{milliseconds:.1f} ms"
 
 
 _COSTS: Final[Mapping[str, tuple[str, Callable[[Any], str]]]] = {
