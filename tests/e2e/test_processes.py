@@ -1,10 +1,12 @@
 """Processes that start, end, die and come back; and a database that is not what it should be."""
 
+import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,6 +27,7 @@ from tests.support.gateway_process import (
     wait_until,
     wait_until_ready,
 )
+from tests.support.raw_http import read_answer, request_bytes
 
 
 def upload(client: httpx.Client, name: str, content: bytes) -> None:
@@ -46,25 +49,27 @@ def test_a_busy_port_is_named(gateway: GatewayProcess, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_has_begun_is_answered_before_the_gateway_ends(tmp_path: Path, number: signal.Signals) -> None:
-    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
+    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client, ExitStack() as stack:
         upload(client, "slow", models.wide_linear(1024, 8).SerializeToString())
-        row = {"inputs": [[0.5] * 1024] * 512}
-        assert client.post("/v1/models/slow/predict", json=row).status_code == 200
-        with ThreadPoolExecutor(2) as pool:
-            under_way = [pool.submit(client.post, "/v1/models/slow/predict", json=row) for _ in range(2)]
-            wait_until(lambda: any(future.running() for future in under_way))
-            wait_until(lambda: waiting_or_running(gateway) or all(future.done() for future in under_way))
-            os.kill(gateway.process.pid, number)
-            assert [future.result().status_code for future in under_way] == [200, 200]
+        body = json.dumps({"inputs": [[0.5] * 1024] * 512}).encode()
+        begun = [stack.enter_context(half_sent(gateway, body)) for _ in range(2)]
+        for connection in begun:
+            connection.sendall(body[-1:])
+        os.kill(gateway.process.pid, number)
+        assert [read_answer(connection).status for connection in begun] == [200, 200]
         assert gateway.process.wait(40) == 0
 
 
-def waiting_or_running(gateway: GatewayProcess) -> bool:
-    """Whether the worker is busy: it has used processor time since the last look."""
-    (worker,) = gateway.workers()
-    before = Path(f"/proc/{worker}/stat").read_text().split()[13]
-    wait_until(lambda: Path(f"/proc/{worker}/stat").read_text().split()[13] != before)
-    return True
+def half_sent(gateway: GatewayProcess, body: bytes) -> socket.socket:
+    """A connection on which a worker has begun to read a request; its last byte is still to be sent."""
+    parts = urlsplit(gateway.url)
+    connection = socket.create_connection((parts.hostname or "", parts.port or 80), timeout=30)
+    line = "POST /v1/models/slow/predict HTTP/1.1"
+    request = request_bytes(line, "Host: localhost", "Expect: 100-continue", body=body)
+    connection.sendall(request[: -len(body)])
+    assert read_answer(connection).status == 100
+    connection.sendall(body[:-1])
+    return connection
 
 
 def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
