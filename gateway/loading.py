@@ -69,6 +69,9 @@ class Loader:
         Raises:
             LoadFailed, ArtifactMissing, ArtifactCorrupt, StorageUnavailable, InsufficientStorage.
         """
+        if self._parts.example_checks.is_due(version):
+            self._places.go_far()
+            self._parts.example_checks.check(version, self._parts.rehearsal)
         is_hopeless = self._failures[version.artifact.digest.hex] >= _PREPARED_TRIES
         session = None if is_hopeless else self._load_prepared(version)
         if session is None:

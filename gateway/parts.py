@@ -6,6 +6,8 @@ All that a command needs that serves nothing; ``gateway.wiring`` adds what serve
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from gateway.documents import DocumentFolder
+from gateway.example_checks import ExampleChecks
 from gateway.settings import Settings
 from model_store.disk_cache import DiskCache
 from model_store.local import FolderStore
@@ -20,6 +22,7 @@ from registry.batching import Batching
 from registry.inspection.host import host_key
 from registry.inspection.sandbox import SandboxedInspector
 from registry.promotion import Promotion
+from registry.recording import Recording
 from registry.records import Inspection, Version
 from registry.registration import Registration
 from registry.rehearsal import Rehearsal
@@ -50,6 +53,8 @@ class Parts:
     prepared: PreparedModels
     inspector: SandboxedInspector
     clock: SystemClock
+    example_checks: ExampleChecks
+    rehearsal: Rehearsal
 
     def upgrade_schema(self) -> tuple[str | None, str | None]:
         """Bring the database to this code's schema and return the revisions before and after."""
@@ -74,8 +79,11 @@ class Parts:
 
     def promotion(self) -> Promotion:
         """Return the use case over these parts."""
-        rehearsal = Rehearsal(registry=self.registry, folders=self.folders, inspector=self.inspector, clock=self.clock)
-        return Promotion(self.registry, self.clock, rehearse=rehearsal)
+        return Promotion(self.registry, self.clock, rehearse=self.rehearsal)
+
+    def recording(self) -> Recording:
+        """Return the use case over these parts."""
+        return Recording(registry=self.registry, folders=self.folders, inspector=self.inspector, clock=self.clock)
 
     def prepare(self, version: Version) -> Preparation | None:
         """Make a version's prepared form, if there is none yet; blocks for seconds, in a child process.
@@ -110,16 +118,21 @@ def open_parts(settings: Settings) -> Parts:
     client = S3Client(settings.s3_endpoint_url or None)
     store, uploads = _open_store(settings, client)
     folders = SharedFolders(settings.folders_dir, settings.folders_limit_bytes)
+    copies = DiskCache(store, folders)
+    registry, inspector, clock = SqlRegistry.open(settings.registry_url), SandboxedInspector(), SystemClock()
+    checks = ExampleChecks(host_key(), DocumentFolder(settings.proofs_dir))
     return Parts(
         settings=settings,
-        registry=SqlRegistry.open(settings.registry_url),
+        registry=registry,
         store=store,
         uploads=uploads,
         sources=S3Sources(client, settings.import_buckets),
-        folders=DiskCache(store, folders),
+        folders=copies,
         prepared=PreparedModels(folders, host_key()),
-        inspector=SandboxedInspector(),
-        clock=SystemClock(),
+        inspector=inspector,
+        clock=clock,
+        example_checks=checks,
+        rehearsal=Rehearsal(registry=registry, folders=copies, inspector=inspector, clock=clock, passed=checks.note),
     )
 
 

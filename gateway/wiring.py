@@ -99,6 +99,7 @@ async def open_services(
             promotion=parts.promotion(),
             retirement=Retirement(parts.registry, parts.clock),
             editing=Editing(parts.registry, parts.clock),
+            recording=parts.recording(),
             tokens=tokens,
             denials=Denials(tokens.record_denial, open_executor(opened, 1, "denials")),
             gate=LoopbackGate() if verdicts is None else TokenGate(verdicts, Attempts()),

@@ -241,6 +241,22 @@ class InvalidArtifact(CallerError):
         self.code = reason  # one class, as many codes as there are reasons to refuse a file
 
 
+class ExamplesDiffer(CallerError):
+    """A model does not give what its golden examples say; carries what differs."""
+
+    code = "example_mismatch"
+    title = "The model does not give what its examples say"
+
+    def __init__(self, detail: str, *, violations: Sequence[Violation] = ()) -> None:
+        super().__init__(detail)
+        self._violations = tuple(violations)
+
+    @property
+    def violations(self) -> Sequence[Violation]:
+        """Each output of each example that differs."""
+        return self._violations
+
+
 class DigestMismatch(CallerError):
     """The bytes do not have the digest that the caller announced."""
 
@@ -437,6 +453,22 @@ class NotPromotable(Conflict):
 
     code = "version_not_promotable"
     title = "The version cannot be promoted"
+
+
+class RehearsalFailed(NotPromotable):
+    """The version did not load on trial, or did not give what its examples say; nothing has moved."""
+
+    code = "rehearsal_failed"
+    title = "The version failed its rehearsal"
+
+    def __init__(self, detail: str, *, violations: Sequence[Violation] = ()) -> None:
+        super().__init__(detail)
+        self._violations = tuple(violations)
+
+    @property
+    def violations(self) -> Sequence[Violation]:
+        """Each output of each example that differs."""
+        return self._violations
 
 
 class SourceChanged(Conflict):

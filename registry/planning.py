@@ -4,11 +4,13 @@ Rules:
     1. The candidate exists and is not retired; what the caller believes to be live is live.
     2. Callers of the live version must be able to go on, unless they are to be broken.
     3. A canary belongs to the version beside which it was set: it stays while that stays, and goes with it. Callers of
-       that version must be able to live with the canary.
+       that version must be able to live with the canary. So it is with a shadow, which must understand those callers.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 from typing import Final
 
 from registry.compatibility import Comparison, Compatibility, compare
@@ -16,7 +18,7 @@ from registry.errors import BreakingSignature, Difference, GenerationConflict, I
 from registry.lookup import resolve_version
 from registry.names import parse_alias_name, quoted
 from registry.ports import Catalog
-from registry.records import Alias, Canary, Version
+from registry.records import Alias, Canary, Shadow, Version
 
 _ALL_PERCENT = 100
 
@@ -40,6 +42,7 @@ class Plan:
     before: Alias | None
     version: int
     canary: Canary | None
+    shadow: Shadow | None = None
     differences: tuple[Difference, ...]
     """How it breaks callers; empty unless that was allowed."""
     compatibility: Compatibility | None = None
@@ -59,8 +62,9 @@ class Plan:
     @property
     def newcomers(self) -> tuple[int, ...]:
         """The versions that get requests by this alias then and do not before."""
-        before = () if self.before is None else _targets(self.before.version, self.before.canary)
-        return tuple(number for number in _targets(self.version, self.canary) if number not in before)
+        before = () if self.before is None else self.before.targets
+        others = (other.version for other in (self.canary, self.shadow) if other is not None)
+        return tuple(number for number in (self.version, *others) if number not in before)
 
     @property
     def is_move(self) -> bool:
@@ -70,7 +74,10 @@ class Plan:
     @property
     def is_change(self) -> bool:
         """True if anything changes at all."""
-        return self.is_move or self.before is None or self.before.canary != self.canary
+        if self.is_move or self.before is None or self.before.canary != self.canary:
+            return True
+        before, after = self.before.shadow, self.shadow
+        return before != after if before is None or after is None else not _is_same_trial(before, after)
 
 
 def plan_promotion(
@@ -82,6 +89,7 @@ def plan_promotion(
     expected: int | Unset | None,
     allow_breaking: bool,
     canary: Canary | Unset | None,
+    shadow: Shadow | Unset | None = UNSET,
 ) -> Plan:
     """Return what pointing ``alias`` to ``version`` would do.
 
@@ -93,13 +101,14 @@ def plan_promotion(
         expected: what the caller believes to be live, None for nothing yet.
         allow_breaking: True lists what breaks in place of refusing it.
         canary: who is to get a share besides, None for nobody; if not given, it stays while the version stays.
+        shadow: who is to get copies, in the same way.
 
     Raises:
-        ModelNotFound, VersionNotFound: there is no such model, version or canary.
-        NotPromotable: the version or the canary is retired.
+        ModelNotFound, VersionNotFound: there is no such model, version, canary or shadow.
+        NotPromotable: one of them is retired.
         GenerationConflict: something else than ``expected`` is live.
-        BreakingSignature: callers would break; with the differences.
-        InvalidName, InvalidRequest: the alias or the canary is malformed.
+        BreakingSignature: callers would break, or the shadow not understand them; with the differences.
+        InvalidName, InvalidRequest: the alias, the canary or the shadow is malformed.
     """
     parse_alias_name(alias)
     candidate = promotable_version(catalog, model, version)
@@ -114,15 +123,24 @@ def plan_promotion(
     if canary is UNSET:
         canary = before.canary if before is not None and live == version else None
     elif canary is not None:
-        _check_canary(canary, beside=version)
+        _check_other("canary", canary, beside=version)
         second = promotable_version(catalog, model, canary.version)
         compared.append(_compare(candidate, second, allow_breaking=allow_breaking))
+    if shadow is UNSET:
+        shadow = before.shadow if before is not None and live == version else None
+    elif shadow is not None:
+        _check_other("shadow", shadow, beside=version)
+        second = promotable_version(catalog, model, shadow.version)
+        compared.append(_compare(candidate, second, allow_breaking=allow_breaking))
+        if before is not None and before.shadow is not None and _is_same_trial(before.shadow, shadow):
+            shadow = before.shadow
     return Plan(
         model=model,
         alias=alias,
         before=before,
         version=version,
         canary=canary,
+        shadow=shadow,
         differences=tuple(difference for one in compared for difference in one.differences),
         compatibility=max((one.compatibility for one in compared), key=list(Compatibility).index, default=None),
         changes=tuple(change for one in compared for change in one.changes),
@@ -155,21 +173,34 @@ def _compare(before: Version, after: Version, *, allow_breaking: bool) -> Compar
     return found
 
 
-def _check_canary(canary: Canary, *, beside: int) -> None:
-    found = []
-    if canary.version == beside:
-        expected, received = f"another version than {beside}", str(canary.version)
-        found.append(Violation(path="/canary/version", expected=expected, received=received, code="invalid_canary"))
-    if not 0 < canary.percent <= _ALL_PERCENT:
-        expected, received = f"more than 0 and at most {_ALL_PERCENT}", str(canary.percent)
-        found.append(Violation(path="/canary/percent", expected=expected, received=received, code="invalid_canary"))
+def _check_other(kind: str, other: Canary | Shadow, *, beside: int) -> None:
+    wanted: list[tuple[str, str, float]] = []
+    if other.version == beside:
+        wanted.append(("version", f"another version than {beside}", other.version))
+    if not 0 < other.percent <= _ALL_PERCENT:
+        wanted.append(("percent", f"more than 0 and at most {_ALL_PERCENT}", other.percent))
+    if isinstance(other, Canary):
+        wanted.extend(_bad_limits(other))
+    found = [
+        Violation(path=f"/{kind}/{name}", expected=expected, received=str(received), code=f"invalid_{kind}")
+        for name, expected, received in wanted
+    ]
     if found:
         first = found[0]
         raise InvalidRequest(f"{first.path}: expected {first.expected}, received {first.received}", violations=found)
 
 
-def _targets(version: int, canary: Canary | None) -> tuple[int, ...]:
-    return (version,) if canary is None else (version, canary.version)
+def _bad_limits(canary: Canary) -> Iterator[tuple[str, str, float]]:
+    rate, seconds = canary.max_error_rate, canary.max_latency_seconds
+    if rate is not None and not 0 <= rate <= 1:
+        yield "max_error_rate", "from 0 to 1", rate
+    if seconds is not None and not 0 < seconds < inf:
+        yield "max_latency_ms", "more than 0", seconds * 1000
+
+
+def _is_same_trial(before: Shadow, after: Shadow) -> bool:
+    """Return whether the trial goes on: the same version gets the same share."""
+    return (before.version, before.percent) == (after.version, after.percent)
 
 
 def _named(version: int | None) -> str:

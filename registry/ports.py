@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from registry.artifact import Artifact, Digest
 from registry.batching import Batching
 from registry.events import Event, EventKind
+from registry.examples import Examples
 from registry.records import (
     Alias,
     Canary,
@@ -17,10 +18,12 @@ from registry.records import (
     Move,
     MoveKind,
     Page,
+    Shadow,
     Token,
     Version,
     WorkerReport,
 )
+from registry.shadow import ShadowReport
 
 
 class Clock(Protocol):
@@ -45,6 +48,15 @@ class Inspector(Protocol):
         Raises:
             UnsupportedFormat: the file is not ONNX at all.
             InvalidArtifact: it is refused, with the reason as code.
+        """
+        ...
+
+    def rehearse(self, folder: Path, artifact: Artifact, examples: Examples) -> None:
+        """Load an artifact that has been inspected, and run its examples; blocks for up to half a minute.
+
+        Raises:
+            InvalidArtifact: it does not load, or it takes too long or too much.
+            ExamplesDiffer: it loads, and does not give what its examples say.
         """
         ...
 
@@ -81,6 +93,14 @@ class Catalog(Protocol):
 
     def find_inspection(self, digest: Digest, runtime: str) -> Inspection | None:
         """Return what ``runtime`` found out about an artifact, or None."""
+        ...
+
+    def find_examples(self, model: str, number: int) -> Examples:
+        """Return the version's golden examples, in their order; none if it has none."""
+        ...
+
+    def find_shadow_report(self, model: str, alias: str) -> tuple[int, ShadowReport] | None:
+        """Return the number of the newest trial that there are comparisons of, and these; or None."""
         ...
 
     def list_moves(
@@ -167,12 +187,29 @@ class Transaction(Catalog, Protocol):
         """Replace what is not None; everything else about a version is immutable."""
         ...
 
+    def set_examples(self, model: str, number: int, examples: Examples) -> None:
+        """Replace the version's golden examples."""
+        ...
+
+    def add_shadow_report(self, model: str, alias: str, trial: int, report: ShadowReport) -> None:
+        """Add to what the trial has shown; does nothing if a later one has begun."""
+        ...
+
     def retire_version(self, model: str, number: int, *, actor: str, at: datetime) -> None:
         """Leave a tombstone in the version's place."""
         ...
 
-    def set_alias(self, model: str, name: str, *, version: int, canary: Canary | None, at: datetime) -> Alias:
-        """Point the alias somewhere and return it with its new generation."""
+    def set_alias(
+        self,
+        model: str,
+        name: str,
+        *,
+        version: int,
+        canary: Canary | None,
+        shadow: Shadow | None = None,
+        at: datetime,
+    ) -> Alias:
+        """Point the alias somewhere and return it with its new generation; a shadow without a trial begins one."""
         ...
 
     def add_move(

@@ -22,7 +22,7 @@ from registry.lookup import resolve_model, resolve_version
 from registry.names import quoted
 from registry.planning import UNSET, Plan, Unset, plan_promotion, promotable_version
 from registry.ports import Catalog, Clock, Registry, Transaction
-from registry.records import Alias, Canary, Move, MoveKind, Version
+from registry.records import Alias, Canary, Move, MoveKind, Shadow, Version
 
 __all__ = ["UNSET", "AliasMove", "Plan", "Promotion", "Unset"]
 
@@ -63,6 +63,7 @@ class Promotion:
         reason: str = "",
         allow_breaking: bool = False,
         canary: Canary | Unset | None = UNSET,
+        shadow: Shadow | Unset | None = UNSET,
     ) -> AliasMove:
         """Point ``alias`` to ``version``.
 
@@ -76,10 +77,12 @@ class Promotion:
             allow_breaking: True moves although callers will stumble.
             canary: who gets a share besides, None for nobody; if it is not given, rule 3 of ``registry.planning``
                 decides.
+            shadow: who gets copies of a share besides, in the same way.
 
         Raises:
             ModelNotFound, VersionNotFound: there is no such model, version or canary.
-            NotPromotable: the version or the canary is retired, or the runtime refuses it.
+            NotPromotable: the version, the canary or the shadow is retired.
+            RehearsalFailed: one of them does not load, or does not give what its examples say.
             GenerationConflict: something else than ``expected`` is live.
             BreakingSignature: callers would break; with the differences.
             InvalidName, InvalidRequest: the alias, the reason or the canary is malformed.
@@ -95,6 +98,7 @@ class Promotion:
             expected=expected,
             allow_breaking=allow_breaking,
             canary=canary,
+            shadow=shadow,
         )
         with self._registry.writing() as transaction:
             plan = plan_promotion(
@@ -105,6 +109,7 @@ class Promotion:
                 expected=expected,
                 allow_breaking=allow_breaking,
                 canary=canary,
+                shadow=shadow,
             )
             step = _Step(plan=plan, kind=MoveKind.PROMOTE, undoes=None, actor=actor, reason=reason)
             return self._take(transaction, step)
@@ -118,16 +123,46 @@ class Promotion:
         expected: int | Unset | None = UNSET,
         allow_breaking: bool = False,
         canary: Canary | Unset | None = UNSET,
+        shadow: Shadow | Unset | None = UNSET,
     ) -> Plan:
         """Return what ``move`` would do, or raise what it would raise; changes nothing."""
         with self._registry.reading() as catalog:
             plan = plan_promotion(
-                catalog, model, alias, version=version, expected=expected, allow_breaking=allow_breaking, canary=canary
+                catalog,
+                model,
+                alias,
+                version=version,
+                expected=expected,
+                allow_breaking=allow_breaking,
+                canary=canary,
+                shadow=shadow,
             )
             wanted = [resolve_version(catalog, model, number) for number in plan.newcomers]
         for candidate in wanted:
             self._rehearse(candidate)
         return plan
+
+    def drop_canary(self, model: str, alias: str, canary: Canary, *, actor: str, reason: str) -> AliasMove | None:
+        """Send everything to the alias's own version again, if ``canary`` is still what gets a share; else None.
+
+        Raises:
+            RegistryUnavailable, RegistryBusy: the same may succeed later.
+        """
+        with self._registry.writing() as transaction:
+            before = transaction.find_alias(model, alias)
+            if before is None or before.canary != canary:
+                return None
+            plan = Plan(
+                model=model,
+                alias=alias,
+                before=before,
+                version=before.version,
+                canary=None,
+                shadow=before.shadow,
+                differences=(),
+            )
+            step = _Step(plan=plan, kind=MoveKind.PROMOTE, undoes=None, actor=actor, reason=reason)
+            return self._take(transaction, step)
 
     def rollback(
         self,
@@ -139,7 +174,7 @@ class Promotion:
         to_time: datetime | None = None,
         reason: str = "",
     ) -> AliasMove:
-        """Point ``alias`` to what was live before the newest promotion that stands; its canary goes.
+        """Point ``alias`` to what was live before the newest promotion that stands; canary and shadow go.
 
         Args:
             model: its name.
@@ -173,7 +208,9 @@ class Promotion:
         if plan.before is not None and not plan.is_change:
             return AliasMove(alias=plan.before, move=None, sequence=transaction.latest_sequence())
         at = self._clock.now()
-        alias = transaction.set_alias(plan.model, plan.alias, version=plan.version, canary=plan.canary, at=at)
+        alias = transaction.set_alias(
+            plan.model, plan.alias, version=plan.version, canary=plan.canary, shadow=plan.shadow, at=at
+        )
         move = None
         if plan.is_move:
             move = transaction.add_move(
@@ -209,14 +246,16 @@ class _Step:
 
 
 def _event_detail(step: _Step, alias: Alias, move: Move | None) -> Mapping[str, Any]:
-    canary = alias.canary
+    canary, shadow, before = alias.canary, alias.shadow, step.plan.before
+    is_shadow = before is not None and before.canary == canary
     return {
         "from": step.plan.from_version,
         "to": alias.version,
-        "kind": "canary" if move is None else step.kind.value,
+        "kind": step.kind.value if move is not None else "shadow" if is_shadow else "canary",
         "move": None if move is None else move.id,
         "generation": alias.generation,
         "canary": None if canary is None else {"version": canary.version, "percent": canary.percent},
+        "shadow": None if shadow is None else {"version": shadow.version, "percent": shadow.percent},
         "reason": step.reason,
     }
 

@@ -1,13 +1,14 @@
 """What the registry remembers, as values: nothing here can be changed, only replaced by a newer reading."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from registry.artifact import Artifact, ArtifactFile, Digest
 from registry.batching import Batching, BatchReport
+from registry.examples import ExampleFacts
 from registry.roles import Caller, Role
 from registry.signature import Signature
 from registry.threads import ThreadReport
@@ -88,6 +89,8 @@ class Version:
     created_at: datetime
     created_by: str
     retired_at: datetime | None
+    examples: ExampleFacts | None = None
+    """None if it has no golden examples."""
 
     @property
     def signature(self) -> Signature:
@@ -113,6 +116,7 @@ class Version:
             "created_at": self.created_at.isoformat(),
             "created_by": self.created_by,
             "retired_at": None if self.retired_at is None else self.retired_at.isoformat(),
+            "examples": None if self.examples is None else asdict(self.examples),
         }
 
     @classmethod
@@ -123,6 +127,7 @@ class Version:
             for name, digest, size_bytes in value["files"]
         )
         retired_at = value["retired_at"]
+        examples = value.get("examples")  # earlier releases have written none
         return cls(
             model=value["model"],
             number=value["number"],
@@ -134,6 +139,7 @@ class Version:
             created_at=datetime.fromisoformat(value["created_at"]),
             created_by=value["created_by"],
             retired_at=None if retired_at is None else datetime.fromisoformat(retired_at),
+            examples=None if examples is None else ExampleFacts(**examples),
         )
 
 
@@ -144,6 +150,21 @@ class Canary:
     version: int
     percent: float
     """More than 0, at most 100."""
+    max_error_rate: float | None = None
+    """The share of its requests, from 0 to 1, that may fail by its own fault before it is dropped; None: any."""
+    max_latency_seconds: float | None = None
+    """How long its answers may take, but for one in a hundred, before it is dropped; None: any time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadow:
+    """A version that gets copies of a share of an alias's requests; nobody sees its answers."""
+
+    version: int
+    percent: float
+    """More than 0, at most 100."""
+    trial: int = 0
+    """The alias's generation at which it was set: whom the comparisons belong to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +178,13 @@ class Alias:
     generation: int
     """1 at the first move, one more at each: the order of moves never depends on a clock."""
     updated_at: datetime
+    shadow: Shadow | None = None
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """Every version that gets requests by it, or copies of them."""
+        others = (other.version for other in (self.canary, self.shadow) if other is not None)
+        return (self.version, *others)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +247,18 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailedSwitch:
+    """An event that a worker could not apply so far: it goes on answering as before."""
+
+    sequence: int
+    model: str | None
+    alias: str | None
+    version: int | None
+    code: str
+    """Of the error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReport:
     """What one gateway process last said of itself."""
 
@@ -230,6 +270,8 @@ class WorkerReport:
     """Loaded versions, as ``iris:3``."""
     reported_at: datetime
     """By the database's clock: those of the hosts may differ."""
+    failed: tuple[FailedSwitch, ...] = ()
+    """What it cannot follow, and goes on trying."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

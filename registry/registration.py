@@ -2,17 +2,19 @@
 
 Rules:
     1. What was asked is checked first, what is known is answered without work: the same bytes under the same name are
-       the version that has them, and bytes that this runtime has inspected are not inspected again.
+       the version that has them, with its examples, and bytes that this runtime has inspected are not inspected again.
     2. Inspected before stored: a refused upload leaves nothing behind. What ``put_blob`` has stored stays for another
        try with the other files of a refused version; ``registry.consistency`` removes it when nobody has come back.
     3. Bytes first, row second: dying in between leaves an object that nobody refers to, never a row without bytes.
     4. The row, its number and its event are one transaction, which looks for the same bytes once more.
-    5. A file that killed its inspector, or outlived its limits, is not given to another one by this process.
+    5. Golden examples that come with the files are checked before anything is stored, in a child process.
+    6. A file that killed its inspector, or outlived its limits, is not given to another one by this process.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 
 from registry.annotations import check_annotations
@@ -20,9 +22,11 @@ from registry.artifact import MODEL_FILE, Artifact, Digest, make_artifact
 from registry.batching import Batching
 from registry.errors import BlobNotFound, DigestMismatch, InvalidArtifact, UnsupportedFormat
 from registry.events import EventKind
+from registry.examples import Examples
 from registry.lookup import resolve_version
 from registry.names import parse_model_name, quoted
 from registry.ports import Clock, Inspector, Registry
+from registry.recording import ReadExamples
 from registry.records import Inspection, Version
 from registry.storage import ArtifactFolders, ArtifactStore, Upload
 
@@ -90,12 +94,15 @@ class Registration:
         announced: Digest | None = None,
         description: str = "",
         tags: Mapping[str, str] | None = None,
+        read_examples: ReadExamples | None = None,
     ) -> Registered:
         """Register one uploaded ``.onnx`` file, making the model if it is its first.
 
         Raises:
             InvalidName, InvalidRequest, DigestMismatch: the name, the texts or the announced digest are wrong.
             UnsupportedFormat, InvalidArtifact: the file is refused; nothing is stored.
+            ExamplesDiffer: the model does not give what its examples say; nothing is stored.
+            SignatureMismatch and what else ``read_examples`` raises: the examples do not fit the model.
             StorageUnavailable, InsufficientStorage, RegistryUnavailable, RegistryBusy: the same request may succeed
                 later.
         """
@@ -106,10 +113,12 @@ class Registration:
         if found is not None:
             self._store.put(upload.digest, upload.path)  # heals a store that has lost the version's bytes
             return Registered(version=found, is_new=False)
+        folder = upload.path.parent
         if inspection is None:
-            inspection = self._inspect(artifact, lambda: self._inspector.inspect(upload.path.parent, artifact))
+            inspection = self._inspect(artifact, lambda: self._inspector.inspect(folder, artifact))
+        examples = self._check(folder, artifact, inspection, read_examples)
         self._store.put(upload.digest, upload.path)
-        return self._record(request, inspection)
+        return self._record(request, inspection, examples)
 
     def register_blobs(
         self,
@@ -119,12 +128,14 @@ class Registration:
         actor: str,
         description: str = "",
         tags: Mapping[str, str] | None = None,
+        read_examples: ReadExamples | None = None,
     ) -> Registered:
         """Register files (name -> digest) that ``put_blob`` has stored, making the model if it is its first.
 
         Raises:
             InvalidName, InvalidRequest: the name or the texts are wrong.
             UnsupportedFormat, InvalidArtifact: the files are refused.
+            ExamplesDiffer, SignatureMismatch: the examples are; see ``register_upload``.
             BlobNotFound: the store lacks some of the bytes; names the files.
             ArtifactMissing, ArtifactCorrupt: the store lost or damaged them meanwhile.
             StorageUnavailable, InsufficientStorage, RegistryUnavailable, RegistryBusy: the same request may succeed
@@ -140,12 +151,13 @@ class Registration:
             with self._folders.hold(artifact) as folder:
                 if inspection is None:
                     inspection = self._inspect(artifact, lambda: self._inspector.inspect(folder, artifact))
+                examples = self._check(folder, artifact, inspection, read_examples)
                 for file in artifact.files:
                     self._store.put(file.digest, folder / file.name)  # as in put_blob
         except (UnsupportedFormat, InvalidArtifact):
             self._folders.forget(artifact)
             raise
-        return self._record(request, inspection)
+        return self._record(request, inspection, examples)
 
     def _sized(self, files: Mapping[str, Digest]) -> dict[str, tuple[Digest, int]]:
         sizes = {name: self._store.find_size(digest) for name, digest in files.items()}
@@ -171,7 +183,13 @@ class Registration:
                 self._refusals.add(artifact.digest, error)
             raise
 
-    def _record(self, request: _Request, inspection: Inspection) -> Registered:
+    def _check(self, folder: Path, artifact: Artifact, inspection: Inspection, read: ReadExamples | None) -> Examples:
+        examples = Examples(()) if read is None else read(inspection.signature)
+        if examples.items:
+            self._inspector.rehearse(folder, artifact, examples)
+        return examples
+
+    def _record(self, request: _Request, inspection: Inspection, examples: Examples) -> Registered:
         model, artifact = request.model, request.artifact
         with self._registry.writing() as transaction:
             same = transaction.find_version_of_artifact(model, artifact.digest)
@@ -189,6 +207,8 @@ class Registration:
                 at=at,
                 batching=self._batching,
             )
+            if examples.items:
+                transaction.set_examples(model, number, examples)
             transaction.add_event(
                 EventKind.VERSION_REGISTERED,
                 model=model,

@@ -21,7 +21,7 @@ class Retirement:
         Raises:
             ModelNotFound, VersionNotFound: there is no such model or version.
             VersionRetired: it is retired already.
-            VersionActive: an alias or a canary points at it.
+            VersionActive: an alias, a canary or a shadow points at it.
         """
         with self._registry.writing() as transaction:
             version = resolve_present_version(transaction, model, number)
@@ -43,4 +43,4 @@ class Retirement:
 
 
 def _uses(alias: Alias, number: int) -> bool:
-    return alias.version == number or (alias.canary is not None and alias.canary.version == number)
+    return number in alias.targets

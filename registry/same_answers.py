@@ -7,17 +7,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-TOLERANCES: Final[Mapping[str, tuple[float, float]]] = {
-    "float16": (1e-2, 1e-2),
-    "float32": (1e-5, 1e-4),
-    "float64": (1e-10, 1e-9),
+
+class Tolerance(NamedTuple):
+    """How far two floats may lie apart: ``absolute + relative * |expected|``."""
+
+    absolute: float
+    relative: float
+
+
+TOLERANCES: Final[Mapping[str, Tolerance]] = {
+    "float16": Tolerance(1e-2, 1e-2),
+    "float32": Tolerance(1e-5, 1e-4),
+    "float64": Tolerance(1e-10, 1e-9),
 }
-"""Absolute and relative, by dtype."""
+"""Where nothing else is said, by dtype."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,7 @@ def compare(one: Sequence[NDArray[Any]], other: Sequence[NDArray[Any]]) -> Match
         return _INCOMPARABLE
     found = SAME
     for left, right in zip(one, other, strict=True):
-        match = _compare(left, right)
+        match = compare_arrays(left, right)
         if match is not SAME:
             found = Match(
                 is_same=False,
@@ -50,7 +58,8 @@ def compare(one: Sequence[NDArray[Any]], other: Sequence[NDArray[Any]]) -> Match
     return found
 
 
-def _compare(left: NDArray[Any], right: NDArray[Any]) -> Match:
+def compare_arrays(left: NDArray[Any], right: NDArray[Any], tolerance: Tolerance | None = None) -> Match:
+    """Compare one output of two runs; floats are close within ``tolerance``, or that of their dtype."""
     if left.dtype != right.dtype or left.shape != right.shape:
         return _INCOMPARABLE
     if left.dtype.kind == "O":
@@ -59,19 +68,18 @@ def _compare(left: NDArray[Any], right: NDArray[Any]) -> Match:
         return SAME
     if left.dtype.kind != "f":
         return _INCOMPARABLE
-    return _compare_floats(left, right)
+    return _compare_floats(left, right, tolerance or TOLERANCES[left.dtype.name])
 
 
-def _compare_floats(left: NDArray[Any], right: NDArray[Any]) -> Match:
+def _compare_floats(left: NDArray[Any], right: NDArray[Any], tolerance: Tolerance) -> Match:
     if _with_one_nan(left).tobytes() == _with_one_nan(right).tobytes():
         return SAME
-    absolute, relative = TOLERANCES[left.dtype.name]
     one, other = left.astype(np.float64), right.astype(np.float64)
     finite = np.isfinite(one)
     if not np.array_equal(one[~finite], other[~finite], equal_nan=True) or not np.isfinite(other[finite]).all():
         return _INCOMPARABLE
     differences = np.abs(one[finite] - other[finite])
-    is_close = bool((differences <= absolute + relative * np.abs(one[finite])).all())
+    is_close = bool((differences <= tolerance.absolute + tolerance.relative * np.abs(one[finite])).all())
     return Match(is_same=False, is_close=is_close, difference=float(differences.max(initial=0.0)))
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import doctor, models, moves, predict, register, serve, tokens, upkeep
+from gateway.cli import doctor, examples, models, moves, predict, register, serve, tokens, upkeep
 from gateway.cli.options import AsJson, Url
 
 app = typer.Typer(
@@ -45,6 +45,7 @@ app.command("history")(models.history)
 app.command("promote")(moves.promote)
 app.command("rollback")(moves.rollback)
 app.command("canary")(moves.canary)
+app.add_typer(examples.examples, name="examples")
 app.command("retire")(models.retire)
 app.command("predict")(predict.predict)
 app.add_typer(tokens.tokens, name="token")

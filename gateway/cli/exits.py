@@ -29,6 +29,7 @@ class ExitCode(IntEnum):
 
 EXIT_OF_CODE: Mapping[str, ExitCode] = {
     "model_load_failed": ExitCode.FAILED,
+    "rehearsal_failed": ExitCode.FAILED,
     "artifact_missing": ExitCode.FAILED,
     "artifact_corrupt": ExitCode.FAILED,
     "schema_mismatch": ExitCode.FAILED,

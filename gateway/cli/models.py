@@ -117,6 +117,7 @@ def _version_facts(version: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "outputs", spell_specs(version["signature"]["outputs"])
     yield "size", spell_bytes(version["size_bytes"])
     yield "memory", spell_bytes(version["memory_bytes"])
+    yield "examples", str(version.get("examples") or "none")
     yield "batching", version["batching"]
     yield from _batching_facts(version.get("batch_report"))
     yield from _thread_facts(version.get("thread_report"))

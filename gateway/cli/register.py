@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli.connection import connect, public_url
+from gateway.cli.examples import read_examples
 from gateway.cli.moves import move_lines
 from gateway.cli.options import DEFAULT_ALIAS, AsJson, Url
 from gateway.cli.output import Output, spell_bytes
@@ -28,6 +29,12 @@ def register(
     name: Annotated[str, typer.Option("--name", help="The model's name; a new name makes a new model.")],
     description: Annotated[str, typer.Option("--description", help="For people.")] = "",
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="KEY:VALUE", help="May be repeated.")] = None,
+    examples: Annotated[
+        str | None,
+        typer.Option(
+            "--examples", metavar="FILE", help="Golden examples, a JSON list: refused if it answers otherwise."
+        ),
+    ] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Let production point at it.")] = False,
     as_json: AsJson = False,
     url: Url = None,
@@ -35,11 +42,14 @@ def register(
     """Register a model and print its version. The same bytes again give the version that has them."""
     output = Output(as_json)
     tags = parse_tags(tag or [])
+    golden = read_examples(examples) if examples else ()
     submission = prepare(files)  # before rights are given up: the files may be readable for root only
     try:
         with connect(url) as client:
             with output.progress(f"sending {files[0].name}") as progress:
-                version = client.submit(submission, name=name, description=description, tags=tags, progress=progress)
+                version = client.submit(
+                    submission, name=name, description=description, tags=tags, golden=golden, progress=progress
+                )
             output.say(*version_lines(version))
             moved = client.promote(name, version.version) if promote else None
             lines = move_lines(moved, url) if moved else _next_lines(client, version, url)

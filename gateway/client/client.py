@@ -60,6 +60,7 @@ class Client:
         example: Any = None,
         description: str = "",
         tags: Mapping[str, str] | None = None,
+        golden: Sequence[Mapping[str, Any]] = (),
         progress: Progress | None = None,
     ) -> VersionInfo:
         """Register a model and return the version that has its bytes, new or there already.
@@ -72,6 +73,8 @@ class Client:
                 the gateway and compared with what the original says.
             description: for people.
             tags: for programs.
+            golden: examples that the version has to answer so: ``inputs``, ``outputs``, perhaps ``name`` and
+                ``tolerance``, as ``examples`` returns them.
             progress: called while sending.
 
         Raises:
@@ -80,7 +83,9 @@ class Client:
         """
         submission = prepare(model, example=example)
         try:
-            version = self.submit(submission, name=name, description=description, tags=tags, progress=progress)
+            version = self.submit(
+                submission, name=name, description=description, tags=tags, golden=golden, progress=progress
+            )
         finally:
             submission.close()
         if submission.original is not None:
@@ -94,12 +99,13 @@ class Client:
         name: str,
         description: str = "",
         tags: Mapping[str, str] | None = None,
+        golden: Sequence[Mapping[str, Any]] = (),
         progress: Progress | None = None,
     ) -> VersionInfo:
-        """Send files that are prepared already: one as the body, several as blobs and then their names."""
+        """Send files that are prepared already: one as the body, more things as blobs and then their names."""
         path = model_path(name, "versions")
         sent = SentCounter(submission.size_bytes, progress)
-        if len(submission.files) == 1:
+        if len(submission.files) == 1 and not golden:
             file = submission.files[0]
             query = [("sha256", file.sha256_hex), *(("tag", f"{key}:{value}") for key, value in (tags or {}).items())]
             query += [("description", description)] if description else []
@@ -108,7 +114,7 @@ class Client:
             for file in submission.files:
                 self._wire.upload("PUT", f"/registry/blobs/sha256:{file.sha256_hex}", file=file, sent=sent)
             names = {file.name: f"sha256:{file.sha256_hex}" for file in submission.files}
-            document = {"files": names, "description": description, "tags": dict(tags or {})}
+            document = {"files": names, "description": description, "tags": dict(tags or {}), "examples": list(golden)}
             response = self._wire.send("POST", path, document=document, is_repeatable=True)
         version = VersionInfo(read_document(response), is_new=response.status == 201)  # noqa: PLR2004 - 201 Created
         self._versions[version.model, version.version] = version
@@ -132,6 +138,22 @@ class Client:
         operation = document["paths"][parse_target(f"{model}:{version}").predict_path]["post"]
         example: Mapping[str, Any] = operation["requestBody"]["content"]["application/json"]["example"]
         return example
+
+    def examples(self, model: str, version: int) -> list[Mapping[str, Any]]:
+        """Return a version's golden examples."""
+        return list(self._wire.get(model_path(model, "versions", version, "examples"))["items"])
+
+    def set_examples(self, model: str, version: int, golden: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Replace a version's golden examples; refused if it does not answer so."""
+        document = {"examples": list(golden)}
+        return list(
+            self._wire.call("PUT", model_path(model, "versions", version, "examples"), document=document)["items"]
+        )
+
+    def record_example(self, model: str, version: int, example: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Add one golden example; without ``outputs``, with what the version answers now."""
+        path = model_path(model, "versions", version, "examples")
+        return list(read_document(self._wire.send("POST", path, document=dict(example)))["items"])
 
     def retire(self, model: str, version: int) -> Mapping[str, Any]:
         """Leave a tombstone in a version's place; refused while an alias points at it."""

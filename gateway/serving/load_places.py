@@ -2,7 +2,7 @@
 
 A store that says nothing can hold every thread that fetches. What lies in the cache already must not wait behind that,
 nor may the memory of a session that is dropped. What turns out on the way not to be at hand (a prepared model that is
-damaged, the copy gone) steps aside, and is begun again where others fetch.
+damaged, the copy gone) steps aside, and is begun again where others fetch; so does what waits for a child process.
 """
 
 import threading
@@ -61,6 +61,11 @@ class LoadPlaces(Executor):
     def step_aside(self, artifact: Artifact) -> None:
         """To be called by the work before it fetches: where nothing is fetched, it ends here and begins elsewhere."""
         if getattr(self._here, "is_near", False) and not self._copies.has(artifact):
+            raise _NotAtHandError
+
+    def go_far(self) -> None:
+        """To be called by the work before it waits for something else: it begins again where that holds up nobody."""
+        if getattr(self._here, "is_near", False):
             raise _NotAtHandError
 
     def _work_near(self, work: Callable[[], T]) -> T:

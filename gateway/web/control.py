@@ -6,7 +6,18 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from gateway.web import aliases, direct_uploads, documentation, feed, health, models, tokens, uploads, versions
+from gateway.web import (
+    aliases,
+    direct_uploads,
+    documentation,
+    examples,
+    feed,
+    health,
+    models,
+    tokens,
+    uploads,
+    versions,
+)
 from gateway.web.exchange import CONTEXT, Exchange
 from gateway.web.guarded import GuardedRoute, public_paths
 from gateway.web.problems import problem_answer
@@ -27,6 +38,7 @@ ROUTERS = (
     uploads.router,
     direct_uploads.router,
     versions.router,
+    examples.router,
     aliases.router,
     feed.router,
     tokens.router,

@@ -27,6 +27,31 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class ToleranceBody(Body):
+    """How far floats may lie from what an example says: ``absolute + relative * |expected|``."""
+
+    absolute: float = Field(default=0.0, ge=0, allow_inf_nan=False, strict=False)
+    relative: float = Field(default=0.0, ge=0, allow_inf_nan=False, strict=False)
+
+
+class ExampleBody(Body):
+    """A golden example: tensors as a predict request has them, and as its answer does."""
+
+    name: str = Field(default="", max_length=128)
+    """Absent: ``example-1`` and so on."""
+    inputs: Any
+    outputs: dict[str, Any] | None = Field(default=None, min_length=1)
+    """Those that are compared. Absent, where it may be: what the version answers now."""
+    tolerance: ToleranceBody | None = None
+    """Absent: that of each output's dtype."""
+
+
+class ExamplesBody(Body):
+    """All golden examples of a version; none removes them."""
+
+    examples: list[ExampleBody]
+
+
 class FilesBody(Body):
     """Registers files that were sent before, each by its digest."""
 
@@ -35,6 +60,7 @@ class FilesBody(Body):
     )
     description: str = ""
     tags: dict[str, str] = Field(default_factory=dict)
+    examples: list[ExampleBody] = Field(default_factory=list)
 
 
 class SourceBody(Body):
@@ -43,6 +69,7 @@ class SourceBody(Body):
     source: str = Field(min_length=1, max_length=2048, examples=["s3://exports/iris/model.onnx"])
     description: str = ""
     tags: dict[str, str] = Field(default_factory=dict)
+    examples: list[ExampleBody] = Field(default_factory=list)
 
 
 class UploadBody(Body):
@@ -156,6 +183,7 @@ def version_json(version: Version, locate: Locate) -> dict[str, Any]:
         "metadata": dict(inspection.metadata),
         "memory_bytes": inspection.memory_bytes,
         "batching": version.batching.value,
+        "examples": 0 if version.examples is None else version.examples.count,
         "batch_report": _batch_report_json(inspection.batch),
         "thread_report": _thread_report_json(inspection.threads),
         "description": version.description,

@@ -22,6 +22,7 @@ from registry.editing import Editing
 from registry.errors import RegistryUnavailable
 from registry.ports import Clock, Registry
 from registry.promotion import Promotion
+from registry.recording import Recording
 from registry.registration import Registration
 from registry.retirement import Retirement
 from registry.storage import ArtifactFolders, ArtifactStore, DirectUploads, ForeignObjects, Upload
@@ -77,6 +78,7 @@ class Services:
     promotion: Promotion
     retirement: Retirement
     editing: Editing
+    recording: Recording
     tokens: Tokens
     gate: Gate
     denials: Denials

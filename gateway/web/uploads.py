@@ -6,6 +6,7 @@ unless the registration succeeds.
 
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
@@ -14,17 +15,21 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
 from gateway.web.context import Actor, ModelName, UsesServices
+from gateway.web.example_bodies import reader
 from gateway.web.guarded import GuardedRoute, needs
 from gateway.web.json_routes import read_json_bytes
 from gateway.web.limits import ClientGone, check_length
-from gateway.web.schemas import Body, FilesBody, SourceBody, invalid_fields, version_json
+from gateway.web.schemas import Body, ExampleBody, FilesBody, SourceBody, invalid_fields, version_json
 from gateway.web.services import Services, Spool
 from registry.annotations import check_annotations
 from registry.artifact import Digest, parse_digest
 from registry.errors import InvalidRequest, UndecodableBody, UnsupportedEncoding, UnsupportedMediaType
+from registry.examples import Examples
 from registry.names import quoted
+from registry.recording import ReadExamples
 from registry.registration import Registered
 from registry.roles import Role
+from registry.signature import Signature
 from registry.storage import Upload
 
 router = APIRouter(prefix="/registry", tags=["registering"], route_class=GuardedRoute)
@@ -118,17 +123,37 @@ async def _register_named(services: Services, body: bytes, name: str, actor: str
     """Register what a JSON body names: files of the store, or an object of somebody's bucket."""
     if _names_source(body):
         wanted_source = _parse(SourceBody, body)
-        return await services.register(_import, services, wanted_source, name, actor)
+        registered = await services.register(_import, services, wanted_source, name, actor)
+        return await _keep_examples(services, registered, wanted_source.examples, actor)
     wanted = _parse(FilesBody, body)
     files: dict[str, Digest] = {file: parse_digest(digest) for file, digest in wanted.files.items()}
-    return await services.register(
+    registered = await services.register(
         services.registration.register_blobs,
         name,
         files,
         description=wanted.description,
         tags=wanted.tags,
+        read_examples=reader(wanted.examples),
         actor=actor,
     )
+    return await _keep_examples(services, registered, wanted.examples, actor)
+
+
+async def _keep_examples(
+    services: Services, registered: Registered, bodies: list[ExampleBody], actor: str
+) -> Registered:
+    """Give the examples to a version that had these bytes before; a new one has them already."""
+    read = reader(bodies)
+    version = registered.version
+    if registered.is_new or read is None:
+        return registered
+    edit = partial(_replaced, read)
+    changed = await services.register(services.recording.change, version.model, version.number, edit, actor=actor)
+    return Registered(version=changed, is_new=False)
+
+
+def _replaced(read: ReadExamples, signature: Signature, _before: Examples) -> Examples:
+    return read(signature)
 
 
 def _import(services: Services, wanted: SourceBody, name: str, actor: str) -> Registered:
@@ -138,7 +163,12 @@ def _import(services: Services, wanted: SourceBody, name: str, actor: str) -> Re
         for chunk in services.sources.open(wanted.source, limit_bytes=services.settings.max_upload_bytes):
             spool.write(chunk)
         return services.registration.register_upload(
-            name, spool.finish(), description=wanted.description, tags=wanted.tags, actor=actor
+            name,
+            spool.finish(),
+            description=wanted.description,
+            tags=wanted.tags,
+            read_examples=reader(wanted.examples),
+            actor=actor,
         )
 
 

@@ -1,4 +1,4 @@
-"""The child that inspects or prepares a model.
+"""The child that inspects, rehearses or prepares a model.
 
 It is started by ``sandbox`` in the folder of the files, with its orders in one JSON argument. It confines itself before
 it imports any parser, and says what it finds on a pipe of its own, since libraries may write anything anywhere else.
@@ -25,6 +25,9 @@ def main(orders: dict[str, Any]) -> None:
     reporter = Reporter(orders["report"])
     graph = Path(orders["graph"])
     wire_limits = WireLimits(**orders["wire_limits"])
+    if orders["examples"] is not None:
+        _rehearse(graph, orders["examples"], reporter)
+        return
     if orders["into"] is not None:
         _prepare(graph, Path(orders["into"]), orders["memory_bytes"], wire_limits, reporter)
         return
@@ -37,6 +40,22 @@ def main(orders: dict[str, Any]) -> None:
         reporter.refused(error)
     except MemoryError:
         reporter.refused(InvalidArtifact("inspection_memory", "reading the model takes more memory than it may"))
+
+
+def _rehearse(graph: Path, descriptor: int, reporter: Reporter) -> None:
+    from registry.examples import Examples
+    from registry.inspection.example_runs import rehearse
+    from registry.inspection.watchdog import Watchdog
+
+    watchdog = Watchdog()
+    forbid_processes()
+    reporter.stage("load")
+    with open(descriptor, encoding="utf-8") as file:
+        examples = Examples.read(file.read())
+    try:
+        rehearse(graph, examples, watchdog, reporter)
+    except InvalidArtifact as error:
+        reporter.refused(error)
 
 
 def _scan(graph: Path, files: dict[str, int], limits: WireLimits) -> None:

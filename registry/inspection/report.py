@@ -2,20 +2,21 @@
 
 ``{"stage": "load"}`` says what is being tried, so that a death has a place; ``{"inspection": {...}}`` is a result, and
 stands even if the child dies while it measures more; ``{"refused": {...}}`` is the other end, and
-``{"prepared": {...}}`` that of a child that prepares a model.
+``{"prepared": {...}}`` and ``{"rehearsed": [...]}`` those of children that prepare a model, or run its examples.
 """
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from registry.errors import InvalidArtifact
+from registry.errors import InvalidArtifact, Violation
 from registry.records import Inspection
 from registry.storage import Preparation
 
 _LONGEST_REASON = 300
+_MOST_FAULTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,10 @@ class Reporter:
         """Report what has become of preparing the model."""
         self._write({"prepared": asdict(preparation)})
 
+    def rehearsed(self, faults: Sequence[Violation]) -> None:
+        """Report what is wrong with the answers to the examples."""
+        self._write({"rehearsed": [asdict(fault) for fault in faults[:_MOST_FAULTS]]})
+
     def refused(self, error: InvalidArtifact) -> None:
         """Report that the file cannot be registered, and why."""
         self._write({"refused": {"code": error.code, "detail": error.detail}})
@@ -54,6 +59,8 @@ class Report:
     inspection: Inspection | None = None
     refusal: InvalidArtifact | None = None
     preparation: Preparation | None = None
+    faults: tuple[Violation, ...] | None = None
+    """Of the examples; None where they were not run to their end."""
 
 
 def _read_preparation(value: Mapping[str, Any]) -> Preparation:
@@ -65,9 +72,14 @@ def _read_preparation(value: Mapping[str, Any]) -> Preparation:
     )
 
 
+def _read_fault(value: Mapping[str, Any]) -> Violation:
+    texts = {name: str(value[name])[:_LONGEST_REASON] for name in ("path", "expected", "received", "code")}
+    return Violation(**texts)
+
+
 def read_report(octets: bytes) -> Report:
     """Read what the child has written; what is not a whole line, or makes no sense, was written while it died."""
-    stage, inspection, refusal, preparation = "start", None, None, None
+    stage, inspection, refusal, preparation, faults = "start", None, None, None, None
     for line in octets.split(b"\n"):
         try:
             value = json.loads(line)
@@ -78,6 +90,8 @@ def read_report(octets: bytes) -> Report:
                 refusal = InvalidArtifact(str(value["refused"]["code"]), str(value["refused"]["detail"]))
             if "prepared" in value:
                 preparation = _read_preparation(value["prepared"])
+            if "rehearsed" in value:
+                faults = tuple(_read_fault(fault) for fault in value["rehearsed"])
         except (ValueError, TypeError, KeyError, AttributeError):
             continue
-    return Report(stage=stage, inspection=inspection, refusal=refusal, preparation=preparation)
+    return Report(stage=stage, inspection=inspection, refusal=refusal, preparation=preparation, faults=faults)

@@ -6,7 +6,8 @@
 3. What it says is bounded, and read as data from a stranger. A result, once said, stands: what kills it afterwards is
    a run on made-up inputs, and the runs of a worker have their own protections.
 4. How it died is the answer: by which signal, in which stage, by whose limit.
-5. At most two inspect at once: the third waits, for a bounded time. One prepares besides, and nobody waits for it.
+5. At most two inspect at once, and at most two rehearse: the third waits, for a bounded time. One prepares besides, and
+   nobody waits for it.
 6. When this process ends, its children are killed rather than waited for.
 """
 
@@ -27,7 +28,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from registry.artifact import Artifact
-from registry.errors import InternalError, InvalidArtifact, Overloaded
+from registry.errors import ExamplesDiffer, InternalError, InvalidArtifact, Overloaded
+from registry.examples import Examples
 from registry.inspection.formats import check_format
 from registry.inspection.host import runtime_name
 from registry.inspection.limits import MIB, ChildLimits, WireLimits
@@ -56,6 +58,7 @@ _DOING = {
     "load": "while ONNX Runtime loaded it",
     "run": "while it ran on inputs that fit its signature",
     "prepare": "while it was prepared",
+    "examples": "while it ran on its examples",
 }
 
 
@@ -85,6 +88,7 @@ class SandboxedInspector:
         self._limits = limits or ChildLimits()
         self._wire_limits = wire_limits or WireLimits()
         self._turns = threading.BoundedSemaphore(max_at_once)
+        self._rehearsing = threading.BoundedSemaphore(max_at_once)
         self._preparing = threading.Lock()
         self._children = _Children()
 
@@ -105,8 +109,30 @@ class SandboxedInspector:
         """
         check_format(folder / artifact.graph.name, self._wire_limits)
         limits = self._limits.for_size(artifact.size_bytes)
-        with self._turn(limits.wall_seconds):
+        with _turn(self._turns, limits.wall_seconds):
             return _conclude(self._run(folder, artifact, limits), limits)
+
+    def rehearse(self, folder: Path, artifact: Artifact, examples: Examples) -> None:
+        """Load an artifact in a child that does nothing else, and run its examples; blocks until the child has ended.
+
+        Raises:
+            InvalidArtifact: as of ``inspect``.
+            ExamplesDiffer: it loads, and does not give what its examples say.
+            Overloaded, InternalError: as of ``inspect``.
+        """
+        limits = self._limits.for_size(artifact.size_bytes)
+        with _turn(self._rehearsing, limits.wall_seconds), _as_descriptor(examples.document) as descriptor:
+            ending = self._run(folder, artifact, limits, examples=descriptor)
+        report = read_report(bytes(ending.said))
+        if report.refusal is not None:
+            raise report.refusal
+        if report.faults is None:
+            raise _post_mortem(ending, report, limits)
+        if report.faults:
+            first = report.faults[0]
+            raise ExamplesDiffer(
+                f"{first.path}: expected {first.expected}, received {first.received}", violations=report.faults
+            )
 
     def prepare(self, folder: Path, artifact: Artifact, inspection: Inspection, into: Path) -> Preparation:
         """Write the model's prepared form into an empty folder, in a child; blocks for some plain loads.
@@ -129,12 +155,20 @@ class SandboxedInspector:
         return Preparation(reason=error.detail, is_final=error.code == "inspection_crashed")
 
     def _run(
-        self, folder: Path, artifact: Artifact, limits: ChildLimits, *, into: Path | None = None, memory_bytes: int = 0
+        self,
+        folder: Path,
+        artifact: Artifact,
+        limits: ChildLimits,
+        *,
+        examples: int | None = None,
+        into: Path | None = None,
+        memory_bytes: int = 0,
     ) -> "_Ending":
         orders = {
             "parent_pid": os.getpid(),
             "graph": artifact.graph.name,
             "files": {file.name: file.size_bytes for file in artifact.files[1:]},
+            "examples": examples,
             "into": None if into is None else str(into.absolute()),
             "memory_bytes": memory_bytes,
             "limits": asdict(limits),
@@ -153,15 +187,6 @@ class SandboxedInspector:
     def close(self) -> None:
         """Kill the children that there are, and start no more; whoever waits for one gets Overloaded."""
         self._children.kill_all()
-
-    @contextmanager
-    def _turn(self, wait_seconds: float) -> Iterator[None]:
-        if not self._turns.acquire(timeout=wait_seconds):
-            raise Overloaded("other models are being inspected", retry_after_seconds=30)
-        try:
-            yield
-        finally:
-            self._turns.release()
 
 
 class _Children:
@@ -199,6 +224,29 @@ class _Children:
                 _kill_group(pid)
 
 
+@contextmanager
+def _turn(turns: threading.Semaphore, wait_seconds: float) -> Iterator[None]:
+    if not turns.acquire(timeout=wait_seconds):
+        raise Overloaded("other models are being inspected", retry_after_seconds=30)
+    try:
+        yield
+    finally:
+        turns.release()
+
+
+@contextmanager
+def _as_descriptor(text: str) -> Iterator[int]:
+    """Give a descriptor that a child can read the text from: it has no files, and arguments are short."""
+    descriptor = os.memfd_create("examples")
+    try:
+        with open(descriptor, "w", encoding="utf-8", closefd=False) as file:
+            file.write(text)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def _closing() -> Overloaded:
     return Overloaded("the gateway is shutting down", retry_after_seconds=5)
 
@@ -231,7 +279,7 @@ def _start(folder: Path, orders: dict[str, Any], report: int) -> subprocess.Pope
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         bufsize=0,
-        pass_fds=(report,),
+        pass_fds=(report,) if orders["examples"] is None else (report, orders["examples"]),
         cwd=folder,
         env=_ENVIRONMENT,
         start_new_session=True,

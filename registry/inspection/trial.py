@@ -192,6 +192,27 @@ class Trial:
         self._options.terminate = True
 
 
+class Runs:
+    """A session that is only run.
+
+    Raises:
+        InvalidArtifact: as of ``Trial``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        warm_up()
+        self._session = _load(path)
+        self._options = onnxruntime.RunOptions()
+
+    def answer(self, outputs: list[str], feed: Feed) -> dict[str, Any]:
+        """Return these outputs by name; raises whatever the runtime raises."""
+        return dict(zip(outputs, self._session.run(outputs, dict(feed), self._options), strict=True))
+
+    def terminate(self) -> None:
+        """End the run that is under way, and all later ones; from any thread."""
+        self._options.terminate = True
+
+
 def warm_up() -> None:
     """Have the runtime take what it takes once a process; then it is not counted as the model's."""
     onnxruntime.set_default_logger_severity(4)

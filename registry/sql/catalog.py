@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping, Select, func, or_, select
 from registry.artifact import Artifact, Digest
 from registry.errors import InvalidRequest
 from registry.events import Event
+from registry.examples import Examples
 from registry.names import quoted
 from registry.records import (
     Alias,
@@ -20,8 +21,9 @@ from registry.records import (
     Version,
     WorkerReport,
 )
+from registry.shadow import ShadowReport
 from registry.sql.engine import database_time
-from registry.sql.rows import alias_of, event_of, file_of, model_of, move_of, version_of
+from registry.sql.rows import alias_of, event_of, file_of, model_of, move_of, version_of, worker_of
 from registry.sql.tables import (
     aliases,
     artifact_files,
@@ -30,6 +32,8 @@ from registry.sql.tables import (
     inspections,
     models,
     moves,
+    shadow_reports,
+    version_examples,
     versions,
     workers,
 )
@@ -38,12 +42,22 @@ from registry.sql.tokens import TokenQueries
 _ARTIFACTS_AT_ONCE = 1000
 
 _VERSIONS = (
-    select(versions, models.c.name.label("model"), inspections.c.inspection)
+    select(
+        versions,
+        models.c.name.label("model"),
+        inspections.c.inspection,
+        version_examples.c.count.label("count"),
+        version_examples.c.digest.label("digest"),
+    )
     .join(models, models.c.id == versions.c.model_id)
     .join(artifacts, artifacts.c.digest == versions.c.artifact_digest)
     .join(
         inspections,
         (inspections.c.artifact_digest == artifacts.c.digest) & (inspections.c.runtime == artifacts.c.runtime),
+    )
+    .outerjoin(
+        version_examples,
+        (version_examples.c.model_id == versions.c.model_id) & (version_examples.c.number == versions.c.number),
     )
 )
 _LATEST = (
@@ -128,6 +142,20 @@ class SqlCatalog(TokenQueries):
         )
         return None if row is None else Inspection.from_json(row["inspection"])
 
+    def find_examples(self, model: str, number: int) -> Examples:
+        """Return the version's golden examples, in their order; none if it has none."""
+        of_model = version_examples.join(models, models.c.id == version_examples.c.model_id)
+        statement = select(version_examples.c.document).select_from(of_model)
+        document = self._connection.scalar(statement.where(models.c.name == model, version_examples.c.number == number))
+        return Examples(()) if document is None else Examples.read(document)
+
+    def find_shadow_report(self, model: str, alias: str) -> tuple[int, ShadowReport] | None:
+        """Return the number of the newest trial that there are comparisons of, and these; or None."""
+        of_model = shadow_reports.join(models, models.c.id == shadow_reports.c.model_id)
+        statement = select(shadow_reports.c.trial, shadow_reports.c.report).select_from(of_model)
+        row = self._first(statement.where(models.c.name == model, shadow_reports.c.alias == alias))
+        return None if row is None else (row["trial"], ShadowReport.from_json(row["report"]))
+
     def list_moves(
         self, model: str, alias: str | None = None, *, after: int = 0, limit: int | None = None
     ) -> Sequence[Move]:
@@ -153,7 +181,7 @@ class SqlCatalog(TokenQueries):
     def list_workers(self, *, since: datetime) -> Sequence[WorkerReport]:
         """Return the workers that have reported since then, by host and process id."""
         statement = select(workers).where(workers.c.reported_at >= since).order_by(workers.c.host, workers.c.pid)
-        return [WorkerReport(**{**row, "resident": tuple(row["resident"])}) for row in self._all(statement)]
+        return [worker_of(row) for row in self._all(statement)]
 
     def artifacts(self) -> Iterator[Artifact]:
         """Yield every artifact that a version refers to, those of retired versions too."""

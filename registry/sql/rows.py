@@ -5,7 +5,20 @@ from sqlalchemy import RowMapping
 from registry.artifact import Artifact, ArtifactFile, Digest
 from registry.batching import Batching
 from registry.events import Event, EventKind
-from registry.records import Alias, Canary, Inspection, Model, Move, MoveKind, Token, Version
+from registry.examples import ExampleFacts
+from registry.records import (
+    Alias,
+    Canary,
+    FailedSwitch,
+    Inspection,
+    Model,
+    Move,
+    MoveKind,
+    Shadow,
+    Token,
+    Version,
+    WorkerReport,
+)
 from registry.roles import Role
 
 
@@ -35,6 +48,7 @@ def version_of(row: RowMapping, artifact: Artifact) -> Version:
         created_at=row["created_at"],
         created_by=row["created_by"],
         retired_at=row["retired_at"],
+        examples=None if row["count"] is None else ExampleFacts(count=row["count"], digest=row["digest"]),
     )
 
 
@@ -45,15 +59,28 @@ def file_of(row: RowMapping) -> ArtifactFile:
 
 def alias_of(row: RowMapping) -> Alias:
     """Return the alias."""
-    canary = row["canary_version"]
     return Alias(
         model=row["model"],
         name=row["name"],
         version=row["version"],
-        canary=None if canary is None else Canary(version=canary, percent=row["canary_percent"]),
+        canary=None if row["canary_version"] is None else _canary_of(row),
         generation=row["generation"],
         updated_at=row["updated_at"],
+        shadow=None if row["shadow_version"] is None else _shadow_of(row),
     )
+
+
+def _canary_of(row: RowMapping) -> Canary:
+    return Canary(
+        version=row["canary_version"],
+        percent=row["canary_percent"],
+        max_error_rate=row["canary_max_error_rate"],
+        max_latency_seconds=row["canary_max_latency_seconds"],
+    )
+
+
+def _shadow_of(row: RowMapping) -> Shadow:
+    return Shadow(version=row["shadow_version"], percent=row["shadow_percent"], trial=row["shadow_trial"])
 
 
 def move_of(row: RowMapping) -> Move:
@@ -84,6 +111,12 @@ def event_of(row: RowMapping) -> Event:
         at=row["at"],
         detail=row["detail"],
     )
+
+
+def worker_of(row: RowMapping) -> WorkerReport:
+    """Return what a worker said of itself."""
+    failed = tuple(FailedSwitch(**switch) for switch in row["failed"] or ())
+    return WorkerReport(**{**row, "resident": tuple(row["resident"]), "failed": failed})
 
 
 def token_of(row: RowMapping) -> Token:

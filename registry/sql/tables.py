@@ -140,10 +140,37 @@ aliases = Table(
     Column("version", Integer, nullable=False),
     Column("canary_version", Integer, nullable=True),
     Column("canary_percent", Float(53), nullable=True),
+    Column("canary_max_error_rate", Float(53), nullable=True),
+    Column("canary_max_latency_seconds", Float(53), nullable=True),
+    Column("shadow_version", Integer, nullable=True),
+    Column("shadow_percent", Float(53), nullable=True),
+    Column("shadow_trial", Integer, nullable=True),
     Column("generation", Integer, nullable=False),
     Column("updated_at", MOMENT, nullable=False),
     ForeignKeyConstraint(["model_id", "version"], ["versions.model_id", "versions.number"]),
     ForeignKeyConstraint(["model_id", "canary_version"], ["versions.model_id", "versions.number"]),
+    ForeignKeyConstraint(["model_id", "shadow_version"], ["versions.model_id", "versions.number"]),
+)
+
+version_examples = Table(
+    "version_examples",
+    metadata,
+    Column("model_id", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    # The first two are read with each version, the document only by whoever checks the version.
+    Column("count", Integer, nullable=False),
+    Column("digest", DIGEST, nullable=False),
+    Column("document", Text, nullable=False),
+    ForeignKeyConstraint(["model_id", "number"], ["versions.model_id", "versions.number"]),
+)
+
+shadow_reports = Table(
+    "shadow_reports",
+    metadata,
+    Column("model_id", Integer, ForeignKey("models.id"), primary_key=True, autoincrement=False),
+    Column("alias", ALIAS, primary_key=True),
+    Column("trial", Integer, nullable=False),
+    Column("report", JSON, nullable=False),
 )
 
 moves = Table(
@@ -203,4 +230,5 @@ workers = Table(
     Column("applied", BigInteger, nullable=False),
     Column("resident", JSON, nullable=False),
     Column("reported_at", MOMENT, nullable=False),
+    Column("failed", JSON, nullable=True),
 )

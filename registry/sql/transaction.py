@@ -6,6 +6,7 @@ Rules:
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,8 +16,10 @@ from registry.artifact import Artifact
 from registry.batching import Batching
 from registry.errors import ModelNotFound, VersionNotFound
 from registry.events import EventKind
+from registry.examples import Examples
 from registry.names import quoted
-from registry.records import Alias, Canary, Inspection, Move, MoveKind, WorkerReport
+from registry.records import Alias, Canary, Inspection, Move, MoveKind, Shadow, WorkerReport
+from registry.shadow import ShadowReport
 from registry.sql.catalog import SqlCatalog
 from registry.sql.engine import announce
 from registry.sql.tables import (
@@ -27,6 +30,8 @@ from registry.sql.tables import (
     inspections,
     models,
     moves,
+    shadow_reports,
+    version_examples,
     versions,
     workers,
 )
@@ -139,6 +144,32 @@ class SqlTransaction(TokenStatements, SqlCatalog):
             ),
         )
 
+    def set_examples(self, model: str, number: int, examples: Examples) -> None:
+        """Replace the version's golden examples.
+
+        Raises:
+            ModelNotFound: there is no such model.
+        """
+        id_ = self._model_id(model)
+        table = version_examples
+        self._connection.execute(delete(table).where(and_(table.c.model_id == id_, table.c.number == number)))
+        facts = examples.facts
+        if facts is not None:
+            row = {"count": facts.count, "digest": facts.digest, "document": examples.document}
+            self._connection.execute(insert(table).values(model_id=id_, number=number, **row))
+
+    def add_shadow_report(self, model: str, alias: str, trial: int, report: ShadowReport) -> None:
+        """Add to what the trial has shown; does nothing if a later one has begun."""
+        id_ = self._model_id(model)
+        known = self.find_shadow_report(model, alias)
+        if known is not None and known[0] > trial:
+            return
+        total = known[1].plus(report) if known is not None and known[0] == trial else report
+        table = shadow_reports
+        self._connection.execute(delete(table).where(and_(table.c.model_id == id_, table.c.alias == alias)))
+        row = {"model_id": id_, "alias": alias, "trial": trial, "report": total.as_json()}
+        self._connection.execute(insert(table).values(row))
+
     def retire_version(self, model: str, number: int, *, actor: str, at: datetime) -> None:
         """Leave a tombstone in the version's place.
 
@@ -147,8 +178,17 @@ class SqlTransaction(TokenStatements, SqlCatalog):
         """
         self._change_version(model, number, {"retired_at": at, "retired_by": actor})
 
-    def set_alias(self, model: str, name: str, *, version: int, canary: Canary | None, at: datetime) -> Alias:
-        """Point the alias somewhere and return it with its new generation.
+    def set_alias(
+        self,
+        model: str,
+        name: str,
+        *,
+        version: int,
+        canary: Canary | None,
+        shadow: Shadow | None = None,
+        at: datetime,
+    ) -> Alias:
+        """Point the alias somewhere and return it with its new generation; a shadow without a trial begins one.
 
         Raises:
             ModelNotFound: there is no such model.
@@ -156,19 +196,29 @@ class SqlTransaction(TokenStatements, SqlCatalog):
         id_ = self._model_id(model)
         before = self.find_alias(model, name)
         generation = 1 if before is None else before.generation + 1
+        if shadow is not None and not shadow.trial:
+            shadow = replace(shadow, trial=generation)
         row = {
             "version": version,
-            "canary_version": None if canary is None else canary.version,
-            "canary_percent": None if canary is None else canary.percent,
             "generation": generation,
             "updated_at": at,
+            **_canary_row(canary),
+            **_shadow_row(shadow),
         }
         if before is None:
             self._connection.execute(insert(aliases).values(model_id=id_, name=name, **row))
         else:
             here = and_(aliases.c.model_id == id_, aliases.c.name == name)
             self._connection.execute(update(aliases).where(here).values(row))
-        return Alias(model=model, name=name, version=version, canary=canary, generation=generation, updated_at=at)
+        return Alias(
+            model=model,
+            name=name,
+            version=version,
+            canary=canary,
+            shadow=shadow,
+            generation=generation,
+            updated_at=at,
+        )
 
     def add_move(
         self,
@@ -240,6 +290,7 @@ class SqlTransaction(TokenStatements, SqlCatalog):
                 applied=report.applied,
                 resident=list(report.resident),
                 reported_at=report.reported_at,
+                failed=[asdict(switch) for switch in report.failed],
             )
         )
 
@@ -269,6 +320,23 @@ class SqlTransaction(TokenStatements, SqlCatalog):
             raise VersionNotFound(f"model {quoted(model)} has no version {number}")
         if changes:
             self._connection.execute(update(versions).where(here).values(changes))
+
+
+def _canary_row(canary: Canary | None) -> dict[str, Any]:
+    return {
+        "canary_version": None if canary is None else canary.version,
+        "canary_percent": None if canary is None else canary.percent,
+        "canary_max_error_rate": None if canary is None else canary.max_error_rate,
+        "canary_max_latency_seconds": None if canary is None else canary.max_latency_seconds,
+    }
+
+
+def _shadow_row(shadow: Shadow | None) -> dict[str, Any]:
+    return {
+        "shadow_version": None if shadow is None else shadow.version,
+        "shadow_percent": None if shadow is None else shadow.percent,
+        "shadow_trial": None if shadow is None else shadow.trial,
+    }
 
 
 def _given(**columns: Any) -> dict[str, Any]:

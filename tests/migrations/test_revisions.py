@@ -121,11 +121,9 @@ def test_an_older_database_is_told_to_upgrade(tmp_path: Path) -> None:
     )
 
 
-def schema_of(path: Path) -> list[tuple[str, str, str]]:
-    """Every object with the statement that made it; a table that was made anew has its name in quotes."""
+def triggers_of(path: Path) -> list[tuple[str, str]]:
     with closing(sqlite3.connect(path)) as connection:
-        rows = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY 1, 2")
-        return [(kind, name, sql.replace(f'"{name}"', name)) for kind, name, sql in rows]
+        return list(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY name"))
 
 
 def events_of(path: Path) -> list[tuple[object, ...]]:
@@ -133,22 +131,49 @@ def events_of(path: Path) -> list[tuple[object, ...]]:
         return list(connection.execute("SELECT * FROM events ORDER BY sequence"))
 
 
+def columns_of(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Every table's columns and keys, however its statement is written."""
+    with closing(sqlite3.connect(path)) as connection:
+        return {
+            name: [
+                *connection.execute(f"PRAGMA table_info({name})"),
+                *sorted(row[2:] for row in connection.execute(f"PRAGMA foreign_key_list({name})")),
+                *sorted(row[1:] for row in connection.execute(f"PRAGMA index_list({name})")),
+            ]
+            for (name,) in list(connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"))
+        }
+
+
 def test_the_way_to_tokens_and_back_keeps_everything_but_them(tmp_path: Path) -> None:
-    path = tmp_path / "registry.db"
+    old, path = tmp_path / "old.db", tmp_path / "registry.db"
+    schema.upgrade(f"sqlite:///{old}", revision="0001")
     url = f"sqlite:///{path}"
-    schema.upgrade(url, revision="0001")
-    first = schema_of(path)
+    schema.upgrade(url)
     with closing(SqlRegistry.open(url)) as registry:
         Bench(registry, tmp_path).register_versions("iris", 3)
         before = events_of(path)
-        schema.upgrade(url)
-        assert events_of(path) == before
         Tokens(registry, HandClock()).create("ada", Role.ADMIN, actor="tests")
         schema.downgrade(url, revision="0001")
-        assert (schema_of(path), events_of(path)) == (first, before)
+        assert (columns_of(path), events_of(path)) == (columns_of(old), before)
+        assert triggers_of(path) == triggers_of(old)
         schema.upgrade(url)
         Tokens(registry, HandClock()).create("ada", Role.ADMIN, actor="tests")
     assert [row[0] for row in events_of(path)] == [1, 2, 3, 5], "a number that was given once was given again"
+
+
+def test_the_way_to_trials_and_back_keeps_where_aliases_point(tmp_path: Path) -> None:
+    url = make_sqlite_database(tmp_path)
+    with closing(SqlRegistry.open(url)) as registry:
+        bench = Bench(registry, tmp_path)
+        bench.register_versions("iris", 2)
+        canary = Canary(version=2, percent=5, max_error_rate=0.1)
+        bench.promotion.move("iris", "production", version=1, canary=canary, actor="ada")
+        schema.downgrade(url, revision="0002")
+        schema.upgrade(url)
+        with registry.reading() as catalog:
+            alias = catalog.find_alias("iris", "production")
+    assert alias is not None
+    assert (alias.version, alias.canary) == (1, Canary(version=2, percent=5))
 
 
 @pytest.fixture

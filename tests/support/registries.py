@@ -12,8 +12,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from registry.artifact import MODEL_FILE, Artifact, Digest
-from registry.errors import ArtifactMissing, InvalidArtifact
+from registry.errors import ArtifactMissing, ExamplesDiffer, InvalidArtifact
+from registry.examples import Example, Examples, check_all
 from registry.promotion import Promotion
 from registry.records import Inspection
 from registry.registration import Registered, Registration
@@ -135,13 +138,16 @@ class StoreFolders:
 
 @dataclass
 class JsonInspector:
-    """``Inspector`` of files that hold their signature as JSON, or ``{"refuse": CODE}``; remembers what came.
+    """``Inspector`` of files that hold their signature as JSON, and what they give, or ``{"refuse": CODE}``.
+
+    It remembers what came.
 
     With ``refuses`` it refuses every file, with that code.
     """
 
     runtime: str = "json 1.0 x86_64"
     inspected: list[Digest] = field(default_factory=list)
+    rehearsed: list[Digest] = field(default_factory=list)
     refuses: str | None = None
 
     def inspect(self, folder: Path, artifact: Artifact) -> Inspection:
@@ -152,6 +158,19 @@ class JsonInspector:
         if "refuse" in content:
             raise InvalidArtifact(content["refuse"], "refused as the file asks for")
         return make_inspection(runtime=self.runtime, signature=content.get("signature", PLAIN))
+
+    def rehearse(self, folder: Path, artifact: Artifact, examples: Examples) -> None:
+        self.rehearsed.append(artifact.digest)
+        if self.refuses is not None:
+            raise InvalidArtifact(self.refuses, "refused as it was told to")
+        gives = json.loads((folder / artifact.graph.name).read_bytes()).get("gives", {})
+
+        def answer(example: Example) -> dict[str, Any]:
+            return {name: np.array(gives[name], array.dtype) for name, array in example.outputs.items()}
+
+        faults = check_all(examples.items, answer)
+        if faults:
+            raise ExamplesDiffer("other answers than they say", violations=faults)
 
 
 def make_inspection(*, runtime: str = "json 1.0 x86_64", signature: Mapping[str, Any] = PLAIN) -> Inspection:

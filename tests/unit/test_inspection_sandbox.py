@@ -66,7 +66,7 @@ def test_a_child_whose_parent_has_gone_does_nothing(tmp_path: Path) -> None:
 def test_who_finds_every_turn_taken_waits_for_a_bounded_time(tmp_path: Path) -> None:
     inspector = SandboxedInspector(max_at_once=1, limits=ChildLimits(wall_seconds=0))
     artifact = lay_out(tmp_path, {"model.onnx": models.linear().SerializeToString()})
-    with inspector._turn(0), pytest.raises(Overloaded):
+    with inspector._turns, pytest.raises(Overloaded):
         inspector.inspect(tmp_path, artifact)
 
 

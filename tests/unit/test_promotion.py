@@ -78,6 +78,7 @@ def test_the_first_promotion_makes_the_alias(bench: Bench) -> None:
                     "move": 1,
                     "generation": 1,
                     "canary": None,
+                    "shadow": None,
                     "reason": "try it",
                 },
             )
@@ -222,6 +223,7 @@ def test_a_canary_changes_without_a_move_but_with_an_event(bench: Bench) -> None
                     "move": None,
                     "generation": 2,
                     "canary": {"version": 2, "percent": 10},
+                    "shadow": None,
                     "reason": "",
                 },
             )
