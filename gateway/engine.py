@@ -23,14 +23,16 @@ from gateway.serving.memory_guard import MemoryGuard
 from gateway.serving.predictor import Predictor
 from gateway.serving.preparing import Preparing, is_worth_preparing
 from gateway.serving.proving import Proving
-from gateway.serving.readings import preparing_readings, serving_readings, thread_readings
+from gateway.serving.readings import preparing_readings, serving_readings, shadow_readings, thread_readings
 from gateway.serving.renewing import Renewing
 from gateway.serving.runtime import Session
 from gateway.serving.session_cache import SessionCache
+from gateway.serving.shadowing import Shadowing, give_way
 from gateway.serving.spare_threads import SpareThreads
 from gateway.serving.store_watch import StoreWatch
 from gateway.serving.trimming import Trimming
 from gateway.settings import Settings
+from gateway.trials import OURSELVES
 from registry.batching import Batching
 from registry.editing import Editing
 from registry.errors import (
@@ -46,9 +48,6 @@ _FETCHING_THREADS = 8
 _SPARE_RUN_THREADS = 2
 
 _STOP_AGAIN_SECONDS = 10.0
-_OURSELVES = "gateway"
-"""Who acts in the history where nobody asked for it."""
-
 _WIDE_SHARE = 8
 """Of the memory budget, the part that second sessions with several threads may take: one eighth."""
 
@@ -59,6 +58,7 @@ class Engine:
 
     cache: SessionCache[Session]
     predictor: Predictor
+    shadowing: Shadowing
     preparing: Preparing
     renewing: Renewing
     memory_guard: MemoryGuard
@@ -66,9 +66,11 @@ class Engine:
     """Tells how many bytes a version's session will take."""
 
 
-def open_executor(opened: AsyncExitStack, threads: int, name: str) -> ThreadPoolExecutor:
-    """Make an executor that ends with ``opened``."""
-    executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+def open_executor(
+    opened: AsyncExitStack, threads: int, name: str, begin: Callable[[], None] | None = None
+) -> ThreadPoolExecutor:
+    """Make an executor that ends with ``opened``; each of its threads begins with ``begin``."""
+    executor = ThreadPoolExecutor(threads, thread_name_prefix=name, initializer=begin)
     opened.callback(executor.shutdown, wait=True, cancel_futures=True)
     return executor
 
@@ -119,6 +121,7 @@ def open_engine(
     )
     predictor = _open_predictor(opened, parts, cache, proving)
     opened.push_async_callback(cache.drain)  # first of all, while the watchdog still ends runs
+    shadowing = _open_shadowing(opened, parts, cache, predictor)
     renewing = Renewing(
         cache,
         is_prepared=lambda version: is_worth_preparing(version) and parts.prepared.has(version.artifact),
@@ -128,9 +131,11 @@ def open_engine(
     metrics.watch(lambda: serving_readings(cache, predictor, memory_guard))
     metrics.watch(lambda: preparing_readings(preparing))
     metrics.watch(lambda: thread_readings(spare))
+    metrics.watch(lambda: shadow_readings(shadowing))
     return Engine(
         cache=cache,
         predictor=predictor,
+        shadowing=shadowing,
         preparing=preparing,
         renewing=renewing,
         memory_guard=memory_guard,
@@ -193,6 +198,20 @@ def _open_predictor(opened: AsyncExitStack, parts: Parts, cache: SessionCache[Se
     )
 
 
+def _open_shadowing(
+    opened: AsyncExitStack, parts: Parts, cache: SessionCache[Session], predictor: Predictor
+) -> Shadowing:
+    shadowing = Shadowing(
+        cache,
+        parts.registry,
+        running=open_executor(opened, 1, "shadow", give_way),
+        writing=open_executor(opened, 1, "shadow-report"),
+        count_runs=lambda: predictor.stats.runs,
+    )
+    opened.push_async_callback(shadowing.close)
+    return shadowing
+
+
 def _batching_stopper(parts: Parts, executor: Executor) -> Callable[[Version], None]:
     """Return what has every worker stop sharing runs of a version, and the event say so; it does not give up."""
     loop = asyncio.get_running_loop()
@@ -200,7 +219,7 @@ def _batching_stopper(parts: Parts, executor: Executor) -> Callable[[Version], N
     def stop(version: Version) -> None:
         try:
             editing = Editing(parts.registry, parts.clock)
-            editing.change_version(version.model, version.number, batching=Batching.OFF, actor=_OURSELVES)
+            editing.change_version(version.model, version.number, batching=Batching.OFF, actor=OURSELVES)
         except (ModelNotFound, VersionNotFound, VersionRetired):
             return
         except ServiceError as error:

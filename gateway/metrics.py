@@ -22,7 +22,7 @@ BUCKETS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 _TIMES = len(BUCKETS_SECONDS) + 1
 """The slot of the seconds' sum, behind those of the buckets and of what is beyond them."""
 
-_PREDICT, _CONTROL = "predict", "control"
+_PREDICT, _CANARY, _CONTROL = "predict", "canary", "control"
 _ANSWERS, _SECONDS, _TOTAL = "answers", "seconds", "total"
 
 
@@ -41,12 +41,20 @@ _ROUTES = {
         "Time from a request's arrival to its answer",
         HistogramLines("sardonyx_predict_seconds", BUCKETS_SECONDS),
     ),
+    _CANARY: _RouteLines(
+        "Predict requests that an alias has sent to its canary, by outcome",
+        "Time from the arrival of such a request to its answer",
+        HistogramLines("sardonyx_canary_seconds", BUCKETS_SECONDS),
+    ),
     _CONTROL: _RouteLines(
         "Control-plane requests by outcome",
         "Time of control-plane requests",
         HistogramLines("sardonyx_control_seconds", BUCKETS_SECONDS),
     ),
 }
+
+
+_LABELS: Final = {_PREDICT: ("model", "version"), _CANARY: ("model", "alias", "version"), _CONTROL: ()}
 
 
 class Merge(StrEnum):
@@ -122,6 +130,10 @@ class Metrics:
             found = self._predicts[model, str(number)] = RequestCounts(self._counts, _PREDICT, model, str(number))
         return found
 
+    def of_canary(self, model: str, alias: str, number: int) -> RequestCounts:
+        """Return the counts of what an alias sends to its canary."""
+        return RequestCounts(self._counts, _CANARY, model, alias, str(number))
+
     def watch(self, source: Callable[[], Iterable[Reading]]) -> None:
         """Ask ``source`` for its readings whenever they are published."""
         self._sources.append(source)
@@ -187,7 +199,7 @@ class _Labels(dict[Key, str]):
 
     def __missing__(self, key: Key) -> str:
         what, route, *values = key
-        names = ("model", "version") if route == _PREDICT else ()
+        names = _LABELS[route]
         text = self[key] = label_text(dict(zip((*names, "code") if what == _ANSWERS else names, values, strict=True)))
         return text
 

@@ -25,6 +25,7 @@ from gateway.serving.store_watch import StoreWatch
 from gateway.serving.token_verdicts import TokenVerdicts
 from gateway.settings import Settings, list_references
 from gateway.telemetry import AccessLog, write_log
+from gateway.trials import Trials
 from gateway.web.access import LoopbackGate, TokenGate
 from gateway.web.attempts import Attempts
 from gateway.web.denials import Denials
@@ -80,7 +81,7 @@ async def open_services(
             opened, parts, metrics, store_watch, is_worker=is_worker, ask_to_be_replaced=ask_to_be_replaced
         )
         verdicts = _open_verdicts(opened, parts) if is_worker and settings.is_auth_on else None
-        routing = _open_routing(opened, parts, metrics, engine.cache)
+        routing = _open_routing(opened, parts, metrics, engine)
         pins = _make_pins(settings, routing, engine)
         feed = _open_feed(parts, metrics, engine.cache, following, _applier(routing, verdicts, pins), routing)
         keeps_log = is_worker and settings.log_level in ("debug", "info")
@@ -143,6 +144,7 @@ async def _load_first(
     opened.push_async_callback(pins.close)
     await pins.start()
     await _preload(settings, routing, engine.cache)
+    engine.shadowing.start()
     engine.renewing.start()
     opened.push_async_callback(engine.renewing.close)
 
@@ -181,15 +183,16 @@ def _open_verdicts(opened: AsyncExitStack, parts: Parts) -> TokenVerdicts:
     return verdicts
 
 
-def _open_routing(
-    opened: AsyncExitStack, parts: Parts, metrics: Metrics, cache: SessionCache[Session]
-) -> Routing[Endpoint]:
+def _open_routing(opened: AsyncExitStack, parts: Parts, metrics: Metrics, engine: Engine) -> Routing[Endpoint]:
     """Make what knows which version answers; threads that others keep busy are not its own."""
+    dropping = open_executor(opened, 1, "drop-canary")
+    trials = Trials(metrics, parts.promotion(), executor=dropping, shadowing=engine.shadowing)
     return Routing(
         parts.registry,
         resolve=resolve,
         build=EndpointFactory(metrics),
-        warm=_warmer(cache),
+        warm=_warmer(engine.cache),
+        attend=trials.attend,
         executor=open_executor(opened, _LOOKING_UP_THREADS, "look-up"),
         last_known=LastKnown(DocumentFolder(parts.settings.last_known_dir), open_executor(opened, 1, "last-known")),
     )

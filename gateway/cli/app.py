@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import doctor, examples, models, moves, predict, register, serve, tokens, upkeep
+from gateway.cli import doctor, examples, models, moves, predict, register, serve, tokens, trials, upkeep
 from gateway.cli.options import AsJson, Url
 
 app = typer.Typer(
@@ -44,7 +44,8 @@ app.command("show")(models.show)
 app.command("history")(models.history)
 app.command("promote")(moves.promote)
 app.command("rollback")(moves.rollback)
-app.command("canary")(moves.canary)
+app.command("canary")(trials.canary)
+app.command("shadow")(trials.shadow)
 app.add_typer(examples.examples, name="examples")
 app.command("retire")(models.retire)
 app.command("predict")(predict.predict)

@@ -1,4 +1,4 @@
-"""Which version answers: promote, roll back, canary. Each says what moved, and how to take it back."""
+"""Which version answers: promote, roll back. Each says what moved, and how to take it back."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -8,7 +8,6 @@ import typer
 
 from gateway.cli.connection import connect
 from gateway.cli.exits import ExitCode, difference_lines
-from gateway.cli.models import spell_canary
 from gateway.cli.options import (
     DEFAULT_ALIAS,
     DEFAULT_TIMEOUT_SECONDS,
@@ -60,7 +59,7 @@ def promote(  # noqa: PLR0913 - a parameter is an option
         if dry_run:
             _report_plan(output, moved, allow_breaking=allow_breaking)
             return
-        _report_move(output, client, moved, url=url, timeout_seconds=timeout if wait else None)
+        report_move(output, client, moved, url=url, timeout_seconds=timeout if wait else None)
 
 
 def rollback(
@@ -86,32 +85,7 @@ def rollback(
         raise typer.BadParameter("give either --to or --to-time")
     with connect(url) as client:
         moved = client.rollback(name, alias=alias, to=to, to_time=moment, reason=reason)
-        _report_move(Output(as_json), client, moved, url=url, timeout_seconds=timeout if wait else None)
-
-
-def canary(
-    name: Model,
-    version: Annotated[int | None, typer.Argument(metavar="VERSION", min=1, help="The second version.")] = None,
-    percent: Annotated[
-        float | None, typer.Argument(metavar="PERCENT", help="Its share of the requests: more than 0, at most 100.")
-    ] = None,
-    *,
-    drop: Annotated[bool, typer.Option("--drop", help="Send everything to the alias's own version again.")] = False,
-    alias: Alias = DEFAULT_ALIAS,
-    as_json: AsJson = False,
-    url: Url = None,
-) -> None:
-    """Try a version on a share of the requests.
-
-    With --drop the alias's own version gets all of them again.
-    """
-    if drop != (version is None) or drop != (percent is None):
-        raise typer.BadParameter("give VERSION and PERCENT, or --drop alone")
-    with connect(url) as client:
-        changed = client.canary(name, version, percent, alias=alias)
-    output = Output(as_json)
-    output.data(changed)
-    output.say(*canary_lines(changed, url))
+        report_move(Output(as_json), client, moved, url=url, timeout_seconds=timeout if wait else None)
 
 
 def parse_time(text: str) -> datetime:
@@ -136,20 +110,9 @@ def move_lines(moved: Mapping[str, Any], url: str | None) -> Iterator[str]:
         return
     yield f"{where}: {_spell_end(move['from'])} -> {move['to']}"
     if move["kind"] == "rollback":
-        yield f"Go back with  sardonyx promote {moved['model']} {move['from']}{_options(moved, url)}"
+        yield f"Go back with  sardonyx promote {moved['model']} {move['from']}{move_options(moved, url)}"
     elif move["from"] is not None:
-        yield f"Undo with  sardonyx rollback {moved['model']}{_options(moved, url)}"
-
-
-def canary_lines(changed: Mapping[str, Any], url: str | None) -> Iterator[str]:
-    """Yield where an alias's requests go now, and the command that takes the canary back."""
-    where = f"{changed['model']}@{changed['alias']}"
-    found = changed["canary"]
-    if found is None:
-        yield f"{where}: every request -> {changed['version']}"
-        return
-    yield f"{where}: {spell_canary(found)}, the rest -> {changed['version']}"
-    yield f"Undo with  sardonyx canary {changed['model']} --drop{_options(changed, url)}"
+        yield f"Undo with  sardonyx rollback {moved['model']}{move_options(moved, url)}"
 
 
 def _report_plan(output: Output, plan: Mapping[str, Any], *, allow_breaking: bool) -> None:
@@ -202,7 +165,7 @@ _COSTS: Final[Mapping[str, tuple[str, Callable[[Any], str]]]] = {
 }
 
 
-def _report_move(
+def report_move(
     output: Output, client: Client, moved: Mapping[str, Any], *, url: str | None, timeout_seconds: float | None
 ) -> None:
     """Say what moved before waiting: it has moved, whether or not the workers follow in time."""
@@ -217,6 +180,7 @@ def _spell_end(version: int | None) -> str:
     return "nothing" if version is None else str(version)
 
 
-def _options(moved: Mapping[str, Any], url: str | None) -> str:
+def move_options(moved: Mapping[str, Any], url: str | None) -> str:
+    """Return the options that another command about the same alias needs."""
     alias = f" --alias {moved['alias']}" if moved["alias"] != DEFAULT_ALIAS else ""
     return alias + (f" --url {url}" if url else "")

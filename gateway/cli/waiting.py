@@ -1,4 +1,9 @@
-"""Wait until every live worker follows a move."""
+"""Wait until every live worker follows a move.
+
+1. A worker follows when it has applied the move's event; it says so itself.
+2. One that says that it cannot, because of the model, ends the waiting: it goes on answering as before, and only
+   somebody who acts changes that. Trouble that ends by itself (the store is away) is waited for.
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -7,6 +12,10 @@ from typing import Any
 from gateway.cli.exits import CommandFailed, ExitCode
 
 _PAUSE_SECONDS = 0.1
+
+_PASSING = frozenset(
+    {"storage_unavailable", "insufficient_storage", "registry_unavailable", "registry_busy", "overloaded"}
+)
 
 Worker = Mapping[str, Any]
 
@@ -22,14 +31,15 @@ def wait_until_applied(
     """Ask who has applied what until nobody lags behind ``sequence``; return how many workers there are.
 
     Args:
-        fetch_workers: gives the live workers, each with ``host``, ``pid`` and ``applied``.
+        fetch_workers: gives the live workers, each with ``host``, ``pid``, ``applied`` and ``failed``.
         sequence: of the event that they are to apply.
         timeout_seconds: how long; they are asked at least once.
         clock: seconds that only grow.
         pause: waits that many seconds.
 
     Raises:
-        CommandFailed: try again later: the time is over; the message names the workers that lag.
+        CommandFailed: failed, if a worker cannot follow; try again later, if the time is over. The message names the
+            workers.
     """
     deadline = clock() + timeout_seconds
     while True:
@@ -37,11 +47,30 @@ def wait_until_applied(
         lagging = [worker for worker in workers if worker["applied"] < sequence]
         if not lagging:
             return len(workers)
+        failed = [worker for worker in lagging if _trouble(worker, sequence) not in (None, *_PASSING)]
+        if failed:
+            raise CommandFailed(
+                ExitCode.FAILED,
+                code="workers_failed",
+                title="The move is made, but a worker cannot follow and goes on as before",
+                detail=", ".join(_spell(worker, sequence) for worker in failed),
+            )
         if clock() >= deadline:
             raise CommandFailed(
                 ExitCode.TRY_AGAIN,
                 code="workers_lag",
                 title="The move is made, but not every worker follows yet",
-                detail=", ".join(f"{worker['host']}:{worker['pid']}" for worker in lagging),
+                detail=", ".join(_spell(worker, sequence) for worker in lagging),
             )
         pause(_PAUSE_SECONDS)
+
+
+def _trouble(worker: Worker, sequence: int) -> str | None:
+    """Return the code of what keeps a worker from applying the event; None if it says nothing."""
+    codes = (str(switch["code"]) for switch in worker.get("failed", ()) if switch["sequence"] == sequence)
+    return next(codes, None)
+
+
+def _spell(worker: Worker, sequence: int) -> str:
+    trouble = _trouble(worker, sequence)
+    return f"{worker['host']}:{worker['pid']}" + (f" ({trouble})" if trouble else "")

@@ -227,16 +227,47 @@ class Client:
         )
 
     def canary(
-        self, model: str, version: int | None, percent: float | None = None, *, alias: str = PRODUCTION
+        self,
+        model: str,
+        version: int | None,
+        percent: float | None = None,
+        *,
+        alias: str = PRODUCTION,
+        max_error_rate: float | None = None,
+        max_latency_ms: float | None = None,
     ) -> Mapping[str, Any]:
         """Send a share of an alias's requests to a second version, or (version None) to none.
+
+        Args:
+            model: its name.
+            version: the second version.
+            percent: its share, more than 0 and at most 100.
+            alias: which one.
+            max_error_rate: from 0 to 1; the gateway drops the canary when a larger share of its answers fails.
+            max_latency_ms: it drops it when more than one in a hundred of its answers takes longer.
 
         Raises:
             ApiError: besides, ``generation_conflict`` if the alias was moved at the same moment.
         """
+        limits = {"max_error_rate": max_error_rate, "max_latency_ms": max_latency_ms}
+        canary = None if version is None else {"version": version, "percent": percent, **limits}
+        return self._attend(model, alias, {"canary": canary})
+
+    def shadow(
+        self, model: str, version: int | None, percent: float | None = None, *, alias: str = PRODUCTION
+    ) -> Mapping[str, Any]:
+        """Send copies of a share of an alias's requests to a version that answers nobody, or (version None) to none."""
+        return self._attend(
+            model, alias, {"shadow": None if version is None else {"version": version, "percent": percent}}
+        )
+
+    def shadow_report(self, model: str, *, alias: str = PRODUCTION) -> Mapping[str, Any]:
+        """Return what comparing a shadow's answers with the live ones has shown so far."""
+        return self._wire.get(model_path(model, "aliases", alias, "shadow"))
+
+    def _attend(self, model: str, alias: str, what: Mapping[str, Any]) -> Mapping[str, Any]:
         live = self.alias(model, alias)["version"]
-        canary = None if version is None else {"version": version, "percent": percent}
-        document = {"version": live, "expected": live, "canary": canary}
+        document = {"version": live, "expected": live, **what}
         return self._wire.call("PUT", model_path(model, "aliases", alias), document=document)
 
     def events(self, *, after: int = 0, limit: int = 100) -> list[Mapping[str, Any]]:

@@ -6,8 +6,8 @@
 3. An event that cannot be applied (the registry does not answer, the new version does not load) is tried again until it
    can, or until a later event about the same thing has been applied.
 4. No error ends the feed: it is kept in ``read_error`` or ``apply_error`` and goes away with the next success.
-5. The worker reports what it has applied when that has changed, and every ``report_seconds``; it takes its report back
-   when it ends, so that nobody waits for it.
+5. The worker reports what it has applied, and what it cannot apply so far, when that has changed, and every
+   ``report_seconds``; it takes its report back when it ends, so that nobody waits for it.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from dataclasses import replace
 from registry.errors import InternalError, ServiceError
 from registry.events import ABOUT_A_TOKEN, Event
 from registry.ports import Registry
-from registry.records import WorkerReport
+from registry.records import FailedSwitch, WorkerReport
 
 _PAGE = 500
 
@@ -67,7 +67,8 @@ class ChangeFeed:
         self._read_at = clock()
         self._read_error: ServiceError | None = None
         self._under_way: dict[int, _Work] = {}
-        self._reported: tuple[int, float] | None = None
+        self._reported: tuple[int, tuple[FailedSwitch, ...]] | None = None
+        self._reported_at = 0.0
         self._reading = asyncio.Lock()
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -95,6 +96,21 @@ class ChangeFeed:
     def apply_error(self) -> ServiceError | None:
         """Why the oldest event that waits cannot be applied; None if none waits for long."""
         return next((work.error for _, work in sorted(self._under_way.items()) if work.error is not None), None)
+
+    @property
+    def failed(self) -> tuple[FailedSwitch, ...]:
+        """What cannot be applied so far, and is tried again."""
+        return tuple(
+            FailedSwitch(
+                sequence=sequence,
+                model=work.event.model,
+                alias=work.event.alias,
+                version=work.event.version,
+                code=work.error.code,
+            )
+            for sequence, work in sorted(self._under_way.items())
+            if work.error is not None
+        )
 
     @property
     def seconds_since_read(self) -> float:
@@ -194,6 +210,7 @@ class ChangeFeed:
         except Exception as error:  # noqa: BLE001  rules 3 and 4
             work.error = _known(error)
             work.tried.set()
+            self.wake()  # to report it
             return False
         return True
 
@@ -207,20 +224,16 @@ class ChangeFeed:
     async def _tell(self) -> None:
         if not self.is_ready:
             return
-        applied, now = self.applied, self._clock()
-        if (
-            self._reported is not None
-            and applied == self._reported[0]
-            and now < self._reported[1] + self._report_seconds
-        ):
+        state, now = (self.applied, self.failed), self._clock()
+        if state == self._reported and now < self._reported_at + self._report_seconds:
             return
-        report = self._report(applied)
+        report = replace(self._report(state[0]), failed=state[1])
         try:
             await asyncio.get_running_loop().run_in_executor(self._executor, self._write_report, report)
         except Exception as error:  # noqa: BLE001  rule 4
             self._read_error = _known(error)
             return
-        self._reported = (applied, now)
+        self._reported, self._reported_at = state, now
 
     def _withdraw_report(self) -> None:
         report = self._report(self.applied)

@@ -10,6 +10,7 @@ from gateway.serving.predictor import Predictor
 from gateway.serving.preparing import Preparing
 from gateway.serving.runtime import Session
 from gateway.serving.session_cache import SessionCache
+from gateway.serving.shadowing import Shadowing
 from gateway.serving.spare_threads import SpareThreads
 from gateway.serving.store_watch import StoreWatch
 
@@ -50,6 +51,16 @@ def serving_readings(cache: SessionCache[Session], predictor: Predictor, guard: 
         Merge.GREATEST,
     )
     yield Reading("sardonyx_waiting_requests", "Requests that wait for a place to run in", predictor.waiting_count)
+
+
+def shadow_readings(shadowing: Shadowing) -> Iterable[Reading]:
+    """Yield what has come of the requests that shadows were to get."""
+    stats = shadowing.stats
+    yield Reading("sardonyx_shadow_compared", "Answers compared with a shadow's", stats.compared, Merge.COUNT)
+    yield Reading(
+        "sardonyx_shadow_skipped", "Requests for a shadow that no time was left for", stats.skipped, Merge.COUNT
+    )
+    yield Reading("sardonyx_shadow_failed", "Requests that a shadow could not answer", stats.failed, Merge.COUNT)
 
 
 def preparing_readings(preparing: Preparing) -> Iterable[Reading]:

@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from registry.errors import ServiceError
 from registry.names import Reference
 from registry.ports import Catalog, Registry
-from registry.records import Version
+from registry.records import Alias, Version
 
 E = TypeVar("E")
 
@@ -33,6 +33,8 @@ class Route(Generic[E]):
     canary: Built[E] | None
     share: float
     """Of the canary, from 0 to 1."""
+    ends: tuple[E, E | None]
+    """What answers: the endpoints of both, or what stands for them here, since something is tried with them."""
 
     @property
     def targets(self) -> tuple[Built[E], ...]:
@@ -44,10 +46,11 @@ class Route(Generic[E]):
 
         Equal keys get equal answers in every process; a growing share keeps whom it had.
         """
-        if self.canary is None:
-            return self.main.endpoint
+        main, canary = self.ends
+        if canary is None:
+            return main
         point = draw() if routing_key is None else _point(reference, routing_key)
-        return self.canary.endpoint if point < self.share else self.main.endpoint
+        return canary if point < self.share else main
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +60,21 @@ class Reading:
     version: Version
     canary: Version | None = None
     share: float = 0.0
+    alias: Alias | None = None
+    """As it is, where it has a canary or a shadow."""
+    shadow: Version | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return a form that can be written down; ``from_json(as_json(r)) == r``."""
+        """Return a form that can be written down.
+
+        What is tried besides is left out: while the registry does not answer, nothing is.
+        """
         canary = None if self.canary is None else self.canary.as_json()
         return {"version": self.version.as_json(), "canary": canary, "share": self.share}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Reading":
-        """Return the reading that ``as_json`` describes."""
+        """Return what ``as_json`` describes."""
         canary = None if value["canary"] is None else Version.from_json(value["canary"])
         return cls(Version.from_json(value["version"]), canary, value["share"])
 
@@ -100,7 +109,7 @@ class Visit(Generic[E]):
 def read(registry: Registry, resolve: Callable[[Catalog, Reference], Version], reference: Reference) -> Reading:
     """Read what a reference leads to; blocks.
 
-    A canary that is not there, or retired, is no canary: it never had a right to the requests.
+    A canary that is not there, or retired, is no canary: it never had a right to the requests. So with a shadow.
 
     Raises:
         What ``resolve`` raises; RegistryUnavailable, RegistryBusy.
@@ -108,12 +117,17 @@ def read(registry: Registry, resolve: Callable[[Catalog, Reference], Version], r
     with registry.reading() as catalog:
         version = resolve(catalog, reference)
         alias = None if reference.version is not None else catalog.find_alias(reference.model, reference.alias)
-        if alias is None or alias.canary is None:
+        if alias is None or (alias.canary is None and alias.shadow is None):
             return Reading(version)
-        canary = catalog.find_version(reference.model, alias.canary.version)
-        if canary is None or canary.is_retired:
-            return Reading(version)
-        return Reading(version, canary, alias.canary.percent / 100)
+        canary = None if alias.canary is None else _present(catalog, reference.model, alias.canary.version)
+        shadow = None if alias.shadow is None else _present(catalog, reference.model, alias.shadow.version)
+        share = 0.0 if canary is None or alias.canary is None else alias.canary.percent / 100
+        return Reading(version, canary, share, alias, shadow)
+
+
+def _present(catalog: Catalog, model: str, number: int) -> Version | None:
+    found = catalog.find_version(model, number)
+    return None if found is None or found.is_retired else found
 
 
 def _point(reference: Reference, routing_key: bytes) -> float:

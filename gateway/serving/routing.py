@@ -59,6 +59,8 @@ class Routing(Generic[E]):
         registry: where the truth is.
         resolve: the use case of ``registry.resolution``.
         build: makes an endpoint, quickly, on the event loop.
+        attend: gets what the registry says of an alias that has a canary or a shadow, and the endpoints of its version
+            and its canary, and returns what is to answer in their place.
         warm: gets (the version that an alias leaves, the one that it goes to) and returns when the latter may answer;
             it raises LoadFailed or what a loader raises if it cannot.
         executor: where the registry is visited.
@@ -69,7 +71,7 @@ class Routing(Generic[E]):
         max_visits: how many visits may be under way at once.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - it stands between many
         self,
         registry: Registry,
         *,
@@ -77,6 +79,7 @@ class Routing(Generic[E]):
         build: Callable[[Version], E],
         warm: Callable[[Version, Version], Awaitable[None]],
         executor: Executor,
+        attend: Callable[[Reading, E, E | None], tuple[E, E | None]] = lambda _, main, canary: (main, canary),
         last_known: LastKnown | None = None,
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
@@ -87,6 +90,7 @@ class Routing(Generic[E]):
         self._look = partial(read, registry, resolve)
         self._build = build
         self._warm = warm
+        self._attend = attend
         self._executor = executor
         self._last_known = last_known or LastKnown(None, executor)
         self._draw = draw
@@ -214,8 +218,12 @@ class Routing(Generic[E]):
             self._absences.remember(reference, found)
             self._remove(reference)
             return found
+        main = self._built(found.version)
         canary = None if found.canary is None else self._built(found.canary)
-        route = Route(self._built(found.version), canary, found.share)
+        ends = main.endpoint, None if canary is None else canary.endpoint
+        if found.alias is not None:
+            ends = self._attend(found, *ends)
+        route = Route(main, canary, found.share, ends)
         if reference.version is None:
             self._aliases.setdefault(reference.model, {})[reference.alias] = route
         return route

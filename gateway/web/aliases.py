@@ -5,10 +5,19 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from gateway.web.alias_schemas import (
+    AliasBody,
+    RollbackBody,
+    alias_json,
+    difference_json,
+    move_json,
+    shadow_json,
+    shadow_report_json,
+)
 from gateway.web.context import Actor, AfterNumber, AliasName, Limit, ModelName, UsesServices
 from gateway.web.guarded import needs
 from gateway.web.json_routes import JsonRoute
-from gateway.web.schemas import AliasBody, RollbackBody, alias_json, difference_json, move_json, timestamp
+from gateway.web.schemas import timestamp
 from registry.errors import AliasNotFound, InvalidRequest, NoActiveVersion
 from registry.lookup import resolve_model
 from registry.names import PRODUCTION
@@ -17,6 +26,7 @@ from registry.promotion import UNSET, AliasMove, Plan
 from registry.records import Alias, Move, Version
 from registry.resolution import alias_at
 from registry.roles import Role
+from registry.shadow import ShadowReport
 
 router = APIRouter(prefix="/registry/models/{name}", tags=["promoting"], route_class=JsonRoute)
 
@@ -35,6 +45,7 @@ async def move_alias(
     """Move the alias if it still points where the caller believes, and return it with the feed's sequence number."""
     expected = body.expected if "expected" in body.model_fields_set else UNSET
     canary = body.asked_canary() if "canary" in body.model_fields_set else UNSET
+    shadow = body.asked_shadow() if "shadow" in body.model_fields_set else UNSET
     if dry_run:
         plan = await services.call(
             services.promotion.plan,
@@ -44,6 +55,7 @@ async def move_alias(
             expected=expected,
             allow_breaking=body.allow_breaking,
             canary=canary,
+            shadow=shadow,
         )
         return _plan_json(plan)
     moved = await services.write(
@@ -54,6 +66,7 @@ async def move_alias(
         expected=expected,
         allow_breaking=body.allow_breaking,
         canary=canary,
+        shadow=shadow,
         reason=body.reason,
         actor=actor,
     )
@@ -96,6 +109,21 @@ async def show_alias(
         raise InvalidRequest("at needs a time zone, such as 2026-11-22T03:00:00Z")
     move = await services.call(_find_alias_at, services.registry, name, alias, at)
     return {"model": name, "alias": alias, "version": move.to_version, "at": timestamp(at), "move": move_json(move)}
+
+
+@router.get("/aliases/{alias}/shadow", summary="What comparing a shadow's answers with the live ones has shown")
+@needs(Role.PREDICT)
+async def show_shadow(services: UsesServices, name: ModelName, alias: AliasName) -> dict[str, Any]:
+    """Return the shadow that the alias has, and the report of it, or of the last one that it had."""
+    found, trial, report = await services.call(_find_shadow, services.registry, name, alias)
+    return {
+        "model": name,
+        "alias": alias,
+        "version": found.version,
+        "shadow": shadow_json(found.shadow),
+        "trial": trial,
+        "report": None if report is None else shadow_report_json(report),
+    }
 
 
 @router.get("/history", summary="Every move of a model's aliases, oldest first")
@@ -155,6 +183,15 @@ def _find_alias(registry: Registry, name: str, alias: str) -> Alias:
     if alias == PRODUCTION:
         raise NoActiveVersion(f"no version of '{name}' is promoted")
     raise AliasNotFound(f"'{name}' has no alias '{alias}'")
+
+
+def _find_shadow(registry: Registry, name: str, alias: str) -> tuple[Alias, int | None, ShadowReport | None]:
+    found = _find_alias(registry, name, alias)
+    with registry.reading() as catalog:
+        known = catalog.find_shadow_report(name, alias)
+    if found.shadow is not None and (known is None or known[0] != found.shadow.trial):
+        return found, found.shadow.trial, ShadowReport()
+    return (found, None, None) if known is None else (found, *known)
 
 
 def _find_alias_at(registry: Registry, name: str, alias: str, at: datetime) -> Move:

@@ -1,11 +1,21 @@
 """What answers the predict requests of one version, made once when the version is first routed to."""
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gateway.codec.json_tensors import JsonCodec
-from gateway.metrics import Metrics, RequestCounts
+from gateway.metrics import Metrics
+from gateway.serving.shadowing import Tap
 from gateway.web.problems import header_lines
 from registry.records import Version
+
+
+class Counting(Protocol):
+    """What counts answers."""
+
+    def add(self, code: str, seconds: float, count: int = 1) -> None:
+        """Count answers that took so long; ``code`` is their problem's, or ``ok``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -14,10 +24,12 @@ class Endpoint:
 
     version: Version
     codec: JsonCodec
-    counts: RequestCounts
+    counts: Counting
     output_names: tuple[str, ...]
     headers: tuple[tuple[bytes, bytes], ...]
     """The headers of every good answer, but for its length and the request id."""
+    tap: Tap | None = None
+    """Where its answers are offered to be compared; None where nobody compares."""
     lines: bytes = field(init=False)
     """The same as HTTP/1.1 writes them."""
 

@@ -104,7 +104,7 @@ class PredictRoutes:
         if verb is Verb.VALIDATE:
             return _valid(endpoint)
         arrays = self._predictor.try_predict_now(endpoint.version, request.feed, request.outputs, deadline)
-        return None if arrays is None else _encode(endpoint, request, arrays)
+        return None if arrays is None else _answered(endpoint, request, arrays)
 
     async def wait(self, endpoint: Endpoint, request: PredictBody, receive: Receive, deadline: float) -> bytes:
         """Return the answer's body when the version is loaded and has run.
@@ -114,10 +114,12 @@ class PredictRoutes:
             ClientGone: the caller left.
         """
         work = self._predictor.predict(endpoint.version, request.feed, request.outputs, deadline=deadline)
-        return _encode(endpoint, request, await _until_gone(receive, work))
+        return _answered(endpoint, request, await _until_gone(receive, work))
 
 
-def _encode(endpoint: Endpoint, request: PredictBody, arrays: list[Any]) -> bytes:
+def _answered(endpoint: Endpoint, request: PredictBody, arrays: list[Any]) -> bytes:
+    if endpoint.tap is not None:
+        endpoint.tap.offer(request.feed, request.outputs, arrays)
     return endpoint.codec.encode(request.outputs or endpoint.output_names, arrays, request_id=request.id)
 
 

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from registry.artifact import Digest
 from registry.batching import BatchReport
-from registry.errors import Difference, InvalidRequest, Violation
+from registry.errors import InvalidRequest, Violation
 from registry.events import Event
-from registry.records import Alias, Canary, Model, Move, Page, Token, Version, WorkerReport
+from registry.records import Canary, Model, Page, Token, Version, WorkerReport
 from registry.signature import pointer_token
 from registry.threads import MOST_THREADS, ThreadReport
 
@@ -92,44 +92,6 @@ class VersionChange(Body):
     description: str | None = None
     tags: dict[str, str] | None = None
     batching: Literal["exact", "stable", "close", "off"] | None = None
-
-
-class CanaryBody(Body):
-    """A second version that gets a share of the alias's requests."""
-
-    version: int = Field(ge=1, lt=10**9)
-    percent: float = Field(gt=0, le=100, strict=False)
-
-
-class AliasBody(Body):
-    """Points an alias at a version."""
-
-    version: int = Field(ge=1, lt=10**9)
-    expected: int | None = Field(default=None, ge=1, lt=10**9)
-    """What the caller believes to be live; null means nothing. Absent: whatever it is."""
-    reason: str = Field(default="", max_length=1024)
-    allow_breaking: bool = False
-    canary: CanaryBody | None = None
-
-    def asked_canary(self) -> Canary | None:
-        """Return the canary as the registry knows it."""
-        return None if self.canary is None else Canary(version=self.canary.version, percent=self.canary.percent)
-
-
-class RollbackBody(Body):
-    """Moves an alias back; to what was live before, unless told where or when."""
-
-    to: int | None = Field(default=None, ge=1, lt=10**9)
-    to_time: datetime | None = Field(default=None, strict=False)
-    reason: str = Field(default="", max_length=1024)
-
-    @model_validator(mode="after")
-    def _one_target(self) -> Self:
-        if self.to is not None and self.to_time is not None:
-            raise ValueError("give either to or to_time")
-        if self.to_time is not None and self.to_time.tzinfo is None:
-            raise ValueError("to_time needs a time zone, such as 2026-11-22T03:00:00Z")
-        return self
 
 
 class TokenBody(Body):
@@ -233,38 +195,6 @@ def model_json(model: Model) -> dict[str, Any]:
     }
 
 
-def alias_json(alias: Alias) -> dict[str, Any]:
-    """Return an alias as the wire has it."""
-    return {
-        "model": alias.model,
-        "alias": alias.name,
-        "version": alias.version,
-        "canary": canary_json(alias.canary),
-        "generation": alias.generation,
-        "updated_at": timestamp(alias.updated_at),
-    }
-
-
-def canary_json(canary: Canary | None) -> dict[str, Any] | None:
-    """Return a canary as the wire has it."""
-    return None if canary is None else {"version": canary.version, "percent": canary.percent}
-
-
-def move_json(move: Move) -> dict[str, Any]:
-    """Return a promotion or rollback as the wire has it."""
-    return {
-        "id": move.id,
-        "alias": move.alias,
-        "from": move.from_version,
-        "to": move.to_version,
-        "kind": move.kind.value,
-        "undoes": move.undoes,
-        "actor": move.actor,
-        "reason": move.reason,
-        "at": timestamp(move.at),
-    }
-
-
 def event_json(event: Event) -> dict[str, Any]:
     """Return a row of the change feed as the wire has it."""
     return {
@@ -286,6 +216,7 @@ def worker_json(report: WorkerReport) -> dict[str, Any]:
         "pid": report.pid,
         "applied": report.applied,
         "resident": list(report.resident),
+        "failed": [asdict(switch) for switch in report.failed],
         "reported_at": timestamp(report.reported_at),
     }
 
@@ -306,9 +237,16 @@ def token_json(token: Token) -> dict[str, Any]:
     }
 
 
-def difference_json(difference: Difference) -> dict[str, str]:
-    """Return one breaking difference as the wire has it."""
-    return asdict(difference)
+def canary_json(canary: Canary | None) -> dict[str, Any] | None:
+    """Return a canary as the wire has it."""
+    if canary is None:
+        return None
+    limits = {
+        "max_error_rate": canary.max_error_rate,
+        "max_latency_ms": None if canary.max_latency_seconds is None else canary.max_latency_seconds * 1000,
+    }
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    return {"version": canary.version, "percent": canary.percent, **given}
 
 
 def page_json(page: Page[T], write: Callable[[T], dict[str, Any]]) -> dict[str, Any]:

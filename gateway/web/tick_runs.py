@@ -161,6 +161,7 @@ class TickRuns:
         else:
             if arrays is not None:
                 self._answers.give_rows(company, arrays)
+                company.offer(feed, arrays)
                 return
             if len(asked) == 1:
                 request_id = None if asked[0].decoded is None else asked[0].decoded.id
@@ -199,6 +200,8 @@ class TickRuns:
             self._begin(endpoint, asked, request)
         else:
             self._give(endpoint, asked, request, arrays)
+            if endpoint.tap is not None:
+                endpoint.tap.offer(request.feed, request.outputs, arrays)
 
     def _give(self, endpoint: Endpoint, asked: Asked, request: PredictBody, arrays: list[Array]) -> None:
         try:
@@ -253,4 +256,7 @@ class TickRuns:
         if isinstance(error, Exception):
             self._answers.refuse(asked, error)
         else:
-            self._give(endpoint, asked, PredictBody({}, outputs, request_id), answer.result())
+            arrays = answer.result()
+            self._give(endpoint, asked, PredictBody({}, outputs, request_id), arrays)
+            if endpoint.tap is not None:
+                endpoint.tap.offer(running.feed, outputs, arrays)

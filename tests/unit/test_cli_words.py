@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from gateway.cli.models import spell_aliases
-from gateway.cli.moves import canary_lines, cost_lines, move_lines, parse_time
+from gateway.cli.moves import cost_lines, move_lines, parse_time
+from gateway.cli.trials import canary_lines, report_lines, shadow_lines
 from gateway.cli.register import curl_line, parse_tags, version_lines
 from gateway.client import VersionInfo
 

@@ -1,0 +1,92 @@
+"""Telling when a canary has to go: it fails too often, or answers too late.
+
+1. What counts are the newest ``WINDOW`` answers of this worker to requests that the alias has sent to the canary.
+2. A limit is passed when more answers are bad than its share of the window, taken for ``LEAST`` at least: one failure
+   among the first few says nothing, and a canary that fails always is noticed after some more than that.
+3. An answer is bad for the error rate if the version itself is to blame: not the caller, nor a full queue. It is late
+   if it took longer than the limit; one in a hundred may.
+4. Each worker judges by what it sees; the first that says so has the canary dropped, everywhere.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from registry.errors import (
+    ArtifactCorrupt,
+    ArtifactMissing,
+    DeadlinePassed,
+    InsufficientMemory,
+    InternalError,
+    LoadFailed,
+    OutputNotText,
+    RunFailed,
+)
+from registry.records import Canary
+
+WINDOW: Final = 1_000
+LEAST: Final = 100
+_LATE_SHARE: Final = 0.01
+
+OWN_FAULTS: Final = frozenset(
+    error.code
+    for error in (
+        ArtifactCorrupt,
+        ArtifactMissing,
+        DeadlinePassed,
+        InsufficientMemory,
+        InternalError,
+        LoadFailed,
+        OutputNotText,
+        RunFailed,
+    )
+)
+
+
+class CanaryWatch:
+    """Counts a canary's answers; belongs to one event loop.
+
+    Args:
+        canary: with its limits.
+        drop: called once, with the reason, when a limit is passed.
+    """
+
+    def __init__(self, canary: Canary, drop: Callable[[str], None]) -> None:
+        self._canary = canary
+        self._drop = drop
+        self._answers: deque[tuple[bool, bool]] = deque()
+        self._failed = 0
+        self._late = 0
+        self._is_over = canary.max_error_rate is None and canary.max_latency_seconds is None
+
+    def add(self, code: str, seconds: float, count: int = 1) -> None:
+        """Take note of answers that took so long; ``code`` is their problem's, or ``ok``."""
+        if self._is_over:
+            return
+        limit = self._canary.max_latency_seconds
+        answer = (code in OWN_FAULTS, code == "ok" and limit is not None and seconds > limit)
+        for _ in range(count):
+            self._put(answer)
+        reason = self._reason()
+        if reason is not None:
+            self._is_over = True
+            self._drop(reason)
+
+    def _put(self, answer: tuple[bool, bool]) -> None:
+        self._answers.append(answer)
+        self._failed += answer[0]
+        self._late += answer[1]
+        if len(self._answers) > WINDOW:
+            failed, late = self._answers.popleft()
+            self._failed -= failed
+            self._late -= late
+
+    def _reason(self) -> str | None:
+        seen = len(self._answers)
+        weight = max(seen, LEAST)
+        rate, seconds = self._canary.max_error_rate, self._canary.max_latency_seconds
+        if rate is not None and self._failed > rate * weight:
+            return f"{self._failed} of its last {seen} answers failed, more than {rate:g} of them"
+        if seconds is not None and self._late > _LATE_SHARE * weight:
+            return f"{self._late} of its last {seen} answers took more than {seconds * 1000:g} ms"
+        return None

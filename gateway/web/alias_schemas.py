@@ -1,0 +1,135 @@
+"""The wire types of aliases: what is asked of them, and how they, their moves and their trials are written."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from gateway.web.schemas import Body, canary_json, timestamp
+from registry.errors import Difference
+from registry.records import Alias, Canary, Move, Shadow
+from registry.shadow import OutputDifference, ShadowReport
+
+
+class CanaryBody(Body):
+    """A second version that gets a share of the alias's requests."""
+
+    version: int = Field(ge=1, lt=10**9)
+    percent: float = Field(gt=0, le=100, strict=False)
+    max_error_rate: float | None = Field(default=None, ge=0, le=1, strict=False)
+    """It is dropped when a larger share of its answers fails by its own fault."""
+    max_latency_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False, strict=False)
+    """It is dropped when more than one in a hundred of its answers takes longer."""
+
+
+class ShadowBody(Body):
+    """A version that gets copies of a share of the alias's requests, and answers nobody."""
+
+    version: int = Field(ge=1, lt=10**9)
+    percent: float = Field(gt=0, le=100, strict=False)
+
+
+class AliasBody(Body):
+    """Points an alias at a version."""
+
+    version: int = Field(ge=1, lt=10**9)
+    expected: int | None = Field(default=None, ge=1, lt=10**9)
+    """What the caller believes to be live; null means nothing. Absent: whatever it is."""
+    reason: str = Field(default="", max_length=1024)
+    allow_breaking: bool = False
+    canary: CanaryBody | None = None
+    shadow: ShadowBody | None = None
+
+    def asked_canary(self) -> Canary | None:
+        """Return the canary as the registry knows it."""
+        asked = self.canary
+        if asked is None:
+            return None
+        return Canary(
+            version=asked.version,
+            percent=asked.percent,
+            max_error_rate=asked.max_error_rate,
+            max_latency_seconds=None if asked.max_latency_ms is None else asked.max_latency_ms / 1000,
+        )
+
+    def asked_shadow(self) -> Shadow | None:
+        """Return the shadow as the registry knows it."""
+        return None if self.shadow is None else Shadow(version=self.shadow.version, percent=self.shadow.percent)
+
+
+class RollbackBody(Body):
+    """Moves an alias back; to what was live before, unless told where or when."""
+
+    to: int | None = Field(default=None, ge=1, lt=10**9)
+    to_time: datetime | None = Field(default=None, strict=False)
+    reason: str = Field(default="", max_length=1024)
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if self.to is not None and self.to_time is not None:
+            raise ValueError("give either to or to_time")
+        if self.to_time is not None and self.to_time.tzinfo is None:
+            raise ValueError("to_time needs a time zone, such as 2026-11-22T03:00:00Z")
+        return self
+
+
+def alias_json(alias: Alias) -> dict[str, Any]:
+    """Return an alias as the wire has it."""
+    return {
+        "model": alias.model,
+        "alias": alias.name,
+        "version": alias.version,
+        "canary": canary_json(alias.canary),
+        "shadow": shadow_json(alias.shadow),
+        "generation": alias.generation,
+        "updated_at": timestamp(alias.updated_at),
+    }
+
+
+def shadow_json(shadow: Shadow | None) -> dict[str, Any] | None:
+    """Return a shadow as the wire has it."""
+    return None if shadow is None else {"version": shadow.version, "percent": shadow.percent, "trial": shadow.trial}
+
+
+def shadow_report_json(report: ShadowReport) -> dict[str, Any]:
+    """Return what a trial has shown, as the wire has it."""
+    return {
+        "compared": report.compared,
+        "skipped": report.skipped,
+        "failures": dict(report.failures),
+        "outputs": [_output_json(name, found) for name, found in sorted(report.outputs.items())],
+    }
+
+
+def _output_json(name: str, found: OutputDifference) -> dict[str, Any]:
+    return {
+        "name": name,
+        "compared": found.compared,
+        "same": found.same,
+        "incomparable": found.incomparable,
+        "max_difference": found.largest,
+        "mean_difference": found.mean,
+        "rows": found.rows,
+        "changed": found.changed,
+    }
+
+
+def move_json(move: Move) -> dict[str, Any]:
+    """Return a promotion or rollback as the wire has it."""
+    return {
+        "id": move.id,
+        "alias": move.alias,
+        "from": move.from_version,
+        "to": move.to_version,
+        "kind": move.kind.value,
+        "undoes": move.undoes,
+        "actor": move.actor,
+        "reason": move.reason,
+        "at": timestamp(move.at),
+    }
+
+
+def difference_json(difference: Difference) -> dict[str, str]:
+    """Return one breaking difference as the wire has it."""
+    return asdict(difference)
