@@ -7,8 +7,8 @@ import pytest
 
 from gateway.cli.models import spell_aliases
 from gateway.cli.moves import cost_lines, move_lines, parse_time
-from gateway.cli.trials import canary_lines, report_lines, shadow_lines
 from gateway.cli.register import curl_line, parse_tags, version_lines
+from gateway.cli.trials import canary_lines
 from gateway.client import VersionInfo
 
 MOVE = {"alias": "production", "from": 2, "to": 3, "kind": "promote", "actor": "a", "reason": "", "at": "t"}
