@@ -9,7 +9,7 @@ ON_BOTH := tests/e2e tests/properties/test_history_laws.py $(addprefix tests/uni
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check format bench bench-peers bench-tails bench-docs bench-cold bench-codec bench-cycles \
-	bench-zipf bench-density soak chaos clean
+	bench-zipf bench-density bench-shadow soak chaos clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ bench-zipf: $(VENV)/.dev ## five minutes of requests for 2,000 models, with room
 
 bench-density: $(VENV)/.dev ## what four workers take beside one, and a thousand tiny models
 	@$(BIN)/python -m bench.density $(ARGS)
+
+bench-shadow: $(VENV)/.dev ## live latencies with a shadow on all requests beside those without
+	@$(BIN)/python -m bench.shadow $(ARGS)
 
 soak: $(VENV)/.dev ## a minute of mixed load while models are evicted, promoted and rolled back
 	@$(BIN)/python -m bench.soak $(ARGS)

@@ -118,7 +118,7 @@ def measure_turn(contestant: Contestant, turn: int, arguments: argparse.Namespac
         check_all(contestant, server)
         stack.enter_context(pinned(cores.load))
         loop = stack.enter_context(
-            closing(OpenLoop(server.port, _requests(contestant, server), connection_count=CONNECTION_COUNT))
+            closing(OpenLoop(server.port, requests_of(contestant, server), connection_count=CONNECTION_COUNT))
         )
         loop.run(make_schedule(WARM_UP_RATE, 1, seed=-1))
         for rate in arguments.rate or RATES:
@@ -210,7 +210,8 @@ def format_tails(medians: Sequence[Tail]) -> str:
     return "\n".join(lines)
 
 
-def _requests(contestant: Contestant, server: Server) -> list[bytes]:
+def requests_of(contestant: Contestant, server: Server) -> list[bytes]:
+    """Return a request for each of the model's questions."""
     questions = contestant.model.questions
     return [make_request(contestant.path, contestant.encode(one), server.port, contestant.headers) for one in questions]
 
