@@ -75,6 +75,7 @@ class Parts:
             folders=self.folders,
             clock=self.clock,
             batching=Batching(self.settings.batching),
+            passed=self.example_checks.note,
         )
 
     def promotion(self) -> Promotion:
@@ -83,7 +84,13 @@ class Parts:
 
     def recording(self) -> Recording:
         """Return the use case over these parts."""
-        return Recording(registry=self.registry, folders=self.folders, inspector=self.inspector, clock=self.clock)
+        return Recording(
+            registry=self.registry,
+            folders=self.folders,
+            inspector=self.inspector,
+            clock=self.clock,
+            passed=self.example_checks.note,
+        )
 
     def prepare(self, version: Version) -> Preparation | None:
         """Make a version's prepared form, if there is none yet; blocks for seconds, in a child process.

@@ -3,7 +3,8 @@
 1. An alias that has neither is answered by the endpoint of its version and costs nothing more.
 2. A canary's answers are counted apart, and a canary that passes its limits is dropped: the alias sends everything to
    its own version again, with a reason in the feed. That is tried until the registry answers.
-3. What an alias reads again (something about a version has changed) goes on with the counts that it had.
+3. An alias that is read again because something about a version has changed goes on with the window that it had; one
+   that has been changed itself begins a new one.
 """
 
 import asyncio
@@ -29,8 +30,6 @@ OURSELVES = "gateway"
 _AGAIN_SECONDS = 5.0
 _MOST_WATCHES = 10_000
 
-_Watched = tuple[str, str, Canary]
-
 
 class Trials:
     """Stands between aliases and endpoints; belongs to one event loop.
@@ -47,7 +46,8 @@ class Trials:
         self._promotion = promotion
         self._executor = executor
         self._shadowing = shadowing
-        self._watches: dict[_Watched, CanaryWatch] = {}
+        self._watches: dict[tuple[str, str], tuple[int, CanaryWatch]] = {}
+        """By model and alias, with the alias's generation."""
 
     def attend(self, reading: Reading, main: Endpoint, canary: Endpoint | None) -> tuple[Endpoint, Endpoint | None]:
         """Return what answers for an alias in place of the endpoints of its version and its canary."""
@@ -63,10 +63,11 @@ class Trials:
         return main, canary
 
     def _watched(self, alias: Alias, canary: Canary, counts: Counting) -> Counting:
-        key = alias.model, alias.name, canary
-        watch = self._watches.get(key)
-        if watch is None:
-            watch = self._watches[key] = CanaryWatch(canary, self._dropper(alias, canary))
+        key = alias.model, alias.name
+        generation, watch = self._watches.get(key) or (0, None)
+        if watch is None or generation != alias.generation:
+            watch = CanaryWatch(canary, self._dropper(alias, canary))
+            self._watches[key] = alias.generation, watch
             if len(self._watches) > _MOST_WATCHES:
                 del self._watches[next(iter(self._watches))]
         apart = self._metrics.of_canary(alias.model, alias.name, canary.version)
@@ -77,7 +78,6 @@ class Trials:
         log = structlog.get_logger().bind(model=alias.model, alias=alias.name, version=canary.version)
 
         def drop(reason: str) -> None:
-            self._watches.pop((alias.model, alias.name, canary), None)
             log.error("canary_dropped", reason=reason)
             with suppress(RuntimeError):  # the worker is ending
                 self._executor.submit(drop_now, reason)

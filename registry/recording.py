@@ -25,13 +25,30 @@ EditExamples = Callable[[Signature, Examples], Examples]
 
 
 class Recording:
-    """Keeps examples; safe for threads. Every method may block: on the store, the database, or a child process."""
+    """Keeps examples; safe for threads. Every method may block: on the store, the database, or a child process.
 
-    def __init__(self, *, registry: Registry, folders: ArtifactFolders, inspector: Inspector, clock: Clock) -> None:
+    Args:
+        registry: where they are kept.
+        folders: where the bytes are.
+        inspector: what starts the children.
+        clock: dates the events.
+        passed: told of each version that gives what its new examples say.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        folders: ArtifactFolders,
+        inspector: Inspector,
+        clock: Clock,
+        passed: Callable[[Version], None] = lambda _: None,
+    ) -> None:
         self._registry = registry
         self._folders = folders
         self._inspector = inspector
         self._clock = clock
+        self._passed = passed
 
     def find(self, model: str, number: int) -> Examples:
         """Return a version's examples.
@@ -76,4 +93,7 @@ class Recording:
                 at=self._clock.now(),
                 detail={"examples": len(examples.items)},
             )
-            return resolve_present_version(transaction, model, number)
+            changed = resolve_present_version(transaction, model, number)
+        if examples.items:
+            self._passed(changed)
+        return changed

@@ -64,6 +64,7 @@ class Registration:
         folders: ArtifactFolders,
         clock: Clock,
         batching: Batching = Batching.EXACT,
+        passed: Callable[[Version], None] = lambda _: None,
     ) -> None:
         self._registry = registry
         self._store = store
@@ -71,6 +72,8 @@ class Registration:
         self._folders = folders
         self._clock = clock
         self._batching = batching
+        self._passed = passed
+        """Told of each new version that gives what its examples say."""
         self._refusals = _Refusals()
 
     def put_blob(self, upload: Upload, *, announced: Digest) -> bool:
@@ -217,7 +220,10 @@ class Registration:
                 at=at,
                 detail={"digest": str(artifact.digest)},
             )
-            return Registered(version=resolve_version(transaction, model, number), is_new=True)
+            version = resolve_version(transaction, model, number)
+        if examples.items:
+            self._passed(version)
+        return Registered(version=version, is_new=True)
 
 
 def _request(

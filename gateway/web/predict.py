@@ -118,8 +118,8 @@ class PredictRoutes:
 
 
 def _answered(endpoint: Endpoint, request: PredictBody, arrays: list[Any]) -> bytes:
-    if endpoint.tap is not None:
-        endpoint.tap.offer(request.feed, request.outputs, arrays)
+    if endpoint.tap is not None:  # when the answer is on its way
+        asyncio.get_running_loop().call_soon(endpoint.tap.offer, request.feed, request.outputs, arrays)
     return endpoint.codec.encode(request.outputs or endpoint.output_names, arrays, request_id=request.id)
 
 

@@ -83,6 +83,7 @@ def test_a_version_is_described_whole(gateway: GatewayProcess, client: httpx.Cli
         "producer": "tests 1.0",
         "metadata": {"title": "Bias", "author": "Müller"},
         "batching": "exact",
+        "examples": 0,
         "description": "adds ü",
         "tags": {"team": "vision", "url": "https://example.org/?a=b"},
         "created_by": "anonymous",
