@@ -214,6 +214,9 @@ class Shadowing:
         began = self._clock()
         try:
             await asyncio.get_running_loop().run_in_executor(self._running, work.run)
+        except asyncio.CancelledError:  # the worker is ending
+            work.cancellation.cancel()
+            raise
         finally:
             expiry.cancel()
             lease.release()

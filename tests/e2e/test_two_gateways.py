@@ -1,5 +1,6 @@
 """Two gateways on one database and one store: both write, both follow, somebody sweeps, and nothing is lost."""
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from tests.support import models
+from tests.support.backend import embedded_only
 from tests.support.gateway_process import (
     SARDONYX,
     GatewayProcess,
@@ -118,3 +120,29 @@ def test_uploads_promotions_and_sweeps_at_once_lose_nothing(pair: tuple[GatewayP
     assert [move["from"] for move in moves] == [None, *(move["to"] for move in moves[:-1])]
     checked = run(SARDONYX, "fsck", environment=first.environment)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@embedded_only
+def test_a_worker_that_cannot_follow_says_so_and_goes_on_as_before(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path}/registry.db"
+    whole, lacking = tmp_path / "store", tmp_path / "lacking"
+    with running_gateway(tmp_path / "first", database_url=database, store=str(whole)) as first, first.client() as here:
+        upload(here, "lost", 1)
+        here.put("/registry/models/lost/aliases/production", json={"version": 1}).raise_for_status()
+        shutil.copytree(whole, lacking)
+        upload(here, "lost", 2)
+        places = {"database_url": database, "store": str(lacking)}
+        with running_gateway(tmp_path / "second", **places) as second, second.client() as there:
+            assert live(there, "lost") == 1
+            done = run(SARDONYX, "promote", "lost", "2", "--wait", environment=first.environment)
+            (worker,) = second.workers()
+            assert (done.returncode, f":{worker} (artifact_missing)" in done.stderr) == (1, True), done.stderr
+            assert (live(here, "lost"), live(there, "lost")) == (2, 1)
+            assert failures(here, worker) == [("lost", "production", 2, "artifact_missing")]
+            shutil.copytree(whole, lacking, dirs_exist_ok=True)
+            wait_until(lambda: live(there, "lost") == 2 and failures(here, worker) == [])
+
+
+def failures(client: httpx.Client, pid: int) -> list[tuple[str, str, int, str]]:
+    (report,) = [one for one in client.get("/registry/workers").json()["items"] if one["pid"] == pid]
+    return [(one["model"], one["alias"], one["version"], one["code"]) for one in report["failed"]]
