@@ -55,6 +55,12 @@ class Level(StrEnum):
     NONE = "none"
 
 
+def is_weaker(shown: Level, promised: Level) -> bool:
+    """Return whether something has been shown that a proof of this level rules out."""
+    order = list(Level)
+    return order.index(shown) > order.index(promised)
+
+
 _ACCEPTED: Final[Mapping[Batching, tuple[Level, ...]]] = {
     Batching.EXACT: (Level.EXACT,),
     Batching.STABLE: (Level.EXACT, Level.STABLE),

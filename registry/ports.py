@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from registry.artifact import Artifact, Digest
-from registry.batching import Batching
+from registry.batching import Batching, Level
 from registry.events import Event, EventKind
 from registry.examples import Examples
 from registry.records import (
@@ -51,8 +51,11 @@ class Inspector(Protocol):
         """
         ...
 
-    def rehearse(self, folder: Path, artifact: Artifact, examples: Examples) -> None:
+    def rehearse(self, folder: Path, artifact: Artifact, examples: Examples, *, row_names: Sequence[str] = ()) -> Level:
         """Load an artifact that has been inspected, and run its examples; blocks for up to half a minute.
+
+        Where rows of the inputs ``row_names`` may share runs, those of the examples are run together as well: returned
+        is the level that this leaves.
 
         Raises:
             InvalidArtifact: it does not load, or it takes too long or too much.

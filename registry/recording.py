@@ -3,17 +3,20 @@
 1. What a version does not give is not recorded: examples are checked, in a child process, before they are kept.
 2. They are replaced as a whole, in one transaction with their event, and only if nobody else has changed them while
    they were checked.
+3. Where their rows, run together, contradict the level that made-up rows have proven, the version's requests share no
+   runs from then on.
 """
 
 from collections.abc import Callable
 
+from registry.batching import Batching, Level, is_weaker
 from registry.errors import GenerationConflict
 from registry.events import EventKind
 from registry.examples import Examples
 from registry.lookup import resolve_present_version, resolve_version
 from registry.names import quoted
 from registry.ports import Clock, Inspector, Registry
-from registry.records import Version
+from registry.records import Inspection, Version
 from registry.signature import Signature
 from registry.storage import ArtifactFolders
 
@@ -22,6 +25,11 @@ ReadExamples = Callable[[Signature], Examples]
 
 EditExamples = Callable[[Signature, Examples], Examples]
 """Returns other examples than those that there are."""
+
+
+def contradicts(shown: Level, inspection: Inspection) -> bool:
+    """Return whether the rows of examples have shown something that the proof of inspection rules out."""
+    return inspection.batch is not None and is_weaker(shown, inspection.batch.level)
 
 
 class Recording:
@@ -75,9 +83,13 @@ class Recording:
             version = resolve_present_version(catalog, model, number)
             before = catalog.find_examples(model, number)
         examples = edit(version.signature, before)
+        batching = None
         if examples.items and examples.facts != before.facts:
+            names = version.inspection.row_names
             with self._folders.hold(version.artifact) as folder:
-                self._inspector.rehearse(folder, version.artifact, examples)
+                shown = self._inspector.rehearse(folder, version.artifact, examples, row_names=names)
+            if contradicts(shown, version.inspection) and version.batching is not Batching.OFF:
+                batching = Batching.OFF
         with self._registry.writing() as transaction:
             found = resolve_present_version(transaction, model, number)
             if found.examples != version.examples:
@@ -85,13 +97,14 @@ class Recording:
             if examples.facts == found.examples:
                 return found
             transaction.set_examples(model, number, examples)
+            transaction.change_version(model, number, description=None, tags=None, batching=batching)
             transaction.add_event(
                 EventKind.VERSION_CHANGED,
                 model=model,
                 version=number,
                 actor=actor,
                 at=self._clock.now(),
-                detail={"examples": len(examples.items)},
+                detail={"examples": len(examples.items), **({} if batching is None else {"batching": batching})},
             )
             changed = resolve_present_version(transaction, model, number)
         if examples.items:

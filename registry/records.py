@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from registry.artifact import Artifact, ArtifactFile, Digest
-from registry.batching import Batching, BatchReport
+from registry.batching import Batching, BatchReport, Level
 from registry.examples import ExampleFacts
 from registry.roles import Caller, Role
 from registry.signature import Signature
@@ -45,6 +45,13 @@ class Inspection:
     """What trying to run rows together has shown; None where it was not tried."""
     threads: ThreadReport | None = None
     """What trying to run with several threads has shown; None where it was not tried."""
+
+    @property
+    def row_names(self) -> tuple[str, ...]:
+        """The inputs whose rows may share runs; empty where none may."""
+        if self.batch is None or self.batch.level is Level.NONE:
+            return ()
+        return tuple(spec.name for spec in self.signature.inputs if not spec.optional)
 
     def as_json(self) -> dict[str, Any]:
         """Return the form that is stored; ``from_json(as_json(i)) == i``."""

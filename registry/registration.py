@@ -26,7 +26,7 @@ from registry.examples import Examples
 from registry.lookup import resolve_version
 from registry.names import parse_model_name, quoted
 from registry.ports import Clock, Inspector, Registry
-from registry.recording import ReadExamples
+from registry.recording import ReadExamples, contradicts
 from registry.records import Inspection, Version
 from registry.storage import ArtifactFolders, ArtifactStore, Upload
 
@@ -119,9 +119,9 @@ class Registration:
         folder = upload.path.parent
         if inspection is None:
             inspection = self._inspect(artifact, lambda: self._inspector.inspect(folder, artifact))
-        examples = self._check(folder, artifact, inspection, read_examples)
+        examples, batching = self._check(folder, artifact, inspection, read_examples)
         self._store.put(upload.digest, upload.path)
-        return self._record(request, inspection, examples)
+        return self._record(request, inspection, examples, batching)
 
     def register_blobs(
         self,
@@ -154,13 +154,13 @@ class Registration:
             with self._folders.hold(artifact) as folder:
                 if inspection is None:
                     inspection = self._inspect(artifact, lambda: self._inspector.inspect(folder, artifact))
-                examples = self._check(folder, artifact, inspection, read_examples)
+                examples, batching = self._check(folder, artifact, inspection, read_examples)
                 for file in artifact.files:
                     self._store.put(file.digest, folder / file.name)  # as in put_blob
         except (UnsupportedFormat, InvalidArtifact):
             self._folders.forget(artifact)
             raise
-        return self._record(request, inspection, examples)
+        return self._record(request, inspection, examples, batching)
 
     def _sized(self, files: Mapping[str, Digest]) -> dict[str, tuple[Digest, int]]:
         sizes = {name: self._store.find_size(digest) for name, digest in files.items()}
@@ -186,13 +186,17 @@ class Registration:
                 self._refusals.add(artifact.digest, error)
             raise
 
-    def _check(self, folder: Path, artifact: Artifact, inspection: Inspection, read: ReadExamples | None) -> Examples:
+    def _check(
+        self, folder: Path, artifact: Artifact, inspection: Inspection, read: ReadExamples | None
+    ) -> tuple[Examples, Batching]:
+        """Return the examples, and what may share runs: nothing, if their rows contradict what inspection has found."""
         examples = Examples(()) if read is None else read(inspection.signature)
-        if examples.items:
-            self._inspector.rehearse(folder, artifact, examples)
-        return examples
+        if not examples.items:
+            return examples, self._batching
+        shown = self._inspector.rehearse(folder, artifact, examples, row_names=inspection.row_names)
+        return examples, Batching.OFF if contradicts(shown, inspection) else self._batching
 
-    def _record(self, request: _Request, inspection: Inspection, examples: Examples) -> Registered:
+    def _record(self, request: _Request, inspection: Inspection, examples: Examples, batching: Batching) -> Registered:
         model, artifact = request.model, request.artifact
         with self._registry.writing() as transaction:
             same = transaction.find_version_of_artifact(model, artifact.digest)
@@ -208,7 +212,7 @@ class Registration:
                 tags=request.tags,
                 actor=request.actor,
                 at=at,
-                batching=self._batching,
+                batching=batching,
             )
             if examples.items:
                 transaction.set_examples(model, number, examples)

@@ -26,7 +26,7 @@ def main(orders: dict[str, Any]) -> None:
     graph = Path(orders["graph"])
     wire_limits = WireLimits(**orders["wire_limits"])
     if orders["examples"] is not None:
-        _rehearse(graph, orders["examples"], reporter)
+        _rehearse(graph, orders["examples"], orders["names"], reporter)
         return
     if orders["into"] is not None:
         _prepare(graph, Path(orders["into"]), orders["memory_bytes"], wire_limits, reporter)
@@ -42,7 +42,7 @@ def main(orders: dict[str, Any]) -> None:
         reporter.refused(InvalidArtifact("inspection_memory", "reading the model takes more memory than it may"))
 
 
-def _rehearse(graph: Path, descriptor: int, reporter: Reporter) -> None:
+def _rehearse(graph: Path, descriptor: int, names: list[str], reporter: Reporter) -> None:
     from registry.examples import Examples
     from registry.inspection.example_runs import rehearse
     from registry.inspection.watchdog import Watchdog
@@ -53,7 +53,7 @@ def _rehearse(graph: Path, descriptor: int, reporter: Reporter) -> None:
     with open(descriptor, encoding="utf-8") as file:
         examples = Examples.read(file.read())
     try:
-        rehearse(graph, examples, watchdog, reporter)
+        rehearse(graph, examples, names, watchdog, reporter)
     except InvalidArtifact as error:
         reporter.refused(error)
 

@@ -71,6 +71,29 @@ def prove(run: Run, signature: Signature, accepted: Probe, host: str) -> BatchRe
     )
 
 
+def challenge(run: Run, examples: Sequence[Rows], seconds: float) -> Level:
+    """Return what rows that somebody has given show, alone and among each other; exact if they contradict nothing.
+
+    Args:
+        run: as of ``prove``.
+        examples: rows, two at least of each inner shape, none of them special.
+        seconds: for all of them.
+    """
+    findings = _Findings()
+    deadline = time.perf_counter() + seconds
+    try:
+        for rows in examples:
+            alone = _run_alone(run, rows, deadline)
+            if len(alone) > 1:
+                _check_repeatable(run, rows, alone)
+                _try_together(run, rows, alone, findings, deadline)
+    except _Unproven:
+        return Level.NONE
+    if findings.is_exact:
+        return Level.EXACT
+    return Level.STABLE if findings.is_stable else Level.CLOSE
+
+
 @dataclass(slots=True)
 class _Findings:
     """What the trials of all inner shapes have come to."""

@@ -31,6 +31,7 @@ _MAGNITUDES = (1.0, 0.01, 10.0, 100.0)
 _WORDS = ("a", "the quick brown fox", "0", "1", "", "Zürich")
 _SPECIAL_FLOATS = (0.0, np.nan, np.inf, -np.inf, -1.0, -999.0, 1e4, 1.0)
 _SPECIAL_ROWS: Final = 16
+_MOST_EXAMPLE_ROWS: Final = 64
 _SEED = 20_240_229
 _MANY_ELEMENTS: Final = 400_000
 """Of all rows together."""
@@ -91,6 +92,22 @@ def make_rows(signature: Signature, accepted: Probe, count: int, integers: tuple
         name: _tensor(specs[name], (count, *tensor.shape[1:]), random, integers) for name, tensor in single.items()
     }
     return Rows(tensors=tensors, count=count, special=range(count - _SPECIAL_ROWS, count))
+
+
+def rows_of_examples(feeds: Sequence[Feed], names: Sequence[str]) -> list[Rows]:
+    """Return the rows of feeds that have just these inputs, those of one inner shape together, two at least."""
+    alike: dict[tuple[object, ...], list[Feed]] = {}
+    for feed in feeds:
+        lengths = {len(array) if array.ndim else -1 for array in feed.values()}
+        if set(feed) == set(names) and len(lengths) == 1 and lengths.isdisjoint({0, -1}):
+            alike.setdefault(tuple(feed[name].shape[1:] for name in names), []).append(feed)
+    found = []
+    for several in alike.values():
+        tensors = {name: np.concatenate([feed[name] for feed in several])[:_MOST_EXAMPLE_ROWS] for name in names}
+        count = len(tensors[names[0]])
+        if count > 1:
+            found.append(Rows(tensors=tensors, count=count, special=range(count, count)))
+    return found
 
 
 def inner_probes(signature: Signature, accepted: Probe) -> Iterator[Probe]:

@@ -2,7 +2,7 @@
 
 ``{"stage": "load"}`` says what is being tried, so that a death has a place; ``{"inspection": {...}}`` is a result, and
 stands even if the child dies while it measures more; ``{"refused": {...}}`` is the other end, and
-``{"prepared": {...}}`` and ``{"rehearsed": [...]}`` those of children that prepare a model, or run its examples.
+``{"prepared": {...}}`` and ``{"rehearsed": {...}}`` those of children that prepare a model, or run its examples.
 """
 
 import json
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from registry.batching import Level
 from registry.errors import InvalidArtifact, Violation
 from registry.records import Inspection
 from registry.storage import Preparation
@@ -37,9 +38,9 @@ class Reporter:
         """Report what has become of preparing the model."""
         self._write({"prepared": asdict(preparation)})
 
-    def rehearsed(self, faults: Sequence[Violation]) -> None:
-        """Report what is wrong with the answers to the examples."""
-        self._write({"rehearsed": [asdict(fault) for fault in faults[:_MOST_FAULTS]]})
+    def rehearsed(self, faults: Sequence[Violation], level: Level) -> None:
+        """Report what is wrong with the answers to the examples, and what their rows have shown together."""
+        self._write({"rehearsed": {"faults": [asdict(fault) for fault in faults[:_MOST_FAULTS]], "level": level}})
 
     def refused(self, error: InvalidArtifact) -> None:
         """Report that the file cannot be registered, and why."""
@@ -61,6 +62,8 @@ class Report:
     preparation: Preparation | None = None
     faults: tuple[Violation, ...] | None = None
     """Of the examples; None where they were not run to their end."""
+    level: Level = Level.NONE
+    """What the rows of the examples have shown together."""
 
 
 def _read_preparation(value: Mapping[str, Any]) -> Preparation:
@@ -79,7 +82,7 @@ def _read_fault(value: Mapping[str, Any]) -> Violation:
 
 def read_report(octets: bytes) -> Report:
     """Read what the child has written; what is not a whole line, or makes no sense, was written while it died."""
-    stage, inspection, refusal, preparation, faults = "start", None, None, None, None
+    stage, inspection, refusal, preparation, faults, level = "start", None, None, None, None, Level.NONE
     for line in octets.split(b"\n"):
         try:
             value = json.loads(line)
@@ -91,7 +94,10 @@ def read_report(octets: bytes) -> Report:
             if "prepared" in value:
                 preparation = _read_preparation(value["prepared"])
             if "rehearsed" in value:
-                faults = tuple(_read_fault(fault) for fault in value["rehearsed"])
+                level = Level(value["rehearsed"]["level"])
+                faults = tuple(_read_fault(fault) for fault in value["rehearsed"]["faults"])
         except (ValueError, TypeError, KeyError, AttributeError):
             continue
-    return Report(stage=stage, inspection=inspection, refusal=refusal, preparation=preparation, faults=faults)
+    return Report(
+        stage=stage, inspection=inspection, refusal=refusal, preparation=preparation, faults=faults, level=level
+    )

@@ -21,13 +21,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from registry.artifact import Artifact
+from registry.batching import Level
 from registry.errors import ExamplesDiffer, InternalError, InvalidArtifact, Overloaded
 from registry.examples import Examples
 from registry.inspection.formats import check_format
@@ -112,8 +113,17 @@ class SandboxedInspector:
         with _turn(self._turns, limits.wall_seconds):
             return _conclude(self._run(folder, artifact, limits), limits)
 
-    def rehearse(self, folder: Path, artifact: Artifact, examples: Examples) -> None:
+    def rehearse(self, folder: Path, artifact: Artifact, examples: Examples, *, row_names: Sequence[str] = ()) -> Level:
         """Load an artifact in a child that does nothing else, and run its examples; blocks until the child has ended.
+
+        Args:
+            folder: where the files lie.
+            artifact: what they are.
+            examples: what is run.
+            row_names: the inputs whose rows may share runs, by what inspection has found; empty where none may.
+
+        Returns:
+            What the rows of the examples have shown together; exact if they contradict nothing.
 
         Raises:
             InvalidArtifact: as of ``inspect``.
@@ -122,7 +132,7 @@ class SandboxedInspector:
         """
         limits = self._limits.for_size(artifact.size_bytes)
         with _turn(self._rehearsing, limits.wall_seconds), _as_descriptor(examples.document) as descriptor:
-            ending = self._run(folder, artifact, limits, examples=descriptor)
+            ending = self._run(folder, artifact, limits, examples=descriptor, names=row_names)
         report = read_report(bytes(ending.said))
         if report.refusal is not None:
             raise report.refusal
@@ -133,6 +143,7 @@ class SandboxedInspector:
             raise ExamplesDiffer(
                 f"{first.path}: expected {first.expected}, received {first.received}", violations=report.faults
             )
+        return report.level
 
     def prepare(self, folder: Path, artifact: Artifact, inspection: Inspection, into: Path) -> Preparation:
         """Write the model's prepared form into an empty folder, in a child; blocks for some plain loads.
@@ -161,6 +172,7 @@ class SandboxedInspector:
         limits: ChildLimits,
         *,
         examples: int | None = None,
+        names: Sequence[str] = (),
         into: Path | None = None,
         memory_bytes: int = 0,
     ) -> "_Ending":
@@ -169,6 +181,7 @@ class SandboxedInspector:
             "graph": artifact.graph.name,
             "files": {file.name: file.size_bytes for file in artifact.files[1:]},
             "examples": examples,
+            "names": list(names),
             "into": None if into is None else str(into.absolute()),
             "memory_bytes": memory_bytes,
             "limits": asdict(limits),

@@ -208,6 +208,13 @@ class Runs:
         """Return these outputs by name; raises whatever the runtime raises."""
         return dict(zip(outputs, self._session.run(outputs, dict(feed), self._options), strict=True))
 
+    def try_all(self, feed: Feed) -> Any:
+        """Return all outputs, or None if the runtime refuses these inputs."""
+        try:
+            return self._session.run(None, dict(feed), self._options)
+        except Exception:  # noqa: BLE001 - as of Trial: an error here is an answer
+            return None
+
     def terminate(self) -> None:
         """End the run that is under way, and all later ones; from any thread."""
         self._options.terminate = True

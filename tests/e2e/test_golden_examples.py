@@ -161,6 +161,18 @@ def test_bits_that_json_has_no_number_for_are_kept(client: httpx.Client) -> None
     assert (kept["inputs"], next(iter(kept["outputs"].values()))) == ({"x": values}, values)
 
 
+def test_rows_of_examples_that_influence_each_other_keep_requests_apart(client: httpx.Client) -> None:
+    """Made-up rows cannot know the one number on which this model's rows mix."""
+    examples = [{"inputs": {"x": [7.0, 2.0]}, "outputs": {"y": [8.0, 3.0]}, "tolerance": {}}]
+    assert register(client, "mixing", models.secretly_mixing()).json()["batching"] == "exact"
+    path = "/registry/models/mixing/versions/1/examples"
+    assert client.put(path, json={"examples": examples}).status_code == 200
+    version = client.get("/registry/models/mixing/versions/1").json()
+    assert (version["batch_report"]["level"], version["batching"]) == ("exact", "off")
+    other = register(client, "mixing-too", models.secretly_mixing(), *examples)
+    assert (other.status_code, other.json()["batching"]) == (201, "off")
+
+
 def run(*arguments: str, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     command = [SARDONYX, *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)

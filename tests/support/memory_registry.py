@@ -9,6 +9,7 @@ from registry.errors import ModelNotFound, NoActiveVersion, RegistryUnavailable,
 from registry.events import Event, EventKind
 from registry.names import Reference
 from registry.records import Alias, Canary, Version, WorkerReport
+from registry.shadow import ShadowReport
 from tests.support.serving_models import CREATED_AT
 
 DATABASE_TIME = CREATED_AT + timedelta(days=1)
@@ -23,6 +24,7 @@ class MemoryRegistry:
         self.aliases: dict[tuple[str, str], Alias] = {}
         self.events: list[Event] = []
         self.reports: list[WorkerReport] = []
+        self.shadow_reports: list[tuple[str, str, int, ShadowReport]] = []
         self.visits = 0
         self.is_down = False
 
@@ -61,6 +63,9 @@ class MemoryRegistry:
 
     def forget_worker(self, host: str, pid: int) -> None:
         self.reports = [report for report in self.reports if (report.host, report.pid) != (host, pid)]
+
+    def add_shadow_report(self, model: str, alias: str, trial: int, report: ShadowReport) -> None:
+        self.shadow_reports.append((model, alias, trial, report))
 
     def register(self, version: Version) -> Event:
         self.versions[version.model, version.number] = version

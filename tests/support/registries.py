@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from registry.artifact import MODEL_FILE, Artifact, Digest
+from registry.batching import Level
 from registry.errors import ArtifactMissing, ExamplesDiffer, InvalidArtifact
 from registry.examples import Example, Examples, check_all
 from registry.promotion import Promotion
@@ -149,6 +150,7 @@ class JsonInspector:
     inspected: list[Digest] = field(default_factory=list)
     rehearsed: list[Digest] = field(default_factory=list)
     refuses: str | None = None
+    shows: Level = Level.EXACT
 
     def inspect(self, folder: Path, artifact: Artifact) -> Inspection:
         self.inspected.append(artifact.digest)
@@ -159,7 +161,8 @@ class JsonInspector:
             raise InvalidArtifact(content["refuse"], "refused as the file asks for")
         return make_inspection(runtime=self.runtime, signature=content.get("signature", PLAIN))
 
-    def rehearse(self, folder: Path, artifact: Artifact, examples: Examples) -> None:
+    def rehearse(self, folder: Path, artifact: Artifact, examples: Examples, *, row_names: Sequence[str] = ()) -> Level:
+        del row_names
         self.rehearsed.append(artifact.digest)
         if self.refuses is not None:
             raise InvalidArtifact(self.refuses, "refused as it was told to")
@@ -171,6 +174,7 @@ class JsonInspector:
         faults = check_all(examples.items, answer)
         if faults:
             raise ExamplesDiffer("other answers than they say", violations=faults)
+        return self.shows
 
 
 def make_inspection(*, runtime: str = "json 1.0 x86_64", signature: Mapping[str, Any] = PLAIN) -> Inspection:
