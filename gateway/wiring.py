@@ -235,11 +235,13 @@ def _applier(
 
 
 def _warmer(cache: SessionCache[Session]) -> Callable[[Version, Version], Awaitable[None]]:
-    """Return what readies an alias's next version: where the one it leaves is loaded, the next is loaded too."""
+    """Return what readies an alias's next version: where the one it leaves is loaded, the next is loaded beside it.
+
+    Where both do not fit, nothing is: the alias is switched, and the next version loaded in the other's place.
+    """
 
     async def warm(before: Version, after: Version) -> None:
-        if cache.is_resident(before):
-            await cache.preload(after, monotonic() + _LOAD_SECONDS)
+        await cache.succeed(before, after, monotonic() + _LOAD_SECONDS)
 
     return warm
 

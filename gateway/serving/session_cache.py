@@ -11,8 +11,8 @@
 5. Where idle sessions are not enough for ``patience_seconds``, others get no new leases, and are dropped when their
    last lease has ended: a model that is never idle cannot keep the rest out.
 6. What has just been loaded is of use first, for some time (``settling``); then it makes room for others.
-7. What is pinned never makes room for others. What could not fit beside it is refused at once, as is what could not fit
-   into an empty cache; nobody is dropped for either.
+7. What is ``reserved`` never makes room for others. What could not fit beside what is pinned is refused at once, as is
+   what could not fit into an empty cache; nobody is dropped for either.
 8. Memory is what inspection measured, or what the load says that this form of the model takes. It counts from before
    the load until after the session has been dropped, which also happens in the executor, since dropping holds the GIL
    for long.
@@ -33,6 +33,7 @@ from gateway.serving.cache_entry import MIN_SESSION_BYTES, Closeable, Entry, Key
 from gateway.serving.eviction import Ranking
 from gateway.serving.lifecycle import State
 from gateway.serving.load_failures import LoadFailures
+from gateway.serving.reserved import Reserved
 from gateway.serving.settling import Settling
 from registry.errors import DeadlinePassed, InsufficientMemory, Overloaded, ServiceError
 from registry.records import Version
@@ -80,7 +81,7 @@ class SessionCache(Generic[S]):
         self._ready: dict[Key, Entry[S]] = {}
         self._ranking: Ranking[S] = Ranking()
         self._settling: Settling[S] = Settling(clock, self._give_room)
-        self._pinned: frozenset[Key] = frozenset()
+        self._reserved = Reserved(budget_bytes, self._bytes_of)
         self._line: dict[Key, Entry[S]] = {}  # NEW, in the order in which room is given
         self._loading: dict[Key, Entry[S]] = {}
         self._used_bytes = 0  # loading, ready and draining
@@ -144,6 +145,13 @@ class SessionCache(Generic[S]):
         """Load the version if it is not loaded; raises what ``acquire`` raises. It may be dropped again at any time."""
         (await self.acquire(version, deadline)).release()
 
+    async def succeed(self, before: Version, after: Version, deadline: float) -> None:
+        """Load ``after`` while ``before`` stays, if that is loaded and there can be room for both; as ``preload``."""
+        key = key_of(before)
+        if key in self._ready and self._reserved.fits_beside(key_of(after), self._expect(after), key):
+            with self._reserved.keeping(key):
+                await self.preload(after, deadline)
+
     def renew(self, version: Version) -> bool:
         """Load an idle plain session anew, whose model has been prepared since; return whether there was one."""
         entry = self._ready.get(key_of(version))
@@ -158,7 +166,7 @@ class SessionCache(Generic[S]):
 
     def pin(self, versions: Iterable[Version]) -> None:
         """Let these never make room for others, once they are loaded; what was pinned before is not any more."""
-        self._pinned = frozenset(map(key_of, versions))
+        self._reserved.pin(map(key_of, versions))
         self._give_room()
 
     def is_resident(self, version: Version) -> bool:
@@ -217,22 +225,15 @@ class SessionCache(Generic[S]):
         if failure is not None:
             raise failure
         entry: Entry[S] = Entry(key, version, self._expect(version))
-        fault = self._size_fault(entry)
+        fault = self._reserved.fault(key, entry.size_bytes)
         if fault:
             raise InsufficientMemory(fault)
         self._line[key] = entry
         return entry
 
-    def _size_fault(self, entry: Entry[S]) -> str:
-        """Return why there can be no room for this one; empty if there can be."""
-        takes = f"the model takes {entry.size_bytes} bytes of memory"
-        if entry.size_bytes > self._budget_bytes:
-            return f"{takes}, more than the whole budget of {self._budget_bytes} bytes"
-        pinned = (self._ready.get(key) or self._loading.get(key) for key in self._pinned if key != entry.key)
-        free_bytes = self._budget_bytes - sum(other.size_bytes for other in pinned if other is not None)
-        if entry.size_bytes > free_bytes:
-            return f"{takes}, and pinned models leave {free_bytes} bytes"
-        return ""
+    def _bytes_of(self, key: Key) -> int | None:
+        entry = self._ready.get(key) or self._loading.get(key)
+        return None if entry is None else entry.size_bytes
 
     def _expire(self, entry: Entry[S], waiter: asyncio.Future[Lease[S]]) -> None:
         if waiter.done():
@@ -255,7 +256,7 @@ class SessionCache(Generic[S]):
     def _give_room(self) -> None:
         while self._line:
             first = next(iter(self._line.values()))
-            fault = self._size_fault(first)
+            fault = self._reserved.fault(first.key, first.size_bytes)
             if fault:  # what is pinned has come to stay since
                 del self._line[first.key]
                 first.refuse_all(partial(InsufficientMemory, fault))
@@ -281,7 +282,7 @@ class SessionCache(Generic[S]):
             asyncio.get_running_loop().call_later(self._patience_seconds, self._lose_patience, first)
 
     def _may_go(self, entry: Entry[S]) -> bool:
-        return entry.key not in self._pinned and self._settling.is_over(entry)
+        return entry.key not in self._reserved and self._settling.is_over(entry)
 
     def _lose_patience(self, entry: Entry[S]) -> None:
         entry.is_overdue = True
@@ -362,8 +363,8 @@ class SessionCache(Generic[S]):
         """Where a session takes more than was expected, others go for it: the budget comes before rule 6."""
         excess_bytes = self._used_bytes - self._leaving_bytes - self._budget_bytes
         if excess_bytes > 0:
-            pinned = self._pinned
-            self._evict(self._ranking.choose(excess_bytes, lambda it: it.lease_count == 0 and it.key not in pinned))
+            stays = self._reserved
+            self._evict(self._ranking.choose(excess_bytes, lambda it: it.lease_count == 0 and it.key not in stays))
 
     def _measure(self, entry: Entry[S], memory_bytes: int | None) -> None:
         """Count what the session takes rather than what was expected."""
