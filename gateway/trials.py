@@ -20,7 +20,6 @@ from gateway.serving.canary_watch import CanaryWatch
 from gateway.serving.routes import Reading
 from gateway.serving.shadowing import Shadowing, Tap
 from gateway.web.endpoint import Counting, Endpoint
-from registry.errors import ServiceError
 from registry.promotion import Promotion
 from registry.records import Alias, Canary
 
@@ -66,31 +65,32 @@ class Trials:
         key = alias.model, alias.name
         generation, watch = self._watches.get(key) or (0, None)
         if watch is None or generation != alias.generation:
-            watch = CanaryWatch(canary, self._dropper(alias, canary))
+            watch = CanaryWatch(canary, self._dropper(alias))
             self._watches[key] = alias.generation, watch
             if len(self._watches) > _MOST_WATCHES:
                 del self._watches[next(iter(self._watches))]
         apart = self._metrics.of_canary(alias.model, alias.name, canary.version)
         return _CountsOfMany((counts, apart, watch))
 
-    def _dropper(self, alias: Alias, canary: Canary) -> Callable[[str], None]:
+    def _dropper(self, alias: Alias) -> Callable[[str], None]:
         loop = asyncio.get_running_loop()
-        log = structlog.get_logger().bind(model=alias.model, alias=alias.name, version=canary.version)
+        log = structlog.get_logger().bind(model=alias.model, alias=alias.name)
 
         def drop(reason: str) -> None:
             log.error("canary_dropped", reason=reason)
+            submit(reason)
+
+        def submit(reason: str) -> None:
             with suppress(RuntimeError):  # the worker is ending
                 self._executor.submit(drop_now, reason)
 
         def drop_now(reason: str) -> None:
             try:
-                self._promotion.drop_canary(
-                    alias.model, alias.name, canary, actor=OURSELVES, reason=f"canary dropped: {reason}"
-                )
-            except ServiceError as error:
-                log.warning("canary_not_dropped_yet", code=error.code)
+                self._promotion.drop_canary(alias, actor=OURSELVES, reason=f"canary dropped: {reason}")
+            except Exception as error:  # noqa: BLE001 - whatever it is, the canary has to go
+                log.warning("canary_not_dropped_yet", error=type(error).__name__)
                 with suppress(RuntimeError):  # as above
-                    loop.call_soon_threadsafe(loop.call_later, _AGAIN_SECONDS, drop, reason)
+                    loop.call_soon_threadsafe(loop.call_later, _AGAIN_SECONDS, submit, reason)
 
         return drop
 

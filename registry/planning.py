@@ -132,7 +132,7 @@ def plan_promotion(
         _check_other("shadow", shadow, beside=version)
         second = promotable_version(catalog, model, shadow.version)
         compared.append(_compare(candidate, second, allow_breaking=allow_breaking))
-        if before is not None and before.shadow is not None and _is_same_trial(before.shadow, shadow):
+        if before is not None and live == version and before.shadow and _is_same_trial(before.shadow, shadow):
             shadow = before.shadow
     return Plan(
         model=model,

@@ -142,19 +142,19 @@ class Promotion:
             self._rehearse(candidate)
         return plan
 
-    def drop_canary(self, model: str, alias: str, canary: Canary, *, actor: str, reason: str) -> AliasMove | None:
-        """Send everything to the alias's own version again, if ``canary`` is still what gets a share; else None.
+    def drop_canary(self, seen: Alias, *, actor: str, reason: str) -> AliasMove | None:
+        """Send everything to the alias's own version again, if the alias is still what was seen of it; else None.
 
         Raises:
             RegistryUnavailable, RegistryBusy: the same may succeed later.
         """
         with self._registry.writing() as transaction:
-            before = transaction.find_alias(model, alias)
-            if before is None or before.canary != canary:
+            before = transaction.find_alias(seen.model, seen.name)
+            if before is None or before.canary is None or before.generation != seen.generation:
                 return None
             plan = Plan(
-                model=model,
-                alias=alias,
+                model=before.model,
+                alias=before.name,
                 before=before,
                 version=before.version,
                 canary=None,
@@ -254,10 +254,16 @@ def _event_detail(step: _Step, alias: Alias, move: Move | None) -> Mapping[str, 
         "kind": step.kind.value if move is not None else "shadow" if is_shadow else "canary",
         "move": None if move is None else move.id,
         "generation": alias.generation,
-        "canary": None if canary is None else {"version": canary.version, "percent": canary.percent},
+        "canary": None if canary is None else _canary_detail(canary),
         "shadow": None if shadow is None else {"version": shadow.version, "percent": shadow.percent},
         "reason": step.reason,
     }
+
+
+def _canary_detail(canary: Canary) -> Mapping[str, Any]:
+    limits = {"max_error_rate": canary.max_error_rate, "max_latency_seconds": canary.max_latency_seconds}
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    return {"version": canary.version, "percent": canary.percent, **given}
 
 
 def _check_moment(to: int | None, to_time: datetime | None) -> None:

@@ -78,7 +78,8 @@ def _compare_floats(left: NDArray[Any], right: NDArray[Any], tolerance: Toleranc
     finite = np.isfinite(one)
     if not np.array_equal(one[~finite], other[~finite], equal_nan=True) or not np.isfinite(other[finite]).all():
         return _INCOMPARABLE
-    differences = np.abs(one[finite] - other[finite])
+    with np.errstate(over="ignore"):  # two finite numbers may lie further apart than a float can say
+        differences = np.abs(one[finite] - other[finite])
     is_close = bool((differences <= tolerance.absolute + tolerance.relative * np.abs(one[finite])).all())
     return Match(is_same=False, is_close=is_close, difference=float(differences.max(initial=0.0)))
 

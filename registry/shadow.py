@@ -9,12 +9,15 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from registry.same_answers import compare_arrays
+
+_LARGEST: Final = float(np.finfo(np.float64).max)
+"""Two finite numbers may lie further apart than a float can say, and JSON has no infinity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +53,7 @@ class OutputDifference:
             same=self.same + other.same,
             incomparable=self.incomparable + other.incomparable,
             largest=max(self.largest, other.largest),
-            total=self.total + other.total,
+            total=min(self.total + other.total, _LARGEST),
             pairs=self.pairs + other.pairs,
             rows=self.rows + other.rows,
             changed=self.changed + other.changed,
@@ -105,14 +108,16 @@ def compare_output(live: NDArray[Any], shadow: NDArray[Any]) -> OutputDifference
         return OutputDifference(compared=1, same=int(match.is_same), rows=live.size, changed=changed)
     one, other = live.astype(np.float64), shadow.astype(np.float64)
     finite = np.isfinite(one) & np.isfinite(other)
-    differences = np.abs(one[finite] - other[finite])
+    with np.errstate(over="ignore"):
+        differences = np.minimum(np.abs(one[finite] - other[finite]), _LARGEST)
+        total = min(float(differences.sum()), _LARGEST)
     rows, changed = _rows(one, other)
     return OutputDifference(
         compared=1,
         same=int(match.is_same),
         incomparable=int(not match.is_same and not np.isfinite(match.difference)),
         largest=float(differences.max(initial=0.0)),
-        total=float(differences.sum()),
+        total=total,
         pairs=int(differences.size),
         rows=rows,
         changed=changed,

@@ -27,6 +27,8 @@ from registry.records import Canary
 WINDOW: Final = 1_000
 LEAST: Final = 100
 _LATE_SHARE: Final = 0.01
+_ROUNDING: Final = 1e-6
+"""0.29 of a hundred are 28.999..., and the 29th failure is allowed."""
 
 OWN_FAULTS: Final = frozenset(
     error.code
@@ -85,8 +87,8 @@ class CanaryWatch:
         seen = len(self._answers)
         weight = max(seen, LEAST)
         rate, seconds = self._canary.max_error_rate, self._canary.max_latency_seconds
-        if rate is not None and self._failed > rate * weight:
+        if rate is not None and self._failed > rate * weight + _ROUNDING:
             return f"{self._failed} of its last {seen} answers failed, more than {rate:g} of them"
-        if seconds is not None and self._late > _LATE_SHARE * weight:
+        if seconds is not None and self._late > _LATE_SHARE * weight + _ROUNDING:
             return f"{self._late} of its last {seen} answers took more than {seconds * 1000:g} ms"
         return None

@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from random import random
 from typing import Final
@@ -26,7 +27,7 @@ import structlog
 from gateway.serving.batching import Feed, part_of, split
 from gateway.serving.runtime import Array, Cancellation, Session
 from gateway.serving.session_cache import SessionCache
-from registry.errors import ServiceError
+from registry.errors import InternalError, ServiceError
 from registry.ports import Registry
 from registry.records import Version
 from registry.shadow import OutputDifference, ShadowReport, compare_output
@@ -143,19 +144,23 @@ class Shadowing:
         self._size_bytes = 0
         self._found: dict[Key, ShadowReport] = {}
         self._came = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._closing = asyncio.Event()
+        self._comparing: asyncio.Task[None] | None = None
+        self._flushing: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to compare what is offered."""
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._keep_comparing()), loop.create_task(self._keep_flushing())]
+        self._comparing = loop.create_task(self._keep_comparing())
+        self._flushing = loop.create_task(self._keep_flushing())
 
     async def close(self) -> None:
         """Compare no more, and write down what has been found."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._flush()
+        if self._comparing is not None:
+            self._comparing.cancel()
+            await asyncio.gather(self._comparing, return_exceptions=True)
+        self._closing.set()
+        await (self._flushing or self._flush())
 
     # --- what is offered ----------------------------------------------------------------------------------------------
 
@@ -166,10 +171,10 @@ class Shadowing:
 
     def add(self, tap: Tap, feed: Feed, answers: Mapping[str, Array]) -> None:
         """Keep a copy of a request and its answer, if there is room."""
-        if not self.free_places:
+        size_bytes = 0 if not self.free_places else sum(map(_bytes_of, (*feed.values(), *answers.values())))
+        if not self.free_places or self._size_bytes + size_bytes > _MOST_BYTES:
             self.skip(tap, 1)
             return
-        size_bytes = sum(array.nbytes for array in (*feed.values(), *answers.values()))
         inputs = {name: array.copy() for name, array in feed.items()}
         outputs = {name: array.copy() for name, array in answers.items()}
         self._samples.append(Sample(tap, inputs, outputs, size_bytes))
@@ -201,7 +206,7 @@ class Shadowing:
                 await asyncio.sleep(_PAUSE_AFTER_FAILURE_SECONDS)
             except Exception as error:  # noqa: BLE001 - whatever it is, live requests go on, and so does this
                 structlog.get_logger().error("shadow_failed", model=tap.key[0], exc_info=error)
-                self._give_up(tap, "internal_error")
+                self._give_up(tap, InternalError.code)
                 await asyncio.sleep(_PAUSE_AFTER_FAILURE_SECONDS)
             else:
                 await self._rest(seconds)
@@ -253,13 +258,15 @@ class Shadowing:
     # --- writing down -------------------------------------------------------------------------------------------------
 
     async def _keep_flushing(self) -> None:
-        while True:
-            await asyncio.sleep(_FLUSH_SECONDS)
+        while not self._closing.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FLUSH_SECONDS):
+                    await self._closing.wait()
             await self._flush()
 
     async def _flush(self) -> None:
-        found, self._found = self._found, {}
-        for key, report in found.items():
+        for key in tuple(self._found):
+            report = self._found.pop(key)
             try:
                 await asyncio.get_running_loop().run_in_executor(self._writing, self._write, key, report)
             except Exception as error:  # noqa: BLE001 - the registry does not answer, or something worse: rule 4
@@ -270,6 +277,10 @@ class Shadowing:
         model, alias, trial = key
         with self._registry.writing() as transaction:
             transaction.add_shadow_report(model, alias, trial, report)
+
+
+def _bytes_of(array: Array) -> int:
+    return array.nbytes if array.dtype.kind != "O" else sum(len(str(text)) for text in array.flat)
 
 
 def give_way() -> None:
@@ -290,17 +301,22 @@ class _Slice:
         """Compare until the time of a slice is over."""
         until = time.monotonic() + _SLICE_SECONDS
         while self.samples:
-            self.report = self.report.plus(self._compare(self.samples.popleft()))
+            sample = self.samples.popleft()
+            try:
+                found = self._compare(sample)
+            except ServiceError as error:
+                found = ShadowReport(failures={error.code: 1})
+            except Exception as error:  # noqa: BLE001 - our own mistake about one sample is none about the others
+                structlog.get_logger().error("shadow_failed", model=sample.tap.key[0], exc_info=error)
+                found = ShadowReport(failures={InternalError.code: 1})
+            self.report = self.report.plus(found)
             if time.monotonic() > until:
                 return
 
     def _compare(self, sample: Sample) -> ShadowReport:
         has = {spec.name for spec in sample.tap.candidate.signature.outputs}
         names = [name for name in sample.answers if name in has]
-        try:
-            arrays = self.session.run(names, sample.feed, self.cancellation) if names else []
-        except ServiceError as error:
-            return ShadowReport(failures={error.code: 1})
+        arrays = self.session.run(names, sample.feed, self.cancellation) if names else []
         outputs = dict.fromkeys(sample.answers, OutputDifference(compared=1, incomparable=1))
         for name, array in zip(names, arrays, strict=True):
             outputs[name] = compare_output(sample.answers[name], array)

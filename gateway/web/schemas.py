@@ -243,7 +243,7 @@ def canary_json(canary: Canary | None) -> dict[str, Any] | None:
         return None
     limits = {
         "max_error_rate": canary.max_error_rate,
-        "max_latency_ms": None if canary.max_latency_seconds is None else canary.max_latency_seconds * 1000,
+        "max_latency_ms": None if canary.max_latency_seconds is None else round(canary.max_latency_seconds * 1000, 6),
     }
     given = {name: limit for name, limit in limits.items() if limit is not None}
     return {"version": canary.version, "percent": canary.percent, **given}

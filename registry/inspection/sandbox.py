@@ -268,6 +268,11 @@ def _run_child(folder: Path, orders: dict[str, Any], limits: ChildLimits, childr
     reading, writing = os.pipe()
     try:
         child = children.start(lambda: _start(folder, orders | {"report": writing}, writing))
+    except BaseException as error:
+        os.close(reading)
+        if isinstance(error, OSError):
+            raise InternalError(f"the inspection child cannot be started ({type(error).__name__})") from error
+        raise
     finally:
         os.close(writing)
     ending = _Ending()

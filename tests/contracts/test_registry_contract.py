@@ -1,26 +1,33 @@
 """What every implementation of ``registry.ports.Registry`` keeps."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from registry.artifact import Artifact, make_artifact
 from registry.batching import Batching
 from registry.errors import InvalidRequest, ModelNotFound, VersionNotFound
 from registry.events import Event, EventKind
-from registry.ports import Registry, Transaction
+from registry.examples import Example, ExampleFacts, Examples
+from registry.ports import Catalog, Registry, Transaction
 from registry.records import (
     Alias,
     Canary,
+    FailedSwitch,
     Model,
     Move,
     MoveKind,
     Page,
+    Shadow,
     Version,
     WorkerReport,
 )
+from registry.same_answers import Tolerance
+from registry.shadow import OutputDifference, ShadowReport
 from tests.support.registries import DATABASES, NOON, digest_of, fresh_registry, make_inspection
 
 
@@ -50,6 +57,8 @@ def test_an_empty_registry_has_nothing(registry: Registry) -> None:
         assert catalog.list_versions("iris", limit=10) == Page(items=(), next=None)
         assert catalog.find_alias("iris", "production") is None
         assert catalog.find_inspection(digest_of(b"a"), "json 1.0 x86_64") is None
+        assert catalog.find_examples("iris", 1) == Examples(())
+        assert catalog.find_shadow_report("iris", "production") is None
         assert list(catalog.list_moves("iris")) == []
         assert list(catalog.list_events(after=0, limit=10)) == []
         assert catalog.latest_sequence() == 0
@@ -245,6 +254,168 @@ def test_an_alias_counts_its_generations(registry: Registry) -> None:
     assert found == Alias(model="iris", name="production", version=2, canary=canary, generation=2, updated_at=later)
 
 
+def test_limits_of_a_canary_and_a_shadow_come_back_whole(registry: Registry) -> None:
+    canary = Canary(version=2, percent=0.1, max_error_rate=0.0, max_latency_seconds=0.0123)
+    with registry.writing() as transaction:
+        for content in "abc":
+            add_version(transaction, "iris", content)
+        returned = transaction.set_alias(
+            "iris", "production", version=1, canary=canary, shadow=Shadow(version=3, percent=33.3), at=NOON
+        )
+    with registry.reading() as catalog:
+        found, of_model = catalog.find_alias("iris", "production"), catalog.find_model("iris")
+    assert of_model is not None
+    assert (found, of_model.aliases) == (returned, (returned,))
+    assert returned == Alias(
+        model="iris",
+        name="production",
+        version=1,
+        canary=canary,
+        generation=1,
+        updated_at=NOON,
+        shadow=Shadow(version=3, percent=33.3, trial=1),
+    )
+    assert returned.targets == (1, 2, 3)
+
+
+def test_a_new_shadow_begins_a_trial_and_one_that_is_kept_goes_on_with_its_own(registry: Registry) -> None:
+    def set_shadow(shadow: Shadow | None) -> Shadow | None:
+        with registry.writing() as transaction:
+            transaction.set_alias("iris", "production", version=1, canary=None, shadow=shadow, at=NOON)
+        with registry.reading() as catalog:
+            found = catalog.find_alias("iris", "production")
+        return None if found is None else found.shadow
+
+    with registry.writing() as transaction:
+        for content in "ab":
+            add_version(transaction, "iris", content)
+        transaction.set_alias("iris", "production", version=1, canary=Canary(version=2, percent=5), at=NOON)
+    new = Shadow(version=2, percent=5)
+    first = set_shadow(new)
+    assert [first, set_shadow(first), set_shadow(None), set_shadow(new)] == [
+        Shadow(version=2, percent=5, trial=2),
+        Shadow(version=2, percent=5, trial=2),
+        None,
+        Shadow(version=2, percent=5, trial=5),
+    ]
+
+
+# --- examples ---------------------------------------------------------------------------------------------------------
+
+
+def example(name: str, *values: float) -> Example:
+    inputs = {"x": np.array(values, np.float32), "t": np.array(["\u2713", ""], object)}
+    return Example(name=name, inputs=inputs, outputs={"y": np.array([[len(values)]])}, tolerance=Tolerance(1e-9, 0.5))
+
+
+def facts_of(catalog: Catalog, number: int) -> ExampleFacts | None:
+    version = catalog.find_version("iris", number)
+    assert version is not None
+    return version.examples
+
+
+def test_examples_come_back_in_their_order_with_their_bits_and_the_version_tells_of_them(registry: Registry) -> None:
+    examples = Examples((example("b", np.nan, -0.0, 1e-45), example("a"), example("\u2713/~", np.inf)))
+    with registry.writing() as transaction:
+        for content in "ab":
+            add_version(transaction, "iris", content)
+        transaction.set_examples("iris", 2, examples)
+    with registry.reading() as catalog:
+        assert catalog.find_examples("iris", 2).document == examples.document
+        assert catalog.find_examples("iris", 1) == Examples(())
+        assert (facts_of(catalog, 1), facts_of(catalog, 2)) == (None, examples.facts)
+        listed = catalog.list_versions("iris", limit=10).items
+        assert [version.examples for version in listed] == [examples.facts, None]
+        same = catalog.find_version_of_artifact("iris", artifact_of("b").digest)
+        assert same == listed[0]
+
+
+def test_examples_are_replaced_as_a_whole_and_removed_by_none(registry: Registry) -> None:
+    first, second = Examples((example("a", 1.0), example("b", 2.0))), Examples((example("c", 3.0),))
+    seen = []
+    for examples in (first, second, second, Examples(())):
+        with registry.writing() as transaction:
+            if examples is first:
+                add_version(transaction, "iris", "a")
+            transaction.set_examples("iris", 1, examples)
+        with registry.reading() as catalog:
+            seen.append((catalog.find_examples("iris", 1).document, facts_of(catalog, 1)))
+    assert seen == [(it.document, it.facts) for it in (first, second, second, Examples(()))]
+
+
+def test_examples_belong_to_one_version_of_one_model(registry: Registry) -> None:
+    examples = Examples((example("a", 1.0),))
+    with registry.writing() as transaction:
+        for model in ("iris", "other"):
+            add_version(transaction, model, "a")
+        transaction.set_examples("other", 1, examples)
+        transaction.set_examples("iris", 1, Examples(()))
+    with registry.reading() as catalog:
+        assert (catalog.find_examples("iris", 1), facts_of(catalog, 1)) == (Examples(()), None)
+        assert catalog.find_examples("other", 1).document == examples.document
+
+
+def test_a_version_that_is_retired_keeps_its_examples(registry: Registry) -> None:
+    examples = Examples((example("a", 1.0),))
+    with registry.writing() as transaction:
+        add_version(transaction, "iris", "a")
+        transaction.set_examples("iris", 1, examples)
+        transaction.retire_version("iris", 1, actor="ada", at=NOON)
+    with registry.reading() as catalog:
+        assert (catalog.find_examples("iris", 1).document, facts_of(catalog, 1)) == (examples.document, examples.facts)
+
+
+# --- what a shadow has shown ------------------------------------------------------------------------------------------
+
+SEEN = ShadowReport(
+    compared=2,
+    skipped=1,
+    failures={"model_execution_failed": 3},
+    outputs={"\u2713": OutputDifference(compared=2, same=1, largest=0.1, total=0.25, pairs=8, rows=2, changed=1)},
+)
+
+
+def test_reports_of_one_trial_add_up(registry: Registry) -> None:
+    more = ShadowReport(compared=1, failures={"predict_timeout": 1}, outputs={"label": OutputDifference(compared=1)})
+    with registry.writing() as transaction:
+        add_version(transaction, "iris", "a")
+        transaction.add_shadow_report("iris", "production", 3, SEEN)
+    for report in (more, SEEN):
+        with registry.writing() as transaction:
+            transaction.add_shadow_report("iris", "production", 3, report)
+    with registry.reading() as catalog:
+        found = catalog.find_shadow_report("iris", "production")
+    assert found == (3, SEEN.plus(more).plus(SEEN))
+
+
+def test_a_later_trial_replaces_an_earlier_one_which_is_heard_of_no_more(registry: Registry) -> None:
+    late = ShadowReport(compared=7)
+    seen = []
+    with registry.writing() as transaction:
+        add_version(transaction, "iris", "a")
+        for trial, report in [(3, SEEN), (5, late), (3, SEEN), (4, SEEN), (5, late)]:
+            transaction.add_shadow_report("iris", "production", trial, report)
+            seen.append(transaction.find_shadow_report("iris", "production"))
+    assert seen == [(3, SEEN), (5, late), (5, late), (5, late), (5, ShadowReport(compared=14))]
+
+
+def test_reports_belong_to_one_alias_of_one_model(registry: Registry) -> None:
+    with registry.writing() as transaction:
+        for model in ("iris", "other"):
+            add_version(transaction, model, "a")
+        transaction.add_shadow_report("iris", "production", 1, SEEN)
+        transaction.add_shadow_report("iris", "blue", 2, ShadowReport(skipped=1))
+        transaction.add_shadow_report("other", "production", 3, ShadowReport(skipped=2))
+    with registry.reading() as catalog:
+        assert [
+            catalog.find_shadow_report(*whose)
+            for whose in (("iris", "production"), ("iris", "blue"), ("other", "production"), ("other", "blue"))
+        ] == [(1, SEEN), (2, ShadowReport(skipped=1)), (3, ShadowReport(skipped=2)), None]
+
+
+# --- moves, events, workers -------------------------------------------------------------------------------------------
+
+
 def test_moves_come_back_oldest_first_whatever_the_clock_said(registry: Registry) -> None:
     def moved(alias: str, to: int, undoes: int | None, at: datetime) -> Move:
         kind = MoveKind.PROMOTE if undoes is None else MoveKind.ROLLBACK
@@ -309,6 +480,22 @@ def test_a_worker_is_what_it_last_said_until_it_is_long_silent(registry: Registr
         transaction.forget_worker("here", 2)
         transaction.forget_worker("elsewhere", 3)
         assert list(transaction.list_workers(since=NOON)) == [report(3, 62)]
+
+
+def test_a_worker_says_what_it_cannot_apply_until_it_says_otherwise(registry: Registry) -> None:
+    failed = (
+        FailedSwitch(sequence=7, model="iris", alias="production", version=2, code="model_load_failed"),
+        FailedSwitch(sequence=9, model=None, alias=None, version=None, code="internal_error"),
+    )
+    stuck = WorkerReport(host="here", pid=1, applied=6, resident=(), reported_at=NOON, failed=failed)
+    follows = replace(stuck, applied=9, failed=())
+    seen = []
+    for report in (stuck, follows):
+        with registry.writing() as transaction:
+            transaction.report_worker(report)
+        with registry.reading() as catalog:
+            seen.append(list(catalog.list_workers(since=NOON)))
+    assert seen == [[stuck], [follows]]
 
 
 def test_the_time_is_the_databases_and_goes_on(registry: Registry) -> None:
@@ -382,6 +569,10 @@ def test_writing_about_no_model_is_refused(registry: Registry) -> None:
             transaction.add_version("iris", artifact_of("a"), description="", tags={}, actor="ada", at=NOON)
         with pytest.raises(ModelNotFound):
             transaction.set_alias("iris", "production", version=1, canary=None, at=NOON)
+        with pytest.raises(ModelNotFound):
+            transaction.set_examples("iris", 1, Examples(()))
+        with pytest.raises(ModelNotFound):
+            transaction.add_shadow_report("iris", "production", 1, SEEN)
         with pytest.raises(ModelNotFound):
             transaction.add_event(EventKind.MODEL_CHANGED, model="iris", actor="ada", at=NOON, detail={})
 

@@ -5,7 +5,7 @@ import pytest
 from gateway.serving.change_feed import ChangeFeed
 from registry.errors import InternalError, LoadFailed, RegistryUnavailable, SchemaMismatch
 from registry.events import Event
-from registry.records import WorkerReport
+from registry.records import FailedSwitch, WorkerReport
 from tests.support.memory_registry import DATABASE_TIME, MemoryRegistry
 from tests.support.serving_models import CREATED_AT, make_version
 from tests.support.virtual_time import ImmediateExecutor, run_virtually, settle
@@ -52,6 +52,9 @@ class Bench:
 
     def reported(self) -> list[int]:
         return [report.applied for report in self.registry.reports]
+
+    def failures_reported(self) -> list[list[FailedSwitch]]:
+        return [list(report.failed) for report in self.registry.reports]
 
 
 def test_a_worker_starts_at_the_newest_event() -> None:
@@ -244,5 +247,101 @@ def test_closing_gives_up_what_is_under_way() -> None:
         await bench.feed.close()
         assert bench.applied == []
         assert len(asyncio.all_tasks()) == 1
+
+    run_virtually(test)
+
+
+def failed(sequence: int, model: str = "iris", *, code: str = "model_load_failed", version: int = 1) -> FailedSwitch:
+    return FailedSwitch(sequence=sequence, model=model, alias="production", version=version, code=code)
+
+
+def test_what_cannot_be_applied_is_reported_at_once_and_no_more_once_it_has_been() -> None:
+    async def test() -> None:
+        bench = await Bench().started()
+        bench.failures[3] = [LoadFailed("broken", retry_after_seconds=30)]
+        bench.registry.move("iris", 2)
+        bench.feed.wake()
+        await settle()
+        assert (bench.reported(), bench.failures_reported()) == ([2, 2], [[], [failed(3, version=2)]])
+        assert list(bench.feed.failed) == [failed(3, version=2)]
+        await asyncio.sleep(30)
+        await settle()
+        assert (bench.reported()[-1], bench.failures_reported()[-1], list(bench.feed.failed)) == (3, [], [])
+        await bench.feed.close()
+
+    run_virtually(test)
+
+
+def test_a_failure_that_lasts_is_reported_every_five_seconds_and_not_at_each_try() -> None:
+    async def test() -> None:
+        bench = await Bench().started()
+        bench.failures[3] = [LoadFailed("broken") for _ in range(1000)]
+        bench.registry.move("iris", 1)
+        await asyncio.sleep(11)
+        assert bench.failures_reported() == [[], [failed(3)], [failed(3)], [failed(3)]]
+        await bench.feed.close()
+
+    run_virtually(test)
+
+
+def test_another_failure_of_the_same_event_is_reported_at_once() -> None:
+    async def test() -> None:
+        bench = await Bench().started()
+        bench.failures[3] = [LoadFailed("broken", retry_after_seconds=1), KeyError("odd"), LoadFailed("broken")]
+        bench.registry.move("iris", 1)
+        await asyncio.sleep(3)
+        codes = [[switch.code for switch in switches] for switches in bench.failures_reported()]
+        assert codes == [[], ["model_load_failed"], ["internal_error"], ["model_load_failed"], []]
+        await bench.feed.close()
+
+    run_virtually(test)
+
+
+def test_every_event_that_fails_is_reported_in_order_and_what_is_under_way_is_not() -> None:
+    async def test() -> None:
+        bench = await Bench().started()
+        bench.failures[3] = [LoadFailed("broken", retry_after_seconds=60)]
+        bench.gates[4] = asyncio.Event()
+        bench.failures[5] = [RegistryUnavailable("silent", retry_after_seconds=60)]
+        for model in ("iris", "slow", "digits", "good"):
+            bench.registry.move(model, 1)
+        bench.feed.wake()
+        await settle()
+        assert bench.feed.failed == (failed(3), failed(5, "digits", code="registry_unavailable"))
+        assert (bench.applied, bench.failures_reported()[-1]) == ([6], list(bench.feed.failed))
+        await bench.feed.close()
+
+    run_virtually(test)
+
+
+def test_a_failure_that_a_later_event_makes_pointless_is_reported_no_more() -> None:
+    async def test() -> None:
+        bench = await Bench().started()
+        bench.failures[3] = [LoadFailed("broken", retry_after_seconds=300)]
+        bench.registry.move("iris", 2)
+        bench.feed.wake()
+        await settle()
+        bench.registry.move("iris", 1)
+        bench.feed.wake()
+        await settle()
+        assert (bench.reported()[-1], bench.failures_reported()[-1]) == (4, [])
+        await bench.feed.close()
+
+    run_virtually(test)
+
+
+def test_a_failure_that_could_not_be_reported_is_reported_when_the_registry_is_back() -> None:
+    async def test() -> None:
+        bench = await Bench().started()
+        bench.failures[3] = [LoadFailed("broken", retry_after_seconds=300)]
+        bench.registry.move("iris", 1)
+        await bench.feed.catch_up()
+        bench.registry.is_down = True
+        await asyncio.sleep(20)
+        assert bench.failures_reported() == [[]]
+        bench.registry.is_down = False
+        await asyncio.sleep(0.3)
+        assert bench.failures_reported() == [[], [failed(3)]]
+        await bench.feed.close()
 
     run_virtually(test)

@@ -14,9 +14,20 @@ class Scene:
         self.now = 100.0
         self.applied = list(applied)
         self.stuck: set[int] = set()
+        self.failed: dict[int, list[Mapping[str, Any]]] = {}
+        """What a worker says that it cannot apply, by its process id."""
 
     def workers(self) -> list[Mapping[str, Any]]:
-        return [{"host": "h", "pid": pid, "applied": applied} for pid, applied in enumerate(self.applied, start=1)]
+        return [
+            {"host": "h", "pid": pid, "applied": applied, "failed": self.failed.get(pid, [])}
+            for pid, applied in enumerate(self.applied, start=1)
+        ]
+
+    def fail(self, pid: int, sequence: int, code: str) -> None:
+        """Have a worker say that it cannot apply an event, and stop there."""
+        self.stuck.add(pid)
+        switch = {"sequence": sequence, "model": "iris", "alias": "production", "version": 2, "code": code}
+        self.failed.setdefault(pid, []).append(switch)
 
     def pause(self, seconds: float) -> None:
         self.now += seconds
@@ -61,3 +72,105 @@ def test_those_who_lag_are_named_when_the_time_is_over() -> None:
 
 def test_without_time_they_are_asked_once() -> None:
     assert Scene(7).wait(7, 0) == 1
+
+
+# --- workers that cannot follow ---------------------------------------------------------------------------------------
+
+
+def refusal_of(scene: Scene, sequence: int, timeout_seconds: float) -> CommandFailed:
+    with pytest.raises(CommandFailed) as caught:
+        scene.wait(sequence, timeout_seconds)
+    return caught.value
+
+
+def test_a_worker_that_cannot_follow_ends_the_waiting_and_is_named_with_its_trouble() -> None:
+    scene = Scene(7, 6, 6)
+    scene.stuck = {2}
+    scene.fail(3, 7, "model_load_failed")
+
+    refused = refusal_of(scene, 7, 30)
+
+    assert refused.exit_code is ExitCode.FAILED
+    assert refused.document == {
+        "title": "The move is made, but a worker cannot follow and goes on as before",
+        "detail": "h:3 (model_load_failed)",
+        "code": "workers_failed",
+    }
+    assert scene.now == 100.0
+
+
+def test_every_worker_that_cannot_follow_is_named() -> None:
+    scene = Scene(6, 6)
+    scene.fail(1, 7, "model_load_failed")
+    scene.fail(2, 7, "artifact_missing")
+
+    assert refusal_of(scene, 7, 30).document["detail"] == "h:1 (model_load_failed), h:2 (artifact_missing)"
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["storage_unavailable", "insufficient_storage", "registry_unavailable", "registry_busy", "overloaded"],
+)
+def test_trouble_that_passes_is_waited_for_and_named_when_the_time_is_over(code: str) -> None:
+    scene = Scene(7, 6)
+    scene.fail(2, 7, code)
+
+    refused = refusal_of(scene, 7, 1)
+
+    assert refused.exit_code is ExitCode.TRY_AGAIN
+    assert refused.document == {
+        "title": "The move is made, but not every worker follows yet",
+        "detail": f"h:2 ({code})",
+        "code": "workers_lag",
+    }
+    assert scene.now == pytest.approx(101, abs=0.2)
+
+
+def test_trouble_that_has_passed_is_no_trouble() -> None:
+    scene = Scene(6)
+    scene.failed[1] = [{"sequence": 7, "code": "storage_unavailable"}]
+
+    assert scene.wait(7, 30) == 1
+
+
+def test_a_failure_that_comes_while_others_are_waited_for_ends_the_waiting() -> None:
+    scene = Scene(1, 6)
+    scene.stuck = {1}
+    workers = scene.workers
+
+    def fail_later() -> list[Mapping[str, Any]]:
+        if scene.now > 102:
+            scene.failed[1] = [{"sequence": 7, "code": "model_load_failed"}]
+        return workers()
+
+    with pytest.raises(CommandFailed) as caught:
+        wait_until_applied(fail_later, sequence=7, timeout_seconds=30, clock=lambda: scene.now, pause=scene.pause)
+
+    assert (caught.value.exit_code, caught.value.document["detail"]) == (ExitCode.FAILED, "h:1 (model_load_failed)")
+    assert scene.now == pytest.approx(102, abs=0.2)
+
+
+def test_what_a_worker_cannot_apply_of_other_moves_does_not_count() -> None:
+    scene = Scene(8, 3)
+    scene.failed = {
+        1: [{"sequence": 9, "code": "model_load_failed"}],
+        2: [{"sequence": 4, "code": "model_load_failed"}, {"sequence": 9, "code": "model_load_failed"}],
+    }
+
+    assert scene.wait(7, 30) == 2
+
+
+def test_a_worker_of_an_earlier_release_says_nothing_of_failures() -> None:
+    scene = Scene(6)
+    scene.stuck = {1}
+
+    with pytest.raises(CommandFailed) as caught:
+        wait_until_applied(
+            lambda: [{"host": "h", "pid": 1, "applied": 6}],
+            sequence=7,
+            timeout_seconds=1,
+            clock=lambda: scene.now,
+            pause=scene.pause,
+        )
+
+    assert caught.value.document["detail"] == "h:1"

@@ -8,7 +8,7 @@ import pytest
 from gateway.cli.models import spell_aliases
 from gateway.cli.moves import cost_lines, move_lines, parse_time
 from gateway.cli.register import curl_line, parse_tags, version_lines
-from gateway.cli.trials import canary_lines
+from gateway.cli.trials import canary_lines, report_lines, shadow_lines
 from gateway.client import VersionInfo
 
 MOVE = {"alias": "production", "from": 2, "to": 3, "kind": "promote", "actor": "a", "reason": "", "at": "t"}
@@ -56,6 +56,112 @@ def test_a_canary_says_its_share_and_how_to_drop_it() -> None:
         "Undo with  sardonyx canary iris --drop",
     ]
     assert list(canary_lines({**changed, "canary": None}, None)) == ["iris@production: every request -> 3"]
+
+
+def test_a_shadow_says_its_share_who_answers_and_how_to_see_and_drop_it() -> None:
+    changed = {"model": "iris", "alias": "staging", "version": 3, "shadow": {"version": 4, "percent": 12.5, "trial": 9}}
+
+    assert list(shadow_lines(changed, "http://h")) == [
+        "iris@staging: copies of 12.5 % -> 4; 3 answers",
+        "See with   sardonyx shadow iris --alias staging --url http://h",
+        "Undo with  sardonyx shadow iris --drop --alias staging --url http://h",
+    ]
+    assert list(shadow_lines({**changed, "shadow": None}, None)) == ["iris@staging: nothing is copied"]
+
+
+SCORES = {
+    "name": "scores",
+    "compared": 1200,
+    "same": 1200,
+    "incomparable": 0,
+    "max_difference": 0.0,
+    "mean_difference": 0.0,
+    "rows": 0,
+    "changed": 0,
+}
+
+
+def trial(*outputs: dict[str, Any], **report: Any) -> dict[str, Any]:
+    """Return what the gateway says of a trial whose shadow is still there."""
+    return {
+        "model": "iris",
+        "alias": "production",
+        "version": 3,
+        "shadow": {"version": 4, "percent": 12.5, "trial": 9},
+        "trial": 9,
+        "report": {"compared": 1200, "skipped": 0, "failures": {}, "outputs": list(outputs), **report},
+    }
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        (SCORES, "1200 of 1200 the same to the last bit"),
+        (
+            {**SCORES, "same": 1100, "max_difference": 0.0123456, "mean_difference": 1.23456e-7},
+            "1100 of 1200 the same to the last bit; difference 1.23e-07 in the mean, 0.0123 at most",
+        ),
+        (
+            {**SCORES, "rows": 4800, "changed": 7},
+            "1200 of 1200 the same to the last bit; 7 of 4800 rows decide otherwise",
+        ),
+        (
+            {**SCORES, "same": 1199, "incomparable": 1},
+            "1199 of 1200 the same to the last bit; difference 0 in the mean, 0 at most; 1 not to be compared",
+        ),
+        (
+            {
+                **SCORES,
+                "compared": 9,
+                "same": 0,
+                "max_difference": 3,
+                "mean_difference": 2,
+                "rows": 1,
+                "incomparable": 4,
+            },
+            (
+                "0 of 9 the same to the last bit; difference 2 in the mean, 3 at most; 0 of 1 rows decide otherwise; "
+                "4 not to be compared"
+            ),
+        ),
+    ],
+    ids=["all the same", "other floats", "other rows", "other shapes", "everything"],
+)
+def test_each_output_of_a_trial_has_a_line_with_what_there_is_to_say(output: dict[str, Any], line: str) -> None:
+    assert list(report_lines(trial(output)))[2:] == [f"  scores: {line}"]
+
+
+def test_a_trial_says_what_was_compared_and_what_failed() -> None:
+    label = {**SCORES, "name": "label", "rows": 1200}
+
+    assert list(
+        report_lines(trial(label, SCORES, skipped=31, failures={"predict_timeout": 1, "model_execution_failed": 2}))
+    ) == [
+        "iris@production: copies of 12.5 % -> 4",
+        "  compared 1200, skipped 31",
+        "  failed   2 (model_execution_failed)",
+        "  failed   1 (predict_timeout)",
+        "  label: 1200 of 1200 the same to the last bit; 0 of 1200 rows decide otherwise",
+        "  scores: 1200 of 1200 the same to the last bit",
+    ]
+
+
+def test_a_trial_that_has_found_nothing_yet_says_who_is_tried() -> None:
+    assert list(report_lines({**trial(), "trial": None, "report": None})) == ["iris@production: copies of 12.5 % -> 4"]
+
+
+def test_what_a_shadow_has_shown_is_told_when_it_is_no_more() -> None:
+    assert list(report_lines({**trial(SCORES), "shadow": None})) == [
+        "iris@production: no shadow",
+        "  compared 1200, skipped 0",
+        "  scores: 1200 of 1200 the same to the last bit",
+    ]
+
+
+def test_where_nothing_was_ever_tried_there_is_nothing_to_tell() -> None:
+    never = {**trial(), "shadow": None, "trial": None, "report": None}
+
+    assert list(report_lines(never)) == ["iris@production: no shadow"]
 
 
 BEFORE = {"size_bytes": 551, "memory_bytes": 2048, "opset": 17, "load_seconds": 0.0125, "run_seconds": 0.00002}

@@ -83,3 +83,68 @@ def test_an_error_of_work_that_is_at_hand_reaches_who_waits() -> None:
     with ThreadPoolExecutor(1) as near, ThreadPoolExecutor(1) as far:
         future = LoadPlaces([Cached()], Cached(), near=near, far=far).submit(fail, AT_HAND)
         assert isinstance(future.exception(), ZeroDivisionError)
+
+
+def test_work_that_has_to_wait_for_something_else_is_begun_again_where_that_holds_up_nobody() -> None:
+    near, far = ThreadPoolExecutor(1, thread_name_prefix="near"), ThreadPoolExecutor(1, thread_name_prefix="far")
+    begun: list[str] = []
+    with near, far:
+        places = LoadPlaces([Cached()], Cached(), near=near, far=far)
+
+        def load(_version: Version) -> str:
+            begun.append(where())
+            places.go_far()
+            return where()
+
+        assert places.submit(load, AT_HAND).result() == "far"
+        assert places.submit(where, AT_HAND).result() == "near"
+    assert begun == ["near", "far"]
+
+
+def test_while_work_waits_for_something_else_what_is_at_hand_is_loaded() -> None:
+    answered = Event()
+    near, far = ThreadPoolExecutor(1, thread_name_prefix="near"), ThreadPoolExecutor(1, thread_name_prefix="far")
+    with near, far:
+        places = LoadPlaces([Cached()], Cached(), near=near, far=far)
+
+        def load(_version: Version) -> str:
+            places.go_far()
+            answered.wait()
+            return where()
+
+        waiting = places.submit(load, AT_HAND)
+        assert places.submit(where, AT_HAND).result() == "near"
+        assert not waiting.done()
+        answered.set()
+        assert waiting.result() == "far"
+
+
+def test_work_that_is_far_already_is_begun_once() -> None:
+    begun: list[str] = []
+    with ThreadPoolExecutor(1) as near, ThreadPoolExecutor(1, thread_name_prefix="far") as far:
+        places = LoadPlaces([Cached()], Cached(), near=near, far=far)
+
+        def load(_version: Version) -> None:
+            begun.append(where())
+            places.go_far()
+
+        places.submit(load, FAR).result()
+    assert begun == ["far"]
+
+
+def test_an_error_of_work_that_has_gone_far_reaches_who_waits() -> None:
+    with ThreadPoolExecutor(1) as near, ThreadPoolExecutor(1) as far:
+        places = LoadPlaces([Cached()], Cached(), near=near, far=far)
+
+        def fail(_version: Version) -> None:
+            places.go_far()
+            raise ZeroDivisionError
+
+        assert isinstance(places.submit(fail, AT_HAND).exception(), ZeroDivisionError)
+
+
+def test_whoever_is_in_no_place_goes_on_where_they_are() -> None:
+    with ThreadPoolExecutor(1) as near, ThreadPoolExecutor(1) as far:
+        places = LoadPlaces([Cached()], Cached(), near=near, far=far)
+        places.go_far()
+        assert places.submit(places.go_far).result() is None

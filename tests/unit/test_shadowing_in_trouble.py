@@ -1,0 +1,231 @@
+"""A shadow that fails, a registry that does not answer, a worker that ends."""
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from gateway.serving.runtime import Array
+from gateway.serving.shadowing import ShadowStats
+from registry.errors import DeadlinePassed, LoadFailed, RunFailed, ServiceError
+from registry.shadow import ShadowReport
+from tests.support.serving_models import make_version
+from tests.support.sessions import MIB
+from tests.support.shadow_scene import OTHER, Feed, Scene, alike, double, feed_of
+from tests.support.virtual_time import SteppedExecutor, run_virtually, settle
+
+# --- failures ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_shadow_that_does_not_load_is_counted_by_its_code_and_what_answers_stays_as_it_is() -> None:
+    async def test() -> None:
+        scene = Scene()
+        live = make_version("iris", 1)
+        lease = await scene.cache.acquire(live, scene.clock() + 1)
+        scene.loader.errors["iris:2"] = LoadFailed("broken")
+        scene.shadowing.start()
+        tap = scene.tap()
+        scene.offer(tap, 1.0)
+        scene.offer(tap, 2.0)
+        await asyncio.sleep(3)
+        await scene.shadowing.close()
+        assert scene.written() == ShadowReport(failures={"model_load_failed": 2})
+        assert scene.shadowing.stats == ShadowStats(failed=2)
+        assert (scene.cache.resident(), lease.session.is_closed) == (("iris:1",), False)
+
+    run_virtually(test)
+
+
+def test_a_shadow_that_does_not_fit_drops_nobody_who_is_at_work() -> None:
+    async def test() -> None:
+        scene = Scene()
+        lease = await scene.cache.acquire(make_version("iris", 1, memory_bytes=2 * MIB), scene.clock() + 1)
+        scene.shadowing.start()
+        scene.offer(scene.tap(), 1.0)
+        await asyncio.sleep(63)
+        await scene.shadowing.close()
+        assert scene.written() == ShadowReport(failures={"insufficient_memory": 1})
+        assert not lease.session.is_closed
+
+    run_virtually(test)
+
+
+def test_after_a_failure_the_shadow_is_tried_again_a_second_later() -> None:
+    async def test() -> None:
+        scene = Scene()
+        scene.loader.errors["digits:2"] = LoadFailed("broken")
+        scene.shadowing.start()
+        scene.offer(scene.tap(OTHER), 1.0)
+        scene.offer(scene.tap(), 2.0)
+        await asyncio.sleep(0.9)
+        assert scene.asked == []
+        await asyncio.sleep(0.2)
+        assert len(scene.asked) == 1
+        await scene.shadowing.close()
+
+    run_virtually(test)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(RunFailed("not with these inputs"), "model_execution_failed"), (DeadlinePassed("stopped"), "predict_timeout")],
+    ids=["refused", "stopped"],
+)
+def test_a_run_that_fails_is_counted_by_its_code_and_the_next_one_is_compared(error: ServiceError, code: str) -> None:
+    def answer(feed: Feed) -> Mapping[str, Array]:
+        if feed["x"][0] == 1.0:
+            raise error
+        return double(feed)
+
+    async def test() -> None:
+        scene = Scene()
+        scene.answer = answer
+        scene.shadowing.start()
+        tap = scene.tap()
+        for value in (1.0, 2.0):
+            scene.offer(tap, value)
+        await asyncio.sleep(1)
+        await scene.shadowing.close()
+        assert scene.written() == alike(1).plus(ShadowReport(failures={code: 1}))
+        assert scene.shadowing.stats == ShadowStats(compared=1, failed=1)
+
+    run_virtually(test)
+
+
+def test_a_bug_in_one_run_is_counted_and_costs_no_other() -> None:
+    def answer(feed: Feed) -> Mapping[str, Array]:
+        if feed["x"][0] == 2.0:
+            raise ZeroDivisionError
+        return double(feed)
+
+    async def test() -> None:
+        scene = Scene()
+        scene.answer = answer
+        tap = scene.tap()
+        for value in (1.0, 2.0, 3.0, 4.0):
+            scene.offer(tap, value)
+        scene.shadowing.start()
+        await asyncio.sleep(5)
+        await scene.shadowing.close()
+        assert scene.written() == alike(3).plus(ShadowReport(failures={"internal_error": 1}))
+
+    run_virtually(test)
+
+
+# --- writing down -----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_found_is_written_every_two_seconds_and_nothing_where_nothing_is_found() -> None:
+    async def test() -> None:
+        scene = Scene()
+        scene.shadowing.start()
+        tap = scene.tap()
+        for _ in range(3):
+            scene.offer(tap, 1.0)
+        await asyncio.sleep(1.9)
+        assert scene.registry.shadow_reports == []
+        await asyncio.sleep(0.2)
+        assert scene.registry.shadow_reports == [("iris", "production", 3, alike(3))]
+        await asyncio.sleep(60)
+        assert (len(scene.registry.shadow_reports), scene.registry.visits) == (1, 1)
+        await scene.shadowing.close()
+
+    run_virtually(test)
+
+
+def test_reports_outlive_a_registry_that_does_not_answer() -> None:
+    async def test() -> None:
+        scene = Scene()
+        scene.registry.is_down = True
+        scene.shadowing.start()
+        tap = scene.tap()
+        for _ in range(3):
+            scene.offer(tap, 1.0)
+            await asyncio.sleep(2.5)
+        assert scene.registry.shadow_reports == []
+        scene.registry.is_down = False
+        await asyncio.sleep(2)
+        assert scene.registry.shadow_reports == [("iris", "production", 3, alike(3))]
+        await scene.shadowing.close()
+
+    run_virtually(test)
+
+
+def test_one_report_that_cannot_be_written_holds_up_no_other() -> None:
+    async def test() -> None:
+        scene = Scene()
+        write = scene.registry.add_shadow_report
+
+        def refuse(model: str, alias: str, trial: int, report: ShadowReport) -> None:
+            if model == "iris":
+                raise KeyError(model)
+            write(model, alias, trial, report)
+
+        scene.registry.add_shadow_report = refuse
+        scene.shadowing.start()
+        scene.offer(scene.tap(), 1.0)
+        scene.tap(OTHER).offer(feed_of(1.0), ("label",), [np.ones(1, np.int64)])
+        await asyncio.sleep(2.5)
+        assert [report[0] for report in scene.registry.shadow_reports] == ["digits"]
+        scene.registry.add_shadow_report = write
+        await scene.shadowing.close()
+        assert scene.written() == alike(1)
+
+    run_virtually(test)
+
+
+def test_closing_writes_down_what_has_been_found_and_compares_no_more() -> None:
+    async def test() -> None:
+        running = SteppedExecutor()
+        scene = Scene(running=running)
+        scene.shadowing.start()
+        tap = scene.tap()
+        scene.offer(tap, 1.0)
+        await settle()
+        await running.step()
+        scene.offer(tap, 2.0)
+        await scene.shadowing.close()
+        scene.offer(tap, 3.0)
+        assert scene.registry.shadow_reports == [("iris", "production", 3, alike(1))]
+        assert len(asyncio.all_tasks()) == 1
+
+    run_virtually(test)
+
+
+def test_what_was_never_begun_can_be_closed() -> None:
+    async def test() -> None:
+        scene = Scene()
+        await scene.shadowing.close()
+        assert scene.registry.visits == 0
+
+    run_virtually(test)
+
+
+def test_closing_stops_the_run_that_is_under_way() -> None:
+    begun, never = threading.Event(), threading.Event()
+
+    async def test() -> None:
+        with ThreadPoolExecutor(1) as running:
+            scene = Scene(running=running)
+            stopped: list[bool] = []
+
+            def answer(feed: Feed) -> Mapping[str, Array]:
+                begun.set()
+                for _ in range(10_000):
+                    if scene.cancellations[-1].is_cancelled:
+                        break
+                    never.wait(0.001)
+                stopped.append(scene.cancellations[-1].is_cancelled)
+                return double(feed)
+
+            scene.answer = answer
+            scene.shadowing.start()
+            scene.offer(scene.tap(), 1.0)
+            await asyncio.to_thread(begun.wait)
+            await scene.shadowing.close()
+        assert stopped == [True]
+
+    asyncio.run(test())
