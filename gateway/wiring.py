@@ -44,6 +44,7 @@ from registry.tokens import Tokens
 
 _CONTROL_THREADS = 16
 _REGISTERING_THREADS = 4
+_PROMOTING_THREADS = 4
 _LOOKING_UP_THREADS = 4
 _FOLLOWING_THREADS = 3
 _TOKEN_THREADS = 2
@@ -115,6 +116,7 @@ async def open_services(
             executor=open_executor(opened, _CONTROL_THREADS, "control"),
             checking=open_executor(opened, 1, "check"),
             registering=open_executor(opened, _REGISTERING_THREADS, "register"),
+            promoting=open_executor(opened, _PROMOTING_THREADS, "promote"),
             decoding=open_executor(opened, 1, "decode"),
         )
         opened.callback(parts.inspector.close)

@@ -47,7 +47,7 @@ async def move_alias(
     canary = body.asked_canary() if "canary" in body.model_fields_set else UNSET
     shadow = body.asked_shadow() if "shadow" in body.model_fields_set else UNSET
     if dry_run:
-        plan = await services.call(
+        plan = await services.rehearse(
             services.promotion.plan,
             name,
             alias,
@@ -58,7 +58,7 @@ async def move_alias(
             shadow=shadow,
         )
         return _plan_json(plan)
-    moved = await services.write(
+    moved = await services.promote(
         services.promotion.move,
         name,
         alias,

@@ -96,6 +96,8 @@ class Services:
     """Where it is looked whether predict requests can be answered, whatever else goes on."""
     registering: Executor
     """Where registrations go, which may take a minute: whoever registers waits behind others who do, nobody else."""
+    promoting: Executor
+    """Where promotions go, which wait for a child process: whoever promotes waits behind others who do, nobody else."""
     decoding: Executor
     """Where large predict bodies are decoded: one thread, so that they take turns with the memory that this takes."""
 
@@ -110,6 +112,16 @@ class Services:
     async def register(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a registration, and follow the change before returning."""
         result = await self.take_in(function, *args, **kwargs)
+        await self._follow()
+        return result
+
+    async def rehearse(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run what waits for a rehearsal, and changes nothing in the registry."""
+        return await _run(self.promoting, lambda: function(*args, **kwargs))
+
+    async def promote(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a promotion, and follow the change before returning."""
+        result = await self.rehearse(function, *args, **kwargs)
         await self._follow()
         return result
 

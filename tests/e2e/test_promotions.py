@@ -4,7 +4,7 @@ import itertools
 import os
 import signal
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -194,3 +194,21 @@ def test_a_gateway_killed_in_a_storm_of_moves_comes_back_consistent(tmp_path: Pa
         assert live(client, "killed") == history[-1][2]
         assert all(before[2] == after[1] for before, after in itertools.pairwise(history))
         assert len(events_of(client, "killed")) == 5 + len(history)
+
+
+def test_a_crowd_of_promotions_keeps_nobody_else_waiting(client: httpx.Client, gateway: GatewayProcess) -> None:
+    names = [f"crowd-{number}" for number in range(24)]
+    for name in names:
+        upload(client, name, count=1)
+
+    def promote(name: str) -> int:
+        with gateway.client() as own:
+            return put(own, name, 1).status_code
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        promotions = [pool.submit(promote, name) for name in names]
+        next(as_completed(promotions))  # all threads that there are for promotions are taken by now
+        before = sum(promotion.done() for promotion in promotions)
+        assert client.get("/registry/models/crowd-0").status_code == 200
+        assert sum(promotion.done() for promotion in promotions) - before <= 4
+        assert {promotion.result() for promotion in promotions} == {200}
