@@ -17,6 +17,7 @@ from gateway.loading import LOADS_AT_ONCE, Loader
 from gateway.metrics import Metrics
 from gateway.parts import Parts
 from gateway.serving.batching import BatchRules
+from gateway.serving.daemon_threads import DaemonThreads
 from gateway.serving.deadlines import Watchdog
 from gateway.serving.load_places import LoadPlaces
 from gateway.serving.memory_guard import MemoryGuard
@@ -66,11 +67,9 @@ class Engine:
     """Tells how many bytes a version's session will take."""
 
 
-def open_executor(
-    opened: AsyncExitStack, threads: int, name: str, begin: Callable[[], None] | None = None
-) -> ThreadPoolExecutor:
-    """Make an executor that ends with ``opened``; each of its threads begins with ``begin``."""
-    executor = ThreadPoolExecutor(threads, thread_name_prefix=name, initializer=begin)
+def open_executor(opened: AsyncExitStack, threads: int, name: str) -> ThreadPoolExecutor:
+    """Make an executor that ends with ``opened``."""
+    executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
     opened.callback(executor.shutdown, wait=True, cancel_futures=True)
     return executor
 
@@ -204,7 +203,7 @@ def _open_shadowing(
     shadowing = Shadowing(
         cache,
         parts.registry,
-        running=open_executor(opened, 1, "shadow", give_way),
+        running=DaemonThreads("shadow", give_way),
         writing=open_executor(opened, 1, "shadow-report"),
         count_runs=lambda: predictor.stats.runs,
     )

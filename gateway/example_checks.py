@@ -4,8 +4,8 @@
    up on one processor need not on another. One that fails does not load.
 2. What has passed, here or for a promotion on this host, is noted in a folder that all workers of the host share, by
    the bytes, the examples and the kind of host.
-3. What cannot be told now (the registry does not answer, too many children) keeps nobody waiting: the version is loaded
-   all the same, the log says so, and the next load asks again.
+3. What cannot be told now (the registry does not answer, other children take all turns) is not waited for: the version
+   is loaded all the same, the log says so, and the next load asks again.
 """
 
 from collections.abc import Callable

@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from concurrent.futures import Executor
 from contextlib import ExitStack, suppress
+from functools import partial
 
 from gateway.parts import Parts
 from gateway.serving.load_places import LoadPlaces
@@ -14,6 +15,7 @@ from gateway.serving.spare_threads import Loan, SpareThreads
 from gateway.serving.store_watch import StoreWatch
 from registry.errors import LoadFailed, StorageUnavailable
 from registry.inspection.host import can_start_threads
+from registry.ports import Haste
 from registry.records import Version
 
 LOADS_AT_ONCE = 2
@@ -71,7 +73,7 @@ class Loader:
         """
         if self._parts.example_checks.is_due(version):
             self._places.go_far()
-            self._parts.example_checks.check(version, self._parts.rehearsal)
+            self._parts.example_checks.check(version, partial(self._parts.rehearsal, haste=Haste.LOADING))
         is_hopeless = self._failures[version.artifact.digest.hex] >= _PREPARED_TRIES
         session = None if is_hopeless else self._load_prepared(version)
         if session is None:

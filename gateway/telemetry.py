@@ -10,6 +10,7 @@
 import asyncio
 import contextlib
 import io
+import json
 import logging
 import os
 import sys
@@ -76,7 +77,10 @@ def _cut(value: Any) -> Any:
 
 
 def _serialize(event: Any, **_options: Any) -> bytes:
-    return orjson.dumps(event, default=str)
+    try:
+        return orjson.dumps(event, default=str)
+    except TypeError:  # half a character, as somebody has sent it: the line must not be lost for that
+        return json.dumps(event, default=str).encode()
 
 
 class _ToStructlog(logging.Handler):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -21,7 +22,7 @@ from gateway.serving.routes import Reading
 from gateway.serving.shadowing import Shadowing, Tap
 from gateway.web.endpoint import Counting, Endpoint
 from registry.promotion import Promotion
-from registry.records import Alias, Canary
+from registry.records import Alias, Canary, Version
 
 OURSELVES = "gateway"
 """Who acts in the history where nobody asked for it."""
@@ -38,13 +39,23 @@ class Trials:
         promotion: drops canaries.
         executor: where it is called; one thread.
         shadowing: compares.
+        loaded_at: tells when a version was loaded, by the monotonic clock.
     """
 
-    def __init__(self, metrics: Metrics, promotion: Promotion, *, executor: Executor, shadowing: Shadowing) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        promotion: Promotion,
+        *,
+        executor: Executor,
+        shadowing: Shadowing,
+        loaded_at: Callable[[Version], float] = lambda _: 0.0,
+    ) -> None:
         self._metrics = metrics
         self._promotion = promotion
         self._executor = executor
         self._shadowing = shadowing
+        self._loaded_at = loaded_at
         self._watches: dict[tuple[str, str], tuple[int, CanaryWatch]] = {}
         """By model and alias, with the alias's generation."""
 
@@ -54,23 +65,24 @@ class Trials:
         if alias is None:
             return main, canary
         if canary is not None and alias.canary is not None:
-            canary = replace(canary, counts=self._watched(alias, alias.canary, canary.counts))
+            canary = replace(canary, counts=self._watched(alias, alias.canary, canary))
         if reading.shadow is not None and alias.shadow is not None:
             key = alias.model, alias.name, alias.shadow.trial
             share = alias.shadow.percent / 100
             main = replace(main, tap=Tap(key, reading.shadow, share, main.output_names, self._shadowing))
         return main, canary
 
-    def _watched(self, alias: Alias, canary: Canary, counts: Counting) -> Counting:
+    def _watched(self, alias: Alias, canary: Canary, endpoint: Endpoint) -> Counting:
         key = alias.model, alias.name
         generation, watch = self._watches.get(key) or (0, None)
         if watch is None or generation != alias.generation:
-            watch = CanaryWatch(canary, self._dropper(alias))
+            loaded_at = partial(self._loaded_at, endpoint.version)
+            watch = CanaryWatch(canary, self._dropper(alias), loaded_at=loaded_at)
             self._watches[key] = alias.generation, watch
             if len(self._watches) > _MOST_WATCHES:
                 del self._watches[next(iter(self._watches))]
         apart = self._metrics.of_canary(alias.model, alias.name, canary.version)
-        return _CountsOfMany((counts, apart, watch))
+        return _CountsOfMany((endpoint.counts, apart, watch))
 
     def _dropper(self, alias: Alias) -> Callable[[str], None]:
         loop = asyncio.get_running_loop()

@@ -85,9 +85,6 @@ async def open_services(
         routing = _open_routing(opened, parts, metrics, engine)
         pins = _make_pins(settings, routing, engine)
         feed = _open_feed(parts, metrics, engine.cache, following, _applier(routing, verdicts, pins), routing)
-        keeps_log = is_worker and settings.log_level in ("debug", "info")
-        access_log = AccessLog(write_log if keeps_log else None)
-        opened.callback(access_log.flush)
         tokens = Tokens(parts.registry, parts.clock)
         services = Services(
             settings=settings,
@@ -112,7 +109,7 @@ async def open_services(
             feed=feed,
             store_watch=store_watch,
             metrics=metrics,
-            access_log=access_log,
+            access_log=_open_access_log(opened, settings, is_worker=is_worker),
             executor=open_executor(opened, _CONTROL_THREADS, "control"),
             checking=open_executor(opened, 1, "check"),
             registering=open_executor(opened, _REGISTERING_THREADS, "register"),
@@ -124,6 +121,13 @@ async def open_services(
             await _start(opened, parts, services)
             await _load_first(opened, settings, routing, engine, pins)
         yield services
+
+
+def _open_access_log(opened: AsyncExitStack, settings: Settings, *, is_worker: bool) -> AccessLog:
+    keeps_log = is_worker and settings.log_level in ("debug", "info")
+    access_log = AccessLog(write_log if keeps_log else None)
+    opened.callback(access_log.flush)
+    return access_log
 
 
 async def _start(opened: AsyncExitStack, parts: Parts, services: Services) -> None:
@@ -188,7 +192,9 @@ def _open_verdicts(opened: AsyncExitStack, parts: Parts) -> TokenVerdicts:
 def _open_routing(opened: AsyncExitStack, parts: Parts, metrics: Metrics, engine: Engine) -> Routing[Endpoint]:
     """Make what knows which version answers; threads that others keep busy are not its own."""
     dropping = open_executor(opened, 1, "drop-canary")
-    trials = Trials(metrics, parts.promotion(), executor=dropping, shadowing=engine.shadowing)
+    trials = Trials(
+        metrics, parts.promotion(), executor=dropping, shadowing=engine.shadowing, loaded_at=engine.cache.loaded_at
+    )
     return Routing(
         parts.registry,
         resolve=resolve,

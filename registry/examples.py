@@ -108,7 +108,8 @@ class Examples:
     """All examples of a version.
 
     Raises:
-        InvalidRequest: two have one name, one expects nothing, or they are too many or too large.
+        InvalidRequest: two have one name, a name cannot be printed, one expects nothing, or they are too many
+            or too large.
     """
 
     items: tuple[Example, ...]
@@ -119,9 +120,14 @@ class Examples:
             raise InvalidRequest(f"a version has at most {MAX_EXAMPLES} examples, not {len(names)}")
         if len(set(names)) < len(names):
             raise InvalidRequest("each example needs a name of its own")
+        if any(not name.isprintable() for name in names):
+            raise InvalidRequest("the name of an example has to be printable, on one line")
         if any(not example.outputs for example in self.items):
             raise InvalidRequest("each example has to expect something: give at least one output")
-        if len(self.document) > MAX_EXAMPLES_BYTES:
+        arrays = (
+            array for example in self.items for kind in (example.inputs, example.outputs) for array in kind.values()
+        )
+        if sum(array.nbytes for array in arrays) > MAX_EXAMPLES_BYTES or len(self.document) > MAX_EXAMPLES_BYTES:
             raise InvalidRequest(f"the examples of a version take at most {MAX_EXAMPLES_BYTES} bytes")
 
     @cached_property

@@ -19,6 +19,7 @@ from registry.lookup import resolve_version
 from registry.names import parse_alias_name, quoted
 from registry.ports import Catalog
 from registry.records import Alias, Canary, Shadow, Version
+from registry.signature import Signature
 
 _ALL_PERCENT = 100
 
@@ -61,10 +62,11 @@ class Plan:
 
     @property
     def newcomers(self) -> tuple[int, ...]:
-        """The versions that get requests by this alias then and do not before."""
+        """The versions that get more requests by this alias then than before: what goes live, though it was tried."""
         before = () if self.before is None else self.before.targets
         others = (other.version for other in (self.canary, self.shadow) if other is not None)
-        return tuple(number for number in (self.version, *others) if number not in before)
+        live = (self.version,) if self.is_move else ()
+        return (*live, *(number for number in others if number not in before))
 
     @property
     def is_move(self) -> bool:
@@ -131,7 +133,7 @@ def plan_promotion(
     elif shadow is not None:
         _check_other("shadow", shadow, beside=version)
         second = promotable_version(catalog, model, shadow.version)
-        compared.append(_compare(candidate, second, allow_breaking=allow_breaking))
+        _check_understood(candidate, second, allow_breaking=allow_breaking)
         if before is not None and live == version and before.shadow and _is_same_trial(before.shadow, shadow):
             shadow = before.shadow
     return Plan(
@@ -171,6 +173,19 @@ def _compare(before: Version, after: Version, *, allow_breaking: bool) -> Compar
             f"version {after.number} would break callers of version {before.number}: {lost[0].path}{more}", lost
         )
     return found
+
+
+def _check_understood(live: Version, shadow: Version, *, allow_breaking: bool) -> None:
+    """Make sure that a shadow takes what the live version takes; its outputs are compared, and bind nobody."""
+    found = compare(
+        Signature(inputs=live.signature.inputs, outputs=()), Signature(inputs=shadow.signature.inputs, outputs=())
+    )
+    if found.differences and not allow_breaking:
+        first = found.differences[0].path
+        raise BreakingSignature(
+            f"version {shadow.number} would not understand callers of version {live.number}: {first}",
+            found.differences,
+        )
 
 
 def _check_other(kind: str, other: Canary | Shadow, *, beside: int) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,6 +35,17 @@ class Clock(Protocol):
         ...
 
 
+class Haste(StrEnum):
+    """Whom a rehearsal stands in line with."""
+
+    RECORDING = "recording"
+    """Inspections: publishers wait for publishers."""
+    PROMOTING = "promoting"
+    """Other promotions."""
+    LOADING = "loading"
+    """Nobody: callers wait for it, so it is made at once or not at all."""
+
+
 class Inspector(Protocol):
     """Finds out what a file is without letting it harm this process."""
 
@@ -51,7 +63,15 @@ class Inspector(Protocol):
         """
         ...
 
-    def rehearse(self, folder: Path, artifact: Artifact, examples: Examples, *, row_names: Sequence[str] = ()) -> Level:
+    def rehearse(
+        self,
+        folder: Path,
+        artifact: Artifact,
+        examples: Examples,
+        *,
+        row_names: Sequence[str] = (),
+        haste: Haste = Haste.PROMOTING,
+    ) -> Level:
         """Load an artifact that has been inspected, and run its examples; blocks for up to half a minute.
 
         Where rows of the inputs ``row_names`` may share runs, those of the examples are run together as well: returned
@@ -60,6 +80,7 @@ class Inspector(Protocol):
         Raises:
             InvalidArtifact: it does not load, or it takes too long or too much.
             ExamplesDiffer: it loads, and does not give what its examples say.
+            Overloaded: others take all turns.
         """
         ...
 

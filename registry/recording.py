@@ -15,7 +15,7 @@ from registry.events import EventKind
 from registry.examples import Examples
 from registry.lookup import resolve_present_version, resolve_version
 from registry.names import quoted
-from registry.ports import Clock, Inspector, Registry
+from registry.ports import Clock, Haste, Inspector, Registry
 from registry.records import Inspection, Version
 from registry.signature import Signature
 from registry.storage import ArtifactFolders
@@ -87,7 +87,9 @@ class Recording:
         if examples.items and examples.facts != before.facts:
             names = version.inspection.row_names
             with self._folders.hold(version.artifact) as folder:
-                shown = self._inspector.rehearse(folder, version.artifact, examples, row_names=names)
+                shown = self._inspector.rehearse(
+                    folder, version.artifact, examples, row_names=names, haste=Haste.RECORDING
+                )
             if contradicts(shown, version.inspection) and version.batching is not Batching.OFF:
                 batching = Batching.OFF
         with self._registry.writing() as transaction:

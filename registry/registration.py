@@ -25,7 +25,7 @@ from registry.events import EventKind
 from registry.examples import Examples
 from registry.lookup import resolve_version
 from registry.names import parse_model_name, quoted
-from registry.ports import Clock, Inspector, Registry
+from registry.ports import Clock, Haste, Inspector, Registry
 from registry.recording import ReadExamples, contradicts
 from registry.records import Inspection, Version
 from registry.storage import ArtifactFolders, ArtifactStore, Upload
@@ -193,7 +193,9 @@ class Registration:
         examples = Examples(()) if read is None else read(inspection.signature)
         if not examples.items:
             return examples, self._batching
-        shown = self._inspector.rehearse(folder, artifact, examples, row_names=inspection.row_names)
+        shown = self._inspector.rehearse(
+            folder, artifact, examples, row_names=inspection.row_names, haste=Haste.RECORDING
+        )
         return examples, Batching.OFF if contradicts(shown, inspection) else self._batching
 
     def _record(self, request: _Request, inspection: Inspection, examples: Examples, batching: Batching) -> Registered:

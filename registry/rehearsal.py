@@ -14,7 +14,7 @@ from typing import Final
 from registry.errors import ExamplesDiffer, InvalidArtifact, RehearsalFailed
 from registry.examples import Examples
 from registry.names import quoted
-from registry.ports import Clock, Inspector, Registry
+from registry.ports import Clock, Haste, Inspector, Registry
 from registry.records import Version
 from registry.storage import ArtifactFolders
 
@@ -52,7 +52,7 @@ class Rehearsal:
         self._lock = Lock()
         self._passed_at: dict[tuple[str, str], float] = {}
 
-    def __call__(self, version: Version) -> None:
+    def __call__(self, version: Version, haste: Haste = Haste.PROMOTING) -> None:
         """Return if the version loads and gives what its examples say; blocks on store, database and children.
 
         Raises:
@@ -69,7 +69,7 @@ class Rehearsal:
             try:
                 inspection = self._inspector.inspect(folder, artifact) if known is None else None
                 if not self._has_passed(version, examples):
-                    self._inspector.rehearse(folder, artifact, examples)
+                    self._inspector.rehearse(folder, artifact, examples, haste=haste)
             except InvalidArtifact as error:
                 raise RehearsalFailed(
                     f"version {version.number} of model {quoted(version.model)} does not load with "

@@ -56,7 +56,7 @@ def read_examples(file: str) -> Sequence[Mapping[str, Any]]:
     if isinstance(found, dict):
         found = found.get("examples", found.get("items"))
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise typer.BadParameter("the file has to hold a list of examples", param_hint="--examples")
+        raise typer.BadParameter(f"{file} has to hold a list of examples")
     return found
 
 
@@ -64,8 +64,8 @@ def _read(file: str) -> Any:
     octets = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     try:
         return json.loads(octets)
-    except ValueError as error:
-        raise typer.BadParameter(f"{file} is not JSON: {error}", param_hint="--file") from None
+    except (ValueError, RecursionError) as error:
+        raise typer.BadParameter(f"{file} is not JSON: {error}") from None
 
 
 def _report(output: Output, found: Sequence[Mapping[str, Any]]) -> None:

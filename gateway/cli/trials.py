@@ -1,6 +1,7 @@
 """What a version is tried with beside the one that answers: a canary, a shadow."""
 
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,11 @@ from gateway.cli.output import Output
 Version = Annotated[int | None, typer.Argument(metavar="VERSION", min=1, help="The second version.")]
 Percent = Annotated[
     float | None, typer.Argument(metavar="PERCENT", help="Its share of the requests: more than 0, at most 100.")
+]
+
+
+AllowBreaking = Annotated[
+    bool, typer.Option("--allow-breaking", help="Accept a signature that not every caller can live with.")
 ]
 
 
@@ -32,6 +38,7 @@ def canary(  # noqa: PLR0913 - a parameter is an option
     ] = None,
     drop: Annotated[bool, typer.Option("--drop", help="Send everything to the alias's own version again.")] = False,
     promote: Annotated[bool, typer.Option("--promote", help="Send everything to the canary from now on.")] = False,
+    allow_breaking: AllowBreaking = False,
     reason: Reason = "",
     alias: Alias = DEFAULT_ALIAS,
     as_json: AsJson = False,
@@ -45,6 +52,8 @@ def canary(  # noqa: PLR0913 - a parameter is an option
     is_set = version is not None and percent is not None
     if [is_set, drop, promote].count(True) != 1 or (not is_set and (version is not None or percent is not None)):
         raise typer.BadParameter("give VERSION and PERCENT, or --drop alone, or --promote alone")
+    if max_latency_ms is not None and not 0 < max_latency_ms < inf:
+        raise typer.BadParameter("give milliseconds, more than 0", param_hint="--max-latency-ms")
     if not is_set and (max_error_rate is not None or max_latency_ms is not None):
         raise typer.BadParameter("limits go with VERSION and PERCENT")
     output = Output(as_json)
@@ -64,7 +73,9 @@ def canary(  # noqa: PLR0913 - a parameter is an option
             report_move(output, client, moved, url=url, timeout_seconds=None)
             return
         limits = {"max_error_rate": max_error_rate, "max_latency_ms": max_latency_ms}
-        changed = client.canary(name, version, percent, alias=alias, **limits)
+        changed = client.canary(
+            name, version, percent, alias=alias, reason=reason, allow_breaking=allow_breaking, **limits
+        )
     output.data(changed)
     output.say(*canary_lines(changed, url))
 
@@ -75,6 +86,8 @@ def shadow(
     percent: Percent = None,
     *,
     drop: Annotated[bool, typer.Option("--drop", help="Copy nothing more; what was found stays.")] = False,
+    allow_breaking: AllowBreaking = False,
+    reason: Reason = "",
     alias: Alias = DEFAULT_ALIAS,
     as_json: AsJson = False,
     url: Url = None,
@@ -92,7 +105,7 @@ def shadow(
             output.data(found)
             output.say(*report_lines(found))
             return
-        changed = client.shadow(name, version, percent, alias=alias)
+        changed = client.shadow(name, version, percent, alias=alias, reason=reason, allow_breaking=allow_breaking)
     output.data(changed)
     output.say(*shadow_lines(changed, url))
 

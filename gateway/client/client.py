@@ -113,7 +113,8 @@ class Client:
         else:
             for file in submission.files:
                 self._wire.upload("PUT", f"/registry/blobs/sha256:{file.sha256_hex}", file=file, sent=sent)
-            names = {file.name: f"sha256:{file.sha256_hex}" for file in submission.files}
+            is_alone = len(submission.files) == 1  # then its name is nobody's business
+            names = {"model.onnx" if is_alone else file.name: f"sha256:{file.sha256_hex}" for file in submission.files}
             document = {"files": names, "description": description, "tags": dict(tags or {}), "examples": list(golden)}
             response = self._wire.send("POST", path, document=document, is_repeatable=True)
         version = VersionInfo(read_document(response), is_new=response.status == 201)  # noqa: PLR2004 - 201 Created
@@ -235,6 +236,8 @@ class Client:
         alias: str = PRODUCTION,
         max_error_rate: float | None = None,
         max_latency_ms: float | None = None,
+        reason: str = "",
+        allow_breaking: bool = False,
     ) -> Mapping[str, Any]:
         """Send a share of an alias's requests to a second version, or (version None) to none.
 
@@ -245,21 +248,29 @@ class Client:
             alias: which one.
             max_error_rate: from 0 to 1; the gateway drops the canary when a larger share of its answers fails.
             max_latency_ms: it drops it when more than one in a hundred of its answers takes longer.
+            reason: for the feed.
+            allow_breaking: accept a signature that breaks the callers of the alias's own version.
 
         Raises:
             ApiError: besides, ``generation_conflict`` if the alias was moved at the same moment.
         """
         limits = {"max_error_rate": max_error_rate, "max_latency_ms": max_latency_ms}
         canary = None if version is None else {"version": version, "percent": percent, **limits}
-        return self._attend(model, alias, {"canary": canary})
+        return self._attend(model, alias, {"canary": canary, "reason": reason, "allow_breaking": allow_breaking})
 
     def shadow(
-        self, model: str, version: int | None, percent: float | None = None, *, alias: str = PRODUCTION
+        self,
+        model: str,
+        version: int | None,
+        percent: float | None = None,
+        *,
+        alias: str = PRODUCTION,
+        reason: str = "",
+        allow_breaking: bool = False,
     ) -> Mapping[str, Any]:
         """Send copies of a share of an alias's requests to a version that answers nobody, or (version None) to none."""
-        return self._attend(
-            model, alias, {"shadow": None if version is None else {"version": version, "percent": percent}}
-        )
+        shadow = None if version is None else {"version": version, "percent": percent}
+        return self._attend(model, alias, {"shadow": shadow, "reason": reason, "allow_breaking": allow_breaking})
 
     def shadow_report(self, model: str, *, alias: str = PRODUCTION) -> Mapping[str, Any]:
         """Return what comparing a shadow's answers with the live ones has shown so far."""

@@ -4,10 +4,12 @@
 2. A limit is passed when more answers are bad than its share of the window, taken for ``LEAST`` at least: one failure
    among the first few says nothing, and a canary that fails always is noticed after some more than that.
 3. An answer is bad for the error rate if the version itself is to blame: not the caller, nor a full queue. It is late
-   if it took longer than the limit; one in a hundred may.
+   if it, or the refusal at its deadline, took longer than the limit; one in a hundred may. What has waited for the
+   version to be loaded is not late.
 4. Each worker judges by what it sees; the first that says so has the canary dropped, everywhere.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -26,6 +28,7 @@ from registry.records import Canary
 
 WINDOW: Final = 1_000
 LEAST: Final = 100
+_TIMED: Final = frozenset({"ok", DeadlinePassed.code})
 _LATE_SHARE: Final = 0.01
 _ROUNDING: Final = 1e-6
 """0.29 of a hundred are 28.999..., and the 29th failure is allowed."""
@@ -51,10 +54,21 @@ class CanaryWatch:
     Args:
         canary: with its limits.
         drop: called once, with the reason, when a limit is passed.
+        loaded_at: tells when the version was loaded.
+        clock: of that moment, in seconds.
     """
 
-    def __init__(self, canary: Canary, drop: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        canary: Canary,
+        drop: Callable[[str], None],
+        *,
+        loaded_at: Callable[[], float] = lambda: 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._canary = canary
+        self._loaded_at = loaded_at
+        self._clock = clock
         self._drop = drop
         self._answers: deque[tuple[bool, bool]] = deque()
         self._failed = 0
@@ -66,7 +80,8 @@ class CanaryWatch:
         if self._is_over:
             return
         limit = self._canary.max_latency_seconds
-        answer = (code in OWN_FAULTS, code == "ok" and limit is not None and seconds > limit)
+        is_late = code in _TIMED and limit is not None and seconds > limit
+        answer = (code in OWN_FAULTS, is_late and self._clock() - seconds > self._loaded_at())
         for _ in range(count):
             self._put(answer)
         reason = self._reason()

@@ -55,7 +55,10 @@ class Ranking(Generic[S]):
     def remove(self, entry: Entry[S]) -> None:
         """Take note that a session, which is READY no longer, made room for others."""
         self.floor = max(self.floor, rank_of(entry))
-        self._uses[entry.key] = min(entry.uses, MAX_USES) * 3 // 4
+        remembered = min(entry.uses, MAX_USES) * 3 // 4
+        if not remembered:
+            return  # what a scan has used once must not make anything forgotten
+        self._uses[entry.key] = remembered
         if len(self._uses) > REMEMBERED:
             self._uses.popitem(last=False)
 

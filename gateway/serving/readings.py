@@ -37,7 +37,7 @@ def serving_readings(cache: SessionCache[Session], predictor: Predictor, guard: 
     yield Reading("sardonyx_prepared_loads", "Sessions loaded of prepared models", stats.prepared_loads, Merge.COUNT)
     yield Reading("sardonyx_load_failures", "Loads that failed", stats.load_failures, Merge.COUNT)
     yield Reading("sardonyx_load_seconds", "Time spent loading", stats.load_seconds_total, Merge.COUNT)
-    yield Reading("sardonyx_resident_sessions", "Loaded sessions", cache.resident_count)
+    yield Reading("sardonyx_resident_sessions", "Loaded sessions", len(cache.resident()))
     yield Reading("sardonyx_resident_bytes", "Measured bytes of loaded sessions", cache.resident_bytes)
     yield Reading("sardonyx_anonymous_bytes", "Anonymous memory of the workers", anonymous_bytes())
     runs = predictor.stats

@@ -27,9 +27,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from contextlib import suppress
 from functools import partial
-from typing import Generic
 
 from gateway.serving.cache_entry import MIN_SESSION_BYTES, Closeable, Entry, Key, Lease, S, Stats, disown, key_of
+from gateway.serving.cache_view import CacheView
 from gateway.serving.eviction import Ranking
 from gateway.serving.lifecycle import State
 from gateway.serving.load_failures import LoadFailures
@@ -41,7 +41,7 @@ from registry.records import Version
 __all__ = ["Closeable", "Lease", "SessionCache", "Stats"]
 
 
-class SessionCache(Generic[S]):
+class SessionCache(CacheView[S]):
     """Loaded sessions by version.
 
     Args:
@@ -68,6 +68,7 @@ class SessionCache(Generic[S]):
         patience_seconds: float = 0.25,
         expect: Callable[[Version], int] = lambda version: version.inspection.memory_bytes,
     ) -> None:
+        super().__init__()
         self.stats = Stats()
         self._budget_bytes = budget_bytes
         self._load = load
@@ -78,13 +79,11 @@ class SessionCache(Generic[S]):
         self._failures = LoadFailures(clock)
         self._expect = expect
         self._freed = freed
-        self._ready: dict[Key, Entry[S]] = {}
         self._ranking: Ranking[S] = Ranking()
         self._settling: Settling[S] = Settling(clock, self._give_room)
         self._reserved = Reserved(budget_bytes, self._bytes_of)
         self._line: dict[Key, Entry[S]] = {}  # NEW, in the order in which room is given
         self._loading: dict[Key, Entry[S]] = {}
-        self._used_bytes = 0  # loading, ready and draining
         self._leaving_bytes = 0  # draining
         self._is_open = True
         self._changed = asyncio.Event()
@@ -145,6 +144,21 @@ class SessionCache(Generic[S]):
         """Load the version if it is not loaded; raises what ``acquire`` raises. It may be dropped again at any time."""
         (await self.acquire(version, deadline)).release()
 
+    async def acquire_spare(self, version: Version, deadline: float) -> Lease[S]:
+        """Return a lease as ``acquire``, for what nobody waits for: it makes no room, and does not count as use.
+
+        Raises:
+            InsufficientMemory: the version is not loaded, and there is no memory that nobody else needs.
+            What ``acquire`` raises.
+        """
+        entry = self._ready.get(key_of(version))
+        if entry is not None:
+            entry.lease_count += 1
+            return Lease(entry, self._released)
+        if self._line or self._used_bytes + self._expect(version) > self._budget_bytes:
+            raise InsufficientMemory("no memory is free")
+        return await self.acquire(version, deadline)
+
     async def succeed(self, before: Version, after: Version, deadline: float) -> None:
         """Load ``after`` while ``before`` stays, if that is loaded and there can be room for both; as ``preload``."""
         key = key_of(before)
@@ -168,28 +182,6 @@ class SessionCache(Generic[S]):
         """Let these never make room for others, once they are loaded; what was pinned before is not any more."""
         self._reserved.pin(map(key_of, versions))
         self._give_room()
-
-    def is_resident(self, version: Version) -> bool:
-        """Tell whether the version is loaded; does not count as use."""
-        return key_of(version) in self._ready
-
-    def resident(self) -> tuple[str, ...]:
-        """Return the loaded versions, as ``iris:3``, in the order in which they were loaded."""
-        return tuple(f"{model}:{number}" for model, number in self._ready)
-
-    def plain(self) -> list[Version]:
-        """Return the loaded versions whose sessions are not of prepared models."""
-        return [entry.version for entry in self._ready.values() if not entry.is_prepared]
-
-    @property
-    def resident_count(self) -> int:
-        """How many versions are loaded."""
-        return len(self._ready)
-
-    @property
-    def resident_bytes(self) -> int:
-        """What sessions take that are loaded, being loaded or not yet dropped."""
-        return self._used_bytes
 
     async def drain(self) -> None:
         """Give no new lease, refuse those who wait, and drop all when their leases and loads have ended; for good."""

@@ -1,13 +1,14 @@
 """Comparing a shadow's answers with the live ones, without anybody noticing.
 
-1. A caller has its answer before anything is done here. Of the requests that are chosen, a copy is kept, up to
-   ``_MOST_SAMPLES`` and ``_MOST_BYTES``; what finds no room is skipped, and counted.
-2. Copies are run in a thread of its own that gives way to others, some at a time, each request alone as its caller sent
-   it. A slice of work takes ``_SLICE_SECONDS`` or one run; then the thread rests for so long that it has a twentieth of
-   the time, or, if the worker makes no runs meanwhile, a third.
-3. A shadow is loaded like any version that is asked for. One that cannot be loaded, or refuses a request, is counted as
-   a failure by the error's code.
-4. What has been found is added up here, and to the registry every ``_FLUSH_SECONDS``; if that does not answer, later.
+1. A caller has its answer before anything is done here. Of the requests that are chosen, a copy is kept, for half a
+   minute, up to ``_MOST_SAMPLES`` of a trial and ``_MOST_BYTES`` of all; what finds no room is skipped, and counted.
+2. Copies are run in a thread that gives way to others, some at a time, each request alone as its caller sent it. A
+   slice of work takes ``_SLICE_SECONDS`` or one run; then its trial rests for so long that it has a twentieth of the
+   time, or, if the worker makes no runs meanwhile, a third. A slow trial holds up no other for longer than its run.
+3. A shadow makes no room: it is loaded where memory is free, else its requests are skipped. One that cannot be loaded,
+   or refuses a request, is counted as a failure by the error's code.
+4. A run that takes too long is stopped. One that cannot be is left to itself, and its version is not run again here.
+5. What has been found is added up here, and to the registry every ``_FLUSH_SECONDS``; if that does not answer, later.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ import structlog
 from gateway.serving.batching import Feed, part_of, split
 from gateway.serving.runtime import Array, Cancellation, Session
 from gateway.serving.session_cache import SessionCache
-from registry.errors import InternalError, ServiceError
+from registry.errors import DeadlinePassed, InsufficientMemory, InternalError, ServiceError
 from registry.ports import Registry
 from registry.records import Version
 from registry.shadow import OutputDifference, ShadowReport, compare_output
@@ -38,8 +39,11 @@ _SLICE_SECONDS: Final = 0.002
 _REST: Final = 19
 _QUIET_REST: Final = 2
 _SHORTEST_REST_SECONDS: Final = 0.002
-_LOAD_SECONDS: Final = 60.0
-_RUN_SECONDS: Final = 30.0
+_LONGEST_PAUSE_SECONDS: Final = 1.0
+_WAITING_SECONDS: Final = 30.0
+_LOAD_SECONDS: Final = 20.0
+_RUN_SECONDS: Final = 10.0
+_GRACE_SECONDS: Final = 1.0
 _PAUSE_AFTER_FAILURE_SECONDS: Final = 1.0
 _FLUSH_SECONDS: Final = 2.0
 _NICENESS: Final = 10
@@ -56,6 +60,16 @@ class Sample:
     feed: Feed
     answers: Mapping[str, Array]
     size_bytes: int
+    taken_at: float
+
+
+@dataclass(slots=True)
+class _Trial:
+    """What waits to be compared for one trial, and when its turn comes."""
+
+    tap: "Tap"
+    samples: deque[Sample] = field(default_factory=deque)
+    due_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -92,7 +106,7 @@ class Tap:
     def offer(self, feed: Feed, outputs: tuple[str, ...] | None, arrays: Sequence[Array]) -> None:
         """Take a copy of one request that has been answered, perhaps."""
         if random() < self._share:  # noqa: S311 - a sample
-            self._shadowing.add(self, feed, dict(zip(outputs or self._names, arrays, strict=True)))
+            self._add(feed, dict(zip(outputs or self._names, arrays, strict=True)))
 
     def offer_rows(
         self, feed: Feed, counts: Sequence[int], outputs: tuple[str, ...] | None, arrays: Sequence[Array]
@@ -103,12 +117,18 @@ class Tap:
             return
         names = outputs or self._names
         chosen = [place for place in range(len(counts)) if random() < self._share]  # noqa: S311 - as above
-        fitting = chosen[: self._shadowing.free_places]
+        fitting = chosen[: self._shadowing.free_places(self.key)]
         self._shadowing.skip(self, len(chosen) - len(fitting))
         shares = list(split(list(arrays), counts)) if fitting else []
         for place in fitting:
             part = part_of(feed, place, counts=counts)
-            self._shadowing.add(self, part, dict(zip(names, shares[place], strict=True)))
+            self._add(part, dict(zip(names, shares[place], strict=True)))
+
+    def _add(self, feed: Feed, answers: Mapping[str, Array]) -> None:
+        try:
+            self._shadowing.add(self, feed, answers)
+        except Exception as error:  # noqa: BLE001 - the caller has its answer, and must not get another one
+            structlog.get_logger().error("shadow_failed", model=self.key[0], exc_info=error)
 
 
 class Shadowing:
@@ -117,7 +137,7 @@ class Shadowing:
     Args:
         cache: where the shadows' sessions come from.
         registry: where reports go.
-        running: one thread, in which ``give_way`` was called.
+        running: threads in which ``give_way`` was called, of which one is used at a time unless it is stuck.
         writing: where the registry is visited.
         count_runs: tells how many runs the worker has made.
         clock: monotonic seconds.
@@ -140,8 +160,9 @@ class Shadowing:
         self._writing = writing
         self._count_runs = count_runs
         self._clock = clock
-        self._samples: deque[Sample] = deque()
+        self._trials: dict[Key, _Trial] = {}
         self._size_bytes = 0
+        self._stuck: set[str] = set()
         self._found: dict[Key, ShadowReport] = {}
         self._came = asyncio.Event()
         self._closing = asyncio.Event()
@@ -164,20 +185,22 @@ class Shadowing:
 
     # --- what is offered ----------------------------------------------------------------------------------------------
 
-    @property
-    def free_places(self) -> int:
-        """How many more samples there is room for."""
-        return max(0, _MOST_SAMPLES - len(self._samples)) if self._size_bytes < _MOST_BYTES else 0
+    def free_places(self, key: Key) -> int:
+        """How many more samples of a trial there is room for."""
+        trial = self._trials.get(key)
+        return _MOST_SAMPLES if trial is None else max(0, _MOST_SAMPLES - len(trial.samples))
 
     def add(self, tap: Tap, feed: Feed, answers: Mapping[str, Array]) -> None:
         """Keep a copy of a request and its answer, if there is room."""
-        size_bytes = 0 if not self.free_places else sum(map(_bytes_of, (*feed.values(), *answers.values())))
-        if not self.free_places or self._size_bytes + size_bytes > _MOST_BYTES:
+        is_full = not self.free_places(tap.key) or tap.candidate.artifact.digest.hex in self._stuck
+        size_bytes = 0 if is_full else sum(map(_bytes_of, (*feed.values(), *answers.values())))
+        if is_full or self._size_bytes + size_bytes > _MOST_BYTES:
             self.skip(tap, 1)
             return
         inputs = {name: array.copy() for name, array in feed.items()}
         outputs = {name: array.copy() for name, array in answers.items()}
-        self._samples.append(Sample(tap, inputs, outputs, size_bytes))
+        trial = self._trials.setdefault(tap.key, _Trial(tap))
+        trial.samples.append(Sample(tap, inputs, outputs, size_bytes, self._clock()))
         self._size_bytes += size_bytes
         self._came.set()
 
@@ -195,65 +218,101 @@ class Shadowing:
 
     async def _keep_comparing(self) -> None:
         while True:
-            if not self._samples:
-                self._came.clear()
-                await self._came.wait()
-            tap = self._samples[0].tap
+            trial = self._next()
+            if trial is None:
+                await self._wait()
+                continue
             try:
-                seconds = await self._compare_some(tap)
+                seconds = await self._compare_some(trial)
+            except InsufficientMemory:
+                self.skip(trial.tap, len(self._take(trial)))
+                trial.due_at = self._clock() + _PAUSE_AFTER_FAILURE_SECONDS
             except ServiceError as error:
-                self._give_up(tap, error.code)
-                await asyncio.sleep(_PAUSE_AFTER_FAILURE_SECONDS)
+                self._give_up(trial, error.code)
             except Exception as error:  # noqa: BLE001 - whatever it is, live requests go on, and so does this
-                structlog.get_logger().error("shadow_failed", model=tap.key[0], exc_info=error)
-                self._give_up(tap, InternalError.code)
-                await asyncio.sleep(_PAUSE_AFTER_FAILURE_SECONDS)
+                structlog.get_logger().error("shadow_failed", model=trial.tap.key[0], exc_info=error)
+                self._give_up(trial, InternalError.code)
             else:
-                await self._rest(seconds)
+                await self._rest(trial, seconds)
 
-    async def _compare_some(self, tap: Tap) -> float:
+    def _next(self) -> _Trial | None:
+        """Return the trial whose turn it is; None if all rest, or have nothing to compare."""
+        now = self._clock()
+        for key, trial in tuple(self._trials.items()):
+            while trial.samples and trial.samples[0].taken_at < now - _WAITING_SECONDS:
+                self._size_bytes -= trial.samples.popleft().size_bytes
+                self.skip(trial.tap, 1)
+            if not trial.samples and trial.due_at <= now:
+                del self._trials[key]
+        due = [trial for trial in self._trials.values() if trial.samples and trial.due_at <= now]
+        return min(due, key=lambda trial: trial.due_at, default=None)
+
+    async def _wait(self) -> None:
+        """Return when a turn may have come."""
+        self._came.clear()
+        next_at = min((trial.due_at for trial in self._trials.values() if trial.samples), default=None)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if next_at is None else max(0.0, next_at - self._clock())):
+                await self._came.wait()
+
+    async def _compare_some(self, trial: _Trial) -> float:
         """Compare samples of one trial for a while, and return how long that took."""
-        lease = await self._cache.acquire(tap.candidate, self._clock() + _LOAD_SECONDS)
-        work = _Slice(lease.session, self._take(tap))
-        expiry = asyncio.get_running_loop().call_later(_RUN_SECONDS, work.cancellation.cancel)
+        candidate = trial.tap.candidate
+        lease = await self._cache.acquire_spare(candidate, self._clock() + _LOAD_SECONDS)
+        work = _Slice(lease.session, self._take(trial))
         began = self._clock()
         try:
-            await asyncio.get_running_loop().run_in_executor(self._running, work.run)
-        except asyncio.CancelledError:  # the worker is ending
-            work.cancellation.cancel()
-            raise
+            is_done = await self._run(work)
         finally:
-            expiry.cancel()
             lease.release()
-        self._samples.extendleft(reversed(work.samples))
+        if not is_done:
+            structlog.get_logger().error("shadow_is_stuck", model=candidate.model, version=candidate.number)
+            self._stuck.add(candidate.artifact.digest.hex)
+            raise DeadlinePassed("a run of the shadow cannot be stopped")
+        trial.samples.extendleft(reversed(work.samples))
         self._size_bytes += sum(sample.size_bytes for sample in work.samples)
         self.stats.compared += work.report.compared
         self.stats.failed += sum(work.report.failures.values())
-        self._note(tap.key, work.report)
+        self._note(trial.tap.key, work.report)
         return self._clock() - began
 
-    def _take(self, tap: Tap) -> deque[Sample]:
-        """Return the samples of a trial that stand together at the front."""
-        taken: deque[Sample] = deque()
-        while self._samples and self._samples[0].tap is tap:
-            taken.append(self._samples.popleft())
+    async def _run(self, work: "_Slice") -> bool:
+        """Run a slice, and return whether it has ended; if it has not, nothing more will come of it."""
+        running = asyncio.get_running_loop().run_in_executor(self._running, work.run)
+        try:
+            await asyncio.wait({running}, timeout=_RUN_SECONDS)
+            if not running.done():
+                work.cancellation.cancel()
+                await asyncio.wait({running}, timeout=_GRACE_SECONDS)
+        except asyncio.CancelledError:  # the worker is ending
+            work.cancellation.cancel()
+            raise
+        if running.done():
+            running.result()
+        return running.done()
+
+    def _take(self, trial: _Trial) -> deque[Sample]:
+        """Return the samples of a trial, which are its no longer."""
+        taken, trial.samples = trial.samples, deque()
         self._size_bytes -= sum(sample.size_bytes for sample in taken)
         return taken
 
-    def _give_up(self, tap: Tap, code: str) -> None:
+    def _give_up(self, trial: _Trial, code: str) -> None:
         """Count what waits for a shadow that is not to be had."""
-        count = len(self._take(tap))
+        count = len(self._take(trial))
+        if code == DeadlinePassed.code:
+            count += 1  # the one that was run
         self.stats.failed += count
-        self._note(tap.key, ShadowReport(failures={code: count}))
+        self._note(trial.tap.key, ShadowReport(failures={code: count}))
+        trial.due_at = self._clock() + _PAUSE_AFTER_FAILURE_SECONDS
 
-    async def _rest(self, seconds: float) -> None:
+    async def _rest(self, trial: _Trial, seconds: float) -> None:
         """Rule 2."""
-        until = self._clock() + _REST * seconds
-        while self._clock() < until:
-            runs = self._count_runs()
-            await asyncio.sleep(max(_QUIET_REST * seconds, _SHORTEST_REST_SECONDS))
-            if self._count_runs() == runs:
-                return
+        trial.due_at = self._clock() + _REST * seconds
+        runs = self._count_runs()
+        await asyncio.sleep(min(_LONGEST_PAUSE_SECONDS, max(_QUIET_REST * seconds, _SHORTEST_REST_SECONDS)))
+        if self._count_runs() == runs:
+            trial.due_at = self._clock()
 
     # --- writing down -------------------------------------------------------------------------------------------------
 

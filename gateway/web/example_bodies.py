@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ from gateway.codec.body import Array
 from gateway.codec.json_output import write_outputs
 from gateway.codec.json_tensors import JsonCodec
 from gateway.web.schemas import ExampleBody
-from registry.errors import InvalidRequest, SignatureMismatch, Violation
+from registry.errors import InvalidRequest, SignatureMismatch, UndecodableBody, Violation
 from registry.examples import Example, Examples
 from registry.names import quoted
 from registry.recording import ReadExamples
@@ -48,10 +49,13 @@ def read_inputs(body: ExampleBody, signature: Signature, where: str = "") -> Map
 
 def read_outputs(outputs: Mapping[str, Any], signature: Signature, where: str) -> Mapping[str, Array]:
     """Return the output tensors, some or all, as if they went in; raises as ``read_examples``."""
+    if any(not _is_text(name) for name in outputs):
+        raise UndecodableBody(f"{where}/outputs: lone surrogates are not text")
     unknown = signature.check_outputs(list(outputs), path=f"{where}/outputs")
     if unknown:
         raise SignatureMismatch(unknown)
-    asked = tuple(spec for spec in signature.outputs if spec.name in outputs)
+    # Runtimes are free to give other shapes than a graph declares: what has been recorded has to be taken again.
+    asked = tuple(replace(spec, shape=None) for spec in signature.outputs if spec.name in outputs)
     return _read(dict(outputs), Signature(inputs=asked, outputs=()), f"{where}/outputs")
 
 
@@ -98,6 +102,14 @@ def _read(tensors: Any, signature: Signature, where: str) -> Mapping[str, Array]
         raise SignatureMismatch([_moved(violation, where) for violation in error.violations]) from error
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"{where}: these are no tensors") from error
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _moved(violation: Violation, where: str) -> Violation:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from gateway.web.context import Actor, ModelName, UsesServices, VersionNumber
 from gateway.web.example_bodies import free_name, make_example, read_examples, read_inputs, read_outputs, write_examples
 from gateway.web.guarded import needs
-from gateway.web.json_routes import JsonRoute
+from gateway.web.json_routes import ExampleRoute
 from gateway.web.schemas import ExampleBody, ExamplesBody
 from gateway.web.services import Services
 from registry.examples import Arrays, Examples
@@ -19,7 +19,7 @@ from registry.roles import Role
 from registry.signature import Signature
 
 router = APIRouter(
-    prefix="/registry/models/{name}/versions/{number}/examples", tags=["versions"], route_class=JsonRoute
+    prefix="/registry/models/{name}/versions/{number}/examples", tags=["versions"], route_class=ExampleRoute
 )
 
 _JSON: Any = {"content": {"application/json": {}}}

@@ -12,9 +12,14 @@ from registry.errors import UnsupportedMediaType
 MAX_JSON_BYTES = 1024 * 1024
 """Of a control-plane body; no description, tags or list of files needs as much."""
 
+MAX_EXAMPLE_JSON_BYTES = 16 * 1024 * 1024
+"""Of a body that may hold golden examples: their tensors take several times as much in JSON as they are kept in."""
+
 
 class JsonRoute(GuardedRoute):
     """A route that reads its body itself and hands it on whole."""
+
+    limit_bytes = MAX_JSON_BYTES
 
     def make_handler(self) -> Handler:
         """Return the framework's handler behind our reading; of a route without a body, only that."""
@@ -23,13 +28,19 @@ class JsonRoute(GuardedRoute):
             return handle
 
         async def read_and_handle(request: Request) -> Response:
-            body = await read_json_bytes(request)
+            body = await read_json_bytes(request, self.limit_bytes)
             return await handle(Request(request.scope, _whole(body, request.receive)))
 
         return read_and_handle
 
 
-async def read_json_bytes(request: Request) -> bytes:
+class ExampleRoute(JsonRoute):
+    """A route whose body may hold golden examples."""
+
+    limit_bytes = MAX_EXAMPLE_JSON_BYTES
+
+
+async def read_json_bytes(request: Request, limit_bytes: int = MAX_JSON_BYTES) -> bytes:
     """Return the bytes of a body that says it is JSON, or is empty.
 
     Raises:
@@ -39,7 +50,7 @@ async def read_json_bytes(request: Request) -> bytes:
     headers = {name: request.headers[name].encode("latin-1") for name in request.headers}
     body = await read_body(
         request.receive,
-        limit_bytes=MAX_JSON_BYTES,
+        limit_bytes=limit_bytes,
         content_length=headers.get("content-length"),
         content_encoding=headers.get("content-encoding"),
     )

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from gateway.web.context import Actor, ModelName, UsesServices
 from gateway.web.example_bodies import reader
 from gateway.web.guarded import GuardedRoute, needs
-from gateway.web.json_routes import read_json_bytes
+from gateway.web.json_routes import MAX_EXAMPLE_JSON_BYTES, read_json_bytes
 from gateway.web.limits import ClientGone, check_length
 from gateway.web.schemas import Body, ExampleBody, FilesBody, SourceBody, invalid_fields, version_json
 from gateway.web.services import Services, Spool
@@ -99,7 +99,9 @@ async def register_version(
     media_type = _media_type(request)
     if media_type == "application/json":
         _check_query(request)
-        registered = await _register_named(services, await read_json_bytes(request), name, actor)
+        registered = await _register_named(
+            services, await read_json_bytes(request, MAX_EXAMPLE_JSON_BYTES), name, actor
+        )
     else:
         _check_bytes_type(request)
         announced = None if sha256 is None else parse_digest(sha256)

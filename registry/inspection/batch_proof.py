@@ -38,6 +38,10 @@ class _Unproven(Exception):  # noqa: N818 - no error: the level is none
     """Why nothing could be proven."""
 
 
+class _Undecided(Exception):  # noqa: N818 - as above
+    """A run was refused, or ended since time was up: nothing is shown, and nothing contradicted."""
+
+
 def prove(run: Run, signature: Signature, accepted: Probe, host: str) -> BatchReport:
     """Return what trying has shown.
 
@@ -81,12 +85,21 @@ def challenge(run: Run, examples: Sequence[Rows], seconds: float) -> Level:
     """
     findings = _Findings()
     deadline = time.perf_counter() + seconds
+
+    def run_surely(feed: Feed) -> Answers:
+        answers = run(feed)
+        if answers is None:
+            raise _Undecided
+        return answers
+
     try:
         for rows in examples:
-            alone = _run_alone(run, rows, deadline)
+            alone = _run_alone(run_surely, rows, deadline)
             if len(alone) > 1:
-                _check_repeatable(run, rows, alone)
-                _try_together(run, rows, alone, findings, deadline)
+                _check_repeatable(run_surely, rows, alone)
+                _try_together(run_surely, rows, alone, findings, deadline)
+    except _Undecided:
+        return Level.EXACT
     except _Unproven:
         return Level.NONE
     if findings.is_exact:

@@ -6,8 +6,8 @@
 3. What it says is bounded, and read as data from a stranger. A result, once said, stands: what kills it afterwards is
    a run on made-up inputs, and the runs of a worker have their own protections.
 4. How it died is the answer: by which signal, in which stage, by whose limit.
-5. At most two inspect at once, and at most two rehearse: the third waits, for a bounded time. One prepares besides, and
-   nobody waits for it.
+5. At most two inspect at once, or run examples that are recorded, and at most two rehearse for promotions: the third
+   waits, for a bounded time. What is rehearsed for a load does not wait. One prepares besides, and nobody waits for it.
 6. When this process ends, its children are killed rather than waited for.
 """
 
@@ -35,6 +35,7 @@ from registry.inspection.formats import check_format
 from registry.inspection.host import runtime_name
 from registry.inspection.limits import MIB, ChildLimits, WireLimits
 from registry.inspection.report import Report, read_report
+from registry.ports import Haste
 from registry.records import Inspection
 from registry.storage import Preparation
 
@@ -113,7 +114,15 @@ class SandboxedInspector:
         with _turn(self._turns, limits.wall_seconds):
             return _conclude(self._run(folder, artifact, limits), limits)
 
-    def rehearse(self, folder: Path, artifact: Artifact, examples: Examples, *, row_names: Sequence[str] = ()) -> Level:
+    def rehearse(
+        self,
+        folder: Path,
+        artifact: Artifact,
+        examples: Examples,
+        *,
+        row_names: Sequence[str] = (),
+        haste: Haste = Haste.PROMOTING,
+    ) -> Level:
         """Load an artifact in a child that does nothing else, and run its examples; blocks until the child has ended.
 
         Args:
@@ -121,6 +130,7 @@ class SandboxedInspector:
             artifact: what they are.
             examples: what is run.
             row_names: the inputs whose rows may share runs, by what inspection has found; empty where none may.
+            haste: whom it stands in line with.
 
         Returns:
             What the rows of the examples have shown together; exact if they contradict nothing.
@@ -131,7 +141,9 @@ class SandboxedInspector:
             Overloaded, InternalError: as of ``inspect``.
         """
         limits = self._limits.for_size(artifact.size_bytes)
-        with _turn(self._rehearsing, limits.wall_seconds), _as_descriptor(examples.document) as descriptor:
+        turns = self._turns if haste is Haste.RECORDING else self._rehearsing
+        patience_seconds = 0 if haste is Haste.LOADING else limits.wall_seconds
+        with _turn(turns, patience_seconds), _as_descriptor(examples.document) as descriptor:
             ending = self._run(folder, artifact, limits, examples=descriptor, names=row_names)
         report = read_report(bytes(ending.said))
         if report.refusal is not None:

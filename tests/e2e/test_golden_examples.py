@@ -101,7 +101,7 @@ def test_every_fault_of_an_example_is_named_where_it_is(client: httpx.Client) ->
     ("outputs", "path", "code"),
     [
         ({"w": [1]}, "/examples/0/outputs/0", "unknown_output"),
-        ({"y": [[1.0, 2.0]]}, "/examples/0/outputs/y", "invalid_shape"),
+        ({"y": [["a", 2.0, 1.0]]}, "/examples/0/outputs/y/0/0", "invalid_dtype"),
         ({}, "/examples/0/outputs", "invalid_field"),
     ],
 )
@@ -195,11 +195,11 @@ def test_the_cli_registers_with_examples_and_records_one(gateway: GatewayProcess
     assert "examples" in run("show", "by-cli:1", environment=environment).stdout
 
 
-def spoil(url: str, name: str) -> None:
+def spoil(url: str, name: str, number: int = 1) -> None:
     """Give a version an example that it does not fulfil, as a host that calculates otherwise would find it."""
     x, y = np.array(ROW, np.float32), np.zeros((1, 3), np.float32)
     with closing(SqlRegistry.open(url)) as registry, registry.writing() as transaction:
-        transaction.set_examples(name, 1, Examples((Example(name="zero", inputs={"x": x}, outputs={"y": y}),)))
+        transaction.set_examples(name, number, Examples((Example(name="zero", inputs={"x": x}, outputs={"y": y}),)))
 
 
 @embedded_only
@@ -227,3 +227,42 @@ def test_a_version_that_kills_its_process_is_not_promoted(client: httpx.Client, 
     answer = client.put(path, json={"examples": [{"inputs": {"x": [-(2**63)]}, "outputs": {"y": [0]}}]})
     assert (answer.status_code, answer.json()["code"]) == (422, "inspection_crashed")
     assert len(gateway.workers()) == 1
+
+
+def test_half_a_character_in_a_name_is_refused(client: httpx.Client) -> None:
+    register(client, "half", models.linear())
+    body = b'{"examples":[{"inputs":[[1,2,3,4]],"outputs":{"\\ud800":[[1,2,3]]}}]}'
+    path = "/registry/models/half/versions/1/examples"
+    answer = client.put(path, content=body, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_json")
+
+
+def test_an_example_may_be_larger_than_other_documents(client: httpx.Client) -> None:
+    source = models.linear(features=60_000)
+    register(client, "wide", source)
+    row = [[round(number * 0.00001, 5) for number in range(60_000)]]
+    path = "/registry/models/wide/versions/1/examples"
+    first = client.post(path, json={"inputs": {"x": row}})
+    assert first.status_code == 200, first.text
+    several = [{**first.json()["items"][0], "name": f"copy-{number}"} for number in range(4)]
+    assert len(json.dumps(several)) > 1024 * 1024
+    assert client.put(path, json={"examples": several}).status_code == 200
+
+
+def test_a_shadow_is_rehearsed_when_it_is_to_be_promoted(client: httpx.Client, gateway: GatewayProcess) -> None:
+    register(client, "shadowed", models.linear(seed=1))
+    register(client, "shadowed", models.linear(seed=2))
+    alias = "/registry/models/shadowed/aliases/production"
+    client.put(alias, json={"version": 1}).raise_for_status()
+    client.put(alias, json={"version": 1, "shadow": {"version": 2, "percent": 100}}).raise_for_status()
+    path = "/registry/models/shadowed/versions/2/examples"
+    client.post(
+        path, json={"inputs": {"x": ROW}, "outputs": {"y": answer_of(models.linear(seed=2))}}
+    ).raise_for_status()
+    if gateway.environment.get("SARDONYX_DATABASE_URL", "").startswith("postgresql"):
+        url = gateway.environment["SARDONYX_DATABASE_URL"]
+    else:
+        url = f"sqlite:///{gateway.data_dir}/registry.sqlite3"
+    spoil(url, "shadowed", 2)
+    refused = client.put(alias, json={"version": 2})
+    assert (refused.status_code, refused.json()["code"]) == (409, "rehearsal_failed")

@@ -18,6 +18,7 @@ from registry.artifact import MODEL_FILE, Artifact, Digest
 from registry.batching import Level
 from registry.errors import ArtifactMissing, ExamplesDiffer, InvalidArtifact
 from registry.examples import Example, Examples, check_all
+from registry.ports import Haste
 from registry.promotion import Promotion
 from registry.records import Inspection
 from registry.registration import Registered, Registration
@@ -161,8 +162,16 @@ class JsonInspector:
             raise InvalidArtifact(content["refuse"], "refused as the file asks for")
         return make_inspection(runtime=self.runtime, signature=content.get("signature", PLAIN))
 
-    def rehearse(self, folder: Path, artifact: Artifact, examples: Examples, *, row_names: Sequence[str] = ()) -> Level:
-        del row_names
+    def rehearse(
+        self,
+        folder: Path,
+        artifact: Artifact,
+        examples: Examples,
+        *,
+        row_names: Sequence[str] = (),
+        haste: Haste = Haste.PROMOTING,
+    ) -> Level:
+        del row_names, haste
         self.rehearsed.append(artifact.digest)
         if self.refuses is not None:
             raise InvalidArtifact(self.refuses, "refused as it was told to")

@@ -86,8 +86,19 @@ def test_an_answer_that_takes_as_long_as_it_may_is_not_late() -> None:
     assert Scene(seconds=0.25).answer(seconds=0.25, times=200) == []
 
 
-def test_how_long_a_failure_took_is_no_lateness() -> None:
-    assert Scene(seconds=0.25).answer("predict_timeout", seconds=9.0, times=200) == []
+def test_how_long_a_failure_took_is_no_lateness_but_a_timeout_is() -> None:
+    assert Scene(seconds=0.25).answer(FAILED, seconds=9.0, times=200) == []
+    assert len(Scene(seconds=0.25).answer("predict_timeout", seconds=9.0, times=200)) == 1
+
+
+def test_what_has_waited_for_the_version_to_be_loaded_is_not_late() -> None:
+    reasons: list[str] = []
+    canary = Canary(version=2, percent=5, max_latency_seconds=0.25)
+    watch = CanaryWatch(canary, reasons.append, loaded_at=lambda: 95.0, clock=lambda: 100.0)
+    watch.add("ok", 9.0, 50)
+    assert reasons == []
+    watch.add("ok", 4.0, 50)
+    assert len(reasons) == 1
 
 
 def test_failures_are_nothing_to_a_canary_that_is_to_be_quick_only() -> None:

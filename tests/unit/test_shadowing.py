@@ -224,7 +224,7 @@ def test_what_finds_no_memory_is_skipped_and_counted() -> None:
         for _ in range(3):
             tap.offer({"x": np.zeros(3 * MIB, np.float32)}, ("label",), [label])
         scene.answer = lambda _: {"label": label}
-        assert (scene.shadowing.free_places, scene.shadowing.stats) == (62, ShadowStats(skipped=1))
+        assert (scene.shadowing.free_places(tap.key), scene.shadowing.stats) == (62, ShadowStats(skipped=1))
         await scene.shadowing.close()
         assert scene.written() == ShadowReport(skipped=1)
 
@@ -261,7 +261,7 @@ def test_texts_take_what_is_in_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_busy", "seconds"), [(True, 2.0), (False, 0.2)], ids=["a twentieth", "a third, where nobody else runs"]
+    ("is_busy", "seconds"), [(True, 1.9), (False, 0.2)], ids=["a twentieth", "a third, where nobody else runs"]
 )
 def test_after_a_slice_the_thread_rests_for_its_share_of_the_time(*, is_busy: bool, seconds: float) -> None:
     async def test() -> None:
@@ -281,13 +281,13 @@ def test_after_a_slice_the_thread_rests_for_its_share_of_the_time(*, is_busy: bo
     run_virtually(test)
 
 
-def test_a_run_that_does_not_end_in_half_a_minute_is_stopped_and_counted() -> None:
+def test_a_run_that_does_not_end_in_ten_seconds_is_stopped_and_counted() -> None:
     async def test() -> None:
         running = SteppedExecutor()
         scene = Scene(running=running)
         scene.shadowing.start()
         scene.offer(scene.tap(), 1.0)
-        await asyncio.sleep(30.5)
+        await asyncio.sleep(10.5)
         await running.step()
         await scene.shadowing.close()
         assert scene.written() == ShadowReport(failures={"predict_timeout": 1})

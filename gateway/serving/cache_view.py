@@ -1,0 +1,36 @@
+"""What a session cache shows of itself; looking changes nothing, and counts as no use."""
+
+from typing import Generic
+
+from gateway.serving.cache_entry import Entry, Key, S, key_of
+from registry.records import Version
+
+
+class CacheView(Generic[S]):
+    """The loaded sessions, as others see them."""
+
+    def __init__(self) -> None:
+        self._ready: dict[Key, Entry[S]] = {}
+        self._used_bytes = 0  # loading, ready and draining
+
+    def is_resident(self, version: Version) -> bool:
+        """Tell whether the version is loaded; does not count as use."""
+        return key_of(version) in self._ready
+
+    def resident(self) -> tuple[str, ...]:
+        """Return the loaded versions, as ``iris:3``, in the order in which they were loaded."""
+        return tuple(f"{model}:{number}" for model, number in self._ready)
+
+    def plain(self) -> list[Version]:
+        """Return the loaded versions whose sessions are not of prepared models."""
+        return [entry.version for entry in self._ready.values() if not entry.is_prepared]
+
+    def loaded_at(self, version: Version) -> float:
+        """Return the moment of the clock when the version was loaded that is there now; 0 if it is not."""
+        entry = self._ready.get(key_of(version))
+        return 0.0 if entry is None else entry.loaded_at
+
+    @property
+    def resident_bytes(self) -> int:
+        """What sessions take that are loaded, being loaded or not yet dropped."""
+        return self._used_bytes
