@@ -78,7 +78,7 @@ bench-shadow: $(VENV)/.dev ## live latencies with a shadow on all requests besid
 soak: $(VENV)/.dev ## a minute of mixed load while models are evicted, promoted and rolled back
 	@$(BIN)/python -m bench.soak $(ARGS)
 
-chaos: $(VENV)/.dev ## two minutes of load while database, S3 server and workers fail
+chaos: $(VENV)/.dev ## deaths while writing, then a thousand moves under load while everything fails; 15 minutes
 	@$(BIN)/python -m bench.chaos $(ARGS)
 
 clean: ## forget the environments and the example data

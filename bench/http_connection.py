@@ -41,6 +41,11 @@ class Connection:
             self.close()
         return answer
 
+    @property
+    def local_port(self) -> int | None:
+        """Our end's port, after a failure too; None before the first use and after ``close``."""
+        return None if self._streams is None else int(self._streams[1].get_extra_info("sockname")[1])
+
     def close(self) -> None:
         if self._streams is not None:
             self._streams[1].close()

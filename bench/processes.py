@@ -1,8 +1,9 @@
-"""What the kernel says of a process and its descendants: CPU time, listening sockets."""
+"""What the kernel says of a process and its descendants: CPU time, sockets."""
 
 import ipaddress
 import os
 import signal
+import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -56,6 +57,24 @@ def open_addresses(pid: int) -> set[Address]:
     return {address for address in found if not address.is_loopback}
 
 
+def clients_of(pid: int, port: int) -> set[int]:
+    """Return the ports of the clients on this machine whose connections to ``port`` the process has taken."""
+    inodes = set(_socket_inodes(pid))
+    found = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[9] in inodes and fields[3] != _LISTENING and _port(fields[1]) == port:
+            found.add(_port(fields[2]))
+    return found
+
+
+def halt(pid: int) -> None:
+    """Have a process stand still, and return when all its threads do."""
+    os.kill(pid, signal.SIGSTOP)
+    while any(_stat(int(thread.name), of=pid)[0] not in "TZX" for thread in Path(f"/proc/{pid}/task").iterdir()):
+        time.sleep(0.0005)
+
+
 def parse_address(text: str) -> Address:
     """Read an address as the kernel prints it: words of four bytes, each in the machine's order (little-endian)."""
     words = [bytes.fromhex(text[at : at + 8])[::-1] for at in range(0, len(text), 8)]
@@ -81,9 +100,14 @@ class Descendants:
                     os.kill(pid, signal.SIGKILL)
 
 
-def _stat(pid: int) -> list[str]:
+def _stat(pid: int, *, of: int | None = None) -> list[str]:
     # The name in parentheses may hold spaces; utime and stime are the 14th and 15th field of all, starttime the 22nd.
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    folder = f"/proc/{pid}" if of is None else f"/proc/{of}/task/{pid}"
+    return Path(folder, "stat").read_text().rpartition(")")[2].split()
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2], 16)
 
 
 def _socket_inodes(pid: int) -> Iterator[str]:

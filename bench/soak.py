@@ -20,11 +20,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import orjson
 
-from bench.http_connection import Answer, Connection
+from bench.http_connection import Connection
 from bench.servers import Server, ServerFailedError, free_port, running
+from bench.soak_judgement import Judge
 from bench.soak_models import MODEL_COUNT, Rows, SoakVersion, make_inputs, make_versions
 from examples import first_run
 
@@ -43,8 +43,6 @@ class Tally:
     moves: int = 0
     by_version: collections.Counter[str] = field(default_factory=collections.Counter)
     failures: collections.Counter[str] = field(default_factory=collections.Counter)
-    broken: collections.Counter[str] = field(default_factory=collections.Counter)
-    """Connections that broke where that is no failure, by error."""
     slowest_seconds: float = 0.0
 
 
@@ -58,32 +56,17 @@ class Soak:
         inputs: Sequence[Rows],
         *,
         until: float,
-        connection_count: int = CONNECTION_COUNT,
     ) -> None:
         self.tally = Tally()
-        self._connection_count = connection_count
         self._port = port
-        self._versions = {(version.model, version.number): version for version in versions}
+        self._judge = Judge(versions)
         self._bodies = [orjson.dumps({"inputs": {"x": rows.tolist()}}) for rows in inputs]
         self._until = until
 
     async def run(self) -> None:
         """Load and move until the time is over."""
-        load = [self._until_the_end(self._predictor(seed)) for seed in range(self._connection_count)]
+        load = [self._until_the_end(self._predictor(seed)) for seed in range(CONNECTION_COUNT)]
         await asyncio.gather(*load, self._until_the_end(self._mover()))
-
-    def end(self) -> None:
-        """Begin nothing new."""
-        self._until = 0.0
-
-    def broken(self, error: Exception) -> None:
-        """Take note of a connection that broke."""
-        self.tally.failures[f"connection: {type(error).__name__}"] += 1
-
-    async def refused(self, _connection: Connection, _model: str, answer: Answer) -> int | None:
-        """Take note of a move that was refused; return what is live then, None if nothing has changed."""
-        self.tally.failures[f"move: {answer.status} {answer.body[:300]!r}"] += 1
-        return None
 
     async def _until_the_end(self, act: Callable[[Connection], Awaitable[None]]) -> None:
         connection = Connection(self._port)
@@ -92,7 +75,7 @@ class Soak:
                 try:
                     await act(connection)
                 except (OSError, EOFError, TimeoutError) as error:
-                    self.broken(error)
+                    self.tally.failures[f"connection: {type(error).__name__}"] += 1
                     connection.close()
         finally:
             connection.close()
@@ -105,12 +88,10 @@ class Soak:
             began = time.monotonic()
             answer = await connection.request("POST", f"/models/{model}/predict", self._bodies[index])
             self.tally.slowest_seconds = max(self.tally.slowest_seconds, time.monotonic() - began)
-            try:
-                fault = self._judge(answer, model, index)
-            except (ValueError, KeyError, TypeError) as error:
-                fault = f"unreadable: {type(error).__name__} in {answer.body[:300]!r}"
+            fault = self._judge.fault(answer, model, index)
             if fault is None:
                 self.tally.answered += 1
+                self.tally.by_version[f"{model}:{answer.headers['x-model-version']}"] += 1
             else:
                 self.tally.failures[f"predict: {fault}"] += 1
 
@@ -134,27 +115,10 @@ class Soak:
                 live[model] = 3 - live[model]
                 self.tally.moves += 1
             else:
-                live[model] = await self.refused(connection, model, answer) or live[model]
+                self.tally.failures[f"move: {answer.status} {answer.body[:300]!r}"] += 1
             await asyncio.sleep(MOVE_SECONDS - (time.monotonic() - began))
 
         return move
-
-    def _judge(self, answer: Answer, model: str, index: int) -> str | None:
-        """Return what is wrong with an answer, or None."""
-        if answer.status != 200:
-            return f"{answer.status} {answer.body[:300]!r}"
-        body = orjson.loads(answer.body)
-        version = self._versions.get((model, body.get("version")))
-        if version is None or body.get("model") != model:
-            return f"answered by {body.get('model')}:{body.get('version')} for {model}"
-        headers = (answer.headers.get("x-model-version"), answer.headers.get("x-model-digest"))
-        if headers != (str(version.number), version.digest):
-            return f"headers {headers} for version {version.number}"
-        (output,) = body["outputs"].values()
-        if np.array(output, np.float32).tobytes() != version.answers[index]:
-            return f"other bits than the runtime's for {model}:{version.number}"
-        self.tally.by_version[f"{model}:{version.number}"] += 1
-        return None
 
 
 def main() -> int:

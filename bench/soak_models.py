@@ -1,4 +1,4 @@
-"""Six perceptrons in two versions each, and what the runtime itself answers to each input."""
+"""Six perceptrons in a few versions each, and what the runtime itself answers to each input."""
 
 import hashlib
 import itertools
@@ -36,11 +36,11 @@ def make_inputs() -> list[Rows]:
     return [random.standard_normal((1 + index % 4, LAYERS[0]), np.float32) for index in range(INPUT_COUNT)]
 
 
-def make_versions(folder: Path, inputs: Sequence[Rows]) -> list[SoakVersion]:
-    """Write twelve models of a few MB and compute all their answers."""
+def make_versions(folder: Path, inputs: Sequence[Rows], *, version_count: int = 2) -> list[SoakVersion]:
+    """Write six models of a few MB in so many versions, and compute all their answers."""
     made = []
     for model in range(MODEL_COUNT):
-        for number in (1, 2):
+        for number in range(1, version_count + 1):
             path = folder / f"soak-{model}-{number}.onnx"
             content = perceptron(10 * model + number, LAYERS)
             path.write_bytes(content)

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from bench.http_connection import Answer
-from bench.soak import Soak
+from bench.soak_judgement import Judge
 from bench.soak_models import SoakVersion
 
 OUTPUT = np.array([[0.1, -0.0, 1e38]], np.float32)
@@ -26,8 +26,7 @@ BODY = {"model": "soak-0", "version": 1, "outputs": {"t2": OUTPUT.tolist()}}
 
 
 def _judge(status: int, headers: dict[str, str], body: dict[str, object]) -> str | None:
-    soak = Soak(0, VERSIONS, [OUTPUT], until=0)
-    return soak._judge(Answer(status, headers, orjson.dumps(body)), "soak-0", 0)
+    return Judge(VERSIONS).fault(Answer(status, headers, orjson.dumps(body)), "soak-0", 0)
 
 
 def test_a_right_answer_passes() -> None:
@@ -42,6 +41,7 @@ WRONG = {
     "a version that there is not": (200, HEADERS, {**BODY, "version": 3}),
     "another model's answer": (200, HEADERS, {**BODY, "model": "soak-1"}),
     "another digest": (200, {**HEADERS, "x-model-digest": "sha256:2"}, BODY),
+    "no outputs": (200, HEADERS, {"model": "soak-0", "version": 1}),
     "no version header": (200, {"x-model-digest": "sha256:1"}, BODY),
 }
 
