@@ -214,7 +214,9 @@ def test_models_that_are_fetched_in_vain_do_not_hold_up_one_that_is_cached(
             cold = [pool.submit(predict, client, f"m{number}") for number in range(1, 12)]
             wait_until(lambda: all(future.running() for future in cold))
             assert predict(client, "m0").json() == expected
-            assert {future.result().status_code for future in cold} <= {503, 504}
+            statuses = {future.result().status_code for future in cold}
+            assert statuses & {503, 504}
+            assert statuses <= {200, 503, 504}  # a slow machine finds them worth preparing, which caches them
 
 
 @embedded_only

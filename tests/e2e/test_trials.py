@@ -3,7 +3,6 @@
 import json
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,7 +12,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from tests.support import models
-from tests.support.gateway_process import SARDONYX, GatewayProcess, running_gateway, wait_until
+from tests.support.gateway_process import SARDONYX, GatewayProcess, wait_until
 
 ROW = [[1.0, 2.0, 3.0, 4.0]]
 
@@ -219,27 +218,30 @@ def run(*arguments: str, environment: dict[str, str]) -> "subprocess.CompletedPr
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
-def test_the_cli_sets_shows_and_drops_both(tmp_path: Path) -> None:
+def test_the_cli_sets_shows_and_drops_a_shadow(gateway: GatewayProcess, client: httpx.Client) -> None:
     source = models.linear()
-    with running_gateway(tmp_path / "data", workers="2") as gateway, gateway.client() as client:
-        register(client, "tried", source, changed(source, by=0.5))
-        put(client, "tried", 1)
-        environment = gateway.environment
-        assert run("shadow", "tried", "2", "100", environment=environment).returncode == 0
+    register(client, "tried", source, changed(source, by=0.5))
+    put(client, "tried", 1)
+    environment = gateway.environment
+    assert run("shadow", "tried", "2", "100", environment=environment).returncode == 0
 
-        def is_compared() -> bool:
-            with gateway.client() as fresh:
-                predict(fresh, "tried")
-            return report(client, "tried")["compared"] > 0
+    def is_compared() -> bool:
+        predict(client, "tried")
+        return report(client, "tried")["compared"] > 0
 
-        wait_until(is_compared)
-        shown = run("shadow", "tried", environment=environment)
-        assert (shown.returncode, "rows decide otherwise" in shown.stdout) == (0, True), shown.stderr
-        dropped = run("shadow", "tried", "--drop", "--json", environment=environment)
-        assert json.loads(dropped.stdout)["shadow"] is None
-        assert run("canary", "tried", "2", "10", "--max-error-rate", "0.5", environment=environment).returncode == 0
-        assert live(client, "tried")["canary"] == {"version": 2, "percent": 10, "max_error_rate": 0.5}
-        assert run("canary", "tried", "--promote", environment=environment).returncode == 0
-        assert (live(client, "tried")["version"], live(client, "tried")["canary"]) == (2, None)
-        assert run("canary", "tried", "--promote", environment=environment).returncode == 2
-        assert run("shadow", "tried", "2", environment=environment).returncode == 2
+    wait_until(is_compared)
+    shown = run("shadow", "tried", environment=environment)
+    assert (shown.returncode, "rows decide otherwise" in shown.stdout) == (0, True), shown.stderr
+    dropped = run("shadow", "tried", "--drop", "--json", environment=environment)
+    assert json.loads(dropped.stdout)["shadow"] is None
+
+
+def test_the_cli_sets_and_promotes_a_canary(gateway: GatewayProcess, client: httpx.Client) -> None:
+    register(client, "chosen", models.linear(seed=1), models.linear(seed=2))
+    put(client, "chosen", 1)
+    environment = gateway.environment
+    assert run("canary", "chosen", "2", "10", "--max-error-rate", "0.5", environment=environment).returncode == 0
+    assert live(client, "chosen")["canary"] == {"version": 2, "percent": 10, "max_error_rate": 0.5}
+    assert run("canary", "chosen", "--promote", environment=environment).returncode == 0
+    assert (live(client, "chosen")["version"], live(client, "chosen")["canary"]) == (2, None)
+    assert run("canary", "chosen", "--promote", environment=environment).returncode == 2
