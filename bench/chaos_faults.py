@@ -1,7 +1,7 @@
 """Everything that goes wrong in the chaos, one thing after the other, while workers are killed.
 
-1. The database is restarted as by a crash, then stands still; the S3 server stands still, then drips. That is one
-   round; what follows comes by chance.
+1. The database is restarted as by a crash, then stands still; the S3 server stands still, then drips; for half a minute
+   each. What follows comes by chance, and is shorter.
 2. What the load asks for lies in the disk cache, since that is what an outage of the store is to be survived with.
    Before the S3 server stands still, a model is asked for that does not: it is fetched.
 3. A worker is killed every few seconds, if there is another. It is halted first, so that it can be told whose
@@ -25,6 +25,7 @@ from tests.support.s3_server import S3Server
 
 KILL_SECONDS = (2.5, 7.5)
 OUTAGE_SECONDS = 30.0
+LATER_OUTAGE_SECONDS = (2.0, 15.0)
 CALM_SECONDS = 5.0
 DRIP_BYTES_PER_SECOND = 2000
 
@@ -113,7 +114,7 @@ class Trouble:
 
     async def run(self, choice: random.Random, is_enough: Callable[[], bool]) -> None:
         """Go through a whole round, then on until it is enough."""
-        faults: Sequence[Callable[[], Awaitable[None]]] = (
+        faults: Sequence[Callable[[float], Awaitable[None]]] = (
             self._restart_database,
             self._pause_database,
             self._stop_store,
@@ -121,40 +122,40 @@ class Trouble:
         )
         await asyncio.sleep(CALM_SECONDS)
         for fault in faults:
-            await fault()
+            await fault(OUTAGE_SECONDS)
             await asyncio.sleep(CALM_SECONDS)
         while not is_enough():
-            await choice.choice(faults)()
+            await choice.choice(faults)(choice.uniform(*LATER_OUTAGE_SECONDS))
             await asyncio.sleep(CALM_SECONDS)
         self._say("all is well again")
 
-    async def _restart_database(self) -> None:
+    async def _restart_database(self, _seconds: float) -> None:
         self._say("the database is restarted")
         self._notes.outages.begin(time.monotonic())
         await asyncio.to_thread(self._database.restart)
         self._notes.outages.end(time.monotonic())
 
-    async def _pause_database(self) -> None:
-        self._say(f"the database stands still for {OUTAGE_SECONDS:.0f} s")
+    async def _pause_database(self, seconds: float) -> None:
+        self._say(f"the database stands still for {seconds:.0f} s")
         self._notes.outages.begin(time.monotonic())
         self._database.pause()
         try:
-            await asyncio.sleep(OUTAGE_SECONDS)
+            await asyncio.sleep(seconds)
         finally:
             self._database.resume()
             self._notes.outages.end(time.monotonic())
 
-    async def _stop_store(self) -> None:
+    async def _stop_store(self, seconds: float) -> None:
         self._say("a cold model is fetched")
         await self._load_cold()
-        self._say(f"the S3 server stands still for {OUTAGE_SECONDS:.0f} s")
+        self._say(f"the S3 server stands still for {seconds:.0f} s")
         with self._store.stopped():
-            await asyncio.sleep(OUTAGE_SECONDS)
+            await asyncio.sleep(seconds)
 
-    async def _have_store_drip(self) -> None:
-        self._say(f"the S3 server drips for {OUTAGE_SECONDS:.0f} s")
+    async def _have_store_drip(self, seconds: float) -> None:
+        self._say(f"the S3 server drips for {seconds:.0f} s")
         self._gate.is_dripping = True
-        await asyncio.sleep(OUTAGE_SECONDS)
+        await asyncio.sleep(seconds)
         self._gate.is_dripping = False
 
 

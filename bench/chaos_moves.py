@@ -21,7 +21,7 @@ from bench.chaos_history import Attempt, Path, Row
 from bench.chaos_load import Notes
 from bench.http_connection import Answer, Connection
 
-PAUSE_SECONDS = 0.7
+PAUSE_SECONDS = 0.4
 """On average between two moves of a model."""
 ASK_AGAIN_SECONDS = 0.25
 
