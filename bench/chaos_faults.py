@@ -25,7 +25,7 @@ from tests.support.s3_server import S3Server
 
 KILL_SECONDS = (2.5, 7.5)
 OUTAGE_SECONDS = 30.0
-LATER_OUTAGE_SECONDS = (2.0, 15.0)
+LATER_OUTAGE_SECONDS = (2.0, 10.0)
 CALM_SECONDS = 5.0
 DRIP_BYTES_PER_SECOND = 2000
 
@@ -92,7 +92,7 @@ class Trouble:
         gate: in front of the store.
         notes: outages are written down there.
         say: tells whoever watches.
-        load_cold: has a model fetched that no cache has, or raises.
+        load_cold: has a model fetched that no cache has, or raises; does nothing when there is none left.
     """
 
     def __init__(
@@ -146,7 +146,6 @@ class Trouble:
             self._notes.outages.end(time.monotonic())
 
     async def _stop_store(self, seconds: float) -> None:
-        self._say("a cold model is fetched")
         await self._load_cold()
         self._say(f"the S3 server stands still for {seconds:.0f} s")
         with self._store.stopped():

@@ -22,7 +22,7 @@ from bench.soak_judgement import Judge
 from bench.soak_models import MODEL_COUNT, Rows, SoakVersion
 
 CONNECTION_COUNT = 16
-PAUSE_SECONDS = 0.04
+PAUSE_SECONDS = 0.05
 """On average."""
 BACK_SECONDS = 5.0
 """How long after its return the database may go on not being reached."""

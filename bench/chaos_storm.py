@@ -117,6 +117,7 @@ class Storm:
     async def _load_cold(self) -> None:
         number = next(self._cold, None)
         if number is not None:
+            self.say("a cold model is fetched")
             await load_cold(self._gateway.port, f"cold-{number}")
 
     def _judge(self, mover: Mover, rows: Sequence[Row]) -> None:
