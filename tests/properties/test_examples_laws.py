@@ -57,13 +57,14 @@ def arrays(draw: st.DrawFn, name: str | None = None) -> Array:
 
 
 tolerances = st.builds(Tolerance, st.floats(0, allow_infinity=False), st.floats(0, allow_infinity=False))
+names = st.text(max_size=5).filter(str.isprintable)
 tensors = st.dictionaries(st.text(max_size=3), arrays(), max_size=3)
 
 
 @st.composite
 def examples(draw: st.DrawFn) -> Example:
     return Example(
-        name=draw(st.text(max_size=5)),
+        name=draw(names),
         inputs=draw(tensors),
         outputs=draw(tensors.filter(bool)),
         tolerance=draw(st.none() | tolerances),
