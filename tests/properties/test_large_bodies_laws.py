@@ -1,6 +1,7 @@
 """Laws of the parse into buffers: plain numbers are taken, and whatever is taken means what the exact parse says."""
 
 import json
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from gateway.codec.buffer_decode import BufferDecoder
+from gateway.codec.exact_decode import decode_exactly
+from gateway.codec.fit import Doubt
 from registry.signature import Signature
 from registry.tensor import DTYPES, DType, TensorSpec
 from tests.support.one_truth import canonical, check_one_truth
@@ -27,7 +30,18 @@ def spec_of(array: Any, dtype: DType) -> TensorSpec:
 def arrays_of(dtype: DType) -> st.SearchStrategy[Any]:
     shapes = npst.array_shapes(max_dims=4, max_side=5)
     elements = {"allow_nan": False, "allow_infinity": False} if dtype.kind == "f" else {}
-    return npst.arrays(dtype.numpy, shapes, elements=elements)
+    arrays = npst.arrays(dtype.numpy, shapes, elements=elements)
+    return arrays.filter(lambda array: not any(map(is_written_halfway, array.ravel()))) if dtype.kind == "f" else arrays
+
+
+def is_written_halfway(value: Any) -> bool:
+    """Whether the shortest text of a float lies right between it and a neighbour: only the exact parse may round it."""
+    with np.errstate(over="ignore"):
+        neighbours = np.nextafter(value, np.array([-np.inf, np.inf], value.dtype))
+    text = orjson.dumps(np.array([value]), option=orjson.OPT_SERIALIZE_NUMPY).decode()[1:-1]
+    return Fraction(text) in {
+        (Fraction(float(value)) + Fraction(float(near))) / 2 for near in neighbours if np.isfinite(near)
+    }
 
 
 @pytest.mark.parametrize("dtype", NUMBERS, ids=lambda dtype: dtype.name)
@@ -43,6 +57,16 @@ def test_what_python_and_orjson_write_of_an_array_is_taken_with_the_same_bits(
     by_python = json.dumps({"inputs": {"x": tensor_of}}, default=lambda value: value.tolist()).encode()
     for body in (by_orjson, by_python):
         assert canonical(decoder.decode(body).feed["x"]) == canonical(array)
+
+
+def test_a_text_halfway_between_two_floats_is_left_to_the_exact_parse() -> None:
+    array = np.array([67108896], np.float32)
+    what = signature(spec_of(array, DTYPES["float32"]))
+    body = orjson.dumps({"inputs": {"x": array}}, option=orjson.OPT_SERIALIZE_NUMPY)
+    with pytest.raises(Doubt):
+        BufferDecoder(what).decode(body)
+    assert body == b'{"inputs":{"x":[67108900.0]}}'
+    assert canonical(decode_exactly(what, body).feed["x"]) == canonical(array)
 
 
 # --- bodies that are nearly right -------------------------------------------------------------------------------------
