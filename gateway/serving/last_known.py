@@ -2,22 +2,25 @@
 
 1. Written whenever the registry has been read, by whichever worker of the host read it; in order, on one thread.
 2. A document says up to which event it is true. What a later event makes doubtful is read again at once, by whichever
-   worker hears of it first, whether it knows the reference or not, and removed if the registry has just fallen silent.
-   The events that nobody was there for are gone through in the same way when the next worker begins.
-3. Read only where the registry does not answer. What was read here is dropped as soon as it does: nothing else would
+   worker hears of it first, whether it knows the reference or not. The events that nobody was there for are gone
+   through in the same way when the next worker begins.
+3. What is doubtful while the registry does not answer stays, as it does in the workers that run, and is read again when
+   the registry answers: by this worker, or by one that begins later, to whom the place in the feed is left. What is
+   retired goes at once.
+4. Read only where the registry does not answer. What was read here is dropped as soon as it does: nothing else would
    ever correct it.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from gateway.serving.routes import Documents, Reading
-from registry.errors import Busy, ServiceError
-from registry.events import Event
+from registry.errors import Conflict, NotFound, ServiceError
+from registry.events import Event, EventKind
 from registry.names import PRODUCTION, Reference
 from registry.ports import Registry
 
@@ -49,6 +52,8 @@ class LastKnown:
         self._clock = clock
         self._silent_until = 0.0
         self._sequence = 0
+        self._doubtful: dict[Reference, int] = {}
+        """By which event each came into doubt that could not be read again; the executor's own."""
         self.recalled: set[Reference] = set()
         """What this worker answers from memory."""
 
@@ -73,6 +78,11 @@ class LastKnown:
         self._sequence = max(self._sequence, event.sequence)
         if self._documents is not None:
             self._submit(self._go_through, self._documents, look, [event], event.sequence)
+
+    def settle(self, look: Look) -> None:
+        """Read again what is still doubtful: the registry answers."""
+        if self._documents is not None and self._doubtful:
+            self._submit(self._settle, self._documents, look, self._sequence)
 
     async def recall(self, reference: Reference) -> Reading | None:
         """Return what the registry said last, or None."""
@@ -102,35 +112,56 @@ class LastKnown:
             if len(missed) < _PAGE:
                 break
             after = missed[-1].sequence
-        documents.put(_FEED, {"sequence": sequence})
+        self._leave_place(documents, sequence)
 
     def _go_through(self, documents: Documents, look: Look, events: Sequence[Event], sequence: int) -> None:
         """Renew what the events make doubtful; what is read now is true up to ``sequence`` at least."""
         for event in events:
             reference = _touched(event)
-            document = None if reference is None else documents.get(str(reference))
-            if reference is not None and document is not None and document.get("sequence", 0) < event.sequence:
+            if reference is None or not _is_older(documents.get(str(reference)), event.sequence):
+                continue
+            if event.kind is EventKind.VERSION_RETIRED:
+                documents.remove(str(reference))
+            else:
+                self._doubtful.setdefault(reference, event.sequence)
                 self._renew(documents, look, reference, sequence)
         if events:
-            documents.put(_FEED, {"sequence": events[-1].sequence})
+            self._leave_place(documents, events[-1].sequence)
+
+    def _settle(self, documents: Documents, look: Look, sequence: int) -> None:
+        self._silent_until = 0.0
+        for reference, since in tuple(self._doubtful.items()):
+            if _is_older(documents.get(str(reference)), since):
+                self._renew(documents, look, reference, sequence)
+            else:
+                del self._doubtful[reference]  # another worker has read it, or it was asked for here
+        self._leave_place(documents, sequence)
 
     def _renew(self, documents: Documents, look: Look, reference: Reference, sequence: int) -> None:
+        if self._clock() < self._silent_until:
+            return
         try:
-            found = None if self._clock() < self._silent_until else look(reference)
-        except ServiceError as error:
-            found = None  # it leads nowhere now, or nobody can say where
-            if isinstance(error, Busy):
-                self._silent_until = self._clock() + _SILENCE_SECONDS
-        if found is None:
+            _put(documents, str(reference), look(reference), sequence)
+        except (NotFound, Conflict):  # it leads nowhere now
             documents.remove(str(reference))
-        else:
-            _put(documents, str(reference), found, sequence)
+        except ServiceError:
+            self._silent_until = self._clock() + _SILENCE_SECONDS
+            return
+        del self._doubtful[reference]
+
+    def _leave_place(self, documents: Documents, sequence: int) -> None:
+        before_doubt = min(self._doubtful.values(), default=sequence + 1) - 1
+        documents.put(_FEED, {"sequence": min(sequence, before_doubt)})
 
 
 def _touched(event: Event) -> Reference | None:
     if event.model is None or (event.alias is None and event.version is None):
         return None
     return Reference(event.model, event.version if event.alias is None else None, event.alias or PRODUCTION)
+
+
+def _is_older(document: Mapping[str, Any] | None, sequence: int) -> bool:
+    return document is not None and document.get("sequence", 0) < sequence
 
 
 def _put(documents: Documents, key: str, found: Reading, sequence: int) -> None:

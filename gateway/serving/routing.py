@@ -261,6 +261,7 @@ class Routing(Generic[E]):
 
     def forget_recalled(self) -> None:
         """Forget what was not read from the registry, which answers again."""
+        self._last_known.settle(self._look)
         for reference in self._last_known.recalled:
             route = self._aliases.get(reference.model, {}).get(reference.alias) if reference.version is None else None
             for built in () if route is None else route.targets:

@@ -1,14 +1,8 @@
 import asyncio
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
-from gateway.documents import DocumentFolder
-from gateway.serving.last_known import LastKnown
-from gateway.serving.routing import Routing
 from registry.errors import (
     InsufficientMemory,
     LoadFailed,
@@ -21,78 +15,15 @@ from registry.errors import (
     VersionRetired,
 )
 from registry.names import Reference
-from registry.records import Canary, Version
-from tests.support.memory_registry import MemoryRegistry, resolve
+from registry.records import Canary
+from tests.support.routing_bench import FIRST, LIVE, SECOND, THIRD, RoutingBench
 from tests.support.serving_models import make_version
-from tests.support.virtual_time import ImmediateExecutor, SteppedExecutor, run_virtually, settle
-
-LIVE = Reference("iris")
-FIRST, SECOND, THIRD = (make_version("iris", number) for number in (1, 2, 3))
-
-
-@dataclass(frozen=True, eq=False)
-class Endpoint:
-    """What the factory makes: two of them are never equal."""
-
-    version: Version
-
-    @property
-    def number(self) -> int:
-        return self.version.number
-
-
-class Bench:
-    """A routing table over a registry that has iris 1 (promoted), 2 and 3."""
-
-    def __init__(
-        self,
-        *,
-        stepped: bool = False,
-        draws: Sequence[float] = (),
-        max_versions: int = 100,
-        last_known: LastKnown | None = None,
-    ) -> None:
-        self.registry = MemoryRegistry()
-        for version in (FIRST, SECOND, THIRD):
-            self.registry.register(version)
-        self.registry.move("iris", 1)
-        self.executor = SteppedExecutor() if stepped else ImmediateExecutor()
-        self.built: Counter[int] = Counter()
-        self.warmed: list[tuple[int, int]] = []
-        self.warm_error: ServiceError | None = None
-        self.warm_gate: asyncio.Event | None = None
-        self.routing: Routing[Endpoint] = Routing(
-            self.registry,
-            resolve=resolve,
-            build=self._build,
-            warm=self._warm,
-            executor=self.executor,
-            last_known=last_known,
-            clock=asyncio.get_running_loop().time,
-            draw=iter(draws).__next__,
-            max_versions=max_versions,
-            max_visits=3,
-        )
-
-    def _build(self, version: Version) -> Endpoint:
-        self.built[version.number] += 1
-        return Endpoint(version)
-
-    async def _warm(self, old: Version, new: Version) -> None:
-        self.warmed.append((old.number, new.number))
-        if self.warm_gate is not None:
-            await self.warm_gate.wait()
-        if self.warm_error is not None:
-            raise self.warm_error
-
-    def live(self) -> int | None:
-        endpoint = self.routing.find(LIVE)
-        return None if endpoint is None else endpoint.number
+from tests.support.virtual_time import SteppedExecutor, run_virtually, settle
 
 
 def test_what_was_resolved_is_found_without_another_visit() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = RoutingBench()
         assert bench.routing.find(LIVE) is None
         assert bench.routing.find(Reference("iris", 1)) is None
         live = await bench.routing.resolve(LIVE)
@@ -107,7 +38,7 @@ def test_what_was_resolved_is_found_without_another_visit() -> None:
 
 def test_many_who_ask_for_one_name_cause_one_visit() -> None:
     async def test() -> None:
-        bench = Bench(stepped=True)
+        bench = RoutingBench(stepped=True)
         tasks = [asyncio.ensure_future(bench.routing.resolve(LIVE)) for _ in range(5)]
         await settle()
         tasks[0].cancel()
@@ -131,7 +62,7 @@ def test_many_who_ask_for_one_name_cause_one_visit() -> None:
 )
 def test_what_is_not_there_is_remembered_for_a_second(reference: Reference, kind: type[ServiceError]) -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = RoutingBench()
         errors = []
         for _ in range(3):
             with pytest.raises(kind) as caught:
@@ -149,7 +80,7 @@ def test_what_is_not_there_is_remembered_for_a_second(reference: Reference, kind
 
 def test_an_unknown_model_is_unknown_under_every_alias_and_number() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = RoutingBench()
         for reference in [Reference("nobody"), Reference("nobody", 7), Reference("nobody", alias="x")]:
             with pytest.raises(ModelNotFound):
                 await bench.routing.resolve(reference)
@@ -160,7 +91,7 @@ def test_an_unknown_model_is_unknown_under_every_alias_and_number() -> None:
 
 def test_a_version_that_is_registered_is_no_longer_missing() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = RoutingBench()
         with pytest.raises(VersionNotFound):
             await bench.routing.resolve(Reference("iris", 4))
         await bench.routing.apply(bench.registry.register(make_version("iris", 4)))
@@ -171,7 +102,7 @@ def test_a_version_that_is_registered_is_no_longer_missing() -> None:
 
 def test_too_many_visits_at_once_are_refused() -> None:
     async def test() -> None:
-        bench = Bench(stepped=True)
+        bench = RoutingBench(stepped=True)
         tasks = [asyncio.ensure_future(bench.routing.resolve(Reference("iris", number))) for number in (1, 2, 3)]
         await settle()
         with pytest.raises(Overloaded):
@@ -186,7 +117,7 @@ def test_too_many_visits_at_once_are_refused() -> None:
 
 def test_a_moved_alias_is_switched_when_the_new_version_is_warm() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = RoutingBench()
         await bench.routing.resolve(LIVE)
         bench.warm_gate = asyncio.Event()
         applying = asyncio.ensure_future(bench.routing.apply(bench.registry.move("iris", 2)))
@@ -202,7 +133,7 @@ def test_a_moved_alias_is_switched_when_the_new_version_is_warm() -> None:
 @pytest.mark.parametrize("error", [LoadFailed("broken"), InsufficientMemory("no room")], ids=lambda e: type(e).__name__)
 def test_a_version_that_cannot_be_loaded_leaves_the_old_one_and_one_without_room_does_not(error: ServiceError) -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = RoutingBench()
         await bench.routing.resolve(LIVE)
         bench.warm_error = error
         event = bench.registry.move("iris", 2)
@@ -219,7 +150,7 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_and_one_without_room
 
 def test_the_later_of_two_moves_wins_however_long_the_earlier_takes() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = RoutingBench()
         await bench.routing.resolve(LIVE)
         bench.warm_gate = asyncio.Event()
         slow = asyncio.ensure_future(bench.routing.apply(bench.registry.move("iris", 2)))
@@ -235,7 +166,7 @@ def test_the_later_of_two_moves_wins_however_long_the_earlier_takes() -> None:
 
 def test_an_earlier_event_that_is_tried_again_does_not_disturb_a_later_one() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = RoutingBench()
         await bench.routing.resolve(LIVE)
         earlier, later = bench.registry.move("iris", 2), bench.registry.move("iris", 3)
         bench.warm_gate = asyncio.Event()
@@ -252,7 +183,7 @@ def test_an_earlier_event_that_is_tried_again_does_not_disturb_a_later_one() -> 
 
 def test_a_visit_that_an_event_overtakes_is_made_again() -> None:
     async def test() -> None:
-        bench = Bench(stepped=True)
+        bench = RoutingBench(stepped=True)
         asking = asyncio.ensure_future(bench.routing.resolve(LIVE))
         await settle()
         work = bench.executor.pending.popleft()
@@ -268,7 +199,7 @@ def test_a_visit_that_an_event_overtakes_is_made_again() -> None:
 
 def test_what_was_read_before_the_feed_began_is_forgotten() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = RoutingBench()
         await bench.routing.resolve(LIVE)
         bench.registry.move("iris", 2)
         bench.routing.begin(bench.registry.latest_sequence())
@@ -280,7 +211,7 @@ def test_what_was_read_before_the_feed_began_is_forgotten() -> None:
 
 def test_a_retired_version_is_gone_for_callers_of_its_number_and_as_canary() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = RoutingBench()
         await bench.routing.apply(bench.registry.move("iris", 1, canary=Canary(version=2, percent=100)))
         assert (await bench.routing.resolve(LIVE, b"key")).number == 2
         await bench.routing.apply(bench.registry.retire("iris", 2))
@@ -293,7 +224,7 @@ def test_a_retired_version_is_gone_for_callers_of_its_number_and_as_canary() -> 
 
 def test_every_version_that_a_reference_may_lead_to_is_told() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = RoutingBench()
         bench.registry.move("iris", 1, canary=Canary(version=2, percent=25))
         assert await bench.routing.versions(LIVE) == (FIRST, SECOND)
         assert await bench.routing.versions(Reference("iris", 3)) == (THIRD,)
@@ -305,7 +236,7 @@ def test_every_version_that_a_reference_may_lead_to_is_told() -> None:
 
 def test_a_changed_version_is_built_again_once_and_answers_everywhere() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = RoutingBench()
         await bench.routing.resolve(LIVE)
         await bench.routing.resolve(Reference("iris", 1))
         await bench.routing.apply(bench.registry.change(replace(FIRST, description="better")))
@@ -320,7 +251,7 @@ def test_a_changed_version_is_built_again_once_and_answers_everywhere() -> None:
 
 def test_events_about_what_nobody_asked_for_cost_no_visit() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = RoutingBench()
         for event in (bench.registry.move("iris", 2), bench.registry.change(THIRD), bench.registry.retire("iris", 3)):
             await bench.routing.apply(event)
         assert (bench.registry.visits, bench.built) == (0, {})
@@ -333,7 +264,7 @@ def test_a_key_always_goes_to_the_same_version_and_a_growing_share_keeps_whom_it
         keys = [f"user-{number}".encode() for number in range(1000)]
         chosen: list[set[bytes]] = []
         for percent in (10, 40):
-            bench = Bench()
+            bench = RoutingBench()
             bench.registry.move("iris", 1, canary=Canary(version=2, percent=percent))
             numbers = {key: (await bench.routing.resolve(LIVE, key)).number for key in keys}
             assert {key: endpoint.number for key in keys if (endpoint := bench.routing.find(LIVE, key))} == numbers
@@ -347,7 +278,7 @@ def test_a_key_always_goes_to_the_same_version_and_a_growing_share_keeps_whom_it
 
 def test_without_a_key_the_version_is_drawn() -> None:
     async def test() -> None:
-        bench = Bench(draws=[0.0, 0.24, 0.25, 0.99])
+        bench = RoutingBench(draws=[0.0, 0.24, 0.25, 0.99])
         bench.registry.move("iris", 1, canary=Canary(version=2, percent=25))
         assert [(await bench.routing.resolve(LIVE)).number for _ in range(4)] == [2, 2, 1, 1]
 
@@ -356,7 +287,7 @@ def test_without_a_key_the_version_is_drawn() -> None:
 
 def test_what_is_known_goes_on_answering_while_the_registry_is_silent() -> None:
     async def test() -> None:
-        bench = Bench()
+        bench = RoutingBench()
         await bench.routing.resolve(LIVE)
         event = bench.registry.move("iris", 2)
         bench.registry.is_down = True
@@ -375,7 +306,7 @@ def test_what_is_known_goes_on_answering_while_the_registry_is_silent() -> None:
 
 def test_numbered_versions_are_bounded_and_an_aliased_one_keeps_its_endpoint() -> None:
     async def test() -> None:
-        bench = Bench(max_versions=1)
+        bench = RoutingBench(max_versions=1)
         live = await bench.routing.resolve(LIVE)
         for number in (2, 3):
             await bench.routing.resolve(Reference("iris", number))
@@ -390,7 +321,7 @@ def test_numbered_versions_are_bounded_and_an_aliased_one_keeps_its_endpoint() -
     run_virtually(test)
 
 
-async def _ask(bench: Bench, name: str) -> str:
+async def _ask(bench: RoutingBench, name: str) -> str:
     try:
         await bench.routing.resolve(Reference(name))
     except ServiceError as error:
@@ -400,7 +331,7 @@ async def _ask(bench: Bench, name: str) -> str:
 
 def test_in_an_outage_one_visit_is_under_way_and_the_others_are_told_at_once() -> None:
     async def ask_for_many() -> None:
-        bench = Bench(stepped=True)
+        bench = RoutingBench(stepped=True)
         bench.registry.is_down = True
         first = asyncio.create_task(_ask(bench, "a"))
         await settle()
@@ -420,145 +351,3 @@ def test_in_an_outage_one_visit_is_under_way_and_the_others_are_told_at_once() -
         )
 
     run_virtually(ask_for_many)
-
-
-def lasting(folder: Path) -> LastKnown:
-    return LastKnown(DocumentFolder(folder), ImmediateExecutor())
-
-
-def test_what_another_worker_last_knew_answers_in_an_outage_until_the_registry_is_back(tmp_path: Path) -> None:
-    async def outlive() -> None:
-        before = Bench(last_known=lasting(tmp_path), draws=[0.5])
-        before.registry.move("iris", 1, canary=Canary(version=2, percent=100))
-        for reference in (LIVE, Reference("iris", 3)):
-            await before.routing.resolve(reference)
-        after = Bench(last_known=lasting(tmp_path), draws=[0.5])
-        after.registry.is_down = True
-        assert (await after.routing.resolve(LIVE)).version == SECOND
-        assert (await after.routing.resolve(Reference("iris", 3))).version == THIRD
-        assert await _ask(after, "wine") == "registry_unavailable"
-        after.registry.is_down = False
-        after.routing.forget_recalled()
-        assert after.routing.find(LIVE) is None
-        assert (await after.routing.resolve(LIVE)).version == FIRST
-
-    run_virtually(outlive)
-
-
-def test_what_led_nowhere_when_it_was_last_known_is_not_remembered(tmp_path: Path) -> None:
-    async def outlive() -> None:
-        before = Bench(last_known=lasting(tmp_path))
-        await before.routing.resolve(Reference("iris", 3))
-        await before.routing.apply(before.registry.retire("iris", 3))
-        after = Bench(last_known=lasting(tmp_path))
-        after.registry.is_down = True
-        with pytest.raises(RegistryUnavailable):
-            await after.routing.resolve(Reference("iris", 3))
-
-    run_virtually(outlive)
-
-
-def test_what_was_recalled_leaves_no_version_behind(tmp_path: Path) -> None:
-    async def outlive() -> None:
-        before = Bench(last_known=lasting(tmp_path))
-        await before.routing.resolve(LIVE)
-        after = Bench(last_known=lasting(tmp_path))
-        after.registry.move("iris", 2)
-        after.registry.retire("iris", 1)
-        after.registry.is_down = True
-        assert (await after.routing.resolve(LIVE)).version == FIRST
-        after.registry.is_down = False
-        after.routing.forget_recalled()
-        assert await _ask_for(after, Reference("iris", 1)) == "version_retired"
-        assert (await after.routing.resolve(LIVE)).version == SECOND
-
-    run_virtually(outlive)
-
-
-@pytest.mark.parametrize("is_known", [True, False])
-def test_what_an_event_makes_doubtful_is_read_again_by_whoever_hears_of_it(tmp_path: Path, *, is_known: bool) -> None:
-    async def outlive() -> None:
-        before = Bench(last_known=lasting(tmp_path))
-        await before.routing.resolve(LIVE)
-        witness = before if is_known else Bench(last_known=lasting(tmp_path))
-        witness.registry.move("iris", 2)
-        await witness.routing.apply(witness.registry.events[-1])
-        after = Bench(last_known=lasting(tmp_path))
-        after.registry.is_down = True
-        assert await _ask_for(after, LIVE) == 2
-
-    run_virtually(outlive)
-
-
-def test_what_is_doubtful_and_cannot_be_read_again_is_known_no_more(tmp_path: Path) -> None:
-    async def outlive() -> None:
-        before = Bench(last_known=lasting(tmp_path))
-        await before.routing.resolve(LIVE)
-        witness = Bench(last_known=lasting(tmp_path))
-        witness.registry.move("iris", 2)
-        witness.registry.is_down = True
-        await witness.routing.apply(witness.registry.events[-1])
-        assert await _ask_for(witness, LIVE) == "registry_unavailable"
-
-    run_virtually(outlive)
-
-
-def test_however_often_something_changed_it_is_read_again_once(tmp_path: Path) -> None:
-    async def outlive() -> None:
-        before = Bench(last_known=lasting(tmp_path))
-        before.routing.begin(before.registry.latest_sequence())
-        await before.routing.resolve(LIVE)
-        after = Bench(last_known=lasting(tmp_path))
-        for number in (2, 3) * 20:
-            after.registry.move("iris", number)
-        after.routing.begin(after.registry.latest_sequence())
-        assert after.registry.visits == 2
-        after.registry.is_down = True
-        assert await _ask_for(after, LIVE) == 3
-
-    run_virtually(outlive)
-
-
-def test_a_registry_that_has_just_not_answered_is_not_asked_about_everything_that_is_doubtful(tmp_path: Path) -> None:
-    async def outlive() -> None:
-        before = Bench(last_known=lasting(tmp_path))
-        for reference in (LIVE, Reference("iris", 2), Reference("iris", 3)):
-            await before.routing.resolve(reference)
-        witness = Bench(last_known=lasting(tmp_path))
-        events = [
-            witness.registry.move("iris", 2),
-            witness.registry.retire("iris", 1),
-            witness.registry.retire("iris", 3),
-        ]
-        witness.registry.is_down = True
-        for event in events:
-            await witness.routing.apply(event)
-        assert witness.registry.visits == 1
-        assert await _ask_for(witness, Reference("iris", 3)) == "registry_unavailable"
-
-    run_virtually(outlive)
-
-
-def test_what_changed_while_nobody_was_there_is_gone_through_at_the_next_beginning(tmp_path: Path) -> None:
-    async def outlive() -> None:
-        before = Bench(last_known=lasting(tmp_path))
-        before.routing.begin(before.registry.latest_sequence())
-        for reference in (LIVE, Reference("iris", 2), Reference("iris", 3)):
-            await before.routing.resolve(reference)
-        after = Bench(last_known=lasting(tmp_path))
-        after.registry.move("iris", 2)
-        after.registry.retire("iris", 3)
-        after.routing.begin(after.registry.latest_sequence())
-        after.registry.is_down = True
-        assert await _ask_for(after, LIVE) == 2
-        assert await _ask_for(after, Reference("iris", 2)) == 2
-        assert await _ask_for(after, Reference("iris", 3)) == "registry_unavailable"
-
-    run_virtually(outlive)
-
-
-async def _ask_for(bench: Bench, reference: Reference) -> int | str:
-    try:
-        return (await bench.routing.resolve(reference)).number
-    except ServiceError as error:
-        return error.code
