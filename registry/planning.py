@@ -35,6 +35,24 @@ UNSET: Final = Unset.UNSET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What an alias is to become."""
+
+    version: int
+    """What is to go live."""
+    expected: int | Unset | None = UNSET
+    """What the caller believes to be live, None for nothing yet."""
+    expected_generation: int | None = None
+    """The state of the alias, canary and shadow included, that the caller has seen; None if it does not matter."""
+    allow_breaking: bool = False
+    """Whether it is to happen although callers will stumble."""
+    canary: Canary | Unset | None = UNSET
+    """Who is to get a share besides, None for nobody; if it is not given, rule 3 decides."""
+    shadow: Shadow | Unset | None = UNSET
+    """Who is to get copies of a share besides, in the same way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What a promotion does to an alias."""
 
@@ -82,65 +100,44 @@ class Plan:
         return before != after if before is None or after is None else not _is_same_trial(before, after)
 
 
-def plan_promotion(
-    catalog: Catalog,
-    model: str,
-    alias: str,
-    *,
-    version: int,
-    expected: int | Unset | None,
-    allow_breaking: bool,
-    canary: Canary | Unset | None,
-    shadow: Shadow | Unset | None = UNSET,
-) -> Plan:
-    """Return what pointing ``alias`` to ``version`` would do.
+def plan_promotion(catalog: Catalog, model: str, alias: str, proposal: Proposal) -> Plan:
+    """Return what doing what is proposed would do.
 
     Args:
         catalog: an open view; the plan holds for as long as nobody writes.
         model: its name.
         alias: its name; it may not exist yet.
-        version: what is to go live.
-        expected: what the caller believes to be live, None for nothing yet.
-        allow_breaking: True lists what breaks in place of refusing it.
-        canary: who is to get a share besides, None for nobody; if not given, it stays while the version stays.
-        shadow: who is to get copies, in the same way.
+        proposal: what the alias is to become.
 
     Raises:
         ModelNotFound, VersionNotFound: there is no such model, version, canary or shadow.
         NotPromotable: one of them is retired.
-        GenerationConflict: something else than ``expected`` is live.
+        GenerationConflict: something else is live than the caller believes, or the alias has changed since.
         BreakingSignature: callers would break, or the shadow not understand them; with the differences.
         InvalidName, InvalidRequest: the alias, the canary or the shadow is malformed.
     """
     parse_alias_name(alias)
-    candidate = promotable_version(catalog, model, version)
+    candidate = promotable_version(catalog, model, proposal.version)
     before = catalog.find_alias(model, alias)
-    live = None if before is None else before.version
-    if expected is not UNSET and expected != live:
-        raise GenerationConflict(
-            f"alias {quoted(alias)} of model {quoted(model)} points to {_named(live)} now, not to {_named(expected)}"
-        )
-    replaced = None if live is None else resolve_version(catalog, model, live)
-    compared = [] if replaced is None else [_compare(replaced, candidate, allow_breaking=allow_breaking)]
+    _check_expected(model, alias, before, proposal)
+    replaced = None if before is None else resolve_version(catalog, model, before.version)
+    compared = [] if replaced is None else [_compare(replaced, candidate, proposal)]
+    canary, shadow = proposal.canary, proposal.shadow
     if canary is UNSET:
-        canary = before.canary if before is not None and live == version else None
+        canary = before.canary if before is not None and before.version == proposal.version else None
     elif canary is not None:
-        _check_other("canary", canary, beside=version)
-        second = promotable_version(catalog, model, canary.version)
-        compared.append(_compare(candidate, second, allow_breaking=allow_breaking))
+        second = _second(catalog, candidate, "canary", canary)
+        compared.append(_compare(candidate, second, proposal))
     if shadow is UNSET:
-        shadow = before.shadow if before is not None and live == version else None
+        shadow = before.shadow if before is not None and before.version == proposal.version else None
     elif shadow is not None:
-        _check_other("shadow", shadow, beside=version)
-        second = promotable_version(catalog, model, shadow.version)
-        _check_understood(candidate, second, allow_breaking=allow_breaking)
-        if before is not None and live == version and before.shadow and _is_same_trial(before.shadow, shadow):
-            shadow = before.shadow
+        _check_understood(candidate, _second(catalog, candidate, "shadow", shadow), proposal)
+        shadow = _going_on(before, proposal.version, shadow)
     return Plan(
         model=model,
         alias=alias,
         before=before,
-        version=version,
+        version=proposal.version,
         canary=canary,
         shadow=shadow,
         differences=tuple(difference for one in compared for difference in one.differences),
@@ -164,27 +161,54 @@ def promotable_version(catalog: Catalog, model: str, number: int) -> Version:
     return version
 
 
-def _compare(before: Version, after: Version, *, allow_breaking: bool) -> Comparison:
+def _check_expected(model: str, alias: str, before: Alias | None, proposal: Proposal) -> None:
+    live = None if before is None else before.version
+    if proposal.expected is not UNSET and proposal.expected != live:
+        raise GenerationConflict(
+            f"alias {quoted(alias)} of model {quoted(model)} points to {_named(live)} now,"
+            f" not to {_named(proposal.expected)}"
+        )
+    generation = 0 if before is None else before.generation
+    if proposal.expected_generation not in (None, generation):
+        raise GenerationConflict(
+            f"alias {quoted(alias)} of model {quoted(model)} is in its generation {generation} now,"
+            f" not in {proposal.expected_generation}"
+        )
+
+
+def _second(catalog: Catalog, candidate: Version, kind: str, other: Canary | Shadow) -> Version:
+    _check_other(kind, other, beside=candidate.number)
+    return promotable_version(catalog, candidate.model, other.version)
+
+
+def _going_on(before: Alias | None, version: int, shadow: Shadow) -> Shadow:
+    """Return the shadow that is there where it is asked for once more: the trial goes on."""
+    known = before.shadow if before is not None and before.version == version else None
+    return known if known is not None and _is_same_trial(known, shadow) else shadow
+
+
+def _compare(before: Version, after: Version, proposal: Proposal) -> Comparison:
     found = compare(before.signature, after.signature)
     lost = found.differences
-    if lost and not allow_breaking:
+    if lost and not proposal.allow_breaking:
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
         raise BreakingSignature(
-            f"version {after.number} would break callers of version {before.number}: {lost[0].path}{more}", lost
+            f"version {after.number} would break callers of version {before.number}: {lost[0].path}{more}",
+            differences=lost,
         )
     return found
 
 
-def _check_understood(live: Version, shadow: Version, *, allow_breaking: bool) -> None:
+def _check_understood(live: Version, shadow: Version, proposal: Proposal) -> None:
     """Make sure that a shadow takes what the live version takes; its outputs are compared, and bind nobody."""
     found = compare(
         Signature(inputs=live.signature.inputs, outputs=()), Signature(inputs=shadow.signature.inputs, outputs=())
     )
-    if found.differences and not allow_breaking:
+    if found.differences and not proposal.allow_breaking:
         first = found.differences[0].path
         raise BreakingSignature(
             f"version {shadow.number} would not understand callers of version {live.number}: {first}",
-            found.differences,
+            differences=found.differences,
         )
 
 

@@ -20,11 +20,11 @@ from registry.events import EventKind
 from registry.history import StepBack, last_move_at, step_back, step_back_to
 from registry.lookup import resolve_model, resolve_version
 from registry.names import quoted
-from registry.planning import UNSET, Plan, Unset, plan_promotion, promotable_version
+from registry.planning import UNSET, Plan, Proposal, Unset, plan_promotion, promotable_version
 from registry.ports import Catalog, Clock, Registry, Transaction
-from registry.records import Alias, Canary, Move, MoveKind, Shadow, Version
+from registry.records import Alias, Canary, Move, MoveKind, Version
 
-__all__ = ["UNSET", "AliasMove", "Plan", "Promotion", "Unset"]
+__all__ = ["UNSET", "AliasMove", "Plan", "Promotion", "Proposal", "Unset"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,38 +52,21 @@ class Promotion:
         self._clock = clock
         self._rehearse = rehearse
 
-    def move(
-        self,
-        model: str,
-        alias: str,
-        *,
-        version: int,
-        actor: str,
-        expected: int | Unset | None = UNSET,
-        reason: str = "",
-        allow_breaking: bool = False,
-        canary: Canary | Unset | None = UNSET,
-        shadow: Shadow | Unset | None = UNSET,
-    ) -> AliasMove:
-        """Point ``alias`` to ``version``.
+    def move(self, model: str, alias: str, proposal: Proposal, *, actor: str, reason: str = "") -> AliasMove:
+        """Make ``alias`` what is proposed.
 
         Args:
             model: its name.
             alias: its name; made by its first move.
-            version: what goes live.
+            proposal: what it is to become.
             actor: who asks.
-            expected: what the caller believes to be live, None for nothing yet.
             reason: for the history.
-            allow_breaking: True moves although callers will stumble.
-            canary: who gets a share besides, None for nobody; if it is not given, rule 3 of ``registry.planning``
-                decides.
-            shadow: who gets copies of a share besides, in the same way.
 
         Raises:
             ModelNotFound, VersionNotFound: there is no such model, version or canary.
             NotPromotable: the version, the canary or the shadow is retired.
             RehearsalFailed: one of them does not load, or does not give what its examples say.
-            GenerationConflict: something else than ``expected`` is live.
+            GenerationConflict: something else is live than the caller believes, or the alias has changed since.
             BreakingSignature: callers would break; with the differences.
             InvalidName, InvalidRequest: the alias, the reason or the canary is malformed.
             ArtifactMissing, ArtifactCorrupt: the bytes of the version or of the canary are lost or damaged.
@@ -91,52 +74,16 @@ class Promotion:
                 may succeed later.
         """
         check_annotations(reason=reason)
-        self.plan(
-            model,
-            alias,
-            version=version,
-            expected=expected,
-            allow_breaking=allow_breaking,
-            canary=canary,
-            shadow=shadow,
-        )
+        self.plan(model, alias, proposal)
         with self._registry.writing() as transaction:
-            plan = plan_promotion(
-                transaction,
-                model,
-                alias,
-                version=version,
-                expected=expected,
-                allow_breaking=allow_breaking,
-                canary=canary,
-                shadow=shadow,
-            )
+            plan = plan_promotion(transaction, model, alias, proposal)
             step = _Step(plan=plan, kind=MoveKind.PROMOTE, undoes=None, actor=actor, reason=reason)
             return self._take(transaction, step)
 
-    def plan(
-        self,
-        model: str,
-        alias: str,
-        *,
-        version: int,
-        expected: int | Unset | None = UNSET,
-        allow_breaking: bool = False,
-        canary: Canary | Unset | None = UNSET,
-        shadow: Shadow | Unset | None = UNSET,
-    ) -> Plan:
+    def plan(self, model: str, alias: str, proposal: Proposal) -> Plan:
         """Return what ``move`` would do, or raise what it would raise; changes nothing."""
         with self._registry.reading() as catalog:
-            plan = plan_promotion(
-                catalog,
-                model,
-                alias,
-                version=version,
-                expected=expected,
-                allow_breaking=allow_breaking,
-                canary=canary,
-                shadow=shadow,
-            )
+            plan = plan_promotion(catalog, model, alias, proposal)
             wanted = [resolve_version(catalog, model, number) for number in plan.newcomers]
         for candidate in wanted:
             self._rehearse(candidate)

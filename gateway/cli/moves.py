@@ -12,6 +12,7 @@ from gateway.cli.options import (
     DEFAULT_ALIAS,
     DEFAULT_TIMEOUT_SECONDS,
     Alias,
+    AllowBreaking,
     AsJson,
     Model,
     Reason,
@@ -35,9 +36,7 @@ def promote(  # noqa: PLR0913 - a parameter is an option
     ] = None,
     reason: Reason = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
-    allow_breaking: Annotated[
-        bool, typer.Option("--allow-breaking", help="Accept a signature that breaks callers.")
-    ] = False,
+    allow_breaking: AllowBreaking = False,
     wait: Wait = False,
     timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
     as_json: AsJson = False,

@@ -57,6 +57,9 @@ VersionNumber = Annotated[
 ]
 Alias = Annotated[str, typer.Option("--alias", help="Which alias.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, for the history.")]
+AllowBreaking = Annotated[
+    bool, typer.Option("--allow-breaking", help="Accept a signature that not every caller can live with.")
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Return when every live worker follows.")]
 Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="How long --wait waits.", min=0)]
 

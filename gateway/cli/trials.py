@@ -9,17 +9,12 @@ import typer
 from gateway.cli.connection import connect
 from gateway.cli.models import spell_canary
 from gateway.cli.moves import move_options, report_move
-from gateway.cli.options import DEFAULT_ALIAS, Alias, AsJson, Model, Reason, Url
+from gateway.cli.options import DEFAULT_ALIAS, Alias, AllowBreaking, AsJson, Model, Reason, Url
 from gateway.cli.output import Output
 
 Version = Annotated[int | None, typer.Argument(metavar="VERSION", min=1, help="The second version.")]
 Percent = Annotated[
     float | None, typer.Argument(metavar="PERCENT", help="Its share of the requests: more than 0, at most 100.")
-]
-
-
-AllowBreaking = Annotated[
-    bool, typer.Option("--allow-breaking", help="Accept a signature that not every caller can live with.")
 ]
 
 
@@ -67,6 +62,7 @@ def canary(  # noqa: PLR0913 - a parameter is an option
                 found["canary"]["version"],
                 alias=alias,
                 expected=found["version"],
+                expected_generation=found["generation"],  # it may have been dropped, or be another one, by now
                 reason=reason,
                 allow_breaking=True,  # it was accepted beside the live version, and has answered its callers since
             )

@@ -190,6 +190,7 @@ class Client:
         *,
         alias: str = PRODUCTION,
         expected: int | None = None,
+        expected_generation: int | None = None,
         reason: str = "",
         allow_breaking: bool = False,
         is_dry_run: bool = False,
@@ -201,13 +202,15 @@ class Client:
             version: where the alias is to point.
             alias: which one; it need not exist.
             expected: refuse unless the alias points there now.
+            expected_generation: refuse unless the alias is as it was when it had this ``generation``: a canary that was
+                dropped since counts as a change.
             reason: for the history.
             allow_breaking: accept a signature that breaks the callers of the version that is live.
             is_dry_run: change nothing; the answer lists the breaking differences.
         """
         document: dict[str, Any] = {"version": version, "reason": reason, "allow_breaking": allow_breaking}
-        if expected is not None:
-            document["expected"] = expected
+        wishes = {"expected": expected, "expected_generation": expected_generation}
+        document |= {name: wish for name, wish in wishes.items() if wish is not None}
         path = model_path(model, "aliases", alias) + ("?dry_run=true" if is_dry_run else "")
         return self._wire.call("PUT", path, document=document)
 
@@ -252,7 +255,7 @@ class Client:
             allow_breaking: accept a signature that breaks the callers of the alias's own version.
 
         Raises:
-            ApiError: besides, ``generation_conflict`` if the alias was moved at the same moment.
+            ApiError: besides, ``generation_conflict`` if the alias was changed at the same moment.
         """
         limits = {"max_error_rate": max_error_rate, "max_latency_ms": max_latency_ms}
         canary = None if version is None else {"version": version, "percent": percent, **limits}
@@ -277,8 +280,8 @@ class Client:
         return self._wire.get(model_path(model, "aliases", alias, "shadow"))
 
     def _attend(self, model: str, alias: str, what: Mapping[str, Any]) -> Mapping[str, Any]:
-        live = self.alias(model, alias)["version"]
-        document = {"version": live, "expected": live, **what}
+        seen = self.alias(model, alias)
+        document = {"version": seen["version"], "expected_generation": seen["generation"], **what}
         return self._wire.call("PUT", model_path(model, "aliases", alias), document=document)
 
     def events(self, *, after: int = 0, limit: int = 100) -> list[Mapping[str, Any]]:

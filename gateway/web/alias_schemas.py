@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from gateway.web.schemas import Body, canary_json, timestamp
 from registry.errors import Difference
+from registry.promotion import UNSET, Proposal
 from registry.records import Alias, Canary, Move, Shadow
 from registry.shadow import OutputDifference, ShadowReport
 
@@ -16,10 +17,10 @@ class CanaryBody(Body):
     """A second version that gets a share of the alias's requests."""
 
     version: int = Field(ge=1, lt=10**9)
-    percent: float = Field(gt=0, le=100, strict=False)
-    max_error_rate: float | None = Field(default=None, ge=0, le=1, strict=False)
+    percent: float = Field(gt=0, le=100)
+    max_error_rate: float | None = Field(default=None, ge=0, le=1)
     """It is dropped when a larger share of its answers fails by its own fault."""
-    max_latency_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False, strict=False)
+    max_latency_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """It is dropped when more than one in a hundred of its answers takes longer."""
 
 
@@ -27,7 +28,7 @@ class ShadowBody(Body):
     """A version that gets copies of a share of the alias's requests, and answers nobody."""
 
     version: int = Field(ge=1, lt=10**9)
-    percent: float = Field(gt=0, le=100, strict=False)
+    percent: float = Field(gt=0, le=100)
 
 
 class AliasBody(Body):
@@ -36,26 +37,39 @@ class AliasBody(Body):
     version: int = Field(ge=1, lt=10**9)
     expected: int | None = Field(default=None, ge=1, lt=10**9)
     """What the caller believes to be live; null means nothing. Absent: whatever it is."""
+    expected_generation: int | None = Field(default=None, ge=0, lt=10**9)
+    """The ``generation`` that the caller has seen; it changes with the canary and the shadow, too."""
     reason: str = Field(default="", max_length=1024)
     allow_breaking: bool = False
     canary: CanaryBody | None = None
     shadow: ShadowBody | None = None
 
-    def asked_canary(self) -> Canary | None:
-        """Return the canary as the registry knows it."""
-        asked = self.canary
-        if asked is None:
-            return None
-        return Canary(
-            version=asked.version,
-            percent=asked.percent,
-            max_error_rate=asked.max_error_rate,
-            max_latency_seconds=None if asked.max_latency_ms is None else asked.max_latency_ms / 1000,
+    def proposal(self) -> Proposal:
+        """Return what is asked for as the registry knows it; what the body does not name is not asked for."""
+        given = self.model_fields_set
+        return Proposal(
+            version=self.version,
+            expected=self.expected if "expected" in given else UNSET,
+            expected_generation=self.expected_generation,
+            allow_breaking=self.allow_breaking,
+            canary=_asked_canary(self.canary) if "canary" in given else UNSET,
+            shadow=_asked_shadow(self.shadow) if "shadow" in given else UNSET,
         )
 
-    def asked_shadow(self) -> Shadow | None:
-        """Return the shadow as the registry knows it."""
-        return None if self.shadow is None else Shadow(version=self.shadow.version, percent=self.shadow.percent)
+
+def _asked_canary(asked: CanaryBody | None) -> Canary | None:
+    if asked is None:
+        return None
+    return Canary(
+        version=asked.version,
+        percent=asked.percent,
+        max_error_rate=asked.max_error_rate,
+        max_latency_seconds=None if asked.max_latency_ms is None else asked.max_latency_ms / 1000,
+    )
+
+
+def _asked_shadow(asked: ShadowBody | None) -> Shadow | None:
+    return None if asked is None else Shadow(version=asked.version, percent=asked.percent)
 
 
 class RollbackBody(Body):

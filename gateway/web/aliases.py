@@ -22,7 +22,7 @@ from registry.errors import AliasNotFound, InvalidRequest, NoActiveVersion
 from registry.lookup import resolve_model
 from registry.names import PRODUCTION
 from registry.ports import Registry
-from registry.promotion import UNSET, AliasMove, Plan
+from registry.promotion import AliasMove, Plan
 from registry.records import Alias, Move, Version
 from registry.resolution import alias_at
 from registry.roles import Role
@@ -43,33 +43,10 @@ async def move_alias(
     dry_run: Annotated[bool, Query(description="only say what would happen")] = False,
 ) -> dict[str, Any]:
     """Move the alias if it still points where the caller believes, and return it with the feed's sequence number."""
-    expected = body.expected if "expected" in body.model_fields_set else UNSET
-    canary = body.asked_canary() if "canary" in body.model_fields_set else UNSET
-    shadow = body.asked_shadow() if "shadow" in body.model_fields_set else UNSET
+    proposal = body.proposal()
     if dry_run:
-        plan = await services.rehearse(
-            services.promotion.plan,
-            name,
-            alias,
-            version=body.version,
-            expected=expected,
-            allow_breaking=body.allow_breaking,
-            canary=canary,
-            shadow=shadow,
-        )
-        return _plan_json(plan)
-    moved = await services.promote(
-        services.promotion.move,
-        name,
-        alias,
-        version=body.version,
-        expected=expected,
-        allow_breaking=body.allow_breaking,
-        canary=canary,
-        shadow=shadow,
-        reason=body.reason,
-        actor=actor,
-    )
+        return _plan_json(await services.rehearse(services.promotion.plan, name, alias, proposal))
+    moved = await services.promote(services.promotion.move, name, alias, proposal, reason=body.reason, actor=actor)
     return _moved_json(moved)
 
 

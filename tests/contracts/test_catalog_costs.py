@@ -9,6 +9,7 @@ from sqlalchemy import Engine, event
 
 from registry.names import PRODUCTION
 from registry.ports import Catalog
+from registry.promotion import Proposal
 from registry.sql.engine import open_engine
 from registry.sql.unit_of_work import SqlRegistry
 from tests.support.registries import Bench, digest_of, make_sqlite_database
@@ -21,7 +22,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     for name in ("a", "b", "c"):
         bench.register_versions(name, 3)
         for alias in (PRODUCTION, "blue"):
-            bench.promotion.move(name, alias, version=2, actor="ada")
+            bench.promotion.move(name, alias, Proposal(version=2), actor="ada")
     yield opened
     opened.dispose()
 

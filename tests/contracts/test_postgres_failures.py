@@ -12,6 +12,7 @@ import pytest
 
 from registry.errors import RegistryBusy, RegistryUnavailable, SchemaMismatch
 from registry.ports import Transaction
+from registry.promotion import Proposal
 from registry.sql import schema
 from registry.sql.unit_of_work import SqlRegistry
 from tests.support.postgres import PostgresServer, make_postgres_database, postgres_server
@@ -140,9 +141,9 @@ def test_a_process_killed_between_statements_leaves_the_old_state_and_no_lock(tm
     with closing(SqlRegistry.open(url)) as registry:
         bench = Bench(registry, tmp_path)
         bench.register_versions("iris", 2)
-        bench.promotion.move("iris", "production", version=1, actor="ada")
+        bench.promotion.move("iris", "production", Proposal(version=1), actor="ada")
         died = subprocess.run([sys.executable, "-c", DIE_INSIDE, url], check=False, capture_output=True)
-        moved = bench.promotion.move("iris", "production", version=2, expected=1, actor="ada")
+        moved = bench.promotion.move("iris", "production", Proposal(version=2, expected=1), actor="ada")
     assert (died.returncode, died.stderr) == (-signal.SIGKILL, b"")
     assert moved.alias.generation == 2
 

@@ -10,7 +10,7 @@ import pytest
 
 from registry.errors import GenerationConflict
 from registry.events import EventKind
-from registry.promotion import AliasMove
+from registry.promotion import AliasMove, Proposal
 from tests.support.registries import DATABASES, Bench, fresh_bench
 
 T = TypeVar("T")
@@ -61,11 +61,13 @@ def test_twenty_uploads_of_the_same_bytes_are_one_version(bench: Bench) -> None:
 
 def test_of_twenty_promotions_that_expect_the_same_state_exactly_one_wins(bench: Bench) -> None:
     bench.register_versions("iris", MANY + 1)
-    bench.promotion.move("iris", "production", version=MANY + 1, actor="ada")
+    bench.promotion.move("iris", "production", Proposal(version=MANY + 1), actor="ada")
 
     def promote(number: int) -> AliasMove | GenerationConflict:
         try:
-            return bench.promotion.move("iris", "production", version=number + 1, expected=MANY + 1, actor=str(number))
+            return bench.promotion.move(
+                "iris", "production", Proposal(version=number + 1, expected=MANY + 1), actor=str(number)
+            )
         except GenerationConflict as error:
             return error
 
@@ -85,7 +87,7 @@ def test_of_twenty_promotions_that_expect_the_same_state_exactly_one_wins(bench:
 
 def test_twenty_promotions_that_expect_nothing_in_particular_are_twenty_moves_in_a_chain(bench: Bench) -> None:
     bench.register_versions("iris", MANY)
-    at_once(lambda number: bench.promotion.move("iris", "production", version=number + 1, actor="ada"))
+    at_once(lambda number: bench.promotion.move("iris", "production", Proposal(version=number + 1), actor="ada"))
     with bench.registry.reading() as catalog:
         moves = catalog.list_moves("iris", "production")
         alias = catalog.find_alias("iris", "production")

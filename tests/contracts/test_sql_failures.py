@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from registry.errors import InternalError, RegistryBusy, RegistryUnavailable, SchemaMismatch, ServiceError
+from registry.promotion import Proposal
 from registry.sql import schema
 from registry.sql.engine import open_engine, translated_errors
 from registry.sql.unit_of_work import SqlRegistry
@@ -51,13 +52,13 @@ def test_a_process_killed_between_statements_leaves_the_old_state(tmp_path: Path
     with closing(SqlRegistry.open(url)) as registry:
         bench = Bench(registry, tmp_path)
         bench.register_versions("iris", 2)
-        bench.promotion.move("iris", "production", version=1, actor="ada")
+        bench.promotion.move("iris", "production", Proposal(version=1), actor="ada")
         with registry.reading() as catalog:
             before = catalog.find_model("iris")
         died = subprocess.run([sys.executable, "-c", DIE_INSIDE, url], check=False, capture_output=True)
         with registry.reading() as catalog:
             after, other = catalog.find_model("iris"), catalog.find_model("other")
-        moved = bench.promotion.move("iris", "production", version=2, expected=1, actor="ada")
+        moved = bench.promotion.move("iris", "production", Proposal(version=2, expected=1), actor="ada")
     assert (died.returncode, died.stderr) == (-signal.SIGKILL, b"")
     assert (after, other) == (before, None)
     assert moved.alias.generation == 2

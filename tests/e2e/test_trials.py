@@ -210,6 +210,29 @@ def test_a_shadow_has_to_understand_the_callers(client: httpx.Client) -> None:
     assert (beside.status_code, beside.json()["violations"][0]["path"]) == (422, "/shadow/version")
 
 
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+def test_a_canary_that_was_dropped_since_it_was_seen_is_not_promoted(client: httpx.Client) -> None:
+    register(client, "seen", models.linear(seed=1), models.linear(seed=2))
+    put(client, "seen", 1)
+    seen = put(client, "seen", 1, canary={"version": 2, "percent": 10}).json()
+    put(client, "seen", 1, canary=None)
+    answer = put(client, "seen", 2, expected_generation=seen["generation"])
+    assert (answer.status_code, answer.json()["code"], live(client, "seen")["version"]) == (
+        409,
+        "generation_conflict",
+        1,
+    )
+
+
+@pytest.mark.parametrize("kind", ["canary", "shadow"])
+@pytest.mark.parametrize("percent", ["5", True, None, [5], 0, 100.5])
+def test_a_share_is_a_number_of_percent(client: httpx.Client, kind: str, percent: object) -> None:
+    answer = put(client, "nosuch", 1, **{kind: {"version": 2, "percent": percent}})
+    assert (answer.status_code, answer.json()["violations"][0]["path"]) == (422, f"/{kind}/percent")
+
+
 # --- the command line -------------------------------------------------------------------------------------------------
 
 

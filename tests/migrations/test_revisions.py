@@ -13,6 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from registry.errors import SchemaMismatch
+from registry.promotion import Proposal
 from registry.records import Canary
 from registry.roles import Role
 from registry.sql import schema
@@ -167,7 +168,7 @@ def test_the_way_to_trials_and_back_keeps_where_aliases_point(tmp_path: Path) ->
         bench = Bench(registry, tmp_path)
         bench.register_versions("iris", 2)
         canary = Canary(version=2, percent=5, max_error_rate=0.1)
-        bench.promotion.move("iris", "production", version=1, canary=canary, actor="ada")
+        bench.promotion.move("iris", "production", Proposal(version=1, canary=canary), actor="ada")
         schema.downgrade(url, revision="0002")
         schema.upgrade(url)
         with registry.reading() as catalog:
@@ -183,8 +184,10 @@ def written(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         bench = Bench(registry, tmp_path)
         bench.register_versions("iris", 3)
         for version in (1, 2):
-            bench.promotion.move("iris", "production", version=version, actor="ada")
-        bench.promotion.move("iris", "production", version=2, canary=Canary(version=1, percent=5), actor="ada")
+            bench.promotion.move("iris", "production", Proposal(version=version), actor="ada")
+        bench.promotion.move(
+            "iris", "production", Proposal(version=2, canary=Canary(version=1, percent=5)), actor="ada"
+        )
         with registry.writing() as transaction:
             transaction.retire_version("iris", 3, actor="ada", at=bench.clock.now())
         tokens = Tokens(registry, bench.clock)

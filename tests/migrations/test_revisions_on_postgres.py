@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from psycopg import sql
 
+from registry.promotion import Proposal
 from registry.records import Canary
 from registry.sql import schema
 from registry.sql.engine import open_engine, transaction
@@ -82,8 +83,10 @@ def written(tmp_path: Path) -> Iterator[Connection]:
         bench = Bench(registry, tmp_path)
         bench.register_versions("iris", 3)
         for version in (1, 2):
-            bench.promotion.move("iris", "production", version=version, actor="ada")
-        bench.promotion.move("iris", "production", version=2, canary=Canary(version=1, percent=5), actor="ada")
+            bench.promotion.move("iris", "production", Proposal(version=version), actor="ada")
+        bench.promotion.move(
+            "iris", "production", Proposal(version=2, canary=Canary(version=1, percent=5)), actor="ada"
+        )
         with registry.writing() as writing:
             writing.retire_version("iris", 3, actor="ada", at=bench.clock.now())
     with closing(postgres_server().connect(name_of(url))) as connection:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from registry.errors import Conflict, NotFound
 from registry.history import last_move_at, standing_promotions
+from registry.promotion import Proposal
 from registry.retirement import Retirement
 from tests.support.registries import NOON, Bench, fresh_bench
 
@@ -63,7 +64,7 @@ class Stack:
 def perform(bench: Bench, act: str, version: int) -> bool:
     try:
         if act == "promote":
-            bench.promotion.move("iris", "production", version=version, actor="ada")
+            bench.promotion.move("iris", "production", Proposal(version=version), actor="ada")
         elif act == "retire":
             Retirement(bench.registry, bench.clock).retire("iris", version, actor="ada")
         else:

@@ -82,7 +82,9 @@ def test_every_family_of_the_tree_is_mapped() -> None:
             {"title": "There is no such model", "status": 404, "code": "model_not_found"},
         ),
         (
-            errors.BreakingSignature("It would.", [errors.Difference(path="inputs/x", before="a", after="absent")]),
+            errors.BreakingSignature(
+                "It would.", differences=[errors.Difference(path="inputs/x", before="a", after="absent")]
+            ),
             {
                 "title": "The promotion would break callers",
                 "detail": "It would.",

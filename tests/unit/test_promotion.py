@@ -21,7 +21,7 @@ from registry.errors import (
 )
 from registry.events import Event, EventKind
 from registry.lookup import resolve_version
-from registry.promotion import AliasMove, Plan
+from registry.promotion import AliasMove, Plan, Proposal
 from registry.records import Alias, Canary, Move, MoveKind
 from tests.support.registries import NOON, PLAIN, Bench, fresh_bench
 
@@ -44,7 +44,7 @@ def state_of(bench: Bench) -> tuple[Any, ...]:
 
 
 def test_the_first_promotion_makes_the_alias(bench: Bench) -> None:
-    done = bench.promotion.move("iris", "production", version=2, expected=None, reason="try it", actor="ada")
+    done = bench.promotion.move("iris", "production", Proposal(version=2, expected=None), reason="try it", actor="ada")
     alias = Alias(model="iris", name="production", version=2, canary=None, generation=1, updated_at=NOON)
     move = Move(
         id=1,
@@ -86,25 +86,36 @@ def test_the_first_promotion_makes_the_alias(bench: Bench) -> None:
 
 
 def test_the_next_promotion_says_what_it_replaced(bench: Bench) -> None:
-    bench.promotion.move("iris", "production", version=1, actor="ada")
+    bench.promotion.move("iris", "production", Proposal(version=1), actor="ada")
     bench.clock.moment = NOON - timedelta(hours=1)
-    done = bench.promotion.move("iris", "production", version=2, expected=1, actor="bob")
+    done = bench.promotion.move("iris", "production", Proposal(version=2, expected=1), actor="bob")
     assert done.move is not None
     assert (done.move.id, done.move.from_version, done.move.to_version) == (2, 1, 2)
     assert (done.alias.generation, done.sequence) == (2, 5)
 
 
 def test_promoting_what_is_live_changes_nothing(bench: Bench) -> None:
-    first = bench.promotion.move("iris", "production", version=1, actor="ada")
+    first = bench.promotion.move("iris", "production", Proposal(version=1), actor="ada")
     before = state_of(bench)
-    again = bench.promotion.move("iris", "production", version=1, expected=1, actor="bob")
+    again = bench.promotion.move("iris", "production", Proposal(version=1, expected=1), actor="bob")
     assert again == AliasMove(alias=first.alias, move=None, sequence=4)
     assert state_of(bench) == before
 
 
+def test_an_alias_moves_in_the_generation_that_was_seen_and_knows_when_a_canary_was_dropped_since(bench: Bench) -> None:
+    canary = Canary(version=2, percent=10)
+    seen = bench.promotion.move("iris", "production", Proposal(version=1, canary=canary), actor="ada").alias
+    proposal = Proposal(version=2, expected=1, expected_generation=seen.generation)
+    assert bench.promotion.plan("iris", "production", proposal).version == 2
+    bench.promotion.drop_canary(seen, actor="gateway", reason="")
+    with pytest.raises(GenerationConflict) as caught:
+        bench.promotion.move("iris", "production", proposal, actor="ada")
+    assert str(caught.value) == "alias 'production' of model 'iris' is in its generation 2 now, not in 1"
+
+
 def test_aliases_move_apart(bench: Bench) -> None:
-    bench.promotion.move("iris", "production", version=1, actor="ada")
-    blue = bench.promotion.move("iris", "blue", version=2, expected=None, actor="ada")
+    bench.promotion.move("iris", "production", Proposal(version=1), actor="ada")
+    blue = bench.promotion.move("iris", "blue", Proposal(version=2, expected=None), actor="ada")
     assert (blue.alias.generation, blue.move and blue.move.from_version) == (1, None)
 
 
@@ -117,6 +128,8 @@ def test_aliases_move_apart(bench: Bench) -> None:
         pytest.param({"expected": 2}, GenerationConflict, id="another version is live"),
         pytest.param({"expected": None}, GenerationConflict, id="something is live"),
         pytest.param({"version": 1, "expected": 2}, GenerationConflict, id="live already, but not what was expected"),
+        pytest.param({"expected_generation": 0}, GenerationConflict, id="the alias has changed since"),
+        pytest.param({"alias": "other", "expected_generation": 1}, GenerationConflict, id="there is no such alias yet"),
         pytest.param({"alias": "Production"}, InvalidName, id="malformed alias"),
         pytest.param({"version": 4}, BreakingSignature, id="breaking signature"),
         pytest.param({"canary": Canary(version=9, percent=5)}, VersionNotFound, id="unknown canary"),
@@ -134,45 +147,46 @@ def test_a_refused_promotion_changes_nothing_and_its_plan_is_refused_alike(
     bench: Bench, words: dict[str, Any], error: type[ServiceError]
 ) -> None:
     bench.register("iris", WIDER)
-    bench.promotion.move("iris", "production", version=1, actor="ada")
+    bench.promotion.move("iris", "production", Proposal(version=1), actor="ada")
     with bench.registry.writing() as transaction:
         transaction.retire_version("iris", 3, actor="ada", at=NOON)
     before = state_of(bench)
     asked = {"model": "iris", "alias": "production", "version": 2, **words}
+    place = asked.pop("model"), asked.pop("alias")
     with pytest.raises(error) as moved:
-        bench.promotion.move(actor="ada", **asked)
+        bench.promotion.move(*place, Proposal(**asked), actor="ada")
     with pytest.raises(error) as planned:
-        bench.promotion.plan(**asked)
+        bench.promotion.plan(*place, Proposal(**asked))
     assert moved.value.detail == planned.value.detail
     assert state_of(bench) == before
 
 
 def test_a_malformed_reason_is_refused(bench: Bench) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        bench.promotion.move("iris", "production", version=1, reason="a\nb", actor="ada")
+        bench.promotion.move("iris", "production", Proposal(version=1), reason="a\nb", actor="ada")
     assert [violation.path for violation in caught.value.violations] == ["/reason"]
 
 
 def test_a_breaking_promotion_names_the_differences_and_passes_when_allowed(bench: Bench) -> None:
     bench.register("iris", WIDER)
-    bench.promotion.move("iris", "production", version=1, actor="ada")
+    bench.promotion.move("iris", "production", Proposal(version=1), actor="ada")
     with pytest.raises(BreakingSignature) as caught:
-        bench.promotion.move("iris", "production", version=4, actor="ada")
+        bench.promotion.move("iris", "production", Proposal(version=4), actor="ada")
     assert list(caught.value.differences) == [WIDENED]
-    done = bench.promotion.move("iris", "production", version=4, allow_breaking=True, actor="ada")
+    done = bench.promotion.move("iris", "production", Proposal(version=4, allow_breaking=True), actor="ada")
     assert done.alias.version == 4
 
 
 def test_a_breaking_first_promotion_breaks_nobody(bench: Bench) -> None:
     bench.register("iris", WIDER)
-    assert bench.promotion.move("iris", "production", version=4, actor="ada").alias.version == 4
+    assert bench.promotion.move("iris", "production", Proposal(version=4), actor="ada").alias.version == 4
 
 
 def test_a_plan_says_what_would_happen_and_changes_nothing(bench: Bench) -> None:
     bench.register("iris", WIDER)
-    live = bench.promotion.move("iris", "production", version=1, actor="ada").alias
+    live = bench.promotion.move("iris", "production", Proposal(version=1), actor="ada").alias
     before = state_of(bench)
-    plan = bench.promotion.plan("iris", "production", version=4, expected=1, allow_breaking=True)
+    plan = bench.promotion.plan("iris", "production", Proposal(version=4, expected=1, allow_breaking=True))
     with bench.registry.reading() as catalog:
         replaced, candidate = (resolve_version(catalog, "iris", number) for number in (1, 4))
     assert plan == Plan(
@@ -187,25 +201,25 @@ def test_a_plan_says_what_would_happen_and_changes_nothing(bench: Bench) -> None
         candidate=candidate,
     )
     assert (plan.from_version, plan.is_move, plan.is_change) == (1, True, True)
-    idle = bench.promotion.plan("iris", "production", version=1)
+    idle = bench.promotion.plan("iris", "production", Proposal(version=1))
     assert (idle.from_version, idle.is_move, idle.is_change) == (1, False, False)
-    first = bench.promotion.plan("iris", "blue", version=1)
+    first = bench.promotion.plan("iris", "blue", Proposal(version=1))
     assert (first.before, first.from_version, first.is_move, first.is_change) == (None, None, True, True)
     assert state_of(bench) == before
 
 
 def test_a_plan_with_a_canary_says_what_its_callers_notice_at_worst(bench: Bench) -> None:
     bench.register("iris", WIDER)
-    bench.promotion.move("iris", "production", version=1, actor="ada")
+    bench.promotion.move("iris", "production", Proposal(version=1), actor="ada")
     canary = Canary(version=4, percent=5)
-    plan = bench.promotion.plan("iris", "production", version=1, canary=canary, allow_breaking=True)
+    plan = bench.promotion.plan("iris", "production", Proposal(version=1, canary=canary, allow_breaking=True))
     assert (plan.compatibility, plan.differences) == (Compatibility.BREAKING, (WIDENED,))
 
 
 def test_a_canary_changes_without_a_move_but_with_an_event(bench: Bench) -> None:
     canary = Canary(version=2, percent=10)
-    bench.promotion.move("iris", "production", version=1, actor="ada")
-    done = bench.promotion.move("iris", "production", version=1, canary=canary, actor="bob")
+    bench.promotion.move("iris", "production", Proposal(version=1), actor="ada")
+    done = bench.promotion.move("iris", "production", Proposal(version=1, canary=canary), actor="bob")
     assert done == AliasMove(
         alias=Alias(model="iris", name="production", version=1, canary=canary, generation=2, updated_at=NOON),
         move=None,
@@ -245,12 +259,14 @@ def test_a_canary_changes_without_a_move_but_with_an_event(bench: Bench) -> None
     ],
 )
 def test_a_canary_belongs_to_the_version_beside_it(bench: Bench, words: dict[str, Any], left: Canary | None) -> None:
-    bench.promotion.move("iris", "production", version=1, canary=Canary(version=2, percent=10), actor="ada")
-    assert bench.promotion.move("iris", "production", actor="ada", **words).alias.canary == left
+    bench.promotion.move("iris", "production", Proposal(version=1, canary=Canary(version=2, percent=10)), actor="ada")
+    assert bench.promotion.move("iris", "production", Proposal(**words), actor="ada").alias.canary == left
 
 
 def test_a_breaking_canary_passes_when_allowed(bench: Bench) -> None:
     bench.register("iris", WIDER)
     canary = Canary(version=4, percent=100)
-    done = bench.promotion.move("iris", "production", version=1, canary=canary, allow_breaking=True, actor="ada")
+    done = bench.promotion.move(
+        "iris", "production", Proposal(version=1, canary=canary, allow_breaking=True), actor="ada"
+    )
     assert done.alias.canary == canary

@@ -9,7 +9,7 @@ import pytest
 from registry.artifact import Digest
 from registry.errors import ArtifactMissing, NotPromotable, RehearsalFailed, Violation
 from registry.examples import Example, Examples
-from registry.promotion import Promotion
+from registry.promotion import Promotion, Proposal
 from registry.records import Canary, Shadow, Version
 from registry.rehearsal import Rehearsal
 from tests.support.registries import Bench, fresh_bench
@@ -19,7 +19,7 @@ from tests.support.registries import Bench, fresh_bench
 def bench(tmp_path: Path) -> Iterator[Bench]:
     with fresh_bench(tmp_path) as opened:
         opened.register_versions("iris", 3)
-        opened.promotion.move("iris", "production", version=1, actor="ada")
+        opened.promotion.move("iris", "production", Proposal(version=1), actor="ada")
         opened.inspector.inspected.clear()
         yield opened
 
@@ -45,39 +45,41 @@ def moves_of(bench: Bench) -> list[tuple[int | None, int]]:
 def test_a_version_whose_bytes_are_lost_is_not_promoted(bench: Bench) -> None:
     lose(bench, 2)
     with pytest.raises(ArtifactMissing):
-        bench.promotion.move("iris", "production", version=2, actor="ada")
+        bench.promotion.move("iris", "production", Proposal(version=2), actor="ada")
     with pytest.raises(ArtifactMissing):
-        bench.promotion.plan("iris", "production", version=2)
+        bench.promotion.plan("iris", "production", Proposal(version=2))
     assert moves_of(bench) == [(None, 1)]
 
 
 def test_a_canary_whose_bytes_are_lost_is_not_set(bench: Bench) -> None:
     lose(bench, 3)
     with pytest.raises(ArtifactMissing):
-        bench.promotion.move("iris", "production", version=1, canary=Canary(version=3, percent=5), actor="ada")
+        bench.promotion.move(
+            "iris", "production", Proposal(version=1, canary=Canary(version=3, percent=5)), actor="ada"
+        )
     assert moves_of(bench) == [(None, 1)]
 
 
 def test_what_answers_already_is_not_rehearsed_again(bench: Bench) -> None:
     lose(bench, 1)
-    assert bench.promotion.move("iris", "production", version=1, actor="ada").move is None
+    assert bench.promotion.move("iris", "production", Proposal(version=1), actor="ada").move is None
 
 
 def test_going_back_asks_for_no_rehearsal(bench: Bench) -> None:
-    bench.promotion.move("iris", "production", version=2, actor="ada")
+    bench.promotion.move("iris", "production", Proposal(version=2), actor="ada")
     lose(bench, 1)
     assert bench.promotion.rollback("iris", "production", actor="ada").alias.version == 1
 
 
 def test_what_this_runtime_has_inspected_is_not_inspected_again(bench: Bench) -> None:
-    bench.promotion.move("iris", "production", version=2, actor="ada")
+    bench.promotion.move("iris", "production", Proposal(version=2), actor="ada")
     assert bench.inspector.inspected == []
 
 
 def test_what_only_another_runtime_has_inspected_is_inspected_once(bench: Bench) -> None:
     bench.inspector.runtime = "json 2.0 x86_64"
     for number in (2, 1, 2):
-        bench.promotion.move("iris", "production", version=number, actor="ada")
+        bench.promotion.move("iris", "production", Proposal(version=number), actor="ada")
     wanted = [version_of(bench, number).artifact.digest for number in (2, 1)]
     assert bench.inspector.inspected == wanted
     with bench.registry.reading() as catalog:
@@ -90,7 +92,7 @@ def test_what_the_runtime_of_today_refuses_is_not_promoted(bench: Bench) -> None
     bench.inspector.runtime = "json 2.0 x86_64"
     bench.inspector.refuses = "invalid_model"
     with pytest.raises(NotPromotable) as refused:
-        bench.promotion.move("iris", "production", version=2, actor="ada")
+        bench.promotion.move("iris", "production", Proposal(version=2), actor="ada")
     assert refused.value.detail == (
         "version 2 of model 'iris' does not load with json 2.0 x86_64: refused as it was told to (invalid_model)"
     )
@@ -121,7 +123,7 @@ class Stage:
         bench.inspector.rehearsed.clear()
 
     def promote(self, version: int, *, alias: str = "production") -> None:
-        self.promotion.move("iris", alias, version=version, actor="ada")
+        self.promotion.move("iris", alias, Proposal(version=version), actor="ada")
 
     def rehearsed(self) -> list[int]:
         """Return the numbers of the versions that a child has loaded, in that order."""
@@ -144,9 +146,7 @@ def test_a_promotion_rehearses_each_newcomer_once(stage: Stage) -> None:
     stage.promotion.move(
         "iris",
         "production",
-        version=2,
-        canary=Canary(version=3, percent=5),
-        shadow=Shadow(version=4, percent=50),
+        Proposal(version=2, canary=Canary(version=3, percent=5), shadow=Shadow(version=4, percent=50)),
         actor="ada",
     )
     assert (stage.rehearsed(), stage.told) == ([2, 3, 4], [2, 3, 4])
@@ -155,22 +155,24 @@ def test_a_promotion_rehearses_each_newcomer_once(stage: Stage) -> None:
 
 def test_a_plan_rehearses_as_its_promotion_would(stage: Stage) -> None:
     stage.promotion.plan(
-        "iris", "production", version=1, canary=Canary(version=3, percent=5), shadow=Shadow(version=2, percent=50)
+        "iris",
+        "production",
+        Proposal(version=1, canary=Canary(version=3, percent=5), shadow=Shadow(version=2, percent=50)),
     )
     assert (stage.rehearsed(), moves_of(stage.bench)) == ([3, 2], [(None, 1)])
 
 
 def test_one_version_in_two_parts_is_rehearsed_once(stage: Stage) -> None:
     canary, shadow = Canary(version=3, percent=5), Shadow(version=3, percent=50)
-    stage.promotion.move("iris", "production", version=1, canary=canary, shadow=shadow, actor="ada")
+    stage.promotion.move("iris", "production", Proposal(version=1, canary=canary, shadow=shadow), actor="ada")
     assert stage.rehearsed() == [3]
 
 
 def test_what_gets_requests_already_is_not_rehearsed_in_another_part(stage: Stage) -> None:
     canary, shadow = Canary(version=2, percent=5), Shadow(version=3, percent=50)
-    stage.promotion.move("iris", "production", version=1, canary=canary, shadow=shadow, actor="ada")
+    stage.promotion.move("iris", "production", Proposal(version=1, canary=canary, shadow=shadow), actor="ada")
     stage.bench.inspector.rehearsed.clear()
-    stage.promotion.move("iris", "production", version=3, canary=Canary(version=2, percent=9), actor="ada")
+    stage.promotion.move("iris", "production", Proposal(version=3, canary=Canary(version=2, percent=9)), actor="ada")
     assert stage.rehearsed() == []
 
 
@@ -180,7 +182,7 @@ def test_what_gets_requests_already_is_not_rehearsed_in_another_part(stage: Stag
 def test_what_has_passed_is_not_rehearsed_again_within_a_minute(
     stage: Stage, seconds: float, rehearsed: list[int]
 ) -> None:
-    stage.promotion.plan("iris", "production", version=2)
+    stage.promotion.plan("iris", "production", Proposal(version=2))
     stage.seconds += seconds
     stage.promote(2)
     assert stage.rehearsed() == rehearsed
@@ -188,7 +190,7 @@ def test_what_has_passed_is_not_rehearsed_again_within_a_minute(
 
 def test_a_minute_is_a_minute_however_often_it_is_asked(stage: Stage) -> None:
     for _ in range(3):
-        stage.promotion.plan("iris", "production", version=2)
+        stage.promotion.plan("iris", "production", Proposal(version=2))
         stage.seconds += 25
     stage.promote(2)
     assert stage.rehearsed() == [2, 2]
@@ -242,7 +244,7 @@ def test_a_canary_or_shadow_that_gives_something_else_is_not_set(
     with stage.bench.registry.reading() as catalog:
         before = catalog.find_alias("iris", "production")
     with pytest.raises(RehearsalFailed):
-        stage.promotion.move("iris", "production", version=1, actor="ada", **other)  # type: ignore[arg-type]
+        stage.promotion.move("iris", "production", Proposal(version=1, **other), actor="ada")  # type: ignore[arg-type]
     with stage.bench.registry.reading() as catalog:
         assert catalog.find_alias("iris", "production") == before
 
@@ -276,7 +278,7 @@ def test_going_back_starts_no_child(stage: Stage) -> None:
 
 def test_dropping_a_canary_starts_no_child(stage: Stage) -> None:
     canary = Canary(version=2, percent=5)
-    seen = stage.promotion.move("iris", "production", version=1, canary=canary, actor="ada").alias
+    seen = stage.promotion.move("iris", "production", Proposal(version=1, canary=canary), actor="ada").alias
     stage.bench.inspector.rehearsed.clear()
     stage.seconds += 3600
     stage.promotion.drop_canary(seen, actor="gateway", reason="canary dropped")

@@ -15,6 +15,7 @@ from registry.errors import (
     VersionRetired,
 )
 from registry.names import parse_reference
+from registry.promotion import Proposal
 from registry.records import Canary
 from registry.resolution import alias_at, resolve
 from registry.retirement import Retirement
@@ -26,8 +27,10 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     with fresh_bench(tmp_path) as opened:
         opened.register_versions("iris", 4)
         opened.register_versions("fresh", 1)
-        opened.promotion.move("iris", "production", version=2, canary=Canary(version=3, percent=25), actor="ada")
-        opened.promotion.move("iris", "blue", version=1, actor="ada")
+        opened.promotion.move(
+            "iris", "production", Proposal(version=2, canary=Canary(version=3, percent=25)), actor="ada"
+        )
+        opened.promotion.move("iris", "blue", Proposal(version=1), actor="ada")
         Retirement(opened.registry, opened.clock).retire("iris", 4, actor="ada")
         yield opened
 
@@ -65,9 +68,9 @@ def test_a_reference_to_nothing_says_what_is_missing(bench: Bench, reference: st
 
 def test_the_past_of_an_alias_is_read_from_its_moves(bench: Bench) -> None:
     bench.clock.moment = NOON + timedelta(hours=2)
-    bench.promotion.move("iris", "production", version=1, actor="ada")
+    bench.promotion.move("iris", "production", Proposal(version=1), actor="ada")
     bench.clock.moment = NOON + timedelta(hours=1)  # the clock went back: the later move counts from here on
-    bench.promotion.move("iris", "production", version=3, actor="ada")
+    bench.promotion.move("iris", "production", Proposal(version=3), actor="ada")
     with bench.registry.reading() as catalog:
         then = {
             hours: alias_at(catalog, "iris", "production", NOON + timedelta(hours=hours)) for hours in (0, 0.5, 1, 2)

@@ -18,6 +18,7 @@ from registry.errors import (
     VersionRetired,
 )
 from registry.events import Event, EventKind
+from registry.promotion import Proposal
 from registry.records import Canary, Version
 from registry.retirement import Retirement
 from tests.support.registries import NOON, Bench, fresh_bench
@@ -69,7 +70,7 @@ def test_retiring_leaves_a_tombstone_and_an_event(bench: Bench) -> None:
 )
 def test_retiring_what_must_stay_is_refused(bench: Bench, model: str, number: int, error: type[ServiceError]) -> None:
     retirement = Retirement(bench.registry, bench.clock)
-    bench.promotion.move("iris", "blue", version=1, canary=Canary(version=2, percent=1), actor="ada")
+    bench.promotion.move("iris", "blue", Proposal(version=1, canary=Canary(version=2, percent=1)), actor="ada")
     retirement.retire("iris", 3, actor="ada")
     before = [find(bench, each) for each in (1, 2, 3)]
     with pytest.raises(error):
@@ -79,8 +80,8 @@ def test_retiring_what_must_stay_is_refused(bench: Bench, model: str, number: in
 
 
 def test_a_version_that_is_live_no_more_can_be_retired(bench: Bench) -> None:
-    bench.promotion.move("iris", "production", version=1, actor="ada")
-    bench.promotion.move("iris", "production", version=2, actor="ada")
+    bench.promotion.move("iris", "production", Proposal(version=1), actor="ada")
+    bench.promotion.move("iris", "production", Proposal(version=2), actor="ada")
     assert Retirement(bench.registry, bench.clock).retire("iris", 1, actor="ada").is_retired
 
 

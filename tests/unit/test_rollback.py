@@ -15,7 +15,7 @@ from registry.errors import (
     ServiceError,
     VersionNotFound,
 )
-from registry.promotion import AliasMove
+from registry.promotion import AliasMove, Proposal
 from registry.records import Canary, MoveKind
 from registry.retirement import Retirement
 from tests.support.registries import NOON, PLAIN, Bench, fresh_bench
@@ -40,7 +40,7 @@ def play(bench: Bench, script: str) -> None:
         elif word == "retire":
             Retirement(bench.registry, bench.clock).retire("iris", int(number), actor="ada")
         else:
-            bench.promotion.move("iris", "production", version=int(act), actor="ada")
+            bench.promotion.move("iris", "production", Proposal(version=int(act)), actor="ada")
 
 
 @pytest.mark.parametrize(
@@ -136,16 +136,16 @@ def test_a_rollback_to_what_is_live_changes_nothing(bench: Bench) -> None:
 
 def test_a_rollback_drops_the_canary(bench: Bench) -> None:
     play(bench, "1")
-    bench.promotion.move("iris", "production", version=2, canary=Canary(version=3, percent=10), actor="ada")
+    bench.promotion.move("iris", "production", Proposal(version=2, canary=Canary(version=3, percent=10)), actor="ada")
     assert bench.promotion.rollback("iris", "production", to=2, actor="ada").alias.canary is None
-    bench.promotion.move("iris", "production", version=2, canary=Canary(version=3, percent=10), actor="ada")
+    bench.promotion.move("iris", "production", Proposal(version=2, canary=Canary(version=3, percent=10)), actor="ada")
     assert bench.promotion.rollback("iris", "production", actor="ada").alias.canary is None
 
 
 def test_a_rollback_asks_nobody_about_signatures(bench: Bench) -> None:
     bench.register("iris", {"signature": {**PLAIN, "inputs": []}})
-    bench.promotion.move("iris", "production", version=5, actor="ada")
-    bench.promotion.move("iris", "production", version=1, allow_breaking=True, actor="ada")
+    bench.promotion.move("iris", "production", Proposal(version=5), actor="ada")
+    bench.promotion.move("iris", "production", Proposal(version=1, allow_breaking=True), actor="ada")
     assert bench.promotion.rollback("iris", "production", actor="ada").alias.version == 5
 
 

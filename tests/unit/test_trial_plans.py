@@ -18,7 +18,7 @@ from registry.errors import (
     Violation,
 )
 from registry.events import Event, EventKind
-from registry.promotion import AliasMove
+from registry.promotion import AliasMove, Proposal
 from registry.records import Alias, Canary, Shadow
 from registry.retirement import Retirement
 from tests.support.registries import NOON, PLAIN, Bench, fresh_bench
@@ -35,12 +35,12 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     with fresh_bench(tmp_path) as opened:
         opened.register_versions("iris", 3)
         opened.register("iris", WIDER)
-        opened.promotion.move("iris", "production", version=1, actor="ada")
+        opened.promotion.move("iris", "production", Proposal(version=1), actor="ada")
         yield opened
 
 
 def move(bench: Bench, version: int = 1, **words: Any) -> AliasMove:
-    return bench.promotion.move("iris", "production", version=version, actor="ada", **words)
+    return bench.promotion.move("iris", "production", Proposal(version=version, **words), actor="ada")
 
 
 def alias_of(bench: Bench) -> Alias | None:
@@ -149,7 +149,7 @@ def test_a_shadow_that_cannot_be_is_refused_and_so_is_its_plan(
         transaction.retire_version("iris", 3, actor="ada", at=NOON)
     before = alias_of(bench)
     with pytest.raises(error):
-        bench.promotion.plan("iris", "production", version=1, shadow=shadow)
+        bench.promotion.plan("iris", "production", Proposal(version=1, shadow=shadow))
     with pytest.raises(error):
         move(bench, shadow=shadow)
     assert alias_of(bench) == before
@@ -259,7 +259,7 @@ def test_an_equal_canary_that_was_set_again_meanwhile_stays(bench: Bench) -> Non
 
 def test_a_shadow_beside_another_version_begins_a_new_trial(bench: Bench) -> None:
     trial = move(bench, shadow=SHADOW).alias.shadow
-    moved = bench.promotion.move("iris", "production", version=3, shadow=SHADOW, actor="ada").alias
+    moved = bench.promotion.move("iris", "production", Proposal(version=3, shadow=SHADOW), actor="ada").alias
     assert trial is not None
     assert moved.shadow is not None
     assert moved.shadow.trial == moved.generation != trial.trial

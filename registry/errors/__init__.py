@@ -1,0 +1,192 @@
+"""The one tree of errors, by who must act.
+
+    ServiceError
+    ├── CallerError        change the request
+    │   ├── UndecodableBody        invalid_json, json_too_deep, invalid_number, duplicate_key
+    │   ├── InvalidRequest         invalid_request: a control-plane field is missing or malformed
+    │   ├── InvalidName            invalid_name
+    │   ├── InvalidHost            invalid_host
+    │   ├── BodyTooLarge           too_large
+    │   ├── UnsupportedEncoding    unsupported_encoding
+    │   ├── UnsupportedMediaType   unsupported_media_type
+    │   ├── UnsupportedFormat      unsupported_format
+    │   ├── MethodNotAllowed       method_not_allowed
+    │   ├── SignatureMismatch      the code of its first violation
+    │   ├── InvalidArtifact        the reason the file was refused
+    │   ├── DigestMismatch         digest_mismatch
+    │   ├── SourceNotAllowed       source_not_allowed
+    │   ├── RunFailed              model_execution_failed
+    │   └── OutputNotText          model_output_not_text
+    ├── AccessError        get rights
+    │   ├── Unauthenticated        unauthenticated
+    │   ├── Forbidden              forbidden
+    │   ├── TooManyAttempts        too_many_attempts
+    │   └── ForeignOrigin          foreign_origin
+    ├── NotFound           look elsewhere
+    │   ├── RouteNotFound, ModelNotFound, VersionNotFound, AliasNotFound, FileNotInVersion, BlobNotFound, TokenNotFound
+    │   ├── SourceNotFound, UploadNotFound
+    │   └── VersionRetired         version_retired
+    ├── Conflict           look again
+    │   ├── NoActiveVersion, NoPreviousVersion, GenerationConflict
+    │   ├── BreakingSignature, VersionActive, NotPromotable
+    │   └── SourceChanged, NoDirectUploads
+    ├── Busy               come back later
+    │   ├── Overloaded, DeadlinePassed, InsufficientMemory
+    │   ├── LoadFailed             model_load_failed, until its back-off has passed
+    │   └── StorageUnavailable, InsufficientStorage, RegistryUnavailable, RegistryBusy
+    └── Fault              an operator must act
+        └── ArtifactMissing, ArtifactCorrupt, SchemaMismatch, InternalError
+
+A leaf carries a stable ``code``, typed fields and a message made from them. It knows neither an HTTP status nor an
+exit code: ``gateway.web.problems`` maps the tree to the one, ``gateway.cli`` maps statuses to the other.
+"""
+
+from registry.errors.absent import (
+    AliasNotFound,
+    BlobNotFound,
+    FileNotInVersion,
+    ModelNotFound,
+    NotFound,
+    RouteNotFound,
+    SourceNotFound,
+    TokenNotFound,
+    UploadNotFound,
+    VersionNotFound,
+    VersionRetired,
+)
+from registry.errors.access import (
+    AccessError,
+    Forbidden,
+    ForeignOrigin,
+    TooManyAttempts,
+    Unauthenticated,
+)
+from registry.errors.busy import (
+    Busy,
+    DeadlinePassed,
+    InsufficientMemory,
+    InsufficientStorage,
+    LoadFailed,
+    Overloaded,
+    RegistryBusy,
+    RegistryUnavailable,
+    StorageUnavailable,
+)
+from registry.errors.caller import (
+    BodyTooLarge,
+    CallerError,
+    DigestMismatch,
+    DuplicateKey,
+    ExamplesDiffer,
+    HeadTooLarge,
+    InvalidArtifact,
+    InvalidHost,
+    InvalidName,
+    InvalidNumber,
+    InvalidRequest,
+    JsonTooDeep,
+    MalformedRequest,
+    MethodNotAllowed,
+    OutputNotText,
+    RunFailed,
+    SignatureMismatch,
+    SourceNotAllowed,
+    TooManyElements,
+    UndecodableBody,
+    UnsupportedEncoding,
+    UnsupportedFormat,
+    UnsupportedMediaType,
+)
+from registry.errors.conflict import (
+    BreakingSignature,
+    Conflict,
+    GenerationConflict,
+    NoActiveVersion,
+    NoDirectUploads,
+    NoPreviousVersion,
+    NotPromotable,
+    RehearsalFailed,
+    SourceChanged,
+    VersionActive,
+)
+from registry.errors.fault import (
+    ArtifactCorrupt,
+    ArtifactMissing,
+    Fault,
+    InternalError,
+    SchemaMismatch,
+)
+from registry.errors.service_error import (
+    Difference,
+    ServiceError,
+    Violation,
+)
+
+__all__ = [
+    "AccessError",
+    "AliasNotFound",
+    "ArtifactCorrupt",
+    "ArtifactMissing",
+    "BlobNotFound",
+    "BodyTooLarge",
+    "BreakingSignature",
+    "Busy",
+    "CallerError",
+    "Conflict",
+    "DeadlinePassed",
+    "Difference",
+    "DigestMismatch",
+    "DuplicateKey",
+    "ExamplesDiffer",
+    "Fault",
+    "FileNotInVersion",
+    "Forbidden",
+    "ForeignOrigin",
+    "GenerationConflict",
+    "HeadTooLarge",
+    "InsufficientMemory",
+    "InsufficientStorage",
+    "InternalError",
+    "InvalidArtifact",
+    "InvalidHost",
+    "InvalidName",
+    "InvalidNumber",
+    "InvalidRequest",
+    "JsonTooDeep",
+    "LoadFailed",
+    "MalformedRequest",
+    "MethodNotAllowed",
+    "ModelNotFound",
+    "NoActiveVersion",
+    "NoDirectUploads",
+    "NoPreviousVersion",
+    "NotFound",
+    "NotPromotable",
+    "OutputNotText",
+    "Overloaded",
+    "RegistryBusy",
+    "RegistryUnavailable",
+    "RehearsalFailed",
+    "RouteNotFound",
+    "RunFailed",
+    "SchemaMismatch",
+    "ServiceError",
+    "SignatureMismatch",
+    "SourceChanged",
+    "SourceNotAllowed",
+    "SourceNotFound",
+    "StorageUnavailable",
+    "TokenNotFound",
+    "TooManyAttempts",
+    "TooManyElements",
+    "Unauthenticated",
+    "UndecodableBody",
+    "UnsupportedEncoding",
+    "UnsupportedFormat",
+    "UnsupportedMediaType",
+    "UploadNotFound",
+    "VersionActive",
+    "VersionNotFound",
+    "VersionRetired",
+    "Violation",
+]
