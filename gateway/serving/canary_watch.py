@@ -14,21 +14,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from registry.errors import (
-    ArtifactCorrupt,
-    ArtifactMissing,
-    DeadlinePassed,
-    InsufficientMemory,
-    InternalError,
-    LoadFailed,
-    OutputNotText,
-    RunFailed,
-)
+from registry import errors
 from registry.records import Canary
 
 WINDOW: Final = 1_000
 LEAST: Final = 100
-_TIMED: Final = frozenset({"ok", DeadlinePassed.code})
+_TIMED: Final = frozenset({"ok", errors.DeadlinePassed.code})
 _LATE_SHARE: Final = 0.01
 _ROUNDING: Final = 1e-6
 """0.29 of a hundred are 28.999..., and the 29th failure is allowed."""
@@ -36,14 +27,14 @@ _ROUNDING: Final = 1e-6
 OWN_FAULTS: Final = frozenset(
     error.code
     for error in (
-        ArtifactCorrupt,
-        ArtifactMissing,
-        DeadlinePassed,
-        InsufficientMemory,
-        InternalError,
-        LoadFailed,
-        OutputNotText,
-        RunFailed,
+        errors.ArtifactCorrupt,
+        errors.ArtifactMissing,
+        errors.DeadlinePassed,
+        errors.InsufficientMemory,
+        errors.InternalError,
+        errors.LoadFailed,
+        errors.OutputNotText,
+        errors.RunFailed,
     )
 )
 

@@ -29,16 +29,6 @@ def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
         yield opened
 
 
-def changed(source: onnx.ModelProto, *, by: float) -> onnx.ModelProto:
-    """The same model with one weight that is another one."""
-    copy = onnx.ModelProto.FromString(source.SerializeToString())
-    tensor = copy.graph.initializer[0]
-    weights = numpy_helper.to_array(tensor).copy()
-    weights[2, 1] += by
-    tensor.CopyFrom(numpy_helper.from_array(weights, tensor.name))
-    return copy
-
-
 def answer_of(source: onnx.ModelProto, row: list[list[float]] = ROW) -> list[list[float]]:
     """What a Gemm without a bias gives, in float32."""
     weights = numpy_helper.to_array(source.graph.initializer[0])
@@ -73,7 +63,7 @@ def test_a_version_that_gives_what_its_examples_say_is_registered_with_them(clie
 def test_a_candidate_with_one_changed_weight_is_caught_and_the_output_named(client: httpx.Client) -> None:
     source = models.linear()
     example = {"inputs": {"x": ROW}, "outputs": {"y": answer_of(source)}}
-    answer = register(client, "caught", changed(source, by=0.001), example)
+    answer = register(client, "caught", models.changed(source, by=0.001), example)
     assert (answer.status_code, answer.json()["code"]) == (422, "example_mismatch")
     assert violations(answer) == [("/examples/example-1/outputs/y", "example_mismatch")]
     assert "a difference of 0.003" in answer.json()["detail"]
@@ -83,7 +73,7 @@ def test_a_candidate_with_one_changed_weight_is_caught_and_the_output_named(clie
 def test_an_example_may_allow_more(client: httpx.Client) -> None:
     source = models.linear()
     example = {"inputs": ROW, "outputs": {"y": answer_of(source)}, "tolerance": {"absolute": 0.01}}
-    assert register(client, "tolerant", changed(source, by=0.001), example).status_code == 201
+    assert register(client, "tolerant", models.changed(source, by=0.001), example).status_code == 201
 
 
 def test_every_fault_of_an_example_is_named_where_it_is(client: httpx.Client) -> None:

@@ -57,15 +57,6 @@ def picky() -> onnx.ModelProto:
     )
 
 
-def changed(source: onnx.ModelProto, *, by: float) -> onnx.ModelProto:
-    copy = onnx.ModelProto.FromString(source.SerializeToString())
-    tensor = copy.graph.initializer[0]
-    weights = numpy_helper.to_array(tensor).copy()
-    weights[2, 1] += by
-    tensor.CopyFrom(numpy_helper.from_array(weights, tensor.name))
-    return copy
-
-
 # --- canaries ---------------------------------------------------------------------------------------------------------
 
 
@@ -142,7 +133,7 @@ def report(client: httpx.Client, name: str) -> dict[str, Any]:
 
 def test_a_shadow_with_one_changed_weight_is_found_and_the_output_named(client: httpx.Client) -> None:
     source = models.linear()
-    register(client, "shaded", source, changed(source, by=0.5))
+    register(client, "shaded", source, models.changed(source, by=0.5))
     put(client, "shaded", 1)
     answer = put(client, "shaded", 1, shadow={"version": 2, "percent": 100})
     assert answer.json()["shadow"] == {"version": 2, "percent": 100, "trial": 2}
@@ -243,7 +234,7 @@ def run(*arguments: str, environment: dict[str, str]) -> "subprocess.CompletedPr
 
 def test_the_cli_sets_shows_and_drops_a_shadow(gateway: GatewayProcess, client: httpx.Client) -> None:
     source = models.linear()
-    register(client, "tried", source, changed(source, by=0.5))
+    register(client, "tried", source, models.changed(source, by=0.5))
     put(client, "tried", 1)
     environment = gateway.environment
     assert run("shadow", "tried", "2", "100", environment=environment).returncode == 0

@@ -334,3 +334,13 @@ def make_external(tensor: TensorProto, location: str, **entries: int) -> TensorP
         entry.key, entry.value = key, str(content)
         tensor.external_data.append(entry)
     return tensor
+
+
+def changed(source: onnx.ModelProto, *, by: float) -> onnx.ModelProto:
+    """The same model with one weight that is another one."""
+    copy = onnx.ModelProto.FromString(source.SerializeToString())
+    tensor = copy.graph.initializer[0]
+    weights = numpy_helper.to_array(tensor).copy()
+    weights[2, 1] += by
+    tensor.CopyFrom(numpy_helper.from_array(weights, tensor.name))
+    return copy

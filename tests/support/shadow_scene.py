@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import reduce
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -66,7 +66,7 @@ class SessionLoader(Loader):
 
 
 class Scene:
-    """One worker's comparisons, with a real cache, and what the tests look at."""
+    """One worker's comparisons, with a real cache, and what the tests look at; begun and closed by ``async with``."""
 
     def __init__(self, *, running: Executor | None = None) -> None:
         self.loop = asyncio.get_running_loop()
@@ -97,6 +97,13 @@ class Scene:
             count_runs=self._count_runs,
             clock=self.clock,
         )
+
+    async def __aenter__(self) -> Self:
+        self.shadowing.start()
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        await self.shadowing.close()
 
     def clock(self) -> float:
         return self.loop.time() + self.late_seconds

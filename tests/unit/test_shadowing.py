@@ -60,12 +60,10 @@ def test_the_copy_is_compared_whatever_becomes_of_the_arrays() -> None:
 
 def test_only_the_outputs_that_were_asked_for_are_compared() -> None:
     async def test() -> None:
-        scene = Scene()
-        scene.shadowing.start()
-        feed = feed_of(1.0)
-        scene.tap().offer(feed, ("scores",), [double(feed)["scores"]])
-        await asyncio.sleep(1)
-        await scene.shadowing.close()
+        async with Scene() as scene:
+            feed = feed_of(1.0)
+            scene.tap().offer(feed, ("scores",), [double(feed)["scores"]])
+            await asyncio.sleep(1)
         assert scene.asked == [(("scores",), {"x": [1.0]})]
         assert scene.written() == ShadowReport(
             compared=1, outputs={"scores": OutputDifference(compared=1, same=1, pairs=1)}
@@ -76,11 +74,9 @@ def test_only_the_outputs_that_were_asked_for_are_compared() -> None:
 
 def test_an_output_that_the_shadow_has_not_is_incomparable() -> None:
     async def test() -> None:
-        scene = Scene()
-        scene.shadowing.start()
-        scene.offer(scene.tap(OTHER), 1.0)
-        await asyncio.sleep(1)
-        await scene.shadowing.close()
+        async with Scene() as scene:
+            scene.offer(scene.tap(OTHER), 1.0)
+            await asyncio.sleep(1)
         assert scene.asked == [(("label",), {"x": [1.0]})]
         assert scene.written("digits") == ShadowReport(
             compared=1,
@@ -95,12 +91,10 @@ def test_an_output_that_the_shadow_has_not_is_incomparable() -> None:
 
 def test_a_shadow_without_any_of_the_outputs_is_not_run() -> None:
     async def test() -> None:
-        scene = Scene()
-        scene.shadowing.start()
-        feed = feed_of(1.0)
-        scene.tap(OTHER).offer(feed, ("scores",), [double(feed)["scores"]])
-        await asyncio.sleep(1)
-        await scene.shadowing.close()
+        async with Scene() as scene:
+            feed = feed_of(1.0)
+            scene.tap(OTHER).offer(feed, ("scores",), [double(feed)["scores"]])
+            await asyncio.sleep(1)
         assert scene.asked == []
         assert scene.written("digits") == ShadowReport(
             compared=1, outputs={"scores": OutputDifference(compared=1, incomparable=1)}
@@ -111,13 +105,11 @@ def test_a_shadow_without_any_of_the_outputs_is_not_run() -> None:
 
 def test_trials_are_told_apart() -> None:
     async def test() -> None:
-        scene = Scene()
-        scene.shadowing.start()
-        taps = [scene.tap(), scene.tap(alias="blue"), scene.tap(trial=4)]
-        for tap in (*taps, taps[0]):
-            scene.offer(tap, 1.0)
-        await asyncio.sleep(1)
-        await scene.shadowing.close()
+        async with Scene() as scene:
+            taps = [scene.tap(), scene.tap(alias="blue"), scene.tap(trial=4)]
+            for tap in (*taps, taps[0]):
+                scene.offer(tap, 1.0)
+            await asyncio.sleep(1)
         found = [scene.written(), scene.written(alias="blue"), scene.written(trial=4)]
         assert found == [alike(2), alike(1), alike(1)]
 
@@ -126,14 +118,12 @@ def test_trials_are_told_apart() -> None:
 
 def test_of_no_share_nothing_is_copied() -> None:
     async def test() -> None:
-        scene = Scene()
-        scene.shadowing.start()
-        tap = scene.tap(share=0.0)
-        scene.offer(tap, 1.0)
-        feed = feed_of(1.0, 2.0)
-        tap.offer_rows(feed, (1, 1), None, list(double(feed).values()))
-        await asyncio.sleep(3)
-        await scene.shadowing.close()
+        async with Scene() as scene:
+            tap = scene.tap(share=0.0)
+            scene.offer(tap, 1.0)
+            feed = feed_of(1.0, 2.0)
+            tap.offer_rows(feed, (1, 1), None, list(double(feed).values()))
+            await asyncio.sleep(3)
         assert (scene.asked, scene.registry.shadow_reports) == ([], [])
 
     run_virtually(test)
@@ -141,11 +131,9 @@ def test_of_no_share_nothing_is_copied() -> None:
 
 def test_a_session_is_given_back_after_each_slice() -> None:
     async def test() -> None:
-        scene = Scene()
-        scene.shadowing.start()
-        scene.offer(scene.tap(), 1.0)
-        await asyncio.sleep(1)
-        await scene.shadowing.close()
+        async with Scene() as scene:
+            scene.offer(scene.tap(), 1.0)
+            await asyncio.sleep(1)
         await asyncio.wait_for(scene.cache.drain(), 1)
         assert (scene.cache.resident_bytes, scene.loader.loads) == (0, {"iris:2": 1})
 
@@ -157,12 +145,10 @@ def test_a_session_is_given_back_after_each_slice() -> None:
 
 def test_requests_that_shared_a_run_are_taken_apart_and_run_alone() -> None:
     async def test() -> None:
-        scene = Scene()
-        scene.shadowing.start()
-        feed = feed_of(1.0, 2.0, 3.0)
-        scene.tap().offer_rows(feed, (1, 2), None, list(double(feed).values()))
-        await asyncio.sleep(1)
-        await scene.shadowing.close()
+        async with Scene() as scene:
+            feed = feed_of(1.0, 2.0, 3.0)
+            scene.tap().offer_rows(feed, (1, 2), None, list(double(feed).values()))
+            await asyncio.sleep(1)
         assert scene.asked == [(("label", "scores"), {"x": [1.0]}), (("label", "scores"), {"x": [2.0, 3.0]})]
         assert scene.written() == alike(1).plus(alike(1, rows=2))
 
@@ -171,12 +157,10 @@ def test_requests_that_shared_a_run_are_taken_apart_and_run_alone() -> None:
 
 def test_a_request_that_shared_a_run_with_nobody_is_offered_whole() -> None:
     async def test() -> None:
-        scene = Scene()
-        scene.shadowing.start()
-        feed = feed_of(1.0, 2.0)
-        scene.tap().offer_rows(feed, (2,), ("scores",), [double(feed)["scores"]])
-        await asyncio.sleep(1)
-        await scene.shadowing.close()
+        async with Scene() as scene:
+            feed = feed_of(1.0, 2.0)
+            scene.tap().offer_rows(feed, (2,), ("scores",), [double(feed)["scores"]])
+            await asyncio.sleep(1)
         assert scene.asked == [(("scores",), {"x": [1.0, 2.0]})]
 
     run_virtually(test)
@@ -284,12 +268,10 @@ def test_after_a_slice_the_thread_rests_for_its_share_of_the_time(*, is_busy: bo
 def test_a_run_that_does_not_end_in_ten_seconds_is_stopped_and_counted() -> None:
     async def test() -> None:
         running = SteppedExecutor()
-        scene = Scene(running=running)
-        scene.shadowing.start()
-        scene.offer(scene.tap(), 1.0)
-        await asyncio.sleep(10.5)
-        await running.step()
-        await scene.shadowing.close()
+        async with Scene(running=running) as scene:
+            scene.offer(scene.tap(), 1.0)
+            await asyncio.sleep(10.5)
+            await running.step()
         assert scene.written() == ShadowReport(failures={"predict_timeout": 1})
 
     run_virtually(test)
@@ -298,16 +280,14 @@ def test_a_run_that_does_not_end_in_ten_seconds_is_stopped_and_counted() -> None
 def test_what_comes_while_others_are_run_is_compared_after_them() -> None:
     async def test() -> None:
         running = SteppedExecutor()
-        scene = Scene(running=running)
-        scene.shadowing.start()
-        tap = scene.tap()
-        scene.offer(tap, 1.0)
-        await settle()
-        scene.offer(tap, 2.0)
-        for _ in range(2):
-            await running.step()
-            await asyncio.sleep(1)
-        await scene.shadowing.close()
+        async with Scene(running=running) as scene:
+            tap = scene.tap()
+            scene.offer(tap, 1.0)
+            await settle()
+            scene.offer(tap, 2.0)
+            for _ in range(2):
+                await running.step()
+                await asyncio.sleep(1)
         assert [feed["x"] for _, feed in scene.asked] == [[1.0], [2.0]]
         assert scene.written() == alike(2)
 

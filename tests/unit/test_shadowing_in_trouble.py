@@ -79,19 +79,17 @@ def test_a_shadow_that_fails_holds_up_no_other_and_is_tried_again_a_second_later
 def test_a_run_that_cannot_be_stopped_is_left_to_itself() -> None:
     async def test() -> None:
         running = SteppedExecutor()
-        scene = Scene(running=running)
-        scene.shadowing.start()
-        tap = scene.tap()
-        scene.offer(tap, 1.0)
-        await asyncio.sleep(12)
-        scene.offer(tap, 2.0)
-        other = scene.tap(OTHER)
-        scene.offer(other, 3.0)
-        await settle()
-        assert len(running.pending) == 2  # the one that is stuck, and the other shadow's
-        running.pending.popleft()
-        await running.step()
-        await scene.shadowing.close()
+        async with Scene(running=running) as scene:
+            tap = scene.tap()
+            scene.offer(tap, 1.0)
+            await asyncio.sleep(12)
+            scene.offer(tap, 2.0)
+            other = scene.tap(OTHER)
+            scene.offer(other, 3.0)
+            await settle()
+            assert len(running.pending) == 2  # the one that is stuck, and the other shadow's
+            running.pending.popleft()
+            await running.step()
         assert scene.written() == ShadowReport(skipped=1, failures={"predict_timeout": 1})
         assert scene.written("digits").compared == 1
 
@@ -162,18 +160,16 @@ def test_a_bug_in_one_run_is_counted_and_costs_no_other() -> None:
 
 def test_what_is_found_is_written_every_two_seconds_and_nothing_where_nothing_is_found() -> None:
     async def test() -> None:
-        scene = Scene()
-        scene.shadowing.start()
-        tap = scene.tap()
-        for _ in range(3):
-            scene.offer(tap, 1.0)
-        await asyncio.sleep(1.9)
-        assert scene.registry.shadow_reports == []
-        await asyncio.sleep(0.2)
-        assert scene.registry.shadow_reports == [("iris", "production", 3, alike(3))]
-        await asyncio.sleep(60)
-        assert (len(scene.registry.shadow_reports), scene.registry.visits) == (1, 1)
-        await scene.shadowing.close()
+        async with Scene() as scene:
+            tap = scene.tap()
+            for _ in range(3):
+                scene.offer(tap, 1.0)
+            await asyncio.sleep(1.9)
+            assert scene.registry.shadow_reports == []
+            await asyncio.sleep(0.2)
+            assert scene.registry.shadow_reports == [("iris", "production", 3, alike(3))]
+            await asyncio.sleep(60)
+            assert (len(scene.registry.shadow_reports), scene.registry.visits) == (1, 1)
 
     run_virtually(test)
 
@@ -222,14 +218,12 @@ def test_one_report_that_cannot_be_written_holds_up_no_other() -> None:
 def test_closing_writes_down_what_has_been_found_and_compares_no_more() -> None:
     async def test() -> None:
         running = SteppedExecutor()
-        scene = Scene(running=running)
-        scene.shadowing.start()
-        tap = scene.tap()
-        scene.offer(tap, 1.0)
-        await settle()
-        await running.step()
-        scene.offer(tap, 2.0)
-        await scene.shadowing.close()
+        async with Scene(running=running) as scene:
+            tap = scene.tap()
+            scene.offer(tap, 1.0)
+            await settle()
+            await running.step()
+            scene.offer(tap, 2.0)
         scene.offer(tap, 3.0)
         assert scene.registry.shadow_reports == [("iris", "production", 3, alike(1))]
         assert len(asyncio.all_tasks()) == 1
