@@ -279,6 +279,10 @@ class WorkerReport:
     """By the database's clock: those of the hosts may differ."""
     failed: tuple[FailedSwitch, ...] = ()
     """What it cannot follow, and goes on trying."""
+    read: int = 0
+    """The sequence number up to which it has read the feed; 0 if it does not say."""
+    pending: tuple[int, ...] = ()
+    """The events up to ``read`` that it has not applied; all others up to there it has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

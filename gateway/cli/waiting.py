@@ -1,6 +1,7 @@
 """Wait until every live worker follows a move.
 
-1. A worker follows when it has applied the move's event; it says so itself.
+1. A worker follows when it has applied the move's event; it says so itself. What else it has not applied yet does not
+   matter.
 2. One that says that it cannot, because of the model, ends the waiting: it goes on answering as before, and only
    somebody who acts changes that. Trouble that ends by itself (the store is away) is waited for.
 """
@@ -31,7 +32,8 @@ def wait_until_applied(
     """Ask who has applied what until nobody lags behind ``sequence``; return how many workers there are.
 
     Args:
-        fetch_workers: gives the live workers, each with ``host``, ``pid``, ``applied`` and ``failed``.
+        fetch_workers: gives the live workers, each with ``host``, ``pid``, ``applied``, ``failed``, ``read`` and
+            ``pending``.
         sequence: of the event that they are to apply.
         timeout_seconds: how long; they are asked at least once.
         clock: seconds that only grow.
@@ -44,7 +46,7 @@ def wait_until_applied(
     deadline = clock() + timeout_seconds
     while True:
         workers = fetch_workers()
-        lagging = [worker for worker in workers if worker["applied"] < sequence]
+        lagging = [worker for worker in workers if not _follows(worker, sequence)]
         if not lagging:
             return len(workers)
         failed = [worker for worker in lagging if _trouble(worker, sequence) not in (None, *_PASSING)]
@@ -63,6 +65,11 @@ def wait_until_applied(
                 detail=", ".join(_spell(worker, sequence) for worker in lagging),
             )
         pause(_PAUSE_SECONDS)
+
+
+def _follows(worker: Worker, sequence: int) -> bool:
+    reached = max(worker["applied"], worker.get("read", 0))
+    return bool(reached >= sequence) and sequence not in worker.get("pending", ())
 
 
 def _trouble(worker: Worker, sequence: int) -> str | None:

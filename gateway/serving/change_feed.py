@@ -6,8 +6,8 @@
 3. An event that cannot be applied (the registry does not answer, the new version does not load) is tried again until it
    can, or until a later event about the same thing has been applied.
 4. No error ends the feed: it is kept in ``read_error`` or ``apply_error`` and goes away with the next success.
-5. The worker reports what it has applied, and what it cannot apply so far, when that has changed, and every
-   ``report_seconds``; it takes its report back when it ends, so that nobody waits for it.
+5. The worker reports what it has applied, what it has read beyond that, and what it cannot apply so far, when that has
+   changed, and every ``report_seconds``; it takes its report back when it ends, so that nobody waits for it.
 """
 
 import asyncio
@@ -23,6 +23,8 @@ from registry.ports import Registry
 from registry.records import FailedSwitch, WorkerReport
 
 _PAGE = 500
+_MOST_PENDING = 100
+"""So many events that are under way are reported; what was read beyond them is reported when they are done."""
 
 
 class ChangeFeed:
@@ -67,7 +69,8 @@ class ChangeFeed:
         self._read_at = clock()
         self._read_error: ServiceError | None = None
         self._under_way: dict[int, _Work] = {}
-        self._reported: tuple[int, tuple[FailedSwitch, ...]] | None = None
+        self._done_count = 0
+        self._reported: tuple[int, tuple[FailedSwitch, ...], int] | None = None
         self._reported_at = 0.0
         self._reading = asyncio.Lock()
         self._woken = asyncio.Event()
@@ -86,6 +89,14 @@ class ChangeFeed:
         if self._under_way:
             return min(self._under_way) - 1
         return self._read_up_to or 0
+
+    @property
+    def pending(self) -> tuple[int, tuple[int, ...]]:
+        """How far the feed has been read, and which events up to there have not been applied."""
+        under_way = sorted(self._under_way)
+        if len(under_way) > _MOST_PENDING:
+            return under_way[_MOST_PENDING] - 1, tuple(under_way[:_MOST_PENDING])
+        return self._read_up_to or 0, tuple(under_way)
 
     @property
     def read_error(self) -> ServiceError | None:
@@ -201,6 +212,7 @@ class ChangeFeed:
             self._end_pointless(work)
         finally:
             del self._under_way[work.event.sequence]
+            self._done_count += 1
             work.tried.set()
             self.wake()  # to report it
 
@@ -224,10 +236,11 @@ class ChangeFeed:
     async def _tell(self) -> None:
         if not self.is_ready:
             return
-        state, now = (self.applied, self.failed), self._clock()
+        state, now = (self.applied, self.failed, self._done_count), self._clock()
         if state == self._reported and now < self._reported_at + self._report_seconds:
             return
-        report = replace(self._report(state[0]), failed=state[1])
+        read, pending = self.pending
+        report = replace(self._report(state[0]), failed=state[1], read=read, pending=pending)
         try:
             await asyncio.get_running_loop().run_in_executor(self._executor, self._write_report, report)
         except Exception as error:  # noqa: BLE001  rule 4

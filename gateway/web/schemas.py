@@ -217,6 +217,8 @@ def worker_json(report: WorkerReport) -> dict[str, Any]:
         "applied": report.applied,
         "resident": list(report.resident),
         "failed": [asdict(switch) for switch in report.failed],
+        "read": report.read,
+        "pending": list(report.pending),
         "reported_at": timestamp(report.reported_at),
     }
 

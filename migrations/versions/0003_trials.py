@@ -5,6 +5,8 @@ Revises: 0002
 Create Date: 2026-11-27
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -14,6 +16,7 @@ branch_labels: None = None
 depends_on: None = None
 
 LIMITS = ("canary_max_error_rate", "canary_max_latency_seconds")
+WORKER_COLUMNS: dict[str, sa.types.TypeEngine[Any]] = {"failed": sa.JSON(), "read": sa.BigInteger(), "pending": sa.JSON()}
 SHADOW_KEY = "fk_aliases_model_id_shadow_version"
 
 
@@ -48,12 +51,14 @@ def upgrade() -> None:
         for name in ("shadow_version", "shadow_trial"):
             batch.add_column(sa.Column(name, sa.Integer(), nullable=True))
         batch.create_foreign_key(SHADOW_KEY, "versions", ["model_id", "shadow_version"], ["model_id", "number"])
-    op.add_column("workers", sa.Column("failed", sa.JSON(), nullable=True))
+    for name, type_ in WORKER_COLUMNS.items():
+        op.add_column("workers", sa.Column(name, type_, nullable=True))
 
 
 def downgrade() -> None:
     """Forget all of that; aliases point where they did, and nobody shadows them."""
-    op.drop_column("workers", "failed")
+    for name in WORKER_COLUMNS:
+        op.drop_column("workers", name)
     with op.batch_alter_table("aliases") as batch:
         batch.drop_constraint(SHADOW_KEY, type_="foreignkey")
         for name in (*LIMITS, "shadow_percent", "shadow_version", "shadow_trial"):

@@ -115,8 +115,16 @@ def event_of(row: RowMapping) -> Event:
 
 def worker_of(row: RowMapping) -> WorkerReport:
     """Return what a worker said of itself."""
-    failed = tuple(FailedSwitch(**switch) for switch in row["failed"] or ())
-    return WorkerReport(**{**row, "resident": tuple(row["resident"]), "failed": failed})
+    return WorkerReport(
+        host=row["host"],
+        pid=row["pid"],
+        applied=row["applied"],
+        resident=tuple(row["resident"]),
+        reported_at=row["reported_at"],
+        failed=tuple(FailedSwitch(**switch) for switch in row["failed"] or ()),
+        read=row["read"] or 0,
+        pending=tuple(row["pending"] or ()),
+    )
 
 
 def token_of(row: RowMapping) -> Token:

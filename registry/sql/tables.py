@@ -231,4 +231,6 @@ workers = Table(
     Column("resident", JSON, nullable=False),
     Column("reported_at", MOMENT, nullable=False),
     Column("failed", JSON, nullable=True),
+    Column("read", BigInteger, nullable=True),
+    Column("pending", JSON, nullable=True),
 )

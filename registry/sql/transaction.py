@@ -291,6 +291,8 @@ class SqlTransaction(TokenStatements, SqlCatalog):
                 resident=list(report.resident),
                 reported_at=report.reported_at,
                 failed=[asdict(switch) for switch in report.failed],
+                read=report.read,
+                pending=list(report.pending),
             )
         )
 

@@ -487,7 +487,9 @@ def test_a_worker_says_what_it_cannot_apply_until_it_says_otherwise(registry: Re
         FailedSwitch(sequence=7, model="iris", alias="production", version=2, code="model_load_failed"),
         FailedSwitch(sequence=9, model=None, alias=None, version=None, code="internal_error"),
     )
-    stuck = WorkerReport(host="here", pid=1, applied=6, resident=(), reported_at=NOON, failed=failed)
+    stuck = WorkerReport(
+        host="here", pid=1, applied=6, resident=(), reported_at=NOON, failed=failed, read=9, pending=(7, 8)
+    )
     follows = replace(stuck, applied=9, failed=())
     seen = []
     for report in (stuck, follows):

@@ -314,6 +314,38 @@ def test_every_event_that_fails_is_reported_in_order_and_what_is_under_way_is_no
     run_virtually(test)
 
 
+def test_what_is_applied_beyond_something_that_is_stuck_is_reported_as_soon_as_it_is() -> None:
+    async def test() -> None:
+        bench = await Bench().started()
+        bench.failures[3] = [LoadFailed("broken", retry_after_seconds=60)]
+        bench.gates[4] = asyncio.Event()
+        for model in ("iris", "slow", "good"):
+            bench.registry.move(model, 1)
+        bench.feed.wake()
+        await settle()
+        bench.gates[4].set()
+        await settle()
+        found = [(report.applied, report.read, report.pending) for report in bench.registry.reports]
+        assert found == [(2, 2, ()), (2, 5, (3, 4)), (2, 5, (3,))]
+        await bench.feed.close()
+
+    run_virtually(test)
+
+
+def test_of_very_many_that_are_under_way_the_first_hundred_are_reported() -> None:
+    async def test() -> None:
+        bench = await Bench().started()
+        for sequence in range(3, 253):
+            bench.gates[sequence] = asyncio.Event()
+            bench.registry.move("iris", 1)
+        bench.feed.wake()
+        await settle()
+        assert bench.feed.pending == (102, tuple(range(3, 103)))
+        await bench.feed.close()
+
+    run_virtually(test)
+
+
 def test_a_failure_that_a_later_event_makes_pointless_is_reported_no_more() -> None:
     async def test() -> None:
         bench = await Bench().started()

@@ -16,10 +16,18 @@ class Scene:
         self.stuck: set[int] = set()
         self.failed: dict[int, list[Mapping[str, Any]]] = {}
         """What a worker says that it cannot apply, by its process id."""
+        self.beyond: dict[int, Mapping[str, Any]] = {}
+        """What it says of the events behind those."""
 
     def workers(self) -> list[Mapping[str, Any]]:
         return [
-            {"host": "h", "pid": pid, "applied": applied, "failed": self.failed.get(pid, [])}
+            {
+                "host": "h",
+                "pid": pid,
+                "applied": applied,
+                "failed": self.failed.get(pid, []),
+                **self.beyond.get(pid, {}),
+            }
             for pid, applied in enumerate(self.applied, start=1)
         ]
 
@@ -105,6 +113,24 @@ def test_every_worker_that_cannot_follow_is_named() -> None:
     scene.fail(2, 7, "artifact_missing")
 
     assert refusal_of(scene, 7, 30).document["detail"] == "h:1 (model_load_failed), h:2 (artifact_missing)"
+
+
+def test_a_worker_follows_though_it_is_stuck_with_something_else() -> None:
+    scene = Scene(9, 4)
+    scene.fail(2, 5, "model_load_failed")
+    scene.beyond[2] = {"read": 8, "pending": [5, 6]}
+
+    assert scene.wait(7, 0) == 2
+    assert scene.now == 100.0
+
+
+@pytest.mark.parametrize("sequence", [6, 9], ids=["pending", "not read yet"])
+def test_a_worker_that_is_stuck_may_lag_with_others_too(sequence: int) -> None:
+    scene = Scene(9, 4)
+    scene.fail(2, 5, "model_load_failed")
+    scene.beyond[2] = {"read": 8, "pending": [5, 6]}
+
+    assert refusal_of(scene, sequence, 1).document["detail"] == "h:2"
 
 
 @pytest.mark.parametrize(
