@@ -66,10 +66,9 @@ class Trials:
             return main, canary
         if canary is not None and alias.canary is not None:
             canary = replace(canary, counts=self._watched(alias, alias.canary, canary))
-        if reading.shadow is not None and alias.shadow is not None:
-            key = alias.model, alias.name, alias.shadow.trial
+        if reading.shadow is not None and alias.shadow is not None and (trial := alias.trial) is not None:
             share = alias.shadow.percent / 100
-            main = replace(main, tap=Tap(key, reading.shadow, share, main.output_names, self._shadowing))
+            main = replace(main, tap=Tap(trial, reading.shadow, share, main.output_names, self._shadowing))
         return main, canary
 
     def _watched(self, alias: Alias, canary: Canary, endpoint: Endpoint) -> Counting:

@@ -21,6 +21,7 @@ from registry.records import (
     Page,
     Shadow,
     Token,
+    Trial,
     Version,
     WorkerReport,
 )
@@ -123,8 +124,8 @@ class Catalog(Protocol):
         """Return the version's golden examples, in their order; none if it has none."""
         ...
 
-    def find_shadow_report(self, model: str, alias: str) -> tuple[int, ShadowReport] | None:
-        """Return the number of the newest trial that there are comparisons of, and these; or None."""
+    def find_shadow_report(self, model: str, alias: str) -> tuple[Trial, ShadowReport] | None:
+        """Return the newest trial that there are comparisons of, and what they show; or None."""
         ...
 
     def list_moves(
@@ -215,7 +216,7 @@ class Transaction(Catalog, Protocol):
         """Replace the version's golden examples."""
         ...
 
-    def add_shadow_report(self, model: str, alias: str, trial: int, report: ShadowReport) -> None:
+    def add_shadow_report(self, trial: Trial, report: ShadowReport) -> None:
         """Add to what the trial has shown; does nothing if a later one has begun."""
         ...
 

@@ -175,6 +175,19 @@ class Shadow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """Which comparisons belong together: those of one shadow beside one version, since it was set."""
+
+    model: str
+    alias: str
+    number: int
+    """The alias's generation at which the shadow was set."""
+    live: int
+    """The version that answers."""
+    shadow: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alias:
     """A movable name for a version."""
 
@@ -192,6 +205,19 @@ class Alias:
         """Every version that gets requests by it, or copies of them."""
         others = (other.version for other in (self.canary, self.shadow) if other is not None)
         return (self.version, *others)
+
+    @property
+    def trial(self) -> Trial | None:
+        """What comparisons of its shadow belong to now; None if it has none."""
+        if self.shadow is None:
+            return None
+        return Trial(
+            model=self.model,
+            alias=self.name,
+            number=self.shadow.trial,
+            live=self.version,
+            shadow=self.shadow.version,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,7 +62,7 @@ class OutputDifference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShadowReport:
-    """One trial of a shadow."""
+    """What one trial has shown."""
 
     compared: int = 0
     """Requests whose answers were compared."""

@@ -136,7 +136,7 @@ def report_lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"{where}: " + ("no shadow" if now is None else f"copies of {now['percent']:g} % -> {now['version']}")
     if report is None:
         return
-    yield f"  compared {report['compared']}, skipped {report['skipped']}"
+    yield f"  {report['shadow']} beside {report['live']}: compared {report['compared']}, skipped {report['skipped']}"
     for code, count in sorted(report["failures"].items()):
         yield f"  failed   {count} ({code})"
     for output in report["outputs"]:

@@ -30,7 +30,7 @@ from gateway.serving.runtime import Array, Cancellation, Session
 from gateway.serving.session_cache import SessionCache
 from registry.errors import DeadlinePassed, InsufficientMemory, InternalError, ServiceError
 from registry.ports import Registry
-from registry.records import Version
+from registry.records import Trial, Version
 from registry.shadow import OutputDifference, ShadowReport, compare_output
 
 _MOST_SAMPLES: Final = 64
@@ -48,9 +48,6 @@ _PAUSE_AFTER_FAILURE_SECONDS: Final = 1.0
 _FLUSH_SECONDS: Final = 2.0
 _NICENESS: Final = 10
 
-Key = tuple[str, str, int]
-"""Model, alias and trial."""
-
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -64,7 +61,7 @@ class Sample:
 
 
 @dataclass(slots=True)
-class _Trial:
+class _Queue:
     """What waits to be compared for one trial, and when its turn comes."""
 
     tap: "Tap"
@@ -85,19 +82,19 @@ class Tap:
     """Where the live answers of one alias are offered; belongs to one event loop.
 
     Args:
-        key: whose trial this is.
+        trial: whose this is.
         candidate: the shadow.
         share: of the requests, from 0 to 1.
         names: of all outputs of the live version.
         shadowing: what compares.
     """
 
-    __slots__ = ("_names", "_shadowing", "_share", "candidate", "key")
+    __slots__ = ("_names", "_shadowing", "_share", "candidate", "trial")
 
     def __init__(
-        self, key: Key, candidate: Version, share: float, names: tuple[str, ...], shadowing: "Shadowing"
+        self, trial: Trial, candidate: Version, share: float, names: tuple[str, ...], shadowing: "Shadowing"
     ) -> None:
-        self.key = key
+        self.trial = trial
         self.candidate = candidate
         self._share = share
         self._names = names
@@ -117,7 +114,7 @@ class Tap:
             return
         names = outputs or self._names
         chosen = [place for place in range(len(counts)) if random() < self._share]  # noqa: S311 - as above
-        fitting = chosen[: self._shadowing.free_places(self.key)]
+        fitting = chosen[: self._shadowing.free_places(self.trial)]
         self._shadowing.skip(self, len(chosen) - len(fitting))
         shares = list(split(list(arrays), counts)) if fitting else []
         for place in fitting:
@@ -128,7 +125,7 @@ class Tap:
         try:
             self._shadowing.add(self, feed, answers)
         except Exception as error:  # noqa: BLE001 - the caller has its answer, and must not get another one
-            structlog.get_logger().error("shadow_failed", model=self.key[0], exc_info=error)
+            structlog.get_logger().error("shadow_failed", model=self.trial.model, exc_info=error)
 
 
 class Shadowing:
@@ -160,10 +157,10 @@ class Shadowing:
         self._writing = writing
         self._count_runs = count_runs
         self._clock = clock
-        self._trials: dict[Key, _Trial] = {}
+        self._queues: dict[Trial, _Queue] = {}
         self._size_bytes = 0
         self._stuck: set[str] = set()
-        self._found: dict[Key, ShadowReport] = {}
+        self._found: dict[Trial, ShadowReport] = {}
         self._came = asyncio.Event()
         self._closing = asyncio.Event()
         self._comparing: asyncio.Task[None] | None = None
@@ -185,22 +182,22 @@ class Shadowing:
 
     # --- what is offered ----------------------------------------------------------------------------------------------
 
-    def free_places(self, key: Key) -> int:
+    def free_places(self, trial: Trial) -> int:
         """How many more samples of a trial there is room for."""
-        trial = self._trials.get(key)
-        return _MOST_SAMPLES if trial is None else max(0, _MOST_SAMPLES - len(trial.samples))
+        queue = self._queues.get(trial)
+        return _MOST_SAMPLES if queue is None else max(0, _MOST_SAMPLES - len(queue.samples))
 
     def add(self, tap: Tap, feed: Feed, answers: Mapping[str, Array]) -> None:
         """Keep a copy of a request and its answer, if there is room."""
-        is_full = not self.free_places(tap.key) or tap.candidate.artifact.digest.hex in self._stuck
+        is_full = not self.free_places(tap.trial) or tap.candidate.artifact.digest.hex in self._stuck
         size_bytes = 0 if is_full else sum(map(_bytes_of, (*feed.values(), *answers.values())))
         if is_full or self._size_bytes + size_bytes > _MOST_BYTES:
             self.skip(tap, 1)
             return
         inputs = {name: array.copy() for name, array in feed.items()}
         outputs = {name: array.copy() for name, array in answers.items()}
-        trial = self._trials.setdefault(tap.key, _Trial(tap))
-        trial.samples.append(Sample(tap, inputs, outputs, size_bytes, self._clock()))
+        queue = self._queues.setdefault(tap.trial, _Queue(tap))
+        queue.samples.append(Sample(tap, inputs, outputs, size_bytes, self._clock()))
         self._size_bytes += size_bytes
         self._came.set()
 
@@ -208,58 +205,58 @@ class Shadowing:
         """Take note of requests that were chosen and cannot be compared."""
         if count:
             self.stats.skipped += count
-            self._note(tap.key, ShadowReport(skipped=count))
+            self._note(tap.trial, ShadowReport(skipped=count))
 
-    def _note(self, key: Key, report: ShadowReport) -> None:
-        before = self._found.get(key)
-        self._found[key] = report if before is None else before.plus(report)
+    def _note(self, trial: Trial, report: ShadowReport) -> None:
+        before = self._found.get(trial)
+        self._found[trial] = report if before is None else before.plus(report)
 
     # --- comparing ----------------------------------------------------------------------------------------------------
 
     async def _keep_comparing(self) -> None:
         while True:
-            trial = self._next()
-            if trial is None:
+            queue = self._next()
+            if queue is None:
                 await self._wait()
                 continue
             try:
-                seconds = await self._compare_some(trial)
+                seconds = await self._compare_some(queue)
             except InsufficientMemory:
-                self.skip(trial.tap, len(self._take(trial)))
-                trial.due_at = self._clock() + _PAUSE_AFTER_FAILURE_SECONDS
+                self.skip(queue.tap, len(self._take(queue)))
+                queue.due_at = self._clock() + _PAUSE_AFTER_FAILURE_SECONDS
             except ServiceError as error:
-                self._give_up(trial, error.code)
+                self._give_up(queue, error.code)
             except Exception as error:  # noqa: BLE001 - whatever it is, live requests go on, and so does this
-                structlog.get_logger().error("shadow_failed", model=trial.tap.key[0], exc_info=error)
-                self._give_up(trial, InternalError.code)
+                structlog.get_logger().error("shadow_failed", model=queue.tap.trial.model, exc_info=error)
+                self._give_up(queue, InternalError.code)
             else:
-                await self._rest(trial, seconds)
+                await self._rest(queue, seconds)
 
-    def _next(self) -> _Trial | None:
+    def _next(self) -> _Queue | None:
         """Return the trial whose turn it is; None if all rest, or have nothing to compare."""
         now = self._clock()
-        for key, trial in tuple(self._trials.items()):
-            while trial.samples and trial.samples[0].taken_at < now - _WAITING_SECONDS:
-                self._size_bytes -= trial.samples.popleft().size_bytes
-                self.skip(trial.tap, 1)
-            if not trial.samples and trial.due_at <= now:
-                del self._trials[key]
-        due = [trial for trial in self._trials.values() if trial.samples and trial.due_at <= now]
-        return min(due, key=lambda trial: trial.due_at, default=None)
+        for trial, queue in tuple(self._queues.items()):
+            while queue.samples and queue.samples[0].taken_at < now - _WAITING_SECONDS:
+                self._size_bytes -= queue.samples.popleft().size_bytes
+                self.skip(queue.tap, 1)
+            if not queue.samples and queue.due_at <= now:
+                del self._queues[trial]
+        due = [queue for queue in self._queues.values() if queue.samples and queue.due_at <= now]
+        return min(due, key=lambda queue: queue.due_at, default=None)
 
     async def _wait(self) -> None:
         """Return when a turn may have come."""
         self._came.clear()
-        next_at = min((trial.due_at for trial in self._trials.values() if trial.samples), default=None)
+        next_at = min((queue.due_at for queue in self._queues.values() if queue.samples), default=None)
         with suppress(TimeoutError):
             async with asyncio.timeout(None if next_at is None else max(0.0, next_at - self._clock())):
                 await self._came.wait()
 
-    async def _compare_some(self, trial: _Trial) -> float:
+    async def _compare_some(self, queue: _Queue) -> float:
         """Compare samples of one trial for a while, and return how long that took."""
-        candidate = trial.tap.candidate
+        candidate = queue.tap.candidate
         lease = await self._cache.acquire_spare(candidate, self._clock() + _LOAD_SECONDS)
-        work = _Slice(lease.session, self._take(trial))
+        work = _Slice(lease.session, self._take(queue))
         began = self._clock()
         try:
             is_done = await self._run(work)
@@ -269,11 +266,11 @@ class Shadowing:
             structlog.get_logger().error("shadow_is_stuck", model=candidate.model, version=candidate.number)
             self._stuck.add(candidate.artifact.digest.hex)
             raise DeadlinePassed("a run of the shadow cannot be stopped")
-        trial.samples.extendleft(reversed(work.samples))
+        queue.samples.extendleft(reversed(work.samples))
         self._size_bytes += sum(sample.size_bytes for sample in work.samples)
         self.stats.compared += work.report.compared
         self.stats.failed += sum(work.report.failures.values())
-        self._note(trial.tap.key, work.report)
+        self._note(queue.tap.trial, work.report)
         return self._clock() - began
 
     async def _run(self, work: "_Slice") -> bool:
@@ -291,28 +288,28 @@ class Shadowing:
             running.result()
         return running.done()
 
-    def _take(self, trial: _Trial) -> deque[Sample]:
+    def _take(self, queue: _Queue) -> deque[Sample]:
         """Return the samples of a trial, which are its no longer."""
-        taken, trial.samples = trial.samples, deque()
+        taken, queue.samples = queue.samples, deque()
         self._size_bytes -= sum(sample.size_bytes for sample in taken)
         return taken
 
-    def _give_up(self, trial: _Trial, code: str) -> None:
+    def _give_up(self, queue: _Queue, code: str) -> None:
         """Count what waits for a shadow that is not to be had."""
-        count = len(self._take(trial))
+        count = len(self._take(queue))
         if code == DeadlinePassed.code:
             count += 1  # the one that was run
         self.stats.failed += count
-        self._note(trial.tap.key, ShadowReport(failures={code: count}))
-        trial.due_at = self._clock() + _PAUSE_AFTER_FAILURE_SECONDS
+        self._note(queue.tap.trial, ShadowReport(failures={code: count}))
+        queue.due_at = self._clock() + _PAUSE_AFTER_FAILURE_SECONDS
 
-    async def _rest(self, trial: _Trial, seconds: float) -> None:
+    async def _rest(self, queue: _Queue, seconds: float) -> None:
         """Rule 2."""
-        trial.due_at = self._clock() + _REST * seconds
+        queue.due_at = self._clock() + _REST * seconds
         runs = self._count_runs()
         await asyncio.sleep(min(_LONGEST_PAUSE_SECONDS, max(_QUIET_REST * seconds, _SHORTEST_REST_SECONDS)))
         if self._count_runs() == runs:
-            trial.due_at = self._clock()
+            queue.due_at = self._clock()
 
     # --- writing down -------------------------------------------------------------------------------------------------
 
@@ -324,18 +321,17 @@ class Shadowing:
             await self._flush()
 
     async def _flush(self) -> None:
-        for key in tuple(self._found):
-            report = self._found.pop(key)
+        for trial in tuple(self._found):
+            report = self._found.pop(trial)
             try:
-                await asyncio.get_running_loop().run_in_executor(self._writing, self._write, key, report)
+                await asyncio.get_running_loop().run_in_executor(self._writing, self._write, trial, report)
             except Exception as error:  # noqa: BLE001 - the registry does not answer, or something worse: rule 4
-                structlog.get_logger().warning("shadow_not_noted", model=key[0], error=type(error).__name__)
-                self._note(key, report)
+                structlog.get_logger().warning("shadow_not_noted", model=trial.model, error=type(error).__name__)
+                self._note(trial, report)
 
-    def _write(self, key: Key, report: ShadowReport) -> None:
-        model, alias, trial = key
+    def _write(self, trial: Trial, report: ShadowReport) -> None:
         with self._registry.writing() as transaction:
-            transaction.add_shadow_report(model, alias, trial, report)
+            transaction.add_shadow_report(trial, report)
 
 
 def _bytes_of(array: Array) -> int:
@@ -366,7 +362,7 @@ class _Slice:
             except ServiceError as error:
                 found = ShadowReport(failures={error.code: 1})
             except Exception as error:  # noqa: BLE001 - our own mistake about one sample is none about the others
-                structlog.get_logger().error("shadow_failed", model=sample.tap.key[0], exc_info=error)
+                structlog.get_logger().error("shadow_failed", model=sample.tap.trial.model, exc_info=error)
                 found = ShadowReport(failures={InternalError.code: 1})
             self.report = self.report.plus(found)
             if time.monotonic() > until:

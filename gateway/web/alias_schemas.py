@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from gateway.web.schemas import Body, canary_json, timestamp
 from registry.errors import Difference
 from registry.promotion import UNSET, Proposal
-from registry.records import Alias, Canary, Move, Shadow
+from registry.records import Alias, Canary, Move, Shadow, Trial
 from registry.shadow import OutputDifference, ShadowReport
 
 
@@ -106,9 +106,11 @@ def shadow_json(shadow: Shadow | None) -> dict[str, Any] | None:
     return None if shadow is None else {"version": shadow.version, "percent": shadow.percent, "trial": shadow.trial}
 
 
-def shadow_report_json(report: ShadowReport) -> dict[str, Any]:
+def shadow_report_json(trial: Trial, report: ShadowReport) -> dict[str, Any]:
     """Return what a trial has shown, as the wire has it."""
     return {
+        "live": trial.live,
+        "shadow": trial.shadow,
         "compared": report.compared,
         "skipped": report.skipped,
         "failures": dict(report.failures),

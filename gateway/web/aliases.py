@@ -23,7 +23,7 @@ from registry.lookup import resolve_model
 from registry.names import PRODUCTION
 from registry.ports import Registry
 from registry.promotion import AliasMove, Plan
-from registry.records import Alias, Move, Version
+from registry.records import Alias, Move, Trial, Version
 from registry.resolution import alias_at
 from registry.roles import Role
 from registry.shadow import ShadowReport
@@ -98,8 +98,8 @@ async def show_shadow(services: UsesServices, name: ModelName, alias: AliasName)
         "alias": alias,
         "version": found.version,
         "shadow": shadow_json(found.shadow),
-        "trial": trial,
-        "report": None if report is None else shadow_report_json(report),
+        "trial": None if trial is None else trial.number,
+        "report": None if trial is None else shadow_report_json(trial, report),
     }
 
 
@@ -162,13 +162,14 @@ def _find_alias(registry: Registry, name: str, alias: str) -> Alias:
     raise AliasNotFound(f"'{name}' has no alias '{alias}'")
 
 
-def _find_shadow(registry: Registry, name: str, alias: str) -> tuple[Alias, int | None, ShadowReport | None]:
+def _find_shadow(registry: Registry, name: str, alias: str) -> tuple[Alias, Trial | None, ShadowReport]:
     found = _find_alias(registry, name, alias)
+    now = found.trial
     with registry.reading() as catalog:
         known = catalog.find_shadow_report(name, alias)
-    if found.shadow is not None and (known is None or known[0] != found.shadow.trial):
-        return found, found.shadow.trial, ShadowReport()
-    return (found, None, None) if known is None else (found, *known)
+    if now is not None and (known is None or known[0] != now):
+        return found, now, ShadowReport()
+    return (found, None, ShadowReport()) if known is None else (found, *known)
 
 
 def _find_alias_at(registry: Registry, name: str, alias: str, at: datetime) -> Move:

@@ -41,6 +41,8 @@ def upgrade() -> None:
         sa.Column("model_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("alias", _alias_type(), nullable=False),
         sa.Column("trial", sa.Integer(), nullable=False),
+        sa.Column("live_version", sa.Integer(), nullable=False),
+        sa.Column("shadow_version", sa.Integer(), nullable=False),
         sa.Column("report", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["model_id"], ["models.id"], name="fk_shadow_reports_model_id"),
         sa.PrimaryKeyConstraint("model_id", "alias", name="pk_shadow_reports"),

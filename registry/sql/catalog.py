@@ -18,12 +18,13 @@ from registry.records import (
     Model,
     Move,
     Page,
+    Trial,
     Version,
     WorkerReport,
 )
 from registry.shadow import ShadowReport
 from registry.sql.engine import database_time
-from registry.sql.rows import alias_of, event_of, file_of, model_of, move_of, version_of, worker_of
+from registry.sql.rows import alias_of, event_of, file_of, model_of, move_of, trial_of, version_of, worker_of
 from registry.sql.tables import (
     aliases,
     artifact_files,
@@ -149,12 +150,12 @@ class SqlCatalog(TokenQueries):
         document = self._connection.scalar(statement.where(models.c.name == model, version_examples.c.number == number))
         return Examples(()) if document is None else Examples.read(document)
 
-    def find_shadow_report(self, model: str, alias: str) -> tuple[int, ShadowReport] | None:
-        """Return the number of the newest trial that there are comparisons of, and these; or None."""
+    def find_shadow_report(self, model: str, alias: str) -> tuple[Trial, ShadowReport] | None:
+        """Return the newest trial that there are comparisons of, and what they show; or None."""
         of_model = shadow_reports.join(models, models.c.id == shadow_reports.c.model_id)
-        statement = select(shadow_reports.c.trial, shadow_reports.c.report).select_from(of_model)
+        statement = select(models.c.name.label("model"), shadow_reports).select_from(of_model)
         row = self._first(statement.where(models.c.name == model, shadow_reports.c.alias == alias))
-        return None if row is None else (row["trial"], ShadowReport.from_json(row["report"]))
+        return None if row is None else (trial_of(row), ShadowReport.from_json(row["report"]))
 
     def list_moves(
         self, model: str, alias: str | None = None, *, after: int = 0, limit: int | None = None

@@ -16,6 +16,7 @@ from registry.records import (
     MoveKind,
     Shadow,
     Token,
+    Trial,
     Version,
     WorkerReport,
 )
@@ -110,6 +111,17 @@ def event_of(row: RowMapping) -> Event:
         actor=row["actor"],
         at=row["at"],
         detail=row["detail"],
+    )
+
+
+def trial_of(row: RowMapping) -> Trial:
+    """Return which comparisons a row of shadow_reports adds up."""
+    return Trial(
+        model=row["model"],
+        alias=row["alias"],
+        number=row["trial"],
+        live=row["live_version"],
+        shadow=row["shadow_version"],
     )
 
 

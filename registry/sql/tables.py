@@ -170,6 +170,8 @@ shadow_reports = Table(
     Column("model_id", Integer, ForeignKey("models.id"), primary_key=True, autoincrement=False),
     Column("alias", ALIAS, primary_key=True),
     Column("trial", Integer, nullable=False),
+    Column("live_version", Integer, nullable=False),
+    Column("shadow_version", Integer, nullable=False),
     Column("report", JSON, nullable=False),
 )
 

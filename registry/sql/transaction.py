@@ -18,7 +18,7 @@ from registry.errors import ModelNotFound, VersionNotFound
 from registry.events import EventKind
 from registry.examples import Examples
 from registry.names import quoted
-from registry.records import Alias, Canary, Inspection, Move, MoveKind, Shadow, WorkerReport
+from registry.records import Alias, Canary, Inspection, Move, MoveKind, Shadow, Trial, WorkerReport
 from registry.shadow import ShadowReport
 from registry.sql.catalog import SqlCatalog
 from registry.sql.engine import announce
@@ -158,16 +158,23 @@ class SqlTransaction(TokenStatements, SqlCatalog):
             row = {"count": facts.count, "digest": facts.digest, "document": examples.document}
             self._connection.execute(insert(table).values(model_id=id_, number=number, **row))
 
-    def add_shadow_report(self, model: str, alias: str, trial: int, report: ShadowReport) -> None:
+    def add_shadow_report(self, trial: Trial, report: ShadowReport) -> None:
         """Add to what the trial has shown; does nothing if a later one has begun."""
-        id_ = self._model_id(model)
-        known = self.find_shadow_report(model, alias)
-        if known is not None and known[0] > trial:
+        id_ = self._model_id(trial.model)
+        known = self.find_shadow_report(trial.model, trial.alias)
+        if known is not None and known[0].number > trial.number:
             return
-        total = known[1].plus(report) if known is not None and known[0] == trial else report
+        total = known[1].plus(report) if known is not None and known[0].number == trial.number else report
         table = shadow_reports
-        self._connection.execute(delete(table).where(and_(table.c.model_id == id_, table.c.alias == alias)))
-        row = {"model_id": id_, "alias": alias, "trial": trial, "report": total.as_json()}
+        self._connection.execute(delete(table).where(and_(table.c.model_id == id_, table.c.alias == trial.alias)))
+        row = {
+            "model_id": id_,
+            "alias": trial.alias,
+            "trial": trial.number,
+            "live_version": trial.live,
+            "shadow_version": trial.shadow,
+            "report": total.as_json(),
+        }
         self._connection.execute(insert(table).values(row))
 
     def retire_version(self, model: str, number: int, *, actor: str, at: datetime) -> None:

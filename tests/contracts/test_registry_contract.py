@@ -23,6 +23,7 @@ from registry.records import (
     MoveKind,
     Page,
     Shadow,
+    Trial,
     Version,
     WorkerReport,
 )
@@ -375,17 +376,21 @@ SEEN = ShadowReport(
 )
 
 
+def trial_of(model: str = "iris", alias: str = "production", *, number: int) -> Trial:
+    return Trial(model=model, alias=alias, number=number, live=number + 1, shadow=number + 2)
+
+
 def test_reports_of_one_trial_add_up(registry: Registry) -> None:
     more = ShadowReport(compared=1, failures={"predict_timeout": 1}, outputs={"label": OutputDifference(compared=1)})
     with registry.writing() as transaction:
         add_version(transaction, "iris", "a")
-        transaction.add_shadow_report("iris", "production", 3, SEEN)
+        transaction.add_shadow_report(trial_of(number=3), SEEN)
     for report in (more, SEEN):
         with registry.writing() as transaction:
-            transaction.add_shadow_report("iris", "production", 3, report)
+            transaction.add_shadow_report(trial_of(number=3), report)
     with registry.reading() as catalog:
         found = catalog.find_shadow_report("iris", "production")
-    assert found == (3, SEEN.plus(more).plus(SEEN))
+    assert found == (trial_of(number=3), SEEN.plus(more).plus(SEEN))
 
 
 def test_a_later_trial_replaces_an_earlier_one_which_is_heard_of_no_more(registry: Registry) -> None:
@@ -394,23 +399,29 @@ def test_a_later_trial_replaces_an_earlier_one_which_is_heard_of_no_more(registr
     with registry.writing() as transaction:
         add_version(transaction, "iris", "a")
         for trial, report in [(3, SEEN), (5, late), (3, SEEN), (4, SEEN), (5, late)]:
-            transaction.add_shadow_report("iris", "production", trial, report)
+            transaction.add_shadow_report(trial_of(number=trial), report)
             seen.append(transaction.find_shadow_report("iris", "production"))
-    assert seen == [(3, SEEN), (5, late), (5, late), (5, late), (5, ShadowReport(compared=14))]
+    first, last = trial_of(number=3), trial_of(number=5)
+    assert seen == [(first, SEEN), (last, late), (last, late), (last, late), (last, ShadowReport(compared=14))]
 
 
 def test_reports_belong_to_one_alias_of_one_model(registry: Registry) -> None:
     with registry.writing() as transaction:
         for model in ("iris", "other"):
             add_version(transaction, model, "a")
-        transaction.add_shadow_report("iris", "production", 1, SEEN)
-        transaction.add_shadow_report("iris", "blue", 2, ShadowReport(skipped=1))
-        transaction.add_shadow_report("other", "production", 3, ShadowReport(skipped=2))
+        transaction.add_shadow_report(trial_of(number=1), SEEN)
+        transaction.add_shadow_report(trial_of("iris", "blue", number=2), ShadowReport(skipped=1))
+        transaction.add_shadow_report(trial_of("other", "production", number=3), ShadowReport(skipped=2))
     with registry.reading() as catalog:
         assert [
             catalog.find_shadow_report(*whose)
             for whose in (("iris", "production"), ("iris", "blue"), ("other", "production"), ("other", "blue"))
-        ] == [(1, SEEN), (2, ShadowReport(skipped=1)), (3, ShadowReport(skipped=2)), None]
+        ] == [
+            (trial_of(number=1), SEEN),
+            (trial_of("iris", "blue", number=2), ShadowReport(skipped=1)),
+            (trial_of("other", "production", number=3), ShadowReport(skipped=2)),
+            None,
+        ]
 
 
 # --- moves, events, workers -------------------------------------------------------------------------------------------
@@ -574,7 +585,7 @@ def test_writing_about_no_model_is_refused(registry: Registry) -> None:
         with pytest.raises(ModelNotFound):
             transaction.set_examples("iris", 1, Examples(()))
         with pytest.raises(ModelNotFound):
-            transaction.add_shadow_report("iris", "production", 1, SEEN)
+            transaction.add_shadow_report(trial_of(number=1), SEEN)
         with pytest.raises(ModelNotFound):
             transaction.add_event(EventKind.MODEL_CHANGED, model="iris", actor="ada", at=NOON, detail={})
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from registry.errors import ModelNotFound, NoActiveVersion, RegistryUnavailable, VersionNotFound, VersionRetired
 from registry.events import Event, EventKind
 from registry.names import Reference
-from registry.records import Alias, Canary, Version, WorkerReport
+from registry.records import Alias, Canary, Trial, Version, WorkerReport
 from registry.shadow import ShadowReport
 from tests.support.serving_models import CREATED_AT
 
@@ -24,7 +24,7 @@ class MemoryRegistry:
         self.aliases: dict[tuple[str, str], Alias] = {}
         self.events: list[Event] = []
         self.reports: list[WorkerReport] = []
-        self.shadow_reports: list[tuple[str, str, int, ShadowReport]] = []
+        self.shadow_reports: list[tuple[Trial, ShadowReport]] = []
         self.visits = 0
         self.is_down = False
 
@@ -64,8 +64,8 @@ class MemoryRegistry:
     def forget_worker(self, host: str, pid: int) -> None:
         self.reports = [report for report in self.reports if (report.host, report.pid) != (host, pid)]
 
-    def add_shadow_report(self, model: str, alias: str, trial: int, report: ShadowReport) -> None:
-        self.shadow_reports.append((model, alias, trial, report))
+    def add_shadow_report(self, trial: Trial, report: ShadowReport) -> None:
+        self.shadow_reports.append((trial, report))
 
     def register(self, version: Version) -> Event:
         self.versions[version.model, version.number] = version

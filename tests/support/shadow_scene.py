@@ -12,7 +12,7 @@ from gateway.serving.runtime import Array, Cancellation
 from gateway.serving.session_cache import SessionCache
 from gateway.serving.shadowing import Shadowing, Tap
 from registry.errors import DeadlinePassed
-from registry.records import Version
+from registry.records import Trial, Version
 from registry.shadow import OutputDifference, ShadowReport
 from tests.support.memory_registry import MemoryRegistry
 from tests.support.serving_models import make_version
@@ -113,7 +113,8 @@ class Scene:
         return self.worker_runs
 
     def tap(self, version: Version = SHADOW, *, share: float = 1.0, alias: str = "production", trial: int = 3) -> Tap:
-        return Tap((version.model, alias, trial), version, share, ("label", "scores"), self.shadowing)
+        whose = trial_of(version.model, alias, trial)
+        return Tap(whose, version, share, ("label", "scores"), self.shadowing)
 
     def offer(self, tap: Tap, *values: float) -> None:
         """Offer a request whose live answer is ``double``."""
@@ -122,8 +123,14 @@ class Scene:
 
     def written(self, model: str = "iris", alias: str = "production", trial: int = 3) -> ShadowReport:
         """Add up what the registry was told of a trial."""
-        found = [it[3] for it in self.registry.shadow_reports if it[:3] == (model, alias, trial)]
+        whose = trial_of(model, alias, trial)
+        found = [report for trial, report in self.registry.shadow_reports if trial == whose]
         return reduce(ShadowReport.plus, found, ShadowReport())
+
+
+def trial_of(model: str = "iris", alias: str = "production", number: int = 3) -> Trial:
+    """Return the trial of a scene's tap: version 2 beside version 1."""
+    return Trial(model=model, alias=alias, number=number, live=1, shadow=2)
 
 
 def alike(count: int, rows: int = 1) -> ShadowReport:

@@ -89,7 +89,15 @@ def trial(*outputs: dict[str, Any], **report: Any) -> dict[str, Any]:
         "version": 3,
         "shadow": {"version": 4, "percent": 12.5, "trial": 9},
         "trial": 9,
-        "report": {"compared": 1200, "skipped": 0, "failures": {}, "outputs": list(outputs), **report},
+        "report": {
+            "live": 3,
+            "shadow": 4,
+            "compared": 1200,
+            "skipped": 0,
+            "failures": {},
+            "outputs": list(outputs),
+            **report,
+        },
     }
 
 
@@ -138,7 +146,7 @@ def test_a_trial_says_what_was_compared_and_what_failed() -> None:
         report_lines(trial(label, SCORES, skipped=31, failures={"predict_timeout": 1, "model_execution_failed": 2}))
     ) == [
         "iris@production: copies of 12.5 % -> 4",
-        "  compared 1200, skipped 31",
+        "  4 beside 3: compared 1200, skipped 31",
         "  failed   2 (model_execution_failed)",
         "  failed   1 (predict_timeout)",
         "  label: 1200 of 1200 the same to the last bit; 0 of 1200 rows decide otherwise",
@@ -153,7 +161,7 @@ def test_a_trial_that_has_found_nothing_yet_says_who_is_tried() -> None:
 def test_what_a_shadow_has_shown_is_told_when_it_is_no_more() -> None:
     assert list(report_lines({**trial(SCORES), "shadow": None})) == [
         "iris@production: no shadow",
-        "  compared 1200, skipped 0",
+        "  4 beside 3: compared 1200, skipped 0",
         "  scores: 1200 of 1200 the same to the last bit",
     ]
 

@@ -8,7 +8,7 @@ import pytest
 from gateway.serving.shadowing import ShadowStats
 from registry.shadow import OutputDifference, ShadowReport
 from tests.support.sessions import MIB
-from tests.support.shadow_scene import OTHER, Scene, alike, double, feed_of
+from tests.support.shadow_scene import OTHER, Scene, alike, double, feed_of, trial_of
 from tests.support.virtual_time import SteppedExecutor, run_virtually, settle
 
 # --- comparing --------------------------------------------------------------------------------------------------------
@@ -24,9 +24,7 @@ def test_what_is_offered_is_run_by_the_shadow_compared_and_written_down() -> Non
         assert scene.asked == [(("label", "scores"), {"x": [1.0, 2.0]})]
         assert scene.registry.shadow_reports == [
             (
-                "iris",
-                "production",
-                3,
+                trial_of(),
                 ShadowReport(
                     compared=1,
                     outputs={
@@ -208,7 +206,7 @@ def test_what_finds_no_memory_is_skipped_and_counted() -> None:
         for _ in range(3):
             tap.offer({"x": np.zeros(3 * MIB, np.float32)}, ("label",), [label])
         scene.answer = lambda _: {"label": label}
-        assert (scene.shadowing.free_places(tap.key), scene.shadowing.stats) == (62, ShadowStats(skipped=1))
+        assert (scene.shadowing.free_places(tap.trial), scene.shadowing.stats) == (62, ShadowStats(skipped=1))
         await scene.shadowing.close()
         assert scene.written() == ShadowReport(skipped=1)
 

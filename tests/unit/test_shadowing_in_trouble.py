@@ -11,10 +11,11 @@ import pytest
 from gateway.serving.runtime import Array
 from gateway.serving.shadowing import ShadowStats
 from registry.errors import DeadlinePassed, LoadFailed, RunFailed, ServiceError
+from registry.records import Trial
 from registry.shadow import ShadowReport
 from tests.support.serving_models import make_version
 from tests.support.sessions import MIB
-from tests.support.shadow_scene import OTHER, Feed, Scene, alike, double, feed_of
+from tests.support.shadow_scene import OTHER, Feed, Scene, alike, double, feed_of, trial_of
 from tests.support.virtual_time import SteppedExecutor, run_virtually, settle
 
 # --- failures ---------------------------------------------------------------------------------------------------------
@@ -167,7 +168,7 @@ def test_what_is_found_is_written_every_two_seconds_and_nothing_where_nothing_is
             await asyncio.sleep(1.9)
             assert scene.registry.shadow_reports == []
             await asyncio.sleep(0.2)
-            assert scene.registry.shadow_reports == [("iris", "production", 3, alike(3))]
+            assert scene.registry.shadow_reports == [(trial_of(), alike(3))]
             await asyncio.sleep(60)
             assert (len(scene.registry.shadow_reports), scene.registry.visits) == (1, 1)
 
@@ -186,7 +187,7 @@ def test_reports_outlive_a_registry_that_does_not_answer() -> None:
         assert scene.registry.shadow_reports == []
         scene.registry.is_down = False
         await asyncio.sleep(2)
-        assert scene.registry.shadow_reports == [("iris", "production", 3, alike(3))]
+        assert scene.registry.shadow_reports == [(trial_of(), alike(3))]
         await scene.shadowing.close()
 
     run_virtually(test)
@@ -197,17 +198,17 @@ def test_one_report_that_cannot_be_written_holds_up_no_other() -> None:
         scene = Scene()
         write = scene.registry.add_shadow_report
 
-        def refuse(model: str, alias: str, trial: int, report: ShadowReport) -> None:
-            if model == "iris":
-                raise KeyError(model)
-            write(model, alias, trial, report)
+        def refuse(trial: Trial, report: ShadowReport) -> None:
+            if trial.model == "iris":
+                raise KeyError(trial)
+            write(trial, report)
 
         scene.registry.add_shadow_report = refuse
         scene.shadowing.start()
         scene.offer(scene.tap(), 1.0)
         scene.tap(OTHER).offer(feed_of(1.0), ("label",), [np.ones(1, np.int64)])
         await asyncio.sleep(2.5)
-        assert [report[0] for report in scene.registry.shadow_reports] == ["digits"]
+        assert [trial.model for trial, _ in scene.registry.shadow_reports] == ["digits"]
         scene.registry.add_shadow_report = write
         await scene.shadowing.close()
         assert scene.written() == alike(1)
@@ -225,7 +226,7 @@ def test_closing_writes_down_what_has_been_found_and_compares_no_more() -> None:
             await running.step()
             scene.offer(tap, 2.0)
         scene.offer(tap, 3.0)
-        assert scene.registry.shadow_reports == [("iris", "production", 3, alike(1))]
+        assert scene.registry.shadow_reports == [(trial_of(), alike(1))]
         assert len(asyncio.all_tasks()) == 1
 
     run_virtually(test)
