@@ -6,7 +6,7 @@
    who comes when they are all given out has what is left, or one thread, until it is loaded again.
 3. A session with several threads is a second one of its model. All of these together take at most their part of the
    memory budget.
-4. What was lent comes back when the session is closed.
+4. What was lent comes back when the session is closed, or as soon as it is found that it cannot use it.
 """
 
 import threading
@@ -21,11 +21,13 @@ THREADS_PER_CPU = 2
 class Loan:
     """What one session may have beside its own thread."""
 
-    __slots__ = ("_give_back", "extra_bytes", "rule")
+    __slots__ = ("_give_back", "extra_bytes", "is_out", "rule")
 
     def __init__(self, rule: ThreadRule, extra_bytes: int, give_back: "Callable[[Loan], None]") -> None:
         self.rule = rule
         self.extra_bytes = extra_bytes
+        self.is_out = rule.threads > 1
+        """Whether it has not come back yet."""
         self._give_back = give_back
 
     @property
@@ -34,7 +36,7 @@ class Loan:
         return self.rule.threads - 1
 
     def give_back(self) -> None:
-        """Let others have it; to be called once."""
+        """Let others have it; again does nothing."""
         self._give_back(self)
 
 
@@ -75,7 +77,7 @@ class SpareThreads:
         report = self._find_report(version)
         with self._lock:
             loan = Loan(self._rule(report, extra_bytes), extra_bytes, self._take_back)
-            if loan.extra_threads:
+            if loan.is_out:
                 self._lent_threads += loan.extra_threads
                 self._lent_bytes += loan.extra_bytes
         return loan
@@ -90,7 +92,8 @@ class SpareThreads:
         return thread_rule_of(report, self._host, min(self._cpus, 1 + self._total - self._lent_threads))
 
     def _take_back(self, loan: Loan) -> None:
-        if loan.extra_threads:
-            with self._lock:
+        with self._lock:
+            if loan.is_out:
+                loan.is_out = False
                 self._lent_threads -= loan.extra_threads
                 self._lent_bytes -= loan.extra_bytes

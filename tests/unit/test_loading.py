@@ -115,7 +115,9 @@ def test_a_session_whose_prepared_form_is_gone_before_it_has_threads_goes_on_wit
     first = answers(session, 1)
     shutil.rmtree(worker.parts.settings.data_dir / "cache")
     worker.widening.pending.popleft()()
-    assert (session.threads, answers(session, 1)) == (1, first)
+    assert (session.threads, answers(session, 1), worker.spare.lent_count) == (1, first, 0)
+    session.close()
+    assert worker.spare.lent_count == 0
 
 
 def test_what_is_not_prepared_yet_has_one_thread(worker: Worker) -> None:
