@@ -24,14 +24,14 @@ from onnx import numpy_helper
 
 from bench.__main__ import find_cores
 from bench.contestants import Gateway
-from bench.measuring import Cores, check_all, foreign_time, try_quietly
+from bench.measuring import Cores, check_all, foreign_time, load, try_quietly
 from bench.models import MODELS, BenchModel
 from bench.open_loop import OpenLoop, make_schedule
 from bench.report import describe_machine
 from bench.servers import Server, ServerFailedError, end_tidily, pinned, running
 from bench.tails import requests_of
 from bench.wires import WrongAnswerError
-from bench.wrk import LoadFailedError, find_wrk, run_wrk
+from bench.wrk import LoadFailedError, find_wrk
 from examples import first_run
 
 ALLOWED = 1.2
@@ -181,24 +181,15 @@ def open_sample(alias: Alias, loop: OpenLoop, moments: Sequence[float], rate: in
 
 def closed_sample(alias: Alias, server: Server, wrk: str, seconds: int, cores: Cores) -> Sample:
     with foreign_time(cores) as foreign:
-        load = run_wrk(
-            wrk,
-            port=server.port,
-            path=alias.path,
-            body=alias.body,
-            headers=alias.headers,
-            connections=CONNECTIONS,
-            seconds=seconds,
-            core=cores.load,
-        )
+        seen = load(alias, server, wrk, cores, connections=CONNECTIONS, seconds=seconds)
     return Sample(
         alias=alias.alias,
         rate=CLOSED,
-        p50_us=load.p50_us,
-        p99_us=load.p99_us,
-        answered_per_second=load.requests_per_second,
+        p50_us=seen.p50_us,
+        p99_us=seen.p99_us,
+        answered_per_second=seen.requests_per_second,
         foreign_share=foreign.share,
-        failures=load.error_count,
+        failures=seen.error_count,
     )
 
 
