@@ -208,7 +208,6 @@ def test_a_crowd_of_promotions_keeps_nobody_else_waiting(client: httpx.Client, g
     with ThreadPoolExecutor(len(names)) as pool:
         promotions = [pool.submit(promote, name) for name in names]
         next(as_completed(promotions))  # all threads that there are for promotions are taken by now
-        before = sum(promotion.done() for promotion in promotions)
         assert client.get("/registry/models/crowd-0").status_code == 200
-        assert sum(promotion.done() for promotion in promotions) - before <= 4
+        assert sum(promotion.done() for promotion in promotions) < len(names) / 2  # whoever waits in line comes last
         assert {promotion.result() for promotion in promotions} == {200}
