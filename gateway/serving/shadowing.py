@@ -3,8 +3,9 @@
 1. A caller has its answer before anything is done here. Of the requests that are chosen, a copy is kept, for half a
    minute, up to ``_MOST_SAMPLES`` of a trial and ``_MOST_BYTES`` of all; what finds no room is skipped, and counted.
 2. Copies are run in a thread that gives way to others, some at a time, each request alone as its caller sent it. A
-   slice of work takes ``_SLICE_SECONDS`` or one run; then its trial rests for so long that it has a twentieth of the
-   time, or, if the worker makes no runs meanwhile, a third. A slow trial holds up no other for longer than its run.
+   slice of work takes ``_SLICE_SECONDS`` or one run; then its trial rests for so long that it has a hundredth of the
+   time (more would be felt by the slowest in a hundred requests), or, once the worker has made no runs for
+   ``_QUIET_SECONDS``, a third. A slow trial holds up no other for longer than its run.
 3. A shadow makes no room: it is loaded where memory is free, else its requests are skipped. One that cannot be loaded,
    or refuses a request, is counted as a failure by the error's code.
 4. A run that takes too long is stopped. One that cannot be is left to itself, and its version is not run again here.
@@ -20,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 from random import random
 from typing import Final
 
@@ -35,9 +37,10 @@ from registry.shadow import OutputDifference, ShadowReport, compare_output
 
 _MOST_SAMPLES: Final = 64
 _MOST_BYTES: Final = 32 * 1024 * 1024
-_SLICE_SECONDS: Final = 0.002
-_REST: Final = 19
+_SLICE_SECONDS: Final = 0.0005
+_REST: Final = 99
 _QUIET_REST: Final = 2
+_QUIET_SECONDS: Final = 0.1
 _SHORTEST_REST_SECONDS: Final = 0.002
 _LONGEST_PAUSE_SECONDS: Final = 1.0
 _WAITING_SECONDS: Final = 30.0
@@ -159,6 +162,8 @@ class Shadowing:
         self._clock = clock
         self._queues: dict[Trial, _Queue] = {}
         self._size_bytes = 0
+        self._run_count = count_runs()
+        self._busy_at = -inf
         self._stuck: set[str] = set()
         self._found: dict[Trial, ShadowReport] = {}
         self._came = asyncio.Event()
@@ -306,10 +311,19 @@ class Shadowing:
     async def _rest(self, queue: _Queue, seconds: float) -> None:
         """Rule 2."""
         queue.due_at = self._clock() + _REST * seconds
-        runs = self._count_runs()
-        await asyncio.sleep(min(_LONGEST_PAUSE_SECONDS, max(_QUIET_REST * seconds, _SHORTEST_REST_SECONDS)))
-        if self._count_runs() == runs:
+        until_quiet = _QUIET_SECONDS - self._look_for_runs()
+        await asyncio.sleep(
+            min(_LONGEST_PAUSE_SECONDS, max(_QUIET_REST * seconds, until_quiet, _SHORTEST_REST_SECONDS))
+        )
+        if self._look_for_runs() > _QUIET_SECONDS - _SHORTEST_REST_SECONDS:
             queue.due_at = self._clock()
+
+    def _look_for_runs(self) -> float:
+        """Return for how many seconds the worker has been known to make no runs."""
+        now, count = self._clock(), self._count_runs()
+        if count != self._run_count:
+            self._run_count, self._busy_at = count, now
+        return now - self._busy_at
 
     # --- writing down -------------------------------------------------------------------------------------------------
 

@@ -243,7 +243,7 @@ def test_texts_take_what_is_in_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_busy", "seconds"), [(True, 1.9), (False, 0.2)], ids=["a twentieth", "a third, where nobody else runs"]
+    ("is_busy", "seconds"), [(True, 9.9), (False, 0.2)], ids=["a hundredth", "a third, where nobody else runs"]
 )
 def test_after_a_slice_the_thread_rests_for_its_share_of_the_time(*, is_busy: bool, seconds: float) -> None:
     async def test() -> None:
@@ -259,6 +259,22 @@ def test_after_a_slice_the_thread_rests_for_its_share_of_the_time(*, is_busy: bo
         await asyncio.sleep(0.1)
         assert len(scene.asked) == 2
         await scene.shadowing.close()
+
+    run_virtually(test)
+
+
+def test_a_worker_that_makes_runs_now_and_then_is_busy() -> None:
+    async def test() -> None:
+        async with Scene() as scene:
+            scene.run_seconds = 0.01
+            tap = scene.tap()
+            for number in range(10):
+                scene.worker_runs += 1
+                scene.offer(tap, float(number))
+                await asyncio.sleep(0.05)
+            assert len(scene.asked) == 1
+            await asyncio.sleep(2)
+            assert len(scene.asked) == 10
 
     run_virtually(test)
 
