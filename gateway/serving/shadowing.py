@@ -105,8 +105,12 @@ class Tap:
 
     def offer(self, feed: Feed, outputs: tuple[str, ...] | None, arrays: Sequence[Array]) -> None:
         """Take a copy of one request that has been answered, perhaps."""
-        if random() < self._share:  # noqa: S311 - a sample
+        if random() >= self._share:  # noqa: S311 - a sample
+            return
+        if self._shadowing.free_places(self.trial):
             self._add(feed, dict(zip(outputs or self._names, arrays, strict=True)))
+        else:
+            self._shadowing.skip(self, 1)
 
     def offer_rows(
         self, feed: Feed, counts: Sequence[int], outputs: tuple[str, ...] | None, arrays: Sequence[Array]
@@ -166,6 +170,8 @@ class Shadowing:
         self._busy_at = -inf
         self._stuck: set[str] = set()
         self._found: dict[Trial, ShadowReport] = {}
+        self._skipped: dict[Trial, int] = {}
+        """What is not in ``_found`` yet: most requests are skipped, and reports take time to add up."""
         self._came = asyncio.Event()
         self._closing = asyncio.Event()
         self._comparing: asyncio.Task[None] | None = None
@@ -208,9 +214,8 @@ class Shadowing:
 
     def skip(self, tap: Tap, count: int) -> None:
         """Take note of requests that were chosen and cannot be compared."""
-        if count:
-            self.stats.skipped += count
-            self._note(tap.trial, ShadowReport(skipped=count))
+        self.stats.skipped += count
+        self._skipped[tap.trial] = self._skipped.get(tap.trial, 0) + count
 
     def _note(self, trial: Trial, report: ShadowReport) -> None:
         before = self._found.get(trial)
@@ -335,6 +340,10 @@ class Shadowing:
             await self._flush()
 
     async def _flush(self) -> None:
+        skipped, self._skipped = self._skipped, {}
+        for trial, count in skipped.items():
+            if count:
+                self._note(trial, ShadowReport(skipped=count))
         for trial in tuple(self._found):
             report = self._found.pop(trial)
             try:
