@@ -5,6 +5,7 @@
 2. Both get the same schedule of requests (open loop: latency counts from when each was due) in turns, at several rates;
    and 64 connections that ask as fast as they are answered. Every kept answer is compared with the runtime in process.
 3. For each rate, the median of the rounds' 99th percentiles with the shadow, beside that without: at most 1.2 times.
+   On a shared machine one round's ratio wanders (the lowest and the highest are shown), so there are many rounds.
 4. The shadow must have compared something, and have found that the answers differ: else this run proves nothing.
 """
 
@@ -83,7 +84,7 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.shadow", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, help="how often each alias has its turn at each rate (5)")
+    parser.add_argument("--rounds", type=int, default=12, help="how often each alias has its turn at each rate (12)")
     parser.add_argument("--seconds", type=int, default=4, help="how long each schedule is (4)")
     parser.add_argument("--rate", type=int, action="append", help="requests a second; may be repeated")
     parser.add_argument("--model", action="append", choices=[model.name for model in MODELS], help="may be repeated")
@@ -205,9 +206,10 @@ def report(model: BenchModel, samples: Sequence[Sample], found: dict[str, Any]) 
         p50 = [median(sample.p50_us for sample in of[alias]) for alias in of]
         p99 = [median(sample.p99_us for sample in of[alias]) for alias in of]
         ratio = p99[1] / p99[0]
+        apart = [two.p99_us / one.p99_us for one, two in zip(of["plain"], of["shaded"], strict=True)]
         is_met = is_met and ratio <= ALLOWED
         words = f"{rate} a second" if rate else f"{CONNECTIONS} connections"
-        verdict = "" if ratio <= ALLOWED else f"  more than {ALLOWED}"
+        verdict = f" ({min(apart):.2f} to {max(apart):.2f})" + ("" if ratio <= ALLOWED else f"  more than {ALLOWED}")
         print(f"{words:>22} {p50[0]:>6.0f} {p50[1]:>7.0f} {p99[0]:>9.0f} us {p99[1]:>9.0f} us {ratio:>6.2f}{verdict}")
     what = found["report"]
     outputs = {output["name"]: output for output in what["outputs"]}

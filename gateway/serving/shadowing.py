@@ -3,9 +3,10 @@
 1. A caller has its answer before anything is done here. Of the requests that are chosen, a copy is kept, for half a
    minute, up to ``_MOST_SAMPLES`` of a trial and ``_MOST_BYTES`` of all; what finds no room is skipped, and counted.
 2. Copies are run in a thread that gives way to others, some at a time, each request alone as its caller sent it. A
-   slice of work takes ``_SLICE_SECONDS`` or one run; then its trial rests for so long that it has a hundredth of the
-   time (more would be felt by the slowest in a hundred requests), or, once the worker has made no runs for
-   ``_QUIET_SECONDS``, a third. A slow trial holds up no other for longer than its run.
+   slice of work takes ``_SLICE_SECONDS`` or one run; then its trial rests for ``_BUSY_REST_SECONDS``, and for so long
+   that it has a hundredth of the time: every slice is felt by the requests that come meanwhile, and if they were one in
+   a hundred, the slowest would be others than without a shadow. Once the worker has made no runs for
+   ``_QUIET_SECONDS``, it has a third of the time. A slow trial holds up no other for longer than its run.
 3. A shadow makes no room: it is loaded where memory is free, else its requests are skipped. One that cannot be loaded,
    or refuses a request, is counted as a failure by the error's code.
 4. A run that takes too long is stopped. One that cannot be is left to itself, and its version is not run again here.
@@ -39,6 +40,7 @@ _MOST_SAMPLES: Final = 64
 _MOST_BYTES: Final = 32 * 1024 * 1024
 _SLICE_SECONDS: Final = 0.0005
 _REST: Final = 99
+_BUSY_REST_SECONDS: Final = 0.66
 _QUIET_REST: Final = 2
 _QUIET_SECONDS: Final = 0.1
 _SHORTEST_REST_SECONDS: Final = 0.002
@@ -315,7 +317,7 @@ class Shadowing:
 
     async def _rest(self, queue: _Queue, seconds: float) -> None:
         """Rule 2."""
-        queue.due_at = self._clock() + _REST * seconds
+        queue.due_at = self._clock() + max(_REST * seconds, _BUSY_REST_SECONDS)
         until_quiet = _QUIET_SECONDS - self._look_for_runs()
         await asyncio.sleep(
             min(_LONGEST_PAUSE_SECONDS, max(_QUIET_REST * seconds, until_quiet, _SHORTEST_REST_SECONDS))
