@@ -28,7 +28,8 @@ from gateway.serving.readings import preparing_readings, serving_readings, shado
 from gateway.serving.renewing import Renewing
 from gateway.serving.runtime import Session
 from gateway.serving.session_cache import SessionCache
-from gateway.serving.shadowing import Shadowing, give_way
+from gateway.serving.shadow_slice import give_way
+from gateway.serving.shadowing import Shadowing
 from gateway.serving.spare_threads import SpareThreads
 from gateway.serving.store_watch import StoreWatch
 from gateway.serving.trimming import Trimming
@@ -206,6 +207,7 @@ def _open_shadowing(
         running=DaemonThreads("shadow", give_way),
         writing=open_executor(opened, 1, "shadow-report"),
         count_runs=lambda: predictor.stats.runs,
+        is_running=lambda: predictor.is_running,
     )
     opened.push_async_callback(shadowing.close)
     return shadowing

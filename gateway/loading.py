@@ -103,11 +103,13 @@ class Loader:
         return None
 
     def _widen(self, version: Version, session: Session, loan: Loan) -> None:
-        with self._parts.prepared.hold(version.artifact) as prepared:
-            if prepared is not None and _can_have(loan):
-                session.widen(prepared.path, loan.rule)
-        if session.threads == 1:
-            loan.give_back()
+        try:
+            with self._parts.prepared.hold(version.artifact) as prepared:
+                if prepared is not None and _can_have(loan):
+                    session.widen(prepared.path, loan.rule)
+        finally:
+            if session.threads == 1:
+                loan.give_back()
 
     def _load_plainly(self, version: Version) -> Session:
         self._places.step_aside(version.artifact)

@@ -43,7 +43,8 @@ class Proposal:
     expected: int | Unset | None = UNSET
     """What the caller believes to be live, None for nothing yet."""
     expected_generation: int | None = None
-    """The state of the alias, canary and shadow included, that the caller has seen; None if it does not matter."""
+    """The state of the alias, canary and shadow included, that the caller has seen; None if it does not matter, as it
+    does not where nothing is to change."""
     allow_breaking: bool = False
     """Whether it is to happen although callers will stumble."""
     canary: Canary | Unset | None = UNSET
@@ -133,7 +134,7 @@ def plan_promotion(catalog: Catalog, model: str, alias: str, proposal: Proposal)
     elif shadow is not None:
         _check_understood(candidate, _second(catalog, candidate, "shadow", shadow), proposal)
         shadow = _going_on(before, proposal.version, shadow)
-    return Plan(
+    plan = Plan(
         model=model,
         alias=alias,
         before=before,
@@ -146,6 +147,8 @@ def plan_promotion(catalog: Catalog, model: str, alias: str, proposal: Proposal)
         replaced=replaced,
         candidate=candidate,
     )
+    _check_generation(plan, proposal)
+    return plan
 
 
 def promotable_version(catalog: Catalog, model: str, number: int) -> Version:
@@ -168,11 +171,15 @@ def _check_expected(model: str, alias: str, before: Alias | None, proposal: Prop
             f"alias {quoted(alias)} of model {quoted(model)} points to {_named(live)} now,"
             f" not to {_named(proposal.expected)}"
         )
-    generation = 0 if before is None else before.generation
-    if proposal.expected_generation not in (None, generation):
+
+
+def _check_generation(plan: Plan, proposal: Proposal) -> None:
+    """Make sure that the alias is as the caller has seen it, or is already what it is to become."""
+    generation = 0 if plan.before is None else plan.before.generation
+    if plan.is_change and proposal.expected_generation not in (None, generation):
         raise GenerationConflict(
-            f"alias {quoted(alias)} of model {quoted(model)} is in its generation {generation} now,"
-            f" not in {proposal.expected_generation}"
+            f"alias {quoted(plan.alias)} of model {quoted(plan.model)}, or its canary or shadow, has changed since:"
+            f" its generation is {generation} now, not {proposal.expected_generation}"
         )
 
 

@@ -255,7 +255,7 @@ class Client:
             allow_breaking: accept a signature that breaks the callers of the alias's own version.
 
         Raises:
-            ApiError: besides, ``generation_conflict`` if the alias was changed at the same moment.
+            ApiError: besides, ``generation_conflict`` if the alias was moved at the same moment.
         """
         limits = {"max_error_rate": max_error_rate, "max_latency_ms": max_latency_ms}
         canary = None if version is None else {"version": version, "percent": percent, **limits}
@@ -281,7 +281,7 @@ class Client:
 
     def _attend(self, model: str, alias: str, what: Mapping[str, Any]) -> Mapping[str, Any]:
         seen = self.alias(model, alias)
-        document = {"version": seen["version"], "expected_generation": seen["generation"], **what}
+        document = {"version": seen["version"], "expected": seen["version"], **what}
         return self._wire.call("PUT", model_path(model, "aliases", alias), document=document)
 
     def events(self, *, after: int = 0, limit: int = 100) -> list[Mapping[str, Any]]:

@@ -5,8 +5,8 @@
    worker hears of it first, whether it knows the reference or not. The events that nobody was there for are gone
    through in the same way when the next worker begins.
 3. What is doubtful while the registry does not answer stays, as it does in the workers that run, and is read again when
-   the registry answers: by this worker, or by one that begins later, to whom the place in the feed is left. What is
-   retired goes at once.
+   the registry answers: by this worker, or by one that begins later, to whom the place in the feed is left. What leads
+   to a version that has been retired goes at once. What cannot be read for a reason of its own is known no more.
 4. Read only where the registry does not answer. What was read here is dropped as soon as it does: nothing else would
    ever correct it.
 """
@@ -16,10 +16,13 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from math import inf
 from typing import Any, TypeAlias
 
-from gateway.serving.routes import Documents, Reading
-from registry.errors import Conflict, NotFound, ServiceError
+import structlog
+
+from gateway.serving.routes import OUTAGE, Documents, Reading
+from registry.errors import Conflict, NotFound
 from registry.events import Event, EventKind
 from registry.names import PRODUCTION, Reference
 from registry.ports import Registry
@@ -50,18 +53,22 @@ class LastKnown:
         self._documents = documents
         self._executor = executor
         self._clock = clock
-        self._silent_until = 0.0
         self._sequence = 0
-        self._doubtful: dict[Reference, int] = {}
-        """By which event each came into doubt that could not be read again; the executor's own."""
+        self._is_settling = False
         self.recalled: set[Reference] = set()
         """What this worker answers from memory."""
+        # What follows is the executor's own.
+        self._silent_until = -inf
+        self._doubtful: dict[Reference, tuple[int, int]] = {}
+        """By which event each came into doubt that could not be read again, and by which one last."""
+        self._missed: tuple[int, int] | None = None
+        """After which event and up to which one the feed has still to be gone through, for those before this worker."""
 
     def begin(self, registry: Registry, look: Look, sequence: int) -> None:
         """Go through the events up to ``sequence`` that no worker of the host has seen."""
         self._sequence = sequence
         if self._documents is not None:
-            self._submit(self._catch_up, self._documents, registry, look, sequence)
+            self._submit(self._begin, self._documents, registry, look, sequence)
 
     def remember(self, reference: Reference, found: Reading | None) -> None:
         """Write down what the registry has said; None for a reference that leads nowhere."""
@@ -77,12 +84,13 @@ class LastKnown:
         """Read again what an event may have made untrue."""
         self._sequence = max(self._sequence, event.sequence)
         if self._documents is not None:
-            self._submit(self._go_through, self._documents, look, [event], event.sequence)
+            self._submit(self._hear, self._documents, look, event)
 
-    def settle(self, look: Look) -> None:
-        """Read again what is still doubtful: the registry answers."""
-        if self._documents is not None and self._doubtful:
-            self._submit(self._settle, self._documents, look, self._sequence)
+    def settle(self, registry: Registry, look: Look) -> None:
+        """Read what is still doubtful: the registry answers."""
+        if self._documents is not None and not self._is_settling and (self._doubtful or self._missed):
+            self._is_settling = True
+            self._submit(self._settle, self._documents, registry, look, self._sequence)
 
     async def recall(self, reference: Reference) -> Reading | None:
         """Return what the registry said last, or None."""
@@ -99,59 +107,85 @@ class LastKnown:
 
     # --- in the executor ----------------------------------------------------------------------------------------------
 
-    def _catch_up(self, documents: Documents, registry: Registry, look: Look, sequence: int) -> None:
+    def _begin(self, documents: Documents, registry: Registry, look: Look, sequence: int) -> None:
         known = documents.get(_FEED)
         after = known.get("sequence") if known is not None else None
-        while isinstance(after, int) and after < sequence:
+        if isinstance(after, int) and after < sequence:
+            self._missed = after, sequence
+        self._catch_up(documents, registry, look)
+        self._leave_place(documents, sequence)
+
+    def _catch_up(self, documents: Documents, registry: Registry, look: Look) -> None:
+        while self._missed is not None:
+            after, sequence = self._missed
             try:
                 with registry.reading() as catalog:
-                    missed = catalog.list_events(after=after, limit=_PAGE)
-            except ServiceError:
-                return  # the next worker goes on from here
-            self._go_through(documents, look, missed, sequence)
-            if len(missed) < _PAGE:
-                break
-            after = missed[-1].sequence
-        self._leave_place(documents, sequence)
+                    events = catalog.list_events(after=after, limit=_PAGE)
+            except OUTAGE:
+                return
+            self._go_through(documents, look, events, sequence)
+            is_last = len(events) < _PAGE or events[-1].sequence >= sequence
+            self._missed = None if is_last else (events[-1].sequence, sequence)
+
+    def _hear(self, documents: Documents, look: Look, event: Event) -> None:
+        self._go_through(documents, look, [event], event.sequence)
+        self._leave_place(documents, event.sequence)
 
     def _go_through(self, documents: Documents, look: Look, events: Sequence[Event], sequence: int) -> None:
         """Renew what the events make doubtful; what is read now is true up to ``sequence`` at least."""
         for event in events:
-            reference = _touched(event)
-            if reference is None or not _is_older(documents.get(str(reference)), event.sequence):
-                continue
             if event.kind is EventKind.VERSION_RETIRED:
-                documents.remove(str(reference))
-            else:
-                self._doubtful.setdefault(reference, event.sequence)
+                self._drop_retired(documents, event)
+            reference = _touched(event)
+            if reference is not None and _is_older(documents.get(str(reference)), event.sequence):
+                first, _ = self._doubtful.get(reference, (event.sequence, 0))
+                self._doubtful[reference] = first, event.sequence
                 self._renew(documents, look, reference, sequence)
-        if events:
-            self._leave_place(documents, events[-1].sequence)
 
-    def _settle(self, documents: Documents, look: Look, sequence: int) -> None:
-        self._silent_until = 0.0
-        for reference, since in tuple(self._doubtful.items()):
-            if _is_older(documents.get(str(reference)), since):
-                self._renew(documents, look, reference, sequence)
-            else:
-                del self._doubtful[reference]  # another worker has read it, or it was asked for here
-        self._leave_place(documents, sequence)
+    def _drop_retired(self, documents: Documents, event: Event) -> None:
+        """Forget the version, and aliases that led to it when they were last read."""
+        for reference in (*self._doubtful, _touched(event)):
+            if reference is None or reference.model != event.model:
+                continue
+            found = _get(documents, str(reference))
+            if found is not None and event.version in found.numbers:
+                documents.remove(str(reference))
+                self._doubtful.pop(reference, None)
+
+    def _settle(self, documents: Documents, registry: Registry, look: Look, sequence: int) -> None:
+        try:
+            if self._clock() >= self._silent_until:
+                self._catch_up(documents, registry, look)
+            for reference, (_, last) in tuple(self._doubtful.items()):
+                if _is_older(documents.get(str(reference)), last):
+                    self._renew(documents, look, reference, sequence)
+                else:
+                    del self._doubtful[reference]  # another worker has read it, or it was asked for here
+            self._leave_place(documents, sequence)
+        finally:
+            self._is_settling = False
 
     def _renew(self, documents: Documents, look: Look, reference: Reference, sequence: int) -> None:
         if self._clock() < self._silent_until:
             return
         try:
             _put(documents, str(reference), look(reference), sequence)
-        except (NotFound, Conflict):  # it leads nowhere now
-            documents.remove(str(reference))
-        except ServiceError:
+        except OUTAGE:
             self._silent_until = self._clock() + _SILENCE_SECONDS
             return
+        except (NotFound, Conflict):  # it leads nowhere now
+            documents.remove(str(reference))
+        except Exception as error:  # noqa: BLE001 - one that cannot be read must not hold up the others
+            structlog.get_logger().error("last_known_forgotten", reference=str(reference), exc_info=error)
+            documents.remove(str(reference))
         del self._doubtful[reference]
 
     def _leave_place(self, documents: Documents, sequence: int) -> None:
-        before_doubt = min(self._doubtful.values(), default=sequence + 1) - 1
-        documents.put(_FEED, {"sequence": min(sequence, before_doubt)})
+        """Say up to which event all documents are true, or will have been renewed."""
+        open_ends = [first - 1 for first, _ in self._doubtful.values()]
+        if self._missed is not None:
+            open_ends.append(self._missed[0])
+        documents.put(_FEED, {"sequence": min([sequence, *open_ends])})
 
 
 def _touched(event: Event) -> Reference | None:

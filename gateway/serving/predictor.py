@@ -194,6 +194,11 @@ class Predictor:
         self._turns.begin(request, lease)
         return request
 
+    @property
+    def is_running(self) -> bool:
+        """True while a run is under way that is not made on the event loop."""
+        return self._queue.running_count > 0
+
     # --- on the event loop --------------------------------------------------------------------------------------------
 
     def _is_short(self, course: Course, size: int) -> bool:

@@ -4,14 +4,17 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
-from registry.errors import ServiceError
+from registry.errors import RegistryBusy, RegistryUnavailable, SchemaMismatch, ServiceError
 from registry.names import Reference
 from registry.ports import Catalog, Registry
 from registry.records import Alias, Version
 
 E = TypeVar("E")
+
+OUTAGE: Final = (RegistryUnavailable, RegistryBusy, SchemaMismatch)
+"""How the registry says that it cannot say anything."""
 
 _HASH_BYTES = 8
 _HASHES = float(1 << (8 * _HASH_BYTES))
@@ -63,6 +66,11 @@ class Reading:
     alias: Alias | None = None
     """As it is, where it has a canary or a shadow."""
     shadow: Version | None = None
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The versions that answer."""
+        return (self.version.number,) if self.canary is None else (self.version.number, self.canary.number)
 
     def as_json(self) -> dict[str, Any]:
         """Return a form that can be written down.

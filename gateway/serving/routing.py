@@ -29,16 +29,13 @@ from typing import Generic
 
 from gateway.serving.absences import Absences
 from gateway.serving.last_known import LastKnown
-from gateway.serving.routes import Built, E, Reading, Route, Visit, read
+from gateway.serving.routes import OUTAGE, Built, E, Reading, Route, Visit, read
 from registry.errors import (
     Conflict,
     DeadlinePassed,
     InsufficientMemory,
     NotFound,
     Overloaded,
-    RegistryBusy,
-    RegistryUnavailable,
-    SchemaMismatch,
     ServiceError,
 )
 from registry.events import Event, EventKind
@@ -48,7 +45,6 @@ from registry.records import Version
 
 _ABOUT_A_VERSION = frozenset({EventKind.VERSION_CHANGED, EventKind.VERSION_RETIRED})
 _SILENCE_SECONDS = 1.0
-_OUTAGE = (RegistryUnavailable, RegistryBusy, SchemaMismatch)
 _NOT_NOW = (InsufficientMemory, DeadlinePassed, Overloaded)
 
 
@@ -193,7 +189,7 @@ class Routing(Generic[E]):
             self._asking_count += 1
             try:
                 found = await self._read(reference)
-            except _OUTAGE as outage:
+            except OUTAGE as outage:
                 error = self._silence = outage
                 self._silent_until = self._clock() + _SILENCE_SECONDS
             else:
@@ -261,7 +257,7 @@ class Routing(Generic[E]):
 
     def forget_recalled(self) -> None:
         """Forget what was not read from the registry, which answers again."""
-        self._last_known.settle(self._look)
+        self._last_known.settle(self._registry, self._look)
         for reference in self._last_known.recalled:
             route = self._aliases.get(reference.model, {}).get(reference.alias) if reference.version is None else None
             for built in () if route is None else route.targets:

@@ -64,6 +64,7 @@ class RunQueue:
         lend_after_seconds: float = 0.25,
     ) -> None:
         self.lend_after_seconds = lend_after_seconds
+        self._all = places + spare
         self._free = places
         self._spare = spare
         self._max_queue = max_queue
@@ -72,6 +73,11 @@ class RunQueue:
     def is_waiting(self, key: Hashable) -> bool:
         """Tell whether anybody waits for this version."""
         return key in self._lines
+
+    @property
+    def running_count(self) -> int:
+        """How many have a place, or have lent it."""
+        return self._all - self._free - self._spare
 
     @property
     def waiting_count(self) -> int:

@@ -3,10 +3,10 @@
 1. A caller has its answer before anything is done here. Of the requests that are chosen, a copy is kept, for half a
    minute, up to ``_MOST_SAMPLES`` of a trial and ``_MOST_BYTES`` of all; what finds no room is skipped, and counted.
 2. Copies are run in a thread that gives way to others, some at a time, each request alone as its caller sent it. A
-   slice of work takes ``_SLICE_SECONDS`` or one run; then its trial rests for ``_BUSY_REST_SECONDS``, and for so long
-   that it has a hundredth of the time: every slice is felt by the requests that come meanwhile, and if they were one in
-   a hundred, the slowest would be others than without a shadow. Once the worker has made no runs for
-   ``_QUIET_SECONDS``, it has a third of the time. A slow trial holds up no other for longer than its run.
+   slice of work takes half a millisecond or one run (``shadow_slice``). Every slice is felt by the requests that come
+   meanwhile, and if they were one in a hundred, the slowest would be others than without a shadow: in a busy worker
+   slices come no more often than every ``_BUSY_REST_SECONDS``, and each trial rests for so long that it has a hundredth
+   of the time. Once the worker has made no runs for ``_QUIET_SECONDS``, a trial has a third.
 3. A shadow makes no room: it is loaded where memory is free, else its requests are skipped. One that cannot be loaded,
    or refuses a request, is counted as a failure by the error's code.
 4. A run that takes too long is stopped. One that cannot be is left to itself, and its version is not run again here.
@@ -14,8 +14,6 @@
 """
 
 import asyncio
-import os
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -29,49 +27,43 @@ from typing import Final
 import structlog
 
 from gateway.serving.batching import Feed, part_of, split
-from gateway.serving.runtime import Array, Cancellation, Session
+from gateway.serving.runtime import Array, Session
 from gateway.serving.session_cache import SessionCache
+from gateway.serving.shadow_slice import Sample, Slice
 from registry.errors import DeadlinePassed, InsufficientMemory, InternalError, ServiceError
 from registry.ports import Registry
 from registry.records import Trial, Version
-from registry.shadow import OutputDifference, ShadowReport, compare_output
+from registry.shadow import ShadowReport
 
 _MOST_SAMPLES: Final = 64
 _MOST_BYTES: Final = 32 * 1024 * 1024
-_SLICE_SECONDS: Final = 0.0005
 _REST: Final = 99
 _BUSY_REST_SECONDS: Final = 0.66
 _QUIET_REST: Final = 2
 _QUIET_SECONDS: Final = 0.1
 _SHORTEST_REST_SECONDS: Final = 0.002
-_LONGEST_PAUSE_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 0.1
+"""How often it is looked whether the worker is idle now, and who has waited in vain, while anything waits."""
 _WAITING_SECONDS: Final = 30.0
 _LOAD_SECONDS: Final = 20.0
 _RUN_SECONDS: Final = 10.0
 _GRACE_SECONDS: Final = 1.0
 _PAUSE_AFTER_FAILURE_SECONDS: Final = 1.0
 _FLUSH_SECONDS: Final = 2.0
-_NICENESS: Final = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One request and its live answer."""
-
-    tap: "Tap"
-    feed: Feed
-    answers: Mapping[str, Array]
-    size_bytes: int
-    taken_at: float
 
 
 @dataclass(slots=True)
 class _Queue:
-    """What waits to be compared for one trial, and when its turn comes."""
+    """What waits to be compared for one trial, and when its turn comes: in a busy worker, and in one that is idle."""
 
     tap: "Tap"
     samples: deque[Sample] = field(default_factory=deque)
     due_at: float = 0.0
+    idle_due_at: float = 0.0
+
+    def rest(self, until: float, idle_until: float | None = None) -> None:
+        """Wait so long for the next turn."""
+        self.due_at, self.idle_due_at = until, until if idle_until is None else idle_until
 
 
 @dataclass(slots=True)
@@ -146,6 +138,7 @@ class Shadowing:
         running: threads in which ``give_way`` was called, of which one is used at a time unless it is stuck.
         writing: where the registry is visited.
         count_runs: tells how many runs the worker has made.
+        is_running: tells whether one is under way.
         clock: monotonic seconds.
     """
 
@@ -157,6 +150,7 @@ class Shadowing:
         running: Executor,
         writing: Executor,
         count_runs: Callable[[], int],
+        is_running: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stats = ShadowStats()
@@ -165,11 +159,13 @@ class Shadowing:
         self._running = running
         self._writing = writing
         self._count_runs = count_runs
+        self._is_running = is_running
         self._clock = clock
         self._queues: dict[Trial, _Queue] = {}
         self._size_bytes = 0
         self._run_count = count_runs()
         self._busy_at = -inf
+        self._rest_until = -inf
         self._stuck: set[str] = set()
         self._found: dict[Trial, ShadowReport] = {}
         self._skipped: dict[Trial, int] = {}
@@ -191,7 +187,9 @@ class Shadowing:
             self._comparing.cancel()
             await asyncio.gather(self._comparing, return_exceptions=True)
         self._closing.set()
-        await (self._flushing or self._flush())
+        if self._flushing is not None:
+            await self._flushing
+        await self._flush()
 
     # --- what is offered ----------------------------------------------------------------------------------------------
 
@@ -210,7 +208,7 @@ class Shadowing:
         inputs = {name: array.copy() for name, array in feed.items()}
         outputs = {name: array.copy() for name, array in answers.items()}
         queue = self._queues.setdefault(tap.trial, _Queue(tap))
-        queue.samples.append(Sample(tap, inputs, outputs, size_bytes, self._clock()))
+        queue.samples.append(Sample(tap.candidate, inputs, outputs, size_bytes, self._clock()))
         self._size_bytes += size_bytes
         self._came.set()
 
@@ -235,14 +233,16 @@ class Shadowing:
                 seconds = await self._compare_some(queue)
             except InsufficientMemory:
                 self.skip(queue.tap, len(self._take(queue)))
-                queue.due_at = self._clock() + _PAUSE_AFTER_FAILURE_SECONDS
+                queue.rest(self._clock() + _PAUSE_AFTER_FAILURE_SECONDS)
             except ServiceError as error:
                 self._give_up(queue, error.code)
             except Exception as error:  # noqa: BLE001 - whatever it is, live requests go on, and so does this
                 structlog.get_logger().error("shadow_failed", model=queue.tap.trial.model, exc_info=error)
                 self._give_up(queue, InternalError.code)
             else:
-                await self._rest(queue, seconds)
+                now = self._clock()
+                self._rest_until = now + _BUSY_REST_SECONDS
+                queue.rest(now + _REST * seconds, now + max(_QUIET_REST * seconds, _SHORTEST_REST_SECONDS))
 
     def _next(self) -> _Queue | None:
         """Return the trial whose turn it is; None if all rest, or have nothing to compare."""
@@ -253,22 +253,34 @@ class Shadowing:
                 self.skip(queue.tap, 1)
             if not queue.samples and queue.due_at <= now:
                 del self._queues[trial]
-        due = [queue for queue in self._queues.values() if queue.samples and queue.due_at <= now]
-        return min(due, key=lambda queue: queue.due_at, default=None)
+        due_at = self._due_at()
+        due = [queue for queue in self._queues.values() if queue.samples and due_at(queue) <= now]
+        return min(due, key=due_at, default=None)
+
+    def _due_at(self) -> Callable[[_Queue], float]:
+        """Return what tells when a trial's turn is, as the worker is now."""
+        now, count = self._clock(), self._count_runs()
+        if count != self._run_count or self._is_running():
+            self._run_count, self._busy_at = count, now
+        if now - self._busy_at >= _QUIET_SECONDS:
+            return lambda queue: queue.idle_due_at
+        return lambda queue: max(queue.due_at, self._rest_until)
 
     async def _wait(self) -> None:
         """Return when a turn may have come."""
         self._came.clear()
-        next_at = min((queue.due_at for queue in self._queues.values() if queue.samples), default=None)
+        due_at = self._due_at()
+        next_at = min((due_at(queue) for queue in self._queues.values() if queue.samples), default=None)
+        seconds = None if next_at is None else min(_LOOK_SECONDS, max(0.0, next_at - self._clock()))
         with suppress(TimeoutError):
-            async with asyncio.timeout(None if next_at is None else max(0.0, next_at - self._clock())):
+            async with asyncio.timeout(seconds):
                 await self._came.wait()
 
     async def _compare_some(self, queue: _Queue) -> float:
         """Compare samples of one trial for a while, and return how long that took."""
         candidate = queue.tap.candidate
         lease = await self._cache.acquire_spare(candidate, self._clock() + _LOAD_SECONDS)
-        work = _Slice(lease.session, self._take(queue))
+        work = Slice(lease.session, self._take(queue), clock=self._clock)
         began = self._clock()
         try:
             is_done = await self._run(work)
@@ -285,7 +297,7 @@ class Shadowing:
         self._note(queue.tap.trial, work.report)
         return self._clock() - began
 
-    async def _run(self, work: "_Slice") -> bool:
+    async def _run(self, work: Slice) -> bool:
         """Run a slice, and return whether it has ended; if it has not, nothing more will come of it."""
         running = asyncio.get_running_loop().run_in_executor(self._running, work.run)
         try:
@@ -313,24 +325,7 @@ class Shadowing:
             count += 1  # the one that was run
         self.stats.failed += count
         self._note(queue.tap.trial, ShadowReport(failures={code: count}))
-        queue.due_at = self._clock() + _PAUSE_AFTER_FAILURE_SECONDS
-
-    async def _rest(self, queue: _Queue, seconds: float) -> None:
-        """Rule 2."""
-        queue.due_at = self._clock() + max(_REST * seconds, _BUSY_REST_SECONDS)
-        until_quiet = _QUIET_SECONDS - self._look_for_runs()
-        await asyncio.sleep(
-            min(_LONGEST_PAUSE_SECONDS, max(_QUIET_REST * seconds, until_quiet, _SHORTEST_REST_SECONDS))
-        )
-        if self._look_for_runs() > _QUIET_SECONDS - _SHORTEST_REST_SECONDS:
-            queue.due_at = self._clock()
-
-    def _look_for_runs(self) -> float:
-        """Return for how many seconds the worker has been known to make no runs."""
-        now, count = self._clock(), self._count_runs()
-        if count != self._run_count:
-            self._run_count, self._busy_at = count, now
-        return now - self._busy_at
+        queue.rest(self._clock() + _PAUSE_AFTER_FAILURE_SECONDS)
 
     # --- writing down -------------------------------------------------------------------------------------------------
 
@@ -339,7 +334,8 @@ class Shadowing:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_FLUSH_SECONDS):
                     await self._closing.wait()
-            await self._flush()
+            if not self._closing.is_set():
+                await self._flush()
 
     async def _flush(self) -> None:
         skipped, self._skipped = self._skipped, {}
@@ -361,43 +357,3 @@ class Shadowing:
 
 def _bytes_of(array: Array) -> int:
     return array.nbytes if array.dtype.kind != "O" else sum(len(str(text)) for text in array.flat)
-
-
-def give_way() -> None:
-    """Let other threads of this process, and other processes, go first; to be called in the thread."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
-
-
-@dataclass(slots=True)
-class _Slice:
-    """Some samples of one trial, and what has come of them when ``run`` returns; what is left stays in ``samples``."""
-
-    session: Session
-    samples: deque[Sample]
-    report: ShadowReport = field(default_factory=ShadowReport)
-    cancellation: Cancellation = field(default_factory=Cancellation)
-
-    def run(self) -> None:
-        """Compare until the time of a slice is over."""
-        until = time.monotonic() + _SLICE_SECONDS
-        while self.samples:
-            sample = self.samples.popleft()
-            try:
-                found = self._compare(sample)
-            except ServiceError as error:
-                found = ShadowReport(failures={error.code: 1})
-            except Exception as error:  # noqa: BLE001 - our own mistake about one sample is none about the others
-                structlog.get_logger().error("shadow_failed", model=sample.tap.trial.model, exc_info=error)
-                found = ShadowReport(failures={InternalError.code: 1})
-            self.report = self.report.plus(found)
-            if time.monotonic() > until:
-                return
-
-    def _compare(self, sample: Sample) -> ShadowReport:
-        has = {spec.name for spec in sample.tap.candidate.signature.outputs}
-        names = [name for name in sample.answers if name in has]
-        arrays = self.session.run(names, sample.feed, self.cancellation) if names else []
-        outputs = dict.fromkeys(sample.answers, OutputDifference(compared=1, incomparable=1))
-        for name, array in zip(names, arrays, strict=True):
-            outputs[name] = compare_output(sample.answers[name], array)
-        return ShadowReport(compared=1, outputs=outputs)

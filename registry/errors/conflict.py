@@ -22,10 +22,10 @@ class NoPreviousVersion(Conflict):
 
 
 class GenerationConflict(Conflict):
-    """Somebody else moved the alias first."""
+    """Somebody else moved the alias first, or changed its canary or shadow."""
 
     code = "generation_conflict"
-    title = "The alias has moved meanwhile"
+    title = "The alias has changed meanwhile"
 
 
 class BreakingSignature(Conflict):

@@ -68,7 +68,7 @@ class SessionLoader(Loader):
 class Scene:
     """One worker's comparisons, with a real cache, and what the tests look at; begun and closed by ``async with``."""
 
-    def __init__(self, *, running: Executor | None = None) -> None:
+    def __init__(self, *, running: Executor | None = None, writing: Executor | None = None) -> None:
         self.loop = asyncio.get_running_loop()
         self.registry = cast("Any", MemoryRegistry())
         self.loader = SessionLoader(self)
@@ -81,6 +81,8 @@ class Scene:
         self.worker_runs = 0
         self.is_busy = False
         """Whether the worker makes runs all the time."""
+        self.is_running = False
+        """Whether a long one is under way."""
         self.running = running or ImmediateExecutor()
         self.cache: SessionCache[Any] = SessionCache(
             budget_bytes=2 * MIB,
@@ -93,8 +95,9 @@ class Scene:
             self.cache,
             self.registry,
             running=self.running,
-            writing=ImmediateExecutor(),
+            writing=writing or ImmediateExecutor(),
             count_runs=self._count_runs,
+            is_running=lambda: self.is_running,
             clock=self.clock,
         )
 

@@ -1,18 +1,22 @@
+import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from gateway.documents import DocumentFolder
 from gateway.serving.last_known import LastKnown
+from gateway.serving.routes import Reading, read
 from registry.errors import RegistryUnavailable, ServiceError
 from registry.names import Reference
 from registry.records import Canary
+from tests.support.memory_registry import resolve
 from tests.support.routing_bench import FIRST, LIVE, SECOND, THIRD, RoutingBench
 from tests.support.virtual_time import ImmediateExecutor, run_virtually
 
 
 def lasting(folder: Path) -> LastKnown:
-    return LastKnown(DocumentFolder(folder), ImmediateExecutor())
+    return LastKnown(DocumentFolder(folder), ImmediateExecutor(), clock=asyncio.get_running_loop().time)
 
 
 def test_what_another_worker_last_knew_answers_in_an_outage_until_the_registry_is_back(tmp_path: Path) -> None:
@@ -89,6 +93,7 @@ def test_what_is_doubtful_and_cannot_be_read_again_answers_as_it_did_until_the_r
         await witness.routing.apply(witness.registry.events[-1])
         assert await _recalled(tmp_path) == 1
         witness.registry.is_down = False
+        await asyncio.sleep(5)
         witness.routing.forget_recalled()
         assert await _recalled(tmp_path) == 2
 
@@ -123,6 +128,117 @@ def test_what_is_retired_is_known_no_more_though_it_cannot_be_read_again(tmp_pat
         witness.registry.is_down = True
         await witness.routing.apply(witness.registry.events[-1])
         assert await _ask_for(witness, Reference("iris", 3)) == "registry_unavailable"
+
+    run_virtually(outlive)
+
+
+def test_an_alias_that_led_to_what_is_retired_is_known_no_more_where_it_cannot_be_read_again(tmp_path: Path) -> None:
+    async def outlive() -> None:
+        before = RoutingBench(last_known=lasting(tmp_path))
+        await before.routing.resolve(LIVE)
+        witness = RoutingBench(last_known=lasting(tmp_path))
+        events = witness.registry.move("iris", 2), witness.registry.retire("iris", 1)
+        witness.registry.is_down = True
+        for event in events:
+            await witness.routing.apply(event)
+        assert await _recalled(tmp_path) == "registry_unavailable"
+
+    run_virtually(outlive)
+
+
+def test_what_could_not_be_gone_through_at_the_beginning_is_when_the_registry_answers(tmp_path: Path) -> None:
+    async def outlive() -> None:
+        before = RoutingBench(last_known=lasting(tmp_path))
+        before.routing.begin(before.registry.latest_sequence())
+        await before.routing.resolve(LIVE)
+        after = RoutingBench(last_known=lasting(tmp_path))
+        after.registry.move("iris", 2)
+        after.registry.is_down = True
+        after.routing.begin(after.registry.latest_sequence())
+        await after.routing.apply(after.registry.retire("iris", 3))
+        assert await _recalled(tmp_path) == 1
+        after.registry.is_down = False
+        after.routing.forget_recalled()
+        assert await _recalled(tmp_path) == 2
+
+    run_virtually(outlive)
+
+
+def test_what_could_not_be_gone_through_is_left_to_the_next_worker_whatever_is_heard_meanwhile(tmp_path: Path) -> None:
+    async def outlive() -> None:
+        before = RoutingBench(last_known=lasting(tmp_path))
+        before.routing.begin(before.registry.latest_sequence())
+        await before.routing.resolve(LIVE)
+        dying = RoutingBench(last_known=lasting(tmp_path))
+        dying.registry.move("iris", 2)
+        dying.registry.is_down = True
+        dying.routing.begin(dying.registry.latest_sequence())
+        await dying.routing.apply(dying.registry.retire("iris", 3))
+        following = RoutingBench(last_known=lasting(tmp_path))
+        following.registry.move("iris", 2)
+        following.registry.retire("iris", 3)
+        following.routing.begin(following.registry.latest_sequence())
+        assert await _recalled(tmp_path) == 2
+
+    run_virtually(outlive)
+
+
+def test_one_that_cannot_be_read_for_a_reason_of_its_own_is_known_no_more_and_holds_up_no_other(tmp_path: Path) -> None:
+    async def outlive() -> None:
+        before = RoutingBench(last_known=lasting(tmp_path))
+        for reference in (LIVE, Reference("iris", 3)):
+            await before.routing.resolve(reference)
+        known = lasting(tmp_path)
+        registry = before.registry
+        events = registry.change(THIRD), registry.move("iris", 2)
+
+        def look(reference: Reference) -> Reading:
+            if reference.version == 3:
+                raise KeyError(reference)
+            return read(registry, resolve, reference)
+
+        for event in events:
+            known.doubt(event, look)
+        assert (await _recalled(tmp_path), await _recalled(tmp_path, Reference("iris", 3))) == (
+            2,
+            "registry_unavailable",
+        )
+
+    run_virtually(outlive)
+
+
+def test_what_came_into_doubt_twice_is_read_again_though_it_was_read_between(tmp_path: Path) -> None:
+    async def outlive() -> None:
+        bench = RoutingBench(last_known=lasting(tmp_path))
+        await bench.routing.resolve(LIVE)
+        known, registry = lasting(tmp_path), bench.registry
+        look = partial(read, registry, resolve)
+        first = registry.move("iris", 2)
+        registry.is_down = True
+        known.doubt(first, look)
+        registry.is_down = False
+        known.remember(LIVE, look(LIVE))
+        known.doubt(registry.move("iris", 3), look)
+        assert await _recalled(tmp_path) == 2
+        await asyncio.sleep(5)
+        known.settle(registry, look)
+        assert await _recalled(tmp_path) == 3
+
+    run_virtually(outlive)
+
+
+def test_a_registry_that_falls_silent_again_is_not_asked_at_each_reading_of_the_feed(tmp_path: Path) -> None:
+    async def outlive() -> None:
+        before = RoutingBench(last_known=lasting(tmp_path))
+        await before.routing.resolve(LIVE)
+        witness = RoutingBench(last_known=lasting(tmp_path))
+        event = witness.registry.move("iris", 2)
+        witness.registry.is_down = True
+        await witness.routing.apply(event)
+        for _ in range(40):
+            witness.routing.forget_recalled()
+            await asyncio.sleep(0.25)
+        assert witness.registry.visits == 2
 
     run_virtually(outlive)
 
@@ -181,11 +297,11 @@ def test_what_changed_while_nobody_was_there_is_gone_through_at_the_next_beginni
     run_virtually(outlive)
 
 
-async def _recalled(folder: Path) -> int | str:
+async def _recalled(folder: Path, reference: Reference = LIVE) -> int | str:
     """What a worker answers that starts while the registry is away."""
     starting = RoutingBench(last_known=lasting(folder))
     starting.registry.is_down = True
-    return await _ask_for(starting, LIVE)
+    return await _ask_for(starting, reference)
 
 
 async def _ask_for(bench: RoutingBench, reference: Reference) -> int | str:

@@ -110,7 +110,17 @@ def test_an_alias_moves_in_the_generation_that_was_seen_and_knows_when_a_canary_
     bench.promotion.drop_canary(seen, actor="gateway", reason="")
     with pytest.raises(GenerationConflict) as caught:
         bench.promotion.move("iris", "production", proposal, actor="ada")
-    assert str(caught.value) == "alias 'production' of model 'iris' is in its generation 2 now, not in 1"
+    assert str(caught.value) == (
+        "alias 'production' of model 'iris', or its canary or shadow, has changed since: its generation is 2 now, not 1"
+    )
+
+
+def test_who_asks_again_for_what_is_so_may_have_seen_an_earlier_generation(bench: Bench) -> None:
+    bench.promotion.move("iris", "production", Proposal(version=1), actor="ada")
+    proposal = Proposal(version=2, expected_generation=1)
+    moved = bench.promotion.move("iris", "production", proposal, actor="ada")
+    again = bench.promotion.move("iris", "production", proposal, actor="ada")
+    assert (again.alias, again.move) == (moved.alias, None)
 
 
 def test_aliases_move_apart(bench: Bench) -> None:

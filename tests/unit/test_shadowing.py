@@ -279,6 +279,67 @@ def test_a_worker_that_makes_runs_now_and_then_is_busy() -> None:
     run_virtually(test)
 
 
+def test_a_worker_with_a_long_run_under_way_is_busy() -> None:
+    async def test() -> None:
+        async with Scene() as scene:
+            scene.run_seconds, scene.is_running = 0.01, True
+            tap = scene.tap()
+            for number in range(5):
+                scene.offer(tap, float(number))
+            await asyncio.sleep(0.9)
+            assert len(scene.asked) == 1
+            scene.is_running = False
+            await asyncio.sleep(0.5)
+            assert len(scene.asked) == 5
+
+    run_virtually(test)
+
+
+def test_a_trial_that_rests_for_long_goes_on_as_soon_as_the_worker_is_idle() -> None:
+    async def test() -> None:
+        async with Scene() as scene:
+            scene.run_seconds, scene.is_busy = 0.5, True
+            tap = scene.tap()
+            for number in range(10):
+                scene.offer(tap, float(number))
+            await asyncio.sleep(2)
+            assert len(scene.asked) == 1
+            scene.is_busy = False
+            await asyncio.sleep(25)
+        assert scene.written() == alike(10)
+
+    run_virtually(test)
+
+
+def test_copies_that_wait_for_a_resting_trial_make_room_for_others_in_half_a_minute() -> None:
+    async def test() -> None:
+        async with Scene() as scene:
+            scene.is_busy, scene.run_seconds = True, 1.0
+            label = np.zeros(1, np.int64)
+            scene.answer = lambda _: {"label": label}
+            tap, other = scene.tap(), scene.tap(OTHER)
+            for _ in range(4):
+                tap.offer({"x": np.zeros(2 * MIB, np.float32)}, ("label",), [label])
+            await asyncio.sleep(31)
+            other.offer({"x": np.zeros(2 * MIB, np.float32)}, ("label",), [label])
+            await asyncio.sleep(2)
+        assert (scene.written().skipped, scene.written("digits").compared) == (3, 1)
+
+    run_virtually(test)
+
+
+def test_in_a_busy_worker_slices_are_rare_however_many_trials_there_are() -> None:
+    async def test() -> None:
+        async with Scene() as scene:
+            scene.is_busy = True
+            for number in range(20):
+                scene.offer(scene.tap(trial=number + 1), 1.0)
+            await asyncio.sleep(6.6)
+            assert len(scene.asked) <= 11
+
+    run_virtually(test)
+
+
 def test_a_run_that_does_not_end_in_ten_seconds_is_stopped_and_counted() -> None:
     async def test() -> None:
         running = SteppedExecutor()

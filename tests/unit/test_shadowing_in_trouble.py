@@ -232,6 +232,24 @@ def test_closing_writes_down_what_has_been_found_and_compares_no_more() -> None:
     run_virtually(test)
 
 
+def test_what_is_skipped_while_a_report_is_written_is_written_when_all_is_closed() -> None:
+    async def test() -> None:
+        writing = SteppedExecutor()
+        scene = Scene(writing=writing)
+        scene.shadowing.start()
+        tap = scene.tap()
+        scene.offer(tap, 1.0)
+        await asyncio.sleep(2.1)
+        scene.shadowing.skip(tap, 5)
+        closing = asyncio.ensure_future(scene.shadowing.close())
+        await settle()
+        while not closing.done():
+            await writing.step()
+        assert scene.written() == alike(1).plus(ShadowReport(skipped=5))
+
+    run_virtually(test)
+
+
 def test_what_was_never_begun_can_be_closed() -> None:
     async def test() -> None:
         scene = Scene()
