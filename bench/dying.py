@@ -24,6 +24,7 @@ from gateway.parts import Parts, create_embedded_database, open_parts
 from gateway.settings import load_settings
 from model_store.streams import Spool
 from registry.artifact import MODEL_FILE
+from registry.promotion import Proposal
 from registry.registration import Registered
 from registry.rehearsal import Rehearsal
 
@@ -134,7 +135,8 @@ def register_files(parts: Parts, fuse: Fuse, orders: Mapping[str, Any]) -> dict[
 
 def promote(parts: Parts, _fuse: Fuse, orders: Mapping[str, Any]) -> dict[str, Any]:
     """Do what PUT /registry/models/{name}/aliases/production does."""
-    moved = parts.promotion().move(orders["model"], "production", version=orders["version"], actor=ACTOR)
+    proposal = Proposal(version=orders["version"])
+    moved = parts.promotion().move(orders["model"], "production", proposal, actor=ACTOR)
     return {"version": moved.alias.version, "is_new": moved.move is not None}
 
 

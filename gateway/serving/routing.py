@@ -100,7 +100,7 @@ class Routing(Generic[E]):
         self._silent_until = 0.0
         self._asking_count = 0
         self._visits: dict[Reference, Visit[E]] = {}
-        self._switches: dict[Reference, int] = {}
+        self._switches: dict[Reference, _Switch] = {}
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
@@ -296,19 +296,37 @@ class Routing(Generic[E]):
         return touched
 
     async def _refresh(self, reference: Reference, sequence: int) -> None:
-        if self._switches.get(reference, 0) > sequence:
-            return  # a later event is at it, and will leave what is true then
-        self._switches[reference] = sequence
+        """Return when the reference leads where it did at the event, or at a later one."""
+        while True:
+            later = self._switches.get(reference)
+            if later is None or later.sequence <= sequence:
+                later = await self._switch(reference, sequence)
+            if later is None:
+                return
+            await later.ended.wait()
+            if later.is_made:
+                return
+
+    async def _switch(self, reference: Reference, sequence: int) -> "_Switch | None":
+        """Lead a reference where it leads now; return the switch of a later event, if that has overtaken this one."""
+        own = _Switch(sequence)
+        before = self._switches.get(reference)
+        if before is not None:
+            before.overtaken_by = own
+        self._switches[reference] = own
         try:
             found = await self._read(reference)
             if reference.version is None and isinstance(found, Reading):
                 await self._warm_up(reference, found)
-            if self._switches.get(reference) == sequence:  # else a later event has read later, and installs that
+            if own.overtaken_by is None:  # else that has read later, and installs what it has found
                 self._install(reference, found)
                 self._last_known.remember(reference, found if isinstance(found, Reading) else None)
+                own.is_made = True
+            return own.overtaken_by
         finally:
-            if self._switches.get(reference) == sequence:
+            if self._switches.get(reference) is own:
                 del self._switches[reference]
+            own.ended.set()
 
     async def _warm_up(self, reference: Reference, found: Reading) -> None:
         route = self._aliases.get(reference.model, {}).get(reference.alias)
@@ -321,3 +339,15 @@ class Routing(Generic[E]):
                     await self._warm(route.main.version, version)
                 except _NOT_NOW:
                     continue  # the model is sound: its first requests will wait for it
+
+
+class _Switch:
+    """A reference that is being led to where an event, or a later one, has it."""
+
+    __slots__ = ("ended", "is_made", "overtaken_by", "sequence")
+
+    def __init__(self, sequence: int) -> None:
+        self.sequence = sequence
+        self.ended = asyncio.Event()
+        self.is_made = False
+        self.overtaken_by: _Switch | None = None

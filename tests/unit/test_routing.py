@@ -172,11 +172,49 @@ def test_an_earlier_event_that_is_tried_again_does_not_disturb_a_later_one() -> 
         bench.warm_gate = asyncio.Event()
         applying = asyncio.ensure_future(bench.routing.apply(later))
         await settle()
-        await bench.routing.apply(earlier)
-        assert bench.live() == 1
+        again = asyncio.ensure_future(bench.routing.apply(earlier))
+        await settle()
+        assert (bench.live(), again.done()) == (1, False)
         bench.warm_gate.set()
-        await applying
+        await again
+        assert (bench.live(), applying.done(), bench.warmed) == (3, True, [(1, 3)])
+
+    run_virtually(test)
+
+
+def test_an_event_that_was_overtaken_is_applied_when_the_later_one_is() -> None:
+    async def test() -> None:
+        bench = RoutingBench()
+        await bench.routing.resolve(LIVE)
+        gates = bench.warm_gate, bench.warm_gate_of_third = asyncio.Event(), asyncio.Event()
+        earlier = asyncio.ensure_future(bench.routing.apply(bench.registry.move("iris", 2)))
+        await settle()
+        later = asyncio.ensure_future(bench.routing.apply(bench.registry.move("iris", 3)))
+        await settle()
+        gates[0].set()
+        await settle()
+        assert (earlier.done(), bench.live()) == (False, 1)
+        gates[1].set()
+        await asyncio.gather(earlier, later)
         assert bench.live() == 3
+
+    run_virtually(test)
+
+
+def test_an_event_whose_overtaker_fails_is_applied_by_itself() -> None:
+    async def test() -> None:
+        bench = RoutingBench()
+        await bench.routing.resolve(LIVE)
+        bench.warm_gate = asyncio.Event()
+        later = bench.registry.move("iris", 2), bench.registry.move("iris", 3)
+        failing = asyncio.ensure_future(bench.routing.apply(later[1]))
+        await settle()
+        earlier = asyncio.ensure_future(bench.routing.apply(later[0]))
+        await settle()
+        bench.warm_error = LoadFailed("broken")
+        bench.warm_gate.set()
+        results = await asyncio.gather(failing, earlier, return_exceptions=True)
+        assert ([type(result) for result in results], bench.live()) == ([LoadFailed, LoadFailed], 1)
 
     run_virtually(test)
 
