@@ -30,6 +30,10 @@ MAX_ROWS: Final = 64
 _WORTH: Final = 1.25
 """How many times the rows a second of a smaller batch a batch must bring, to be that large."""
 
+_WORTH_OF_TWO: Final = 1.1
+"""The same for two rows: only requests that wait share runs, and one waits for one other run at most; where many wait,
+it brings all of them forward."""
+
 _RUN_SECONDS: Final = 50e-6
 """What a run costs a worker, whatever it runs (``python -m bench --suite batching``)."""
 
@@ -97,8 +101,10 @@ class BatchReport:
         """The largest number of rows that still brings something; 1 if none does."""
         best, best_rate = 1, self._rate(1)
         for rows, seconds in sorted(self.run_seconds.items()):
-            is_noticed = best == 1 or seconds > _SHORT_SECONDS
-            if rows > 1 and self._rate(rows) >= best_rate * (_WORTH if is_noticed else 1):
+            worth = _WORTH if best == 1 or seconds > _SHORT_SECONDS else 1.0
+            if rows == 2:  # noqa: PLR2004 - a pair
+                worth = _WORTH_OF_TWO
+            if rows > 1 and self._rate(rows) >= best_rate * worth:
                 best, best_rate = rows, self._rate(rows)
         return min(best, self.rows)
 
