@@ -32,7 +32,7 @@ _WORTH: Final = 1.25
 
 _WORTH_OF_TWO: Final = 1.1
 """The same for two rows: only requests that wait share runs, and one waits for one other run at most; where many wait,
-it brings all of them forward."""
+it brings all of them forward. Not where a row that is alone would be run as two, to have the bits of a pair."""
 
 _RUN_SECONDS: Final = 50e-6
 """What a run costs a worker, whatever it runs (``python -m bench --suite batching``)."""
@@ -101,11 +101,11 @@ class BatchReport:
         """The largest number of rows that still brings something; 1 if none does."""
         best, best_rate = 1, self._rate(1)
         for rows, seconds in sorted(self.run_seconds.items()):
-            worth = _WORTH if best == 1 or seconds > _SHORT_SECONDS else 1.0
-            if rows == 2:  # noqa: PLR2004 - a pair
-                worth = _WORTH_OF_TWO
-            if rows > 1 and self._rate(rows) >= best_rate * worth:
+            is_noticed = best == 1 or seconds > _SHORT_SECONDS
+            if rows > 1 and self._rate(rows) >= best_rate * (_WORTH if is_noticed else 1):
                 best, best_rate = rows, self._rate(rows)
+        if best == 1 and self.level is not Level.STABLE and 2 in self.run_seconds:
+            best = 2 if self._rate(2) >= best_rate * _WORTH_OF_TWO else 1
         return min(best, self.rows)
 
     def _rate(self, rows: int) -> float:

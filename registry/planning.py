@@ -7,8 +7,8 @@ Rules:
        that version must be able to live with the canary. So it is with a shadow, which must understand those callers.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
 from math import inf
 from typing import Final
@@ -122,18 +122,18 @@ def plan_promotion(catalog: Catalog, model: str, alias: str, proposal: Proposal)
     before = catalog.find_alias(model, alias)
     _check_expected(model, alias, before, proposal)
     replaced = None if before is None else resolve_version(catalog, model, before.version)
-    compared = [] if replaced is None else [_compare(replaced, candidate, proposal)]
+    stays = before if before is not None and before.version == proposal.version else None
     canary, shadow = proposal.canary, proposal.shadow
+    beside: dict[str, Version] = {}
     if canary is UNSET:
-        canary = before.canary if before is not None and before.version == proposal.version else None
+        canary = None if stays is None else stays.canary
     elif canary is not None:
-        second = _second(catalog, candidate, "canary", canary)
-        compared.append(_compare(candidate, second, proposal))
+        beside["canary"] = _second(catalog, candidate, "canary", canary)
     if shadow is UNSET:
-        shadow = before.shadow if before is not None and before.version == proposal.version else None
+        shadow = None if stays is None else stays.shadow
     elif shadow is not None:
-        _check_understood(candidate, _second(catalog, candidate, "shadow", shadow), proposal)
-        shadow = _going_on(before, proposal.version, shadow)
+        beside["shadow"] = _second(catalog, candidate, "shadow", shadow)
+        shadow = _going_on(stays, shadow)
     plan = Plan(
         model=model,
         alias=alias,
@@ -141,14 +141,12 @@ def plan_promotion(catalog: Catalog, model: str, alias: str, proposal: Proposal)
         version=proposal.version,
         canary=canary,
         shadow=shadow,
-        differences=tuple(difference for one in compared for difference in one.differences),
-        compatibility=max((one.compatibility for one in compared), key=list(Compatibility).index, default=None),
-        changes=tuple(change for one in compared for change in one.changes),
+        differences=(),
         replaced=replaced,
         candidate=candidate,
     )
     _check_generation(plan, proposal)
-    return plan
+    return _compared(plan, candidate, beside, proposal)
 
 
 def promotable_version(catalog: Catalog, model: str, number: int) -> Version:
@@ -188,10 +186,25 @@ def _second(catalog: Catalog, candidate: Version, kind: str, other: Canary | Sha
     return promotable_version(catalog, candidate.model, other.version)
 
 
-def _going_on(before: Alias | None, version: int, shadow: Shadow) -> Shadow:
+def _going_on(stays: Alias | None, shadow: Shadow) -> Shadow:
     """Return the shadow that is there where it is asked for once more: the trial goes on."""
-    known = before.shadow if before is not None and before.version == version else None
+    known = None if stays is None else stays.shadow
     return known if known is not None and _is_same_trial(known, shadow) else shadow
+
+
+def _compared(plan: Plan, candidate: Version, beside: Mapping[str, Version], proposal: Proposal) -> Plan:
+    """Return the plan with what callers will notice; ``beside`` are a canary and a shadow that are new."""
+    found = [] if plan.replaced is None else [_compare(plan.replaced, candidate, proposal)]
+    if "canary" in beside:
+        found.append(_compare(candidate, beside["canary"], proposal))
+    if "shadow" in beside:
+        _check_understood(candidate, beside["shadow"], proposal)
+    return replace(
+        plan,
+        differences=tuple(difference for one in found for difference in one.differences),
+        compatibility=max((one.compatibility for one in found), key=list(Compatibility).index, default=None),
+        changes=tuple(change for one in found for change in one.changes),
+    )
 
 
 def _compare(before: Version, after: Version, proposal: Proposal) -> Comparison:

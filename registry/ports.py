@@ -138,6 +138,10 @@ class Catalog(Protocol):
         """Return events with larger sequence numbers, in order."""
         ...
 
+    def find_last_moved(self, model: str, alias: str) -> int:
+        """Return the sequence number of the newest event of an alias, 0 if there is none."""
+        ...
+
     def latest_sequence(self) -> int:
         """Return the sequence number of the newest event, 0 if there is none."""
         ...

@@ -35,7 +35,7 @@ class AliasMove:
     move: Move | None
     """None if the alias points where it pointed before."""
     sequence: int
-    """A worker that has applied the feed up to here answers accordingly."""
+    """Of the event that made it so: a worker that has applied it answers accordingly."""
 
 
 class Promotion:
@@ -153,7 +153,8 @@ class Promotion:
     def _take(self, transaction: Transaction, step: "_Step") -> AliasMove:
         plan = step.plan
         if plan.before is not None and not plan.is_change:
-            return AliasMove(alias=plan.before, move=None, sequence=transaction.latest_sequence())
+            moved_at = transaction.find_last_moved(plan.model, plan.alias)
+            return AliasMove(alias=plan.before, move=None, sequence=moved_at)
         at = self._clock.now()
         alias = transaction.set_alias(
             plan.model, plan.alias, version=plan.version, canary=plan.canary, shadow=plan.shadow, at=at

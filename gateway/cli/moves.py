@@ -171,13 +171,7 @@ def report_move(
     output.say(*move_lines(moved, url))
     output.data(moved)
     if timeout_seconds is not None:
-        count = wait_until_applied(
-            client.workers,
-            sequence=moved["sequence"],
-            timeout_seconds=timeout_seconds,
-            # Where nothing has moved now, what moved it before is one of the events up to there.
-            is_all_before=moved["move"] is None,
-        )
+        count = wait_until_applied(client.workers, sequence=moved["sequence"], timeout_seconds=timeout_seconds)
         output.say(f"Every live worker follows ({count})" if count else "No worker is running; the next one follows")
 
 

@@ -1,7 +1,7 @@
 """Wait until every live worker follows a move.
 
 1. A worker follows when it has applied the move's event; it says so itself. What else it has not applied yet does not
-   matter, unless nothing has moved now: then it has to have applied all that there was.
+   matter.
 2. One that says that it cannot, because of the model, ends the waiting: it goes on answering as before, and only
    somebody who acts changes that. Trouble that ends by itself (the store is away) is waited for.
 """
@@ -26,7 +26,6 @@ def wait_until_applied(
     *,
     sequence: int,
     timeout_seconds: float,
-    is_all_before: bool = False,
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> int:
@@ -37,7 +36,6 @@ def wait_until_applied(
             ``pending``.
         sequence: of the event that they are to apply.
         timeout_seconds: how long; they are asked at least once.
-        is_all_before: whether they are to have applied everything before it, too.
         clock: seconds that only grow.
         pause: waits that many seconds.
 
@@ -48,11 +46,7 @@ def wait_until_applied(
     deadline = clock() + timeout_seconds
     while True:
         workers = fetch_workers()
-        lagging = [
-            worker
-            for worker in workers
-            if worker["applied"] < sequence and (is_all_before or not _is_beyond(worker, sequence))
-        ]
+        lagging = [worker for worker in workers if worker["applied"] < sequence and not _is_beyond(worker, sequence)]
         if not lagging:
             return len(workers)
         failed = [worker for worker in lagging if _trouble(worker, sequence) not in (None, *_PASSING)]

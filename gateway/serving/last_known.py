@@ -6,7 +6,8 @@
    through in the same way when the next worker begins.
 3. What is doubtful while the registry does not answer stays, as it does in the workers that run, and is read again when
    the registry answers: by this worker, or by one that begins later, to whom the place in the feed is left. What leads
-   to a version that has been retired goes at once. What cannot be read for a reason of its own is known no more.
+   to a version that has been retired goes at once, as far as the feed has been gone through up to there. What cannot be
+   read for a reason of its own is known no more.
 4. Read only where the registry does not answer. What was read here is dropped as soon as it does: nothing else would
    ever correct it.
 """
@@ -122,6 +123,11 @@ class LastKnown:
                 with registry.reading() as catalog:
                     events = catalog.list_events(after=after, limit=_PAGE)
             except OUTAGE:
+                self._silent_until = self._clock() + _SILENCE_SECONDS
+                return
+            except Exception as error:  # noqa: BLE001 - trying for ever would leave what can be read doubtful
+                structlog.get_logger().error("last_known_not_caught_up", after=after, exc_info=error)
+                self._missed = None
                 return
             self._go_through(documents, look, events, sequence)
             is_last = len(events) < _PAGE or events[-1].sequence >= sequence
@@ -138,8 +144,8 @@ class LastKnown:
                 self._drop_retired(documents, event)
             reference = _touched(event)
             if reference is not None and _is_older(documents.get(str(reference)), event.sequence):
-                first, _ = self._doubtful.get(reference, (event.sequence, 0))
-                self._doubtful[reference] = first, event.sequence
+                first, last = self._doubtful.get(reference, (event.sequence, event.sequence))
+                self._doubtful[reference] = min(first, event.sequence), max(last, event.sequence)
                 self._renew(documents, look, reference, sequence)
 
     def _drop_retired(self, documents: Documents, event: Event) -> None:

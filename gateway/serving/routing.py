@@ -322,11 +322,14 @@ class Routing(Generic[E]):
                 self._install(reference, found)
                 self._last_known.remember(reference, found if isinstance(found, Reading) else None)
                 own.is_made = True
-            return own.overtaken_by
+        except ServiceError:
+            if own.overtaken_by is None:  # else it does not matter any more
+                raise
         finally:
             if self._switches.get(reference) is own:
                 del self._switches[reference]
             own.ended.set()
+        return own.overtaken_by
 
     async def _warm_up(self, reference: Reference, found: Reading) -> None:
         route = self._aliases.get(reference.model, {}).get(reference.alias)

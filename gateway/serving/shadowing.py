@@ -30,7 +30,7 @@ from gateway.serving.batching import Feed, part_of, split
 from gateway.serving.runtime import Array, Session
 from gateway.serving.session_cache import SessionCache
 from gateway.serving.shadow_slice import Sample, Slice
-from registry.errors import DeadlinePassed, InsufficientMemory, InternalError, ServiceError
+from registry.errors import Busy, DeadlinePassed, InsufficientMemory, InternalError, ServiceError
 from registry.ports import Registry
 from registry.records import Trial, Version
 from registry.shadow import ShadowReport
@@ -255,7 +255,7 @@ class Shadowing:
                 del self._queues[trial]
         due_at = self._due_at()
         due = [queue for queue in self._queues.values() if queue.samples and due_at(queue) <= now]
-        return min(due, key=due_at, default=None)
+        return min(due, key=lambda queue: queue.due_at, default=None)  # who has had a turn comes after the others
 
     def _due_at(self) -> Callable[[_Queue], float]:
         """Return what tells when a trial's turn is, as the worker is now."""
@@ -346,7 +346,10 @@ class Shadowing:
             report = self._found.pop(trial)
             try:
                 await asyncio.get_running_loop().run_in_executor(self._writing, self._write, trial, report)
-            except Exception as error:  # noqa: BLE001 - the registry does not answer, or something worse: rule 4
+            except Busy:  # rule 5, and the others would wait in vain
+                self._note(trial, report)
+                return
+            except Exception as error:  # noqa: BLE001 - one that cannot be written holds up no other
                 structlog.get_logger().warning("shadow_not_noted", model=trial.model, error=type(error).__name__)
                 self._note(trial, report)
 

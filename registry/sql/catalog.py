@@ -5,11 +5,11 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, func, or_, select
+from sqlalchemy import Connection, RowMapping, Select, and_, func, or_, select
 
 from registry.artifact import Artifact, Digest
 from registry.errors import InvalidRequest
-from registry.events import Event
+from registry.events import Event, EventKind
 from registry.examples import Examples
 from registry.names import quoted
 from registry.records import (
@@ -170,6 +170,12 @@ class SqlCatalog(TokenQueries):
         """Return events with larger sequence numbers, in order."""
         rows = self._all(_EVENTS.where(events.c.sequence > after).order_by(events.c.sequence).limit(limit))
         return [event_of(row) for row in rows]
+
+    def find_last_moved(self, model: str, alias: str) -> int:
+        """Return the sequence number of the newest event of an alias, 0 if there is none."""
+        of_alias = and_(models.c.name == model, events.c.alias == alias, events.c.kind == EventKind.ALIAS_MOVED.value)
+        statement = select(events.c.sequence).join(models, models.c.id == events.c.model_id).where(of_alias)
+        return self._connection.scalar(statement.order_by(events.c.sequence.desc()).limit(1)) or 0
 
     def latest_sequence(self) -> int:
         """Return the sequence number of the newest event, 0 if there is none."""

@@ -41,12 +41,11 @@ class Scene:
         self.now += seconds
         self.applied = [applied + (pid not in self.stuck) for pid, applied in enumerate(self.applied, start=1)]
 
-    def wait(self, sequence: int, timeout_seconds: float, *, is_all_before: bool = False) -> int:
+    def wait(self, sequence: int, timeout_seconds: float) -> int:
         return wait_until_applied(
             self.workers,
             sequence=sequence,
             timeout_seconds=timeout_seconds,
-            is_all_before=is_all_before,
             clock=lambda: self.now,
             pause=self.pause,
         )
@@ -86,9 +85,9 @@ def test_without_time_they_are_asked_once() -> None:
 # --- workers that cannot follow ---------------------------------------------------------------------------------------
 
 
-def refusal_of(scene: Scene, sequence: int, timeout_seconds: float, *, is_all_before: bool = False) -> CommandFailed:
+def refusal_of(scene: Scene, sequence: int, timeout_seconds: float) -> CommandFailed:
     with pytest.raises(CommandFailed) as caught:
-        scene.wait(sequence, timeout_seconds, is_all_before=is_all_before)
+        scene.wait(sequence, timeout_seconds)
     return caught.value
 
 
@@ -123,14 +122,6 @@ def test_a_worker_follows_though_it_is_stuck_with_something_else() -> None:
 
     assert scene.wait(7, 0) == 2
     assert scene.now == 100.0
-
-
-def test_where_nothing_has_moved_now_whoever_is_stuck_may_not_have_followed_before() -> None:
-    scene = Scene(9, 4)
-    scene.fail(2, 5, "model_load_failed")
-    scene.beyond[2] = {"read": 8, "pending": [5]}
-
-    assert refusal_of(scene, 6, 1, is_all_before=True).document["detail"] == "h:2"
 
 
 @pytest.mark.parametrize("sequence", [6, 9], ids=["pending", "not read yet"])

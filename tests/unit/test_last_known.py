@@ -158,6 +158,7 @@ def test_what_could_not_be_gone_through_at_the_beginning_is_when_the_registry_an
         await after.routing.apply(after.registry.retire("iris", 3))
         assert await _recalled(tmp_path) == 1
         after.registry.is_down = False
+        await asyncio.sleep(5)
         after.routing.forget_recalled()
         assert await _recalled(tmp_path) == 2
 

@@ -328,6 +328,21 @@ def test_copies_that_wait_for_a_resting_trial_make_room_for_others_in_half_a_min
     run_virtually(test)
 
 
+def test_in_a_busy_worker_trials_take_turns() -> None:
+    async def test() -> None:
+        async with Scene() as scene:
+            scene.is_busy, scene.run_seconds = True, 0.001
+            taps = scene.tap(), scene.tap(OTHER)
+            for number in range(60):
+                for tap in taps:
+                    scene.offer(tap, float(number))
+            await asyncio.sleep(10)
+        found = scene.written().compared, scene.written("digits").compared
+        assert min(found) >= max(found) - 1 > 5
+
+    run_virtually(test)
+
+
 def test_in_a_busy_worker_slices_are_rare_however_many_trials_there_are() -> None:
     async def test() -> None:
         async with Scene() as scene:
