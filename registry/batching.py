@@ -30,6 +30,7 @@ MAX_ROWS: Final = 64
 _WORTH: Final = 1.25
 """How many times the rows a second of a smaller batch a batch must bring, to be that large."""
 
+_PAIR: Final = 2
 _WORTH_OF_TWO: Final = 1.1
 """The same for two rows: only requests that wait share runs, and one waits for one other run at most; where many wait,
 it brings all of them forward. Not where a row that is alone would be run as two, to have the bits of a pair."""
@@ -104,8 +105,8 @@ class BatchReport:
             is_noticed = best == 1 or seconds > _SHORT_SECONDS
             if rows > 1 and self._rate(rows) >= best_rate * (_WORTH if is_noticed else 1):
                 best, best_rate = rows, self._rate(rows)
-        if best == 1 and self.level is not Level.STABLE and 2 in self.run_seconds:
-            best = 2 if self._rate(2) >= best_rate * _WORTH_OF_TWO else 1
+        if best == 1 and self.level is not Level.STABLE and _PAIR in self.run_seconds:
+            best = _PAIR if self._rate(_PAIR) >= best_rate * _WORTH_OF_TWO else 1
         return min(best, self.rows)
 
     def _rate(self, rows: int) -> float:
@@ -170,7 +171,7 @@ class BatchRule:
     @property
     def is_off(self) -> bool:
         """True if no two requests ever share a run."""
-        return self.max_rows < 2  # noqa: PLR2004 - two is company
+        return self.max_rows < _PAIR
 
 
 NEVER: Final = BatchRule(max_rows=1)
@@ -181,6 +182,6 @@ def rule_of(batching: Batching, report: BatchReport | None, host: str) -> BatchR
     """Return what an owner's word and a proof make of each other, on a host."""
     if report is None or report.host != host or report.level not in _ACCEPTED[batching]:
         return NEVER
-    if report.worthwhile_rows < 2:  # noqa: PLR2004 - as above
+    if report.worthwhile_rows < _PAIR:
         return NEVER
     return BatchRule(max_rows=report.worthwhile_rows, level=report.level, shapes=frozenset(report.shapes))

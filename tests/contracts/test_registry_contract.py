@@ -368,6 +368,25 @@ def test_a_version_that_is_retired_keeps_its_examples(registry: Registry) -> Non
 
 # --- what a shadow has shown ------------------------------------------------------------------------------------------
 
+
+def test_the_newest_event_of_an_alias_is_found_whatever_else_has_happened(registry: Registry) -> None:
+    with registry.writing() as transaction:
+        for model in ("iris", "other"):
+            add_version(transaction, model, "a")
+        moved = [
+            transaction.add_event(
+                EventKind.ALIAS_MOVED, model=model, version=1, alias=alias, actor="ada", at=NOON, detail={}
+            )
+            for model, alias in (("iris", "production"), ("iris", "production"), ("iris", "blue"), ("other", "blue"))
+        ]
+        transaction.add_event(EventKind.VERSION_CHANGED, model="iris", version=1, actor="ada", at=NOON, detail={})
+        found = [
+            transaction.find_last_moved(*whose)
+            for whose in (("iris", "production"), ("iris", "blue"), ("other", "production"), ("nosuch", "blue"))
+        ]
+    assert found == [moved[1], moved[2], 0, 0]
+
+
 SEEN = ShadowReport(
     compared=2,
     skipped=1,

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from gateway.serving.batching import BatchRules
@@ -41,7 +43,6 @@ def test_what_was_not_tried_here_is_not_shared(report: BatchReport | None) -> No
         ({1: 1.0, 2: 2.0, 4: 2.0, 8: 2.0}, 8),
         ({1: 1.0, 2: 1.85, 4: 3.7, 8: 7.4}, 1),
         ({1: 1.0, 2: 1.7, 4: 3.4, 8: 6.8}, 2),
-        ({1: 1.0, 2: 1.7, 4: 3.0, 8: 6.0}, 2),
         ({1: 2e-4, 2: 4e-4, 4: 8e-4, 8: 1.6e-3}, 2),
         ({1: 1.0}, 1),
         ({}, 1),
@@ -57,8 +58,7 @@ def test_what_was_not_tried_here_is_not_shared(report: BatchReport | None) -> No
         "a gain that begins late",
         "a gain that is not worth the wait",
         "a small gain, for a pair",
-        "a small gain, for no more than a pair",
-        "a small gain, for no more than a pair, where runs are short, too",
+        "a small gain, for no more than a pair, though runs are short",
         "one row only",
         "not timed",
         "one row not timed",
@@ -79,6 +79,11 @@ def test_a_batch_is_as_large_as_it_brings_something(run_seconds: dict[int, float
         run_seconds=run_seconds,
     )
     assert report.worthwhile_rows == rows
+
+
+def test_where_a_row_alone_would_be_run_as_two_a_pair_has_to_bring_more() -> None:
+    report = replace(report_on(Level.STABLE), run_seconds={1: 1.0, 2: 1.7})
+    assert (report.worthwhile_rows, replace(report, level=Level.CLOSE).worthwhile_rows) == (1, 2)
 
 
 def test_a_report_reads_back_as_it_was_written() -> None:

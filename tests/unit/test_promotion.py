@@ -123,6 +123,13 @@ def test_who_asks_again_for_what_is_so_may_have_seen_an_earlier_generation(bench
     assert (again.alias, again.move) == (moved.alias, None)
 
 
+def test_who_asks_for_what_is_so_is_told_of_the_event_that_made_it_so(bench: Bench) -> None:
+    first = bench.promotion.move("iris", "production", Proposal(version=1), actor="ada")
+    bench.promotion.move("iris", "blue", Proposal(version=2), actor="ada")
+    again = bench.promotion.move("iris", "production", Proposal(version=1), actor="bob")
+    assert (again.move, again.sequence) == (None, first.sequence)
+
+
 def test_aliases_move_apart(bench: Bench) -> None:
     bench.promotion.move("iris", "production", Proposal(version=1), actor="ada")
     blue = bench.promotion.move("iris", "blue", Proposal(version=2, expected=None), actor="ada")
