@@ -128,11 +128,7 @@ def open_engine(
         executor=looking,
     )
     memory_guard = _memory_guard(settings, cache, looking, ask_to_be_replaced)
-    metrics.watch(lambda: serving_readings(cache, predictor, memory_guard))
-    metrics.watch(lambda: preparing_readings(preparing))
-    metrics.watch(lambda: thread_readings(spare))
-    metrics.watch(lambda: shadow_readings(shadowing))
-    return Engine(
+    engine = Engine(
         cache=cache,
         predictor=predictor,
         shadowing=shadowing,
@@ -141,6 +137,15 @@ def open_engine(
         memory_guard=memory_guard,
         expect=expect,
     )
+    _show(engine, spare, metrics)
+    return engine
+
+
+def _show(engine: Engine, spare: SpareThreads, metrics: Metrics) -> None:
+    metrics.watch(lambda: serving_readings(engine.cache, engine.predictor, engine.memory_guard))
+    metrics.watch(lambda: preparing_readings(engine.preparing))
+    metrics.watch(lambda: thread_readings(spare))
+    metrics.watch(lambda: shadow_readings(engine.shadowing))
 
 
 def _memory_guard(

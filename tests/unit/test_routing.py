@@ -182,39 +182,24 @@ def test_an_earlier_event_that_is_tried_again_does_not_disturb_a_later_one() -> 
     run_virtually(test)
 
 
-def test_an_event_that_was_overtaken_is_applied_when_the_later_one_is() -> None:
+@pytest.mark.parametrize("error", [None, LoadFailed("broken")], ids=["sound", "broken"])
+def test_an_event_that_was_overtaken_is_applied_when_the_later_one_is_whatever_it_led_to(
+    error: ServiceError | None,
+) -> None:
     async def test() -> None:
         bench = RoutingBench()
         await bench.routing.resolve(LIVE)
-        gates = bench.warm_gate, bench.warm_gate_of_third = asyncio.Event(), asyncio.Event()
+        of_second, of_third = bench.warm_gate, bench.warm_gate_of_third = asyncio.Event(), asyncio.Event()
         earlier = asyncio.ensure_future(bench.routing.apply(bench.registry.move("iris", 2)))
         await settle()
         later = asyncio.ensure_future(bench.routing.apply(bench.registry.move("iris", 3)))
         await settle()
-        gates[0].set()
+        bench.warm_error = error
+        of_second.set()
         await settle()
         assert (earlier.done(), bench.live()) == (False, 1)
-        gates[1].set()
-        await asyncio.gather(earlier, later)
-        assert bench.live() == 3
-
-    run_virtually(test)
-
-
-def test_what_an_overtaken_event_could_not_load_does_not_matter_any_more() -> None:
-    async def test() -> None:
-        bench = RoutingBench()
-        await bench.routing.resolve(LIVE)
-        gates = bench.warm_gate, bench.warm_gate_of_third = asyncio.Event(), asyncio.Event()
-        earlier = asyncio.ensure_future(bench.routing.apply(bench.registry.move("iris", 2)))
-        await settle()
-        later = asyncio.ensure_future(bench.routing.apply(bench.registry.move("iris", 3)))
-        await settle()
-        bench.warm_error = LoadFailed("broken")
-        gates[0].set()
-        await settle()
         bench.warm_error = None
-        gates[1].set()
+        of_third.set()
         await asyncio.gather(earlier, later)
         assert bench.live() == 3
 
