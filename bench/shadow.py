@@ -5,7 +5,8 @@
 2. Both get the same schedule of requests (open loop: latency counts from when each was due) in turns, at several rates;
    and 64 connections that ask as fast as they are answered. Every kept answer is compared with the runtime in process.
 3. For each rate, the median of the rounds' 99th percentiles with the shadow, beside that without: at most 1.2 times.
-   On a shared machine one round's ratio wanders (the lowest and the highest are shown), so there are many rounds.
+   On a shared machine one round's ratio wanders (the lowest and the highest are shown) with what others do for some
+   seconds at a time, so there are many rounds, and each turn is short.
 4. The shadow must have compared something, and have found that the answers differ: else this run proves nothing.
 """
 
@@ -84,8 +85,8 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.shadow", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=12, help="how often each alias has its turn at each rate (12)")
-    parser.add_argument("--seconds", type=int, default=4, help="how long each schedule is (4)")
+    parser.add_argument("--rounds", type=int, default=48, help="how often each alias has its turn at each rate (48)")
+    parser.add_argument("--seconds", type=int, default=1, help="how long each schedule is (1)")
     parser.add_argument("--rate", type=int, action="append", help="requests a second; may be repeated")
     parser.add_argument("--model", action="append", choices=[model.name for model in MODELS], help="may be repeated")
     return parser.parse_args()
