@@ -17,6 +17,11 @@ class Signature:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
+    @property
+    def is_plain(self) -> bool:
+        """True if all values are tensors of types that numpy itself has: the quick ways are for those."""
+        return all(spec.is_tensor and not spec.dtype.is_foreign for spec in (*self.inputs, *self.outputs))
+
     def as_json(self) -> dict[str, Any]:
         """Return the wire's form; ``from_json(as_json(s)) == s``."""
         return {

@@ -22,3 +22,5 @@ class PredictBody(msgspec.Struct, frozen=True):
     """The outputs that were asked for, None for all."""
     id: str | None
     """The caller's own name for the request, to be given back."""
+    reply: Any = None
+    """What else the answer depends on; whoever decoded the body knows what it is."""

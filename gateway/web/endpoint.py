@@ -1,13 +1,16 @@
 """What answers the predict requests of one version, made once when the version is first routed to."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from gateway.codec.json_tensors import JsonCodec
 from gateway.metrics import Metrics
 from gateway.serving.shadowing import Tap
 from gateway.web.problems import header_lines
 from registry.records import Version
+
+C = TypeVar("C")
 
 
 class Counting(Protocol):
@@ -32,9 +35,22 @@ class Endpoint:
     """Where its answers are offered to be compared; None where nobody compares."""
     lines: bytes = field(init=False)
     """The same as HTTP/1.1 writes them."""
+    _compiled: dict[Any, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lines", header_lines(list(self.headers)))
+
+    @property
+    def identity(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The headers that say which version answers, whatever the answer looks like."""
+        return self.headers[1:]
+
+    def compiled(self, compile_: Callable[[Version], C]) -> C:
+        """Return what ``compile_`` makes of the version; it is called once, when that is first asked for."""
+        made: C | None = self._compiled.get(compile_)
+        if made is None:
+            made = self._compiled[compile_] = compile_(self.version)
+        return made
 
 
 class EndpointFactory:

@@ -9,21 +9,24 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any
 
+import orjson
 import structlog
 
-from gateway.codec.json_tensors import PredictBody
+from gateway.codec.body import PredictBody
 from gateway.serving.token_verdicts import REFUSAL
 from gateway.web.asked import Asked
 from gateway.web.endpoint import Endpoint
 from gateway.web.exchange import CONTEXT, Exchange, RequestIds
 from gateway.web.heads import Head, KnownHeads
 from gateway.web.limits import ClientGone, Receive, Scope, Send, check_json_type
-from gateway.web.paths import PredictPaths, Target, Verb
+from gateway.web.paths import Dialect, PredictPaths, Target, Verb, dialect_of
 from gateway.web.predict import LARGE_BYTES, PredictRoutes
 from gateway.web.problems import Headers, header_lines, problem_answer
 from gateway.web.services import Services
 from gateway.web.tick import Tick
 from gateway.web.tick_answers import Lines, TickAnswers
+from gateway.web.wire import Written
+from gateway.web.wires import WIRES
 from registry.errors import (
     Forbidden,
     InternalError,
@@ -116,7 +119,7 @@ class Front:
             length: of the body.
         """
         known = self._paths.known(url)
-        if known is None or known[1].verb is not Verb.PREDICT:
+        if known is None or known[1].verb is not Verb.PREDICT or known[1].dialect is not Dialect.NATIVE:
             return None
         try:
             check_json_type(headers.get(b"content-type"))
@@ -139,6 +142,7 @@ class Front:
         if exchange.method != "POST":
             raise MethodNotAllowed("this route takes POST")
         predict = self._predict
+        form = WIRES[target.dialect].form(exchange.headers)
         endpoint = exchange.endpoint = predict.find(target, exchange.headers) or await predict.resolve(
             target, exchange.headers
         )
@@ -147,12 +151,14 @@ class Front:
         begun: Asked | None = scope.pop(BEGUN, None)
         body = await predict.read(exchange.headers, receive) if begun is None else begun.body
         exchange.is_body_read = True
-        request = _decoded(begun, endpoint) or await predict.decode(endpoint, body)
+        request = _decoded(begun, endpoint) or await predict.decode(form, endpoint, body)
+        if target.verb is Verb.VALIDATE:
+            return _good(exchange, endpoint, _valid(endpoint))
         deadline = predict.deadline(exchange.started)
-        payload = predict.try_now(endpoint, target.verb, request, deadline)
-        if payload is None:
-            payload = await predict.wait(endpoint, request, receive, deadline)
-        return _good(exchange, endpoint, payload)
+        arrays = predict.try_now(endpoint, request, deadline)
+        if arrays is None:
+            arrays = await predict.wait(endpoint, request, receive, deadline)
+        return _good(exchange, endpoint, form.encode(endpoint, request, arrays))
 
     async def _pass_on(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the control plane answer."""
@@ -178,12 +184,13 @@ class Front:
             structlog.get_logger().error("unexpected_error", request_id=exchange.request_id, exc_info=error)
             error = InternalError("unexpected error")
         exchange.code = error.code
-        status, headers, body = problem_answer(error, request_id=exchange.request_id)
+        dialect = dialect_of(exchange.path) if exchange.target is None else exchange.target.dialect
+        status, headers, body = problem_answer(error, request_id=exchange.request_id, dialect=dialect)
         headers.append((b"x-request-id", exchange.request_id.encode()))
         if isinstance(error, MethodNotAllowed):
             headers.append((b"allow", b"POST"))
         if exchange.endpoint is not None:
-            headers.extend(exchange.endpoint.headers[1:])
+            headers.extend(exchange.endpoint.identity)
         if not exchange.is_body_read and not _is_short(exchange.headers):
             # The server would read the rest of the body and throw it away before it could take another request.
             headers.append((b"connection", b"close"))
@@ -217,9 +224,16 @@ class Front:
             )
 
 
-def _good(exchange: Exchange, endpoint: Endpoint, payload: bytes) -> Answer:
-    length = (b"content-length", b"%d" % len(payload))
-    return 200, [*endpoint.headers, length, (b"x-request-id", exchange.request_id.encode())], payload
+def _good(exchange: Exchange, endpoint: Endpoint, written: Written) -> Answer:
+    length = (b"content-length", b"%d" % len(written.payload))
+    headers = [*written.content, *endpoint.identity, length, (b"x-request-id", exchange.request_id.encode())]
+    return 200, headers, written.payload
+
+
+def _valid(endpoint: Endpoint) -> Written:
+    version = endpoint.version
+    valid = {"model": version.model, "version": version.number, "valid": True}
+    return Written(orjson.dumps(valid), [endpoint.headers[0]])
 
 
 async def _respond(exchange: Exchange, answer: Answer, send: Send) -> None:

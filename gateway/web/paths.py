@@ -8,8 +8,22 @@ from registry.errors import InvalidName
 from registry.names import PRODUCTION, Reference, parse_alias_name, parse_model_name, parse_version_number
 
 _PATH = re.compile(r"(?:/v(?P<version>[^/]*))?/models/(?P<model>[^/]*)/(?P<verb>predict|validate)", re.DOTALL)
+_OPEN_INFERENCE = re.compile(r"/v2/models/(?P<model>[^/]*)(?:/versions/(?P<version>[^/]*))?/infer", re.DOTALL)
+_TENSORFLOW = re.compile(
+    r"/v1/models/(?P<model>[^/:]*)(?:/versions/(?P<version>[^/:]*)|/labels/(?P<label>[^/:]*))?:predict", re.DOTALL
+)
 
 _REMEMBERED = 20_000
+
+
+class Dialect(StrEnum):
+    """Whose words a request is in, and its answer, be that a refusal."""
+
+    NATIVE = "native"
+    OPEN_INFERENCE = "open_inference"
+    """The Open Inference Protocol, version 2, as Triton and KServe speak it."""
+    TENSORFLOW = "tensorflow"
+    """TensorFlow Serving's REST, which is KServe's version 1 as well."""
 
 
 class Verb(StrEnum):
@@ -24,7 +38,8 @@ class Target:
     """A predict path, understood."""
 
     reference: Reference
-    verb: Verb
+    verb: Verb = Verb.PREDICT
+    dialect: Dialect = Dialect.NATIVE
 
 
 class PredictPaths:
@@ -43,12 +58,7 @@ class PredictPaths:
             VersionNotFound: the version's part is not a version's number.
         """
         target = self._known.get(path)
-        if target is None:
-            match = _PATH.fullmatch(path)
-            if match is None:
-                return None
-            target = Target(_reference(match["version"], match["model"]), Verb(match["verb"]))
-        return target
+        return _read(path) if target is None else target
 
     def remember(self, path: str, target: Target) -> None:
         """Spare the next request for this path the reading."""
@@ -64,6 +74,53 @@ class PredictPaths:
     def known(self, url: bytes) -> tuple[str, Target] | None:
         """Return the path and its meaning if this URL, as it stands in a request line, has been read before."""
         return self._known_urls.get(url)
+
+
+def dialect_of(path: str) -> Dialect:
+    """Return in whose words whoever asks for this path is to be refused."""
+    if _PATH.fullmatch(path):
+        return Dialect.NATIVE
+    if path == "/v2" or path.startswith("/v2/"):
+        return Dialect.OPEN_INFERENCE
+    return Dialect.TENSORFLOW if path.startswith("/v1/") else Dialect.NATIVE
+
+
+def read_version(model: str, version: str | None) -> Reference:
+    """Return what a name and, beside it, a version's number or an alias's name mean: None for what is promoted.
+
+    Raises:
+        InvalidName: one of them is malformed.
+        VersionNotFound: a number is none that a version can have.
+    """
+    if version is None:
+        return Reference(parse_model_name(model), alias=PRODUCTION)
+    if version[:1].isdigit():
+        return Reference(parse_model_name(model), version=parse_version_number(version))
+    return Reference(parse_model_name(model), alias=parse_alias_name(version))
+
+
+def _read(path: str) -> Target | None:
+    if match := _PATH.fullmatch(path):
+        return Target(_reference(match["version"], match["model"]), Verb(match["verb"]))
+    if match := _OPEN_INFERENCE.fullmatch(path):
+        reference = read_version(match["model"], match["version"])
+        return Target(reference, dialect=Dialect.OPEN_INFERENCE)
+    if match := _TENSORFLOW.fullmatch(path):
+        return Target(tensorflow_version(match["model"], match["version"], match["label"]), dialect=Dialect.TENSORFLOW)
+    return None
+
+
+def tensorflow_version(model: str, version: str | None, label: str | None) -> Reference:
+    """Return what TensorFlow Serving's clients mean: version 0 is the default, a label is an alias.
+
+    Raises:
+        InvalidName, VersionNotFound: as ``read_version``.
+    """
+    if label is not None:
+        return Reference(parse_model_name(model), alias=parse_alias_name(label))
+    if version is None or version == "0":
+        return Reference(parse_model_name(model), alias=PRODUCTION)
+    return Reference(parse_model_name(model), version=parse_version_number(version))
 
 
 def _reference(version: str | None, model: str) -> Reference:

@@ -10,13 +10,13 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-import orjson
-
-from gateway.codec.json_tensors import PredictBody
+from gateway.codec.body import PredictBody
+from gateway.serving.runtime import Array
 from gateway.web.endpoint import Endpoint
-from gateway.web.limits import ClientGone, Receive, check_json_type, read_body
-from gateway.web.paths import Target, Verb
+from gateway.web.limits import ClientGone, Receive, read_body
+from gateway.web.paths import Target
 from gateway.web.services import Services
+from gateway.web.wire import Form
 from registry.errors import Overloaded
 
 LARGE_BYTES = 32 * 1024
@@ -57,10 +57,9 @@ class PredictRoutes:
         """Return the body.
 
         Raises:
-            CallerError: it is too large, or not of a type that can be read.
+            CallerError: it is too large, or in an encoding that cannot be read.
             ClientGone: the caller left.
         """
-        check_json_type(headers.get(b"content-type"))
         return await read_body(
             receive,
             limit_bytes=self._limit_bytes,
@@ -68,7 +67,7 @@ class PredictRoutes:
             content_encoding=headers.get(b"content-encoding"),
         )
 
-    async def decode(self, endpoint: Endpoint, body: bytes) -> PredictBody:
+    async def decode(self, form: Form, endpoint: Endpoint, body: bytes) -> PredictBody:
         """Return what the body says.
 
         Raises:
@@ -76,15 +75,15 @@ class PredictRoutes:
             Overloaded: too many large bodies are being decoded.
         """
         if len(body) <= LARGE_BYTES:
-            decoded = endpoint.codec.decode_quickly(body)
+            decoded = form.decode_quickly(endpoint, body)
             if decoded is not None:
                 return decoded
             if len(body) <= SLOW_BYTES:
-                return endpoint.codec.decode(body)
+                return form.decode(endpoint, body)
         if self._decoding_bytes + len(body) > _MAX_DECODING_BYTES:
             raise Overloaded("too many large bodies are being decoded already", retry_after_seconds=1)
         self._decoding_bytes += len(body)
-        decoding = asyncio.get_running_loop().run_in_executor(self._decoding, endpoint.codec.decode, body)
+        decoding = asyncio.get_running_loop().run_in_executor(self._decoding, form.decode, endpoint, body)
         decoding.add_done_callback(partial(self._decoded, len(body)))  # even where the caller is gone long since
         return await decoding
 
@@ -95,40 +94,33 @@ class PredictRoutes:
         """Return the moment by which a request that arrived at ``started`` is to be answered."""
         return started + self._timeout_seconds
 
-    def try_now(self, endpoint: Endpoint, verb: Verb, request: PredictBody, deadline: float) -> bytes | None:
-        """Return the answer's body if nothing has to be waited for, else None.
+    def try_now(self, endpoint: Endpoint, request: PredictBody, deadline: float) -> list[Array] | None:
+        """Return the answer's arrays if nothing has to be waited for, else None.
 
         Raises:
             RunFailed, OutputNotText, DeadlinePassed.
         """
-        if verb is Verb.VALIDATE:
-            return _valid(endpoint)
         arrays = self._predictor.try_predict_now(endpoint.version, request.feed, request.outputs, deadline)
-        return None if arrays is None else _answered(endpoint, request, arrays)
+        return None if arrays is None else _offered(endpoint, request, arrays)
 
-    async def wait(self, endpoint: Endpoint, request: PredictBody, receive: Receive, deadline: float) -> bytes:
-        """Return the answer's body when the version is loaded and has run.
+    async def wait(self, endpoint: Endpoint, request: PredictBody, receive: Receive, deadline: float) -> list[Array]:
+        """Return the answer's arrays when the version is loaded and has run.
 
         Raises:
             ServiceError: of the family Busy, or as ``try_now``.
             ClientGone: the caller left.
         """
         work = self._predictor.predict(endpoint.version, request.feed, request.outputs, deadline=deadline)
-        return _answered(endpoint, request, await _until_gone(receive, work))
+        return _offered(endpoint, request, await _until_gone(receive, work))
 
 
-def _answered(endpoint: Endpoint, request: PredictBody, arrays: list[Any]) -> bytes:
+def _offered(endpoint: Endpoint, request: PredictBody, arrays: list[Array]) -> list[Array]:
     if endpoint.tap is not None:  # when the answer is on its way
         asyncio.get_running_loop().call_soon(endpoint.tap.offer, request.feed, request.outputs, arrays)
-    return endpoint.codec.encode(request.outputs or endpoint.output_names, arrays, request_id=request.id)
+    return arrays
 
 
-def _valid(endpoint: Endpoint) -> bytes:
-    version = endpoint.version
-    return orjson.dumps({"model": version.model, "version": version.number, "valid": True})
-
-
-async def _until_gone(receive: Receive, work: Coroutine[Any, Any, list[Any]]) -> list[Any]:
+async def _until_gone(receive: Receive, work: Coroutine[Any, Any, list[Array]]) -> list[Array]:
     """Return what the work returns, unless the client leaves first."""
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_disconnect(receive))

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from gateway.web.paths import Dialect
 from registry import errors
 from registry.errors import ServiceError
 
@@ -82,6 +83,7 @@ STATUS: dict[type[ServiceError], int] = {
 """Every class of the tree; a house test keeps it complete."""
 
 _RETRY_AFTER_SECONDS = 1
+_MOST_SAID = 20
 _WITHHELD = "Nothing in the request has to change. The operator finds the cause in the log by this request id."
 
 
@@ -107,16 +109,33 @@ def problem(error: ServiceError, *, request_id: str) -> dict[str, Any]:
     return body
 
 
+def in_one_line(error: ServiceError) -> str:
+    """Return what other protocols have a single text for: the code, the detail, and where it applies each fault."""
+    detail = _WITHHELD if error.is_private else error.detail
+    faults = [
+        f"{violation.path or '/'}: expected {violation.expected}, received {violation.received} ({violation.code})"
+        for violation in error.violations[:_MOST_SAID]
+    ]
+    if len(error.violations) > _MOST_SAID:
+        faults.append(f"and {len(error.violations) - _MOST_SAID} more")
+    return f"{error.code}: {'; '.join([detail, *faults])}"
+
+
 def header_lines(headers: Headers) -> bytes:
     """Return headers as HTTP/1.1 writes them, each with the end of its line."""
     return b"".join([part for name, value in headers for part in (name, b": ", value, b"\r\n")])
 
 
-def problem_answer(error: ServiceError, *, request_id: str) -> tuple[int, Headers, bytes]:
-    """Return status, headers and body of the answer to a request that met ``error``."""
-    body = orjson.dumps(problem(error, request_id=request_id))
+def problem_answer(
+    error: ServiceError, *, request_id: str, dialect: Dialect = Dialect.NATIVE
+) -> tuple[int, Headers, bytes]:
+    """Return status, headers and body of the answer to a request that met ``error``, in the words of its dialect."""
+    if dialect is Dialect.NATIVE:
+        content_type, body = b"application/problem+json", orjson.dumps(problem(error, request_id=request_id))
+    else:
+        content_type, body = b"application/json", orjson.dumps({"error": in_one_line(error)})
     headers = [
-        (b"content-type", b"application/problem+json"),
+        (b"content-type", content_type),
         (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"),
     ]

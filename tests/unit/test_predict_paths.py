@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.web.paths import PredictPaths, Target, Verb
+from gateway.web.paths import Dialect, PredictPaths, Target, Verb
 from registry.errors import InvalidName, VersionNotFound
 from registry.names import Reference
 
@@ -12,6 +12,19 @@ from registry.names import Reference
         ("/models/iris/predict", Target(Reference("iris"), Verb.PREDICT)),
         ("/models/iris@staging/predict", Target(Reference("iris", alias="staging"), Verb.PREDICT)),
         ("/v999999999/models/a.b-c_d/validate", Target(Reference("a.b-c_d", version=999999999), Verb.VALIDATE)),
+        ("/v2/models/iris/infer", Target(Reference("iris"), dialect=Dialect.OPEN_INFERENCE)),
+        ("/v2/models/iris/versions/3/infer", Target(Reference("iris", version=3), dialect=Dialect.OPEN_INFERENCE)),
+        (
+            "/v2/models/iris/versions/staging/infer",
+            Target(Reference("iris", alias="staging"), dialect=Dialect.OPEN_INFERENCE),
+        ),
+        ("/v1/models/iris:predict", Target(Reference("iris"), dialect=Dialect.TENSORFLOW)),
+        ("/v1/models/iris/versions/0:predict", Target(Reference("iris"), dialect=Dialect.TENSORFLOW)),
+        ("/v1/models/iris/versions/3:predict", Target(Reference("iris", version=3), dialect=Dialect.TENSORFLOW)),
+        (
+            "/v1/models/iris/labels/staging:predict",
+            Target(Reference("iris", alias="staging"), dialect=Dialect.TENSORFLOW),
+        ),
     ],
 )
 def test_predict_paths_are_understood(path: str, target: Target) -> None:
@@ -25,8 +38,9 @@ def test_predict_paths_are_understood(path: str, target: Target) -> None:
         "/",
         "/models/iris",
         "/models/iris/predict/",
-        "/v1/models/iris:predict",
-        "/v2/models/iris/infer",
+        "/v1/models/iris:classify",
+        "/v2/models/iris",
+        "/v2/models/iris/infer/",
         "/models/../x/predict",
         "/v1/models/a/b/predict",
         "/registry/models",

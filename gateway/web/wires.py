@@ -1,0 +1,10 @@
+"""Every wire, by its dialect: a new one is added here."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from gateway.web.native import NativeWire
+from gateway.web.paths import Dialect
+from gateway.web.wire import Wire
+
+WIRES: Mapping[Dialect, Wire] = MappingProxyType({Dialect.NATIVE: NativeWire()})
