@@ -96,7 +96,8 @@ def compare_arrays(left: NDArray[Any], right: NDArray[Any], tolerance: Tolerance
 def _compare_floats(left: NDArray[Any], right: NDArray[Any], tolerance: Tolerance) -> Match:
     if _with_one_nan(left).tobytes() == _with_one_nan(right).tobytes():
         return SAME
-    one, other = left.astype(np.float64), right.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        one, other = left.astype(np.float64), right.astype(np.float64)
     finite = np.isfinite(one)
     if not np.array_equal(one[~finite], other[~finite], equal_nan=True) or not np.isfinite(other[finite]).all():
         return _INCOMPARABLE
@@ -107,4 +108,5 @@ def _compare_floats(left: NDArray[Any], right: NDArray[Any], tolerance: Toleranc
 
 
 def _with_one_nan(array: NDArray[Any]) -> NDArray[Any]:
-    return np.where(np.isnan(array), np.array(np.nan, array.dtype), array)
+    with np.errstate(invalid="ignore"):  # some NaN of types that numpy lacks signal
+        return np.where(np.isnan(array), np.array(np.nan, array.dtype), array)

@@ -111,7 +111,8 @@ def compare_output(live: Value, shadow: Value) -> OutputDifference:
     if kind_of(live.dtype) != "f":
         changed = 0 if match.is_same else int((live != shadow).sum())
         return OutputDifference(compared=1, same=int(match.is_same), rows=live.size, changed=changed)
-    one, other = live.astype(np.float64), shadow.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # some NaN signal
+        one, other = live.astype(np.float64), shadow.astype(np.float64)
     finite = np.isfinite(one) & np.isfinite(other)
     with np.errstate(over="ignore"):
         differences = np.minimum(np.abs(one[finite] - other[finite]), _LARGEST)

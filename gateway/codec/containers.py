@@ -25,25 +25,25 @@ class Wrapped:
 
     spec: TensorSpec
     pointer: str
-    parts: list[Leaves] = field(default_factory=list)
-    """The tensors inside, in their order."""
+    parts: list[tuple[str, Leaves]] = field(default_factory=list)
+    """The tensors inside, in their order, and where they stand."""
     faults: list[Violation] = field(default_factory=list)
     _shell: "_Shell | None" = None
 
     @property
     def count(self) -> int:
         """How many elements it has; what holds tensors counts as one each."""
-        return sum(1 + len(part.elements) for part in self.parts)
+        return sum(1 + len(part.elements) for _, part in self.parts)
 
     def read(self) -> tuple[Value, list[Violation]]:
         """Return the value, which is of use only if there are no faults, and all of those."""
         faults, arrays = list(self.faults), []
-        for part in self.parts:
+        for pointer, part in self.parts:
             array, found = read_elements(part.spec.dtype, part.elements)
             faults += [*part.faults, *(fault.at(part.pointer_of(fault.index)) for fault in found)]
             if part.shape is not None:
                 array = array.reshape(part.shape)
-                faults += _shape_faults(part.spec, part.shape, part.pointer_of(0))
+                faults += _shape_faults(part.spec, part.shape, pointer)
             arrays.append(array)
         value: Value = None
         if not faults and self._shell is not None:
@@ -79,7 +79,7 @@ def unwrap(spec: TensorSpec, value: object, pointer: str) -> Wrapped:
 
 def _unwrap(spec: TensorSpec, value: object, pointer: str, into: Wrapped) -> _Shell:
     if not spec.containers:
-        into.parts.append(take_apart(spec, value, pointer))
+        into.parts.append((pointer, take_apart(spec, value, pointer)))
         return _Shell("tensor")
     inner = replace(spec, containers=spec.containers[1:])
     container = spec.containers[0]

@@ -119,6 +119,8 @@ def _read_integers(dtype: DType, leaves: Sequence[Any]) -> tuple[Array, list[int
     if leaves and (min(leaves) < least or max(leaves) > most):
         outside = [index for index, leaf in enumerate(leaves) if not least <= leaf <= most]
         leaves = _blanked(dtype, leaves, outside)
+    if dtype.is_foreign:  # made from integers, its bytes would not all be what their sign makes of them
+        return np.array(leaves, np.int8 if dtype.kind == "i" else np.uint8).view(dtype.numpy), outside
     return np.array(leaves, dtype=dtype.numpy), outside
 
 

@@ -79,7 +79,8 @@ def _read_tensors(signature: Signature, inputs: Inputs) -> tuple[dict[str, Any],
     places = dict(zip(faults, map(inputs.pointer_of, names), strict=True))
     for violation in signature.check(shapes):
         faults[violation.path].append(replace(violation, path=places[violation.path]))
-    return feed, list(chain(*faults.values()))
+    ordered = {spec.name: feed[spec.name] for spec in signature.inputs if spec.name in feed}
+    return ordered, list(chain(*faults.values()))
 
 
 def _read_tensor(tensor: Leaves) -> tuple[Array, list[Violation]]:

@@ -105,7 +105,8 @@ def _plain(value: Any) -> object:
 
 def _native(array: Array) -> Array:
     kind = kind_of(array.dtype)
-    native: Array = array.astype(np.float32 if kind == "f" else np.int8 if kind == "i" else np.uint8)
+    with np.errstate(invalid="ignore"):  # some NaN signal
+        native: Array = array.astype(np.float32 if kind == "f" else np.int8 if kind == "i" else np.uint8)
     return native
 
 

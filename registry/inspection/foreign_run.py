@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from registry.signature import Signature
-from registry.tensor import DTYPES, DType
+from registry.tensor import DTYPES, DType, map_key
 from registry.values import Value, pack, unpack
 
 _FOREIGN = {dtype.runtime_name: dtype for dtype in DTYPES.values() if dtype.is_foreign}
@@ -30,6 +30,9 @@ def obstacle(signature: Signature) -> str:
     wrapped = [spec for spec in (*signature.inputs, *signature.outputs) if not spec.is_tensor and spec.dtype.is_foreign]
     if wrapped:
         return f"{wrapped[0].name} is {wrapped[0]}, which ONNX Runtime's Python can neither take nor give"
+    maps = [spec for spec in signature.inputs if any(map(map_key, spec.containers)) and spec.dtype.name != "float32"]
+    if maps:
+        return f"{maps[0].name} is {maps[0]}, and ONNX Runtime's Python makes maps of float32 only"
     if given and taken:
         return f"ONNX Runtime's Python cannot give {given[0]} where it takes {taken[0]}"
     if given and not all(spec.is_tensor for spec in signature.outputs):
