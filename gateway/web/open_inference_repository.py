@@ -48,7 +48,7 @@ async def load_model(request: Request, services: UsesServices, actor: Actor, nam
         )
     version = await find_version(services, Reference(name))
     await services.residence.load(version, monotonic() + _LOAD_SECONDS)
-    await services.write(services.residency.record_load, name, version.number, actor=actor)
+    await services.write(services.residence.records.record_load, name, version.number, actor=actor)
     return {}
 
 
@@ -60,7 +60,7 @@ async def unload_model(request: Request, services: UsesServices, actor: Actor, n
     await services.call(_check_model, services.registry, name)
     if services.residence.is_pinned(name):
         raise ModelPinned(f"model {quoted(name)} is pinned by the gateway's settings: it stays loaded")
-    await services.write(services.residency.record_unload, name, actor=actor)
+    await services.write(services.residence.records.record_unload, name, actor=actor)
     return {}
 
 
