@@ -26,6 +26,7 @@ from gateway.serving.preparing import Preparing, is_worth_preparing
 from gateway.serving.proving import Proving
 from gateway.serving.readings import preparing_readings, serving_readings, shadow_readings, thread_readings
 from gateway.serving.renewing import Renewing
+from gateway.serving.residence import Residence
 from gateway.serving.runtime import Session
 from gateway.serving.session_cache import SessionCache
 from gateway.serving.shadow_slice import give_way
@@ -45,6 +46,7 @@ from registry.errors import (
 )
 from registry.inspection.host import host_key, usable_cpus
 from registry.records import Version
+from registry.residency import Residency
 
 _FETCHING_THREADS = 8
 _SPARE_RUN_THREADS = 2
@@ -62,6 +64,7 @@ class Engine:
     predictor: Predictor
     shadowing: Shadowing
     preparing: Preparing
+    residence: Residence
     renewing: Renewing
     memory_guard: MemoryGuard
     expect: Callable[[Version], int]
@@ -113,11 +116,14 @@ def open_engine(
     )
     cache: SessionCache[Session] = SessionCache(
         budget_bytes=settings.worker_budget_bytes,
-        load=loader.load,
+        load=_noting(loader.load, lambda version: residence.note_load(version)),  # noqa: PLW0108 - it is made below
         executor=loads,
         freed=Trimming(return_free_memory, looking).ask,
         max_queue=settings.max_queue,
         expect=expect,
+    )
+    residence = Residence(
+        cache, Residency(parts.registry, parts.clock), executor=open_executor(opened, 1, "tell"), actor=OURSELVES
     )
     predictor = _open_predictor(opened, parts, cache, proving)
     opened.push_async_callback(cache.drain)  # first of all, while the watchdog still ends runs
@@ -133,12 +139,24 @@ def open_engine(
         predictor=predictor,
         shadowing=shadowing,
         preparing=preparing,
+        residence=residence,
         renewing=renewing,
         memory_guard=memory_guard,
         expect=expect,
     )
     _show(engine, spare, metrics)
     return engine
+
+
+def _noting(load: Callable[[Version], Session], note: Callable[[Version], None]) -> Callable[[Version], Session]:
+    """Return what loads, and tells of each load that has succeeded."""
+
+    def load_and_note(version: Version) -> Session:
+        session = load(version)
+        note(version)
+        return session
+
+    return load_and_note
 
 
 def _show(engine: Engine, spare: SpareThreads, metrics: Metrics) -> None:

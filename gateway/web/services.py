@@ -11,6 +11,7 @@ from gateway.metrics import Metrics
 from gateway.serving.change_feed import ChangeFeed
 from gateway.serving.predictor import Predictor
 from gateway.serving.preparing import Preparing
+from gateway.serving.residence import Residence
 from gateway.serving.routing import Routing
 from gateway.serving.store_watch import StoreWatch
 from gateway.settings import Settings
@@ -86,6 +87,7 @@ class Services:
     routing: Routing[Endpoint]
     predictor: Predictor
     preparing: Preparing
+    residence: Residence
     feed: ChangeFeed
     store_watch: StoreWatch
     metrics: Metrics
