@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from gateway.web.native import NativeWire
 from gateway.web.paths import Dialect
+from gateway.web.tensorflow import TensorflowWire
 from gateway.web.wire import Wire
 
-WIRES: Mapping[Dialect, Wire] = MappingProxyType({Dialect.NATIVE: NativeWire()})
+WIRES: Mapping[Dialect, Wire] = MappingProxyType({Dialect.NATIVE: NativeWire(), Dialect.TENSORFLOW: TensorflowWire()})
