@@ -170,8 +170,8 @@ BAD_BODIES: list[tuple[str, str, str, list[str]]] = [
         "outputs_not_rows",
         [
             (
-                "/instances: expected outputs with a row for each of the 2 instances (send inputs, and the answer is in "
-                "columns), received y: float32[]"
+                "/instances: expected outputs with a row for each of the 2 instances "
+                "(send inputs, and the answer is in columns), received y: float32[]"
             )
         ],
     ),

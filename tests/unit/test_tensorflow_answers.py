@@ -71,7 +71,7 @@ def test_rows_are_those_of_the_array_however_it_lies_in_memory(layout: Any) -> N
 
 
 def test_outputs_that_are_no_rows_are_named_with_what_helps() -> None:
-    outputs = {"mean": np.float32(1)[...], "top": np.zeros((3, 2), np.int64), "y": np.zeros(2)}
+    outputs = {"mean": np.array(1, np.float32), "top": np.zeros((3, 2), np.int64), "y": np.zeros(2)}
     expected = "outputs with a row for each of the 2 instances (send inputs, and the answer is in columns)"
     with pytest.raises(SignatureMismatch) as caught:
         write_predictions(outputs, 2)
