@@ -43,6 +43,17 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     ("GET", "/registry/tokens"): Role.ADMIN,
     ("POST", "/registry/tokens"): Role.ADMIN,
     ("DELETE", "/registry/tokens/{token_id}"): Role.ADMIN,
+    ("GET", "/v1/models"): Role.PREDICT,
+    **{
+        ("GET", f"/v1/models/{{name}}{which}{what}"): Role.PREDICT
+        for which in ("", "/versions/{version}", "/labels/{label}")
+        for what in ("", "/metadata")
+    },
+    **{
+        ("POST", f"/v1/models/{{name}}{which}:{verb}"): Role.PREDICT
+        for which in ("", "/versions/{version}", "/labels/{label}")
+        for verb in ("classify", "regress", "explain")
+    },
     ("GET", "/health/live"): None,
     ("GET", "/health/ready"): None,
     ("GET", "/v2"): Role.PREDICT,
@@ -75,6 +86,7 @@ PREDICT_PATHS = [
     *(f"/models/same@staging/{verb}" for verb in ("predict", "validate")),
     "/v2/models/same/infer",
     "/v2/models/same/versions/9/infer",
+    *(f"/v1/models/same{which}:predict" for which in ("", "/versions/1", "/labels/staging")),
 ]
 WALKED = [*NEEDED.items(), *((("POST", path), Role.PREDICT) for path in PREDICT_PATHS)]
 PARTS = {
@@ -82,6 +94,7 @@ PARTS = {
     "number": "9",
     "version": "9",
     "alias": "nosuch",
+    "label": "nosuch",
     "file": "nosuch",
     "digest": "sha256:" + "0" * 64,
     "token_id": "nosuch",
