@@ -1,9 +1,9 @@
 """Versions: list, show, describe, retire, download."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from gateway.web.context import Actor, After, Limit, ModelName, UsesServices, VersionNumber
@@ -12,16 +12,19 @@ from gateway.web.guarded import needs
 from gateway.web.json_routes import JsonRoute
 from gateway.web.schemas import VersionChange, page_json, version_json
 from gateway.web.services import Services
+from gateway.web.snippets import snippets_json
 from registry.artifact import ArtifactFile
 from registry.batching import Batching
 from registry.errors import FileNotInVersion
-from registry.lookup import resolve_model, resolve_version
+from registry.lookup import resolve_model, resolve_present_version, resolve_version
 from registry.names import quoted
 from registry.ports import Registry
 from registry.records import Page, Version
 from registry.roles import Role
 
 router = APIRouter(prefix="/registry/models/{name}/versions", tags=["versions"], route_class=JsonRoute)
+
+_BASE_URL = r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*"
 
 
 @router.get("", summary="List a model's versions, newest first")
@@ -94,6 +97,34 @@ async def show_openapi(services: UsesServices, name: ModelName, number: VersionN
     """Return an OpenAPI 3.1 document with a valid example body."""
     version = await services.call(_find, services.registry, name, number)
     return JSONResponse(version_openapi(version))
+
+
+@router.get("/{number}/snippets", summary="Programs that call a version with its real input")
+@needs(Role.PREDICT)
+async def show_snippets(
+    services: UsesServices,
+    request: Request,
+    name: ModelName,
+    number: VersionNumber,
+    base_url: Annotated[
+        str | None,
+        Query(
+            max_length=256,
+            pattern=f"^{_BASE_URL}$",
+            description="where callers reach the gateway, if not as this request did",
+            examples=["https://models.example.com"],
+        ),
+    ] = None,
+) -> dict[str, Any]:
+    """Return a program for each of curl, Python, JavaScript and tritonclient, and why one is left out if it is."""
+    version = await services.call(_find_present, services.registry, name, number)
+    asked_at = f"{request.url.scheme}://{request.headers['host']}"
+    return snippets_json(version, base_url=base_url or asked_at, has_tokens=services.settings.is_auth_on)
+
+
+def _find_present(registry: Registry, name: str, number: int) -> Version:
+    with registry.reading() as catalog:
+        return resolve_present_version(catalog, name, number)
 
 
 def _find(registry: Registry, name: str, number: int) -> Version:
