@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from gateway.web.context import Actor, After, Limit, ModelName, UsesServices, VersionNumber
 from gateway.web.documentation import version_openapi
+from gateway.web.documented import BYTES
 from gateway.web.guarded import needs
 from gateway.web.json_routes import JsonRoute
 from gateway.web.schemas import VersionChange, page_json, version_json
@@ -72,7 +73,7 @@ async def retire_version(
     return await _shown(services, name, number)
 
 
-@router.get("/{number}/artifact", summary="Download a version's graph", response_class=Response)
+@router.get("/{number}/artifact", summary="Download a version's graph", response_class=Response, responses={200: BYTES})
 @needs(Role.PREDICT)
 async def download_graph(services: UsesServices, name: ModelName, number: VersionNumber) -> Response:
     """Return the bytes of the ``.onnx`` file."""
@@ -80,7 +81,12 @@ async def download_graph(services: UsesServices, name: ModelName, number: Versio
     return await _download(services, version.artifact.graph)
 
 
-@router.get("/{number}/artifact/{file}", summary="Download one of a version's files", response_class=Response)
+@router.get(
+    "/{number}/artifact/{file}",
+    summary="Download one of a version's files",
+    response_class=Response,
+    responses={200: BYTES},
+)
 @needs(Role.PREDICT)
 async def download_file(services: UsesServices, name: ModelName, number: VersionNumber, file: str) -> Response:
     """Return the bytes of the file of this name."""
