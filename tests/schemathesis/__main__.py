@@ -86,7 +86,8 @@ def _run(python: Path, gateway: GatewayProcess, token: str | None, seconds: int,
     command = [
         *(str(python.with_name("schemathesis")), "--config-file", str(HERE / "schemathesis.toml")),
         *("run", f"{gateway.url}/openapi.json", *presented),
-        *("--max-time", str(seconds), "--seed", str(seed), "--workers", "2"),
+        # One worker: two threads at once trip over CPython 3.11's parser of syntax trees.
+        *("--max-time", str(seconds), "--seed", str(seed), "--workers", "1"),
         *("--exclude-checks", ",".join(LEFT_OUT), "--continue-on-failure", "--warnings", "off"),
         *(("--exclude-path-regex", "^/registry/tokens") if token is not None else ()),
     ]
