@@ -128,7 +128,6 @@ def _openapi(control: FastAPI, promoted: list[Version], *, has_tokens: bool) -> 
     schemas |= described["$defs"]
     if has_tokens:
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        document["security"] = [{"token": []}]
     document["paths"] = paths | document["paths"]
     for path, operations in document["paths"].items():
         for operation in operations.values():
