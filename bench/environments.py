@@ -16,14 +16,18 @@ class NotInstalledError(Exception):
 
 
 def find_python(peer: str) -> Path:
-    """Return the peer's Python, with exactly what its requirements say; takes a minute where it is not there yet."""
-    folder = CACHE / "environments" / peer
+    """Return the peer's Python; see ``find_environment``."""
+    return find_environment(peer, PEERS / peer / "requirements.txt")
+
+
+def find_environment(name: str, requirements: Path) -> Path:
+    """Return a Python with exactly what the requirements say; takes a minute where it is not there yet."""
+    folder = CACHE / "environments" / name
     python = folder / "bin" / "python"
-    requirements = PEERS / peer / "requirements.txt"
     stamp = folder / STAMP
     if stamp.exists() and stamp.read_bytes() == requirements.read_bytes():
         return python
-    print(f"installing {peer} ...", flush=True)
+    print(f"installing {name} ...", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     install = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]

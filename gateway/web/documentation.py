@@ -13,11 +13,14 @@ from fastapi import FastAPI, Header, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from pydantic.json_schema import models_json_schema
 
 from gateway.codec.schemas import example_body, request_schema, response_schema
 from gateway.web.context import Asking, UsesServices
+from gateway.web.documented import ALIAS_PATTERN, MODEL_PATTERN, PROBLEM_SCHEMA, REFUSAL, refusals
 from gateway.web.guarded import needs
 from gateway.web.problems import DOCUMENTATION, STATUS, all_errors
+from gateway.web.uploads import NAMED_BODIES
 from registry.errors import RouteNotFound
 from registry.names import PRODUCTION
 from registry.ports import Registry
@@ -32,39 +35,7 @@ _ASSETS = {
     "favicon-32x32.png": "image/png",
 }
 
-_PROBLEM_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "instance", "code"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "instance": {"type": "string", "description": "the request id"},
-        "code": {"type": "string"},
-        "violations": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["path", "expected", "received", "code"],
-                "properties": {name: {"type": "string"} for name in ("path", "expected", "received", "code")},
-            },
-        },
-        "differences": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["path", "before", "after"],
-                "properties": {name: {"type": "string"} for name in ("path", "before", "after")},
-            },
-        },
-    },
-}
-
-_REFUSAL: dict[str, Any] = {
-    "description": "What to change, or when to come back",
-    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-}
+_REF = "#/components/schemas/{model}"
 
 
 def add_to(control: FastAPI) -> None:
@@ -125,7 +96,7 @@ def version_openapi(version: Version) -> dict[str, Any]:
             f"{base}/predict": {"post": _predict_operation(version)},
             f"{base}/validate": {"post": _validate_operation(version)},
         },
-        "components": {"schemas": {"Problem": _PROBLEM_SCHEMA}},
+        "components": {"schemas": {"Problem": PROBLEM_SCHEMA}},
     }
 
 
@@ -144,20 +115,27 @@ def _openapi(control: FastAPI, promoted: list[Version], *, has_tokens: bool) -> 
         "/models/{name}/predict": ("name",),
         "/models/{name}@{alias}/predict": ("name", "alias"),
         "/v{version}/models/{name}/validate": ("version", "name"),
+        "/models/{name}/validate": ("name",),
+        "/models/{name}@{alias}/validate": ("name", "alias"),
     }
     paths |= {path: {"post": _general_operation(path, names, shown)} for path, names in general.items()}
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for operations in document["paths"].values():
         for operation in operations.values():
             operation["responses"].pop("422", None)  # the framework's own, which is never sent
-            operation["responses"]["default"] = _REFUSAL
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    schemas["Problem"] = _PROBLEM_SCHEMA
+    schemas["Problem"] = PROBLEM_SCHEMA
+    _, described = models_json_schema([(kind, "validation") for kind in NAMED_BODIES], ref_template=_REF)
+    schemas |= described["$defs"]
     if has_tokens:
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        document["security"] = [{"token": []}]
     document["paths"] = paths | document["paths"]
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            operation["responses"] |= refusals(
+                path, operation, has_tokens=has_tokens and not path.startswith("/health/")
+            )
     return document
 
 
@@ -191,7 +169,11 @@ def _general_operation(path: str, names: tuple[str, ...], shown: Version | None)
     if shown is not None:
         values |= {"name": shown.model, "version": shown.number}
         example = example_body(shown.signature)
-    kinds = {"name": "string", "version": "integer", "alias": "string"}
+    kinds = {
+        "name": {"type": "string", "pattern": MODEL_PATTERN},
+        "version": {"type": "integer", "minimum": 1, "maximum": 10**9 - 1},
+        "alias": {"type": "string", "pattern": ALIAS_PATTERN},
+    }
     return {
         "tags": ["predicting"],
         "summary": "Check a body and run nothing" if path.endswith("/validate") else "Predict",
@@ -201,7 +183,7 @@ def _general_operation(path: str, names: tuple[str, ...], shown: Version | None)
                 "name": name,
                 "in": "path",
                 "required": True,
-                "schema": {"type": kinds[name]},
+                "schema": kinds[name],
                 "example": values[name],
             }
             for name in names
@@ -218,7 +200,7 @@ def _json_body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any
 def _answers(schema: dict[str, Any]) -> dict[str, Any]:
     return {
         "200": {"description": "The answer", "content": {"application/json": {"schema": schema}}},
-        "default": _REFUSAL,
+        "default": REFUSAL,
     }
 
 

@@ -18,6 +18,7 @@ from gateway.web.asked import Asked
 from gateway.web.endpoint import Endpoint
 from gateway.web.exchange import CONTEXT, Exchange, RequestIds
 from gateway.web.heads import Head, KnownHeads
+from gateway.web.lessons import lesson_of
 from gateway.web.limits import ClientGone, Receive, Scope, Send, check_json_type
 from gateway.web.paths import Dialect, PredictPaths, Target, Verb, dialect_of
 from gateway.web.predict import LARGE_BYTES, PredictRoutes
@@ -190,7 +191,12 @@ class Front:
             error = InternalError("unexpected error")
         exchange.code = error.code
         dialect = dialect_of(exchange.path) if exchange.target is None else exchange.target.dialect
-        status, headers, body = problem_answer(error, request_id=exchange.request_id, dialect=dialect)
+        status, headers, body = problem_answer(
+            error,
+            request_id=exchange.request_id,
+            dialect=dialect,
+            lesson=lesson_of(error, exchange.endpoint, dialect) if exchange.is_body_read else None,
+        )
         headers.append((b"x-request-id", exchange.request_id.encode()))
         if isinstance(error, MethodNotAllowed):
             headers.append((b"allow", b"POST"))
