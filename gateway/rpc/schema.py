@@ -1,14 +1,18 @@
 """The protocol's messages, made from a table: no generated code, and no pool that others in the process share.
 
-A field is written ``number name type``; after the number, ``*`` means repeated, ``%`` a map from text, ``|`` one of several.
+A field is written ``number name type``. After the number, ``*`` means repeated, ``%`` a map from text, ``|`` one of
+several.
 Only what is read or answered here is in the table: Protocol Buffers skip other fields of a message.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.message import Message
+from google.protobuf import (  # type: ignore[import-untyped]  # it ships no types
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+)
 
 PACKAGE: Final = "inference"
 SERVICE: Final = "GRPCInferenceService"
@@ -170,27 +174,25 @@ _ENUMS: Mapping[str, tuple[str, ...]] = {
 """The names of an enumeration's values, which count from 0."""
 
 
-def _make_classes() -> dict[str, type[Message]]:
+def _make_classes() -> dict[str, Any]:
     tables = {**_CORE, **_EXTENSIONS}
     file = descriptor_pb2.FileDescriptorProto(name="open_inference.proto", package=PACKAGE, syntax="proto3")
     for name, values in _ENUMS.items():
         enum = file.enum_type.add(name=name)
         for number, value in enumerate(values):
             enum.value.add(name=value, number=number)
-    made: dict[str, descriptor_pb2.DescriptorProto] = {}
+    made: dict[str, Any] = {}
     for path, fields in tables.items():
         parent, _, name = path.rpartition(".")
         siblings = made[parent].nested_type if parent else file.message_type
         made[path] = siblings.add(name=name)
         _add_fields(made[path], path, fields)
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)  # type: ignore[no-untyped-call]  # its stubs do not know it
-    return {
-        path: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{path}")) for path in tables
-    }
+    pool.Add(file)
+    return {path: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{path}")) for path in tables}
 
 
-def _add_fields(message: descriptor_pb2.DescriptorProto, path: str, fields: Iterable[str]) -> None:
+def _add_fields(message: Any, path: str, fields: Iterable[str]) -> None:
     for text in fields:
         number, name, type_name = text.split()
         mark = number[-1] if not number[-1].isdigit() else ""
@@ -206,7 +208,7 @@ def _add_fields(message: descriptor_pb2.DescriptorProto, path: str, fields: Iter
         _set_type(field, type_name)
 
 
-def _add_map_entry(message: descriptor_pb2.DescriptorProto, path: str, field_name: str, value_type: str) -> str:
+def _add_map_entry(message: Any, path: str, field_name: str, value_type: str) -> str:
     entry = message.nested_type.add(name=f"{field_name.title()}Entry")
     entry.options.map_entry = True
     _add_fields(entry, f"{path}.{entry.name}", ("1 key string", f"2 value {value_type}"))
