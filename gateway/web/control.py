@@ -14,6 +14,7 @@ from gateway.web import (
     feed,
     health,
     models,
+    open_inference_routes,
     tokens,
     uploads,
     versions,
@@ -44,6 +45,7 @@ ROUTERS = (
     feed.router,
     tokens.router,
     health.router,
+    open_inference_routes.router,
 )
 
 PUBLIC_PATHS = public_paths(route for router in ROUTERS for route in router.routes)
