@@ -13,14 +13,14 @@ from grpc.aio import EOF, ServicerContext  # type: ignore[import-untyped]  # as 
 
 from gateway.rpc.calls import Calls
 from gateway.rpc.infer_form import InferForm
-from gateway.rpc.outline import read_outline, write_varint
+from gateway.rpc.outline import Outline, read_outline, write_varint
 from gateway.rpc.schema import message_class
 from gateway.rpc.statuses import message_of
 from gateway.web.exchange import Exchange
 from gateway.web.paths import Dialect, Target, read_version
 from gateway.web.predict import PredictRoutes
 from gateway.web.services import Services
-from registry.errors import BodyTooLarge, InvalidRequest
+from registry.errors import InvalidRequest
 from registry.roles import Role
 
 _STREAM_RESPONSE: Final = message_class("ModelStreamInferResponse")
@@ -41,7 +41,6 @@ class Inference:
     def __init__(self, services: Services, calls: Calls) -> None:
         self._calls = calls
         self._predict = PredictRoutes(services)
-        self._limit_bytes = services.settings.max_body_bytes
         self._ending = asyncio.Event()
 
     def end_streams(self) -> None:
@@ -54,7 +53,7 @@ class Inference:
 
         async def work(exchange: Exchange) -> bytes:
             await self._calls.admit(exchange, context)
-            return await self._answer(exchange, message, context)
+            return await self._answer(exchange, read_outline(message), message, context)
 
         return await self._calls.answer(exchange, context, work)
 
@@ -67,7 +66,7 @@ class Inference:
             message = await context.read()
             if message is EOF:
                 raise InvalidRequest("the call brings no message")
-            return await self._answer(exchange, message, context)
+            return await self._answer(exchange, read_outline(message), message, context)
 
         return await self._calls.answer(exchange, context, work)
 
@@ -98,23 +97,24 @@ class Inference:
 
     async def _answer_in_stream(self, message: bytes, context: ServicerContext) -> bytes:
         exchange = self._calls.begin(_STREAM_INFER, context.invocation_metadata())
+        outline: Outline | None = None
         try:
             await self._calls.admit(exchange, context)
-            payload = await self._answer(exchange, message, context)
+            outline = read_outline(message)
+            payload = await self._answer(exchange, outline, message, context)
             return b"".join((_INFER_RESPONSE, write_varint(len(payload)), payload))
         except asyncio.CancelledError:
             exchange.give_up()
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
             refusal = self._calls.refuse(exchange, error)
-            return _in_error(message_of(refusal), exchange.form_id)
+            answer = _STREAM_RESPONSE(error_message=message_of(refusal))
+            answer.infer_response.id = "" if outline is None else outline.id
+            return bytes(answer.SerializeToString())
         finally:
             self._calls.reception.record(exchange)
 
-    async def _answer(self, exchange: Exchange, message: bytes, context: ServicerContext) -> bytes:
-        if len(message) > self._limit_bytes:
-            raise BodyTooLarge(f"the message may have at most {self._limit_bytes} bytes")
-        outline = read_outline(message)
+    async def _answer(self, exchange: Exchange, outline: Outline, message: bytes, context: ServicerContext) -> bytes:
         reference = read_version(outline.model_name, outline.model_version or None)
         target = exchange.target = Target(reference, dialect=Dialect.OPEN_INFERENCE)
         self._calls.reception.require(exchange, Role.PREDICT, reference.model)

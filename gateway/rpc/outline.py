@@ -11,6 +11,7 @@ from registry.errors import InvalidRequest
 
 _MODEL_NAME: Final = 1
 _MODEL_VERSION: Final = 2
+_ID: Final = 3
 _RAW_INPUT_CONTENTS: Final = 7
 _VARINT, _EIGHT, _COUNTED, _FOUR = 0, 1, 2, 5
 _MOST_FIELDS: Final = 4096
@@ -22,6 +23,7 @@ class Outline(NamedTuple):
 
     model_name: str
     model_version: str
+    id: str
     head: bytes
     """The message without its raw contents."""
     raw: list[memoryview]
@@ -42,7 +44,7 @@ def read_outline(message: bytes) -> Outline:
 
 def _read(message: bytes) -> Outline:
     whole = memoryview(message)
-    names = {_MODEL_NAME: b"", _MODEL_VERSION: b""}
+    names = {_MODEL_NAME: b"", _MODEL_VERSION: b"", _ID: b""}
     kept: list[bytes] = []
     raw: list[memoryview] = []
     count = kept_from = place = 0
@@ -69,7 +71,8 @@ def _read(message: bytes) -> Outline:
             place = _skip(message, place, wire_type)
     kept.append(message[kept_from:])
     head = kept[0] if len(kept) == 1 else b"".join(kept)
-    return Outline(names[_MODEL_NAME].decode(), names[_MODEL_VERSION].decode(), head, raw)
+    name, version, identity = (octets.decode() for octets in names.values())
+    return Outline(name, version, identity, head, raw)
 
 
 def read_varint(message: bytes, place: int) -> tuple[int, int]:
