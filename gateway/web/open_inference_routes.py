@@ -15,8 +15,8 @@ from gateway.web.context import Asking, ModelName, UsesServices
 from gateway.web.guarded import GuardedRoute, needs
 from gateway.web.paths import read_version
 from gateway.web.services import Services
-from registry.errors import NoActiveVersion
-from registry.names import Reference
+from registry.errors import ModelUnloaded, NoActiveVersion
+from registry.names import Reference, quoted
 from registry.ports import Registry
 from registry.records import Version
 from registry.roles import Caller, Role
@@ -147,7 +147,11 @@ async def _metadata(services: Services, reference: Reference) -> dict[str, Any]:
 
 
 async def _ready(services: Services, reference: Reference) -> dict[str, Any]:
-    await find_version(services, reference)
+    version = await find_version(services, reference)
+    if services.residence.is_unloaded(version.model):
+        raise ModelUnloaded(
+            f"model {quoted(version.model)} was unloaded; a request, or whoever loads it, brings it back"
+        )
     return {"name": reference.model, "ready": True}
 
 
