@@ -9,11 +9,13 @@ from grpc.aio import ServicerContext  # type: ignore[import-untyped]  # as above
 
 from gateway.rpc.calls import Calls
 from gateway.rpc.schema import message_class
+from gateway.serving.token_verdicts import REFUSAL
+from gateway.web import open_inference_repository as repository
 from gateway.web import open_inference_routes as routes
 from gateway.web.exchange import Exchange
 from gateway.web.paths import read_version
 from gateway.web.services import Services
-from registry.errors import Conflict, InvalidRequest, NotFound, ServiceError
+from registry.errors import Conflict, InvalidRequest, NotFound, ServiceError, Unauthenticated
 from registry.names import parse_model_name
 from registry.roles import Caller, Role
 
@@ -26,11 +28,18 @@ class Ask(NamedTuple):
     """The message."""
     caller: Caller | None
     """None where anybody may ask."""
+    model: str
+    """The model that the message names, as it is written there; empty if none."""
 
     @property
     def name(self) -> str:
         """The model's name."""
-        return parse_model_name(self.request.name)
+        return parse_model_name(self.model)
+
+    @property
+    def actor(self) -> str:
+        """The name of whoever asks."""
+        return "anonymous" if self.caller is None else self.caller.name
 
 
 class Method(NamedTuple):
@@ -87,6 +96,22 @@ async def _statistics(ask: Ask) -> Mapping[str, Any]:
     return await routes.show_statistics(ask.services, ask.name)
 
 
+async def _index(ask: Ask) -> Mapping[str, Any]:
+    if ask.caller is None:
+        raise Unauthenticated(REFUSAL)
+    return {"models": await repository.index(ask.services, ask.caller, only_ready=ask.request.ready)}
+
+
+async def _load(ask: Ask) -> Mapping[str, Any]:
+    await repository.load(ask.services, ask.name, ask.request.parameters, actor=ask.actor)
+    return {}
+
+
+async def _unload(ask: Ask) -> Mapping[str, Any]:
+    await repository.unload(ask.services, ask.name, actor=ask.actor)
+    return {}
+
+
 METHODS: Final[Mapping[str, Method]] = {
     "ServerLive": Method(_live, role=None),
     "ServerReady": Method(_ready, role=None),
@@ -95,6 +120,9 @@ METHODS: Final[Mapping[str, Method]] = {
     "ModelMetadata": Method(_metadata, model_field="name"),
     "ModelConfig": Method(_config, model_field="name"),
     "ModelStatistics": Method(_statistics, model_field="name"),
+    "RepositoryIndex": Method(_index),
+    "RepositoryModelLoad": Method(_load, role=Role.ADMIN, model_field="model_name"),
+    "RepositoryModelUnload": Method(_unload, role=Role.ADMIN, model_field="model_name"),
 }
 """Every call but those that infer."""
 
@@ -119,10 +147,10 @@ class Management:
             async def work(exchange: Exchange) -> bytes:
                 await self._calls.admit(exchange, context, is_public=method.role is None)
                 request = _read(name, await context.read())
+                model = getattr(request, method.model_field) if method.model_field else ""
                 if method.role is not None:
-                    model = getattr(request, method.model_field) if method.model_field else None
                     self._calls.reception.require(exchange, method.role, model or None)
-                found = await method.answer(Ask(self._services, request, exchange.caller))
+                found = await method.answer(Ask(self._services, request, exchange.caller, model))
                 written: bytes = ParseDict(found, answer_class(), ignore_unknown_fields=True).SerializeToString()
                 return written
 

@@ -51,6 +51,7 @@ STATUS_CODE: dict[type[ServiceError], StatusCode] = {
     errors.VersionRetired: StatusCode.NOT_FOUND,
     errors.Conflict: StatusCode.FAILED_PRECONDITION,
     errors.NoActiveVersion: StatusCode.FAILED_PRECONDITION,
+    errors.ModelPinned: StatusCode.FAILED_PRECONDITION,
     errors.NoPreviousVersion: StatusCode.FAILED_PRECONDITION,
     errors.GenerationConflict: StatusCode.FAILED_PRECONDITION,
     errors.BreakingSignature: StatusCode.FAILED_PRECONDITION,
