@@ -75,7 +75,7 @@ async def load(services: Services, name: str, parameters: Iterable[str], *, acto
         )
     version = await find_version(services, Reference(name))
     await services.residence.load(version, monotonic() + _LOAD_SECONDS)
-    await services.write(services.residency.record_load, name, version.number, actor=actor)
+    await services.write(services.residence.records.record_load, name, version.number, actor=actor)
 
 
 async def unload(services: Services, name: str, *, actor: str) -> None:
@@ -88,7 +88,7 @@ async def unload(services: Services, name: str, *, actor: str) -> None:
     await services.call(_check_model, services.registry, name)
     if services.residence.is_pinned(name):
         raise ModelPinned(f"model {quoted(name)} is pinned by the gateway's settings: it stays loaded")
-    await services.write(services.residency.record_unload, name, actor=actor)
+    await services.write(services.residence.records.record_unload, name, actor=actor)
 
 
 async def _read(request: Request) -> dict[str, Any]:
