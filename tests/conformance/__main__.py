@@ -11,13 +11,9 @@ from time import monotonic
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # noqa: TID251 - written for the runtime, not read by us
 
 from tests.conformance.cases import load_cases
-from tests.conformance.native_json import NativeJson
-from tests.conformance.open_inference import OpenInference
+from tests.conformance.gateway import gateway_with_wires
 from tests.conformance.report import has_failed, write_report
 from tests.conformance.run import Findings, register, run_in_process, run_over_wires
-from tests.support.gateway_process import running_gateway
-
-_WORKERS = "2"
 
 
 def main() -> int:
@@ -32,12 +28,11 @@ def main() -> int:
     _say(f"{len(expected)} of {len(cases)} cases run in process", began)
     with (
         tempfile.TemporaryDirectory() as folder,
-        running_gateway(Path(folder) / "data", workers=_WORKERS) as gateway,
-        gateway.client() as client,
+        gateway_with_wires(Path(folder) / "data") as (client, wires),
     ):
         accepted = register(client, expected, findings)
         _say(f"{len(accepted)} models registered", began)
-        run_over_wires([NativeJson(client)], accepted, findings)
+        run_over_wires(wires, accepted, findings)
     _say("all answers compared", began)
     sys.stdout.write(write_report(findings) + "\n")
     return int(has_failed(findings))

@@ -17,7 +17,10 @@ from tests.conformance.wires import PLAIN, RefusedError
 DATATYPES = {
     "bool": "BOOL",
     **{f"{kind}int{bits}": f"{kind.upper()}INT{bits}" for kind in ("", "u") for bits in (8, 16, 32, 64)},
-    **{"float16": "FP16", "float32": "FP32", "float64": "FP64", "string": "BYTES"},
+    "float16": "FP16",
+    "float32": "FP32",
+    "float64": "FP64",
+    "string": "BYTES",
     "bfloat16": "BF16",  # in gRPC's description and the binary extension; the table of REST leaves it out
 }
 _LENGTH_HEADER = "inference-header-content-length"
