@@ -1,4 +1,4 @@
-"""Few cases that show everything: each type and container on both sides, and what is easily lost of shapes and numbers."""
+"""Few cases that show everything: types and containers on both sides, and what of shapes and numbers is easily lost."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
