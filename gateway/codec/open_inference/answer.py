@@ -80,5 +80,6 @@ def _flat(array: Array) -> bytes:
     """Return the elements as one list: a shape stands beside it."""
     row = array.reshape(-1)
     if row.dtype == _BFLOAT16:
-        row = row.astype(np.float32)  # the shortest text that reads back to it does so in either type
+        with np.errstate(invalid="ignore"):  # a NaN that signals is no news
+            row = row.astype(np.float32)  # the shortest text that reads back to it does so in either type
     return write_outputs({"": row})[_KEY_BYTES:-1]
