@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
 import httpx
 
+from tests.conformance.grpc_wire import Grpc
 from tests.conformance.native_json import NativeJson
 from tests.conformance.open_inference import OpenInference
 from tests.conformance.wires import Wire
-from tests.support.gateway_process import GatewayProcess, running_gateway
+from tests.support.gateway_process import free_port, running_gateway
 
 _WORKERS = "2"
 
@@ -17,11 +19,20 @@ _WORKERS = "2"
 @contextmanager
 def gateway_with_wires(data_dir: Path) -> Iterator[tuple[httpx.Client, Sequence[Wire]]]:
     """Start a gateway; give a client of it, and every wire."""
-    with running_gateway(data_dir, workers=_WORKERS) as gateway, gateway.client() as client:
-        yield client, wires_of(gateway, client)
+    port = str(free_port())
+    with (
+        running_gateway(data_dir, workers=_WORKERS, grpc_port=port) as gateway,
+        gateway.client() as client,
+        grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.enable_http_proxy", 0)]) as channel,
+    ):
+        yield client, wires_of(client, channel)
 
 
-def wires_of(gateway: GatewayProcess, client: httpx.Client) -> list[Wire]:
+def wires_of(client: httpx.Client, channel: grpc.Channel) -> list[Wire]:
     """Return every wire to a gateway."""
-    del gateway
-    return [NativeJson(client), OpenInference(client, is_binary=False), OpenInference(client, is_binary=True)]
+    return [
+        NativeJson(client),
+        OpenInference(client, is_binary=False),
+        OpenInference(client, is_binary=True),
+        Grpc(channel),
+    ]

@@ -34,7 +34,7 @@ def test_every_model_that_the_runtime_runs_is_registered(findings: Findings) -> 
     assert findings.refused == {}
 
 
-@pytest.mark.parametrize("wire", ["native JSON", "OIP JSON", "OIP binary"])
+@pytest.mark.parametrize("wire", ["native JSON", "OIP JSON", "OIP binary", "gRPC"])
 def test_every_answer_has_the_bits_of_the_runtime_in_process(findings: Findings, wire: str) -> None:
     assert findings.failed[wire] == {}
     assert findings.passed[wire]
