@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from tests.conformance.run import Findings
 
+_LONGEST = 400
+
 
 def write_report(findings: Findings) -> str:
     """Return the counts, and the names of all that did not pass with the reason."""
@@ -17,14 +19,14 @@ def write_report(findings: Findings) -> str:
     )
     lines += _grouped("REFUSED at registration", findings.refused)
     for wire in sorted({*findings.passed, *findings.failed, *findings.unspellable}):
-        lines += _grouped(f"{wire}: no words for the type", findings.unspellable[wire])
+        lines += _grouped(f"{wire}: no words for the type", findings.unspellable[wire], is_exact=True)
         lines += _grouped(f"{wire}: FAILED", findings.failed[wire])
     lines.append("")
     for wire in sorted({*findings.passed, *findings.failed, *findings.unspellable}):
         counts = len(findings.passed[wire]), len(findings.failed[wire]), len(findings.unspellable[wire])
         lines.append("{:<18} {:>5} passed {:>5} failed {:>5} not spellable".format(wire, *counts))
-    counts = len(findings.not_run), len(findings.refused), len(findings.random), len(findings.off_golden)
-    lines.append("{} not run in process, {} refused at registration, {} random, {} off the golden data".format(*counts))
+    rest = len(findings.not_run), len(findings.refused), len(findings.random), len(findings.off_golden)
+    lines.append("{} not run in process, {} refused at registration, {} random, {} off the golden data".format(*rest))
     return "\n".join(lines)
 
 
@@ -33,17 +35,15 @@ def has_failed(findings: Findings) -> bool:
     return bool(findings.refused) or any(findings.failed.values())
 
 
-def _grouped(title: str, reasons: Mapping[str, str]) -> list[str]:
+def _grouped(title: str, reasons: Mapping[str, str], *, is_exact: bool = False) -> list[str]:
     if not reasons:
         return []
     groups = defaultdict(list)
     for name, reason in reasons.items():
-        groups[_general(reason)].append(name)
+        groups[reason if is_exact else _general(reason)].append(name)
     lines = ["", f"{title}: {len(reasons)}"]
-    for general, names in sorted(groups.items(), key=lambda group: -len(group[1])):
-        example = reasons[names[0]]
-        lines += [f"  {len(names)}: {example[:400]}", *(f"      {name}" for name in names)]
-        del general
+    for names in sorted(groups.values(), key=len, reverse=True):
+        lines += [f"  {len(names)}: {reasons[names[0]][:_LONGEST]}", *(f"      {name}" for name in names)]
     return lines
 
 
