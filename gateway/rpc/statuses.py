@@ -52,6 +52,7 @@ STATUS_CODE: dict[type[ServiceError], StatusCode] = {
     errors.Conflict: StatusCode.FAILED_PRECONDITION,
     errors.NoActiveVersion: StatusCode.FAILED_PRECONDITION,
     errors.ModelPinned: StatusCode.FAILED_PRECONDITION,
+    errors.ModelUnloaded: StatusCode.FAILED_PRECONDITION,
     errors.NoPreviousVersion: StatusCode.FAILED_PRECONDITION,
     errors.GenerationConflict: StatusCode.FAILED_PRECONDITION,
     errors.BreakingSignature: StatusCode.FAILED_PRECONDITION,
