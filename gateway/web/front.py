@@ -18,7 +18,7 @@ from gateway.web.asked import Asked
 from gateway.web.endpoint import Endpoint
 from gateway.web.exchange import CONTEXT, Exchange, RequestIds
 from gateway.web.heads import Head, KnownHeads
-from gateway.web.limits import ClientGone, Receive, Scope, Send, check_json_type
+from gateway.web.limits import ClientGone, Receive, Scope, Send
 from gateway.web.paths import Dialect, PredictPaths, Target, Verb, dialect_of
 from gateway.web.predict import LARGE_BYTES, PredictRoutes
 from gateway.web.problems import Headers, header_lines, problem_answer
@@ -26,7 +26,7 @@ from gateway.web.services import Services
 from gateway.web.tick import Tick
 from gateway.web.tick_answers import Lines, TickAnswers
 from gateway.web.wire import Written
-from gateway.web.wires import WIRES
+from gateway.web.wires import NATIVE, WIRES
 from registry.errors import (
     Forbidden,
     InternalError,
@@ -121,9 +121,7 @@ class Front:
         known = self._paths.known(url)
         if known is None or known[1].verb is not Verb.PREDICT or known[1].dialect is not Dialect.NATIVE:
             return None
-        try:
-            check_json_type(headers.get(b"content-type"))
-        except ServiceError:
+        if not NATIVE.is_json(headers):
             return None
         head = Head(url, known[0], known[1], headers, length)
         self.tick.check(head, monotonic())

@@ -7,4 +7,6 @@ from gateway.web.native import NativeWire
 from gateway.web.paths import Dialect
 from gateway.web.wire import Wire
 
-WIRES: Mapping[Dialect, Wire] = MappingProxyType({Dialect.NATIVE: NativeWire()})
+NATIVE = NativeWire()
+
+WIRES: Mapping[Dialect, Wire] = MappingProxyType({Dialect.NATIVE: NATIVE})
