@@ -7,8 +7,8 @@ from gateway.serving.runtime import Array
 from gateway.web.endpoint import Endpoint
 from gateway.web.media_types import choose_type, essence
 from gateway.web.tensor_forms import JSON, KINDS, OUTPUTS_HEADER, TensorForm
-from gateway.web.wire import Form, Written
-from registry.errors import NotAcceptable, UnsupportedMediaType
+from gateway.web.wire import LARGE_BYTES, Form, Written
+from registry.errors import UnsupportedMediaType
 from registry.names import quoted
 
 _OFFERED = (JSON, *KINDS)
@@ -31,7 +31,7 @@ class NativeWire:
         """
         content_type, accept = headers.get(b"content-type"), headers.get(b"accept")
         if content_type in _PLAIN_TYPES and accept in _PLAIN_ACCEPTS:
-            return _JSON
+            return JSON_FORM
         taken = JSON if content_type is None else essence(content_type)
         if taken not in _OFFERED:
             given = quoted((content_type or b"").decode("latin-1"))
@@ -39,17 +39,12 @@ class NativeWire:
                 f"{given} is not supported here: send Content-Type: application/json, or {', '.join(KINDS)}"
             )
         given = choose_type(accept, (taken, *(kind for kind in _OFFERED if kind != taken)))
-        return _JSON if taken == given == JSON else TensorForm(_JSON, taken, given, headers.get(OUTPUTS_HEADER))
-
-    def is_json(self, headers: Mapping[bytes, bytes]) -> bool:
-        """Return whether both the request and its answer are JSON; False where ``form`` would refuse."""
-        try:
-            return self.form(headers) is _JSON
-        except (UnsupportedMediaType, NotAcceptable):
-            return False
+        return JSON_FORM if taken == given == JSON else TensorForm(JSON_FORM, taken, given, headers.get(OUTPUTS_HEADER))
 
 
 class _JsonForm:
+    quick_bytes = LARGE_BYTES
+
     def decode_quickly(self, endpoint: Endpoint, body: bytes) -> PredictBody | None:
         return endpoint.codec.decode_quickly(body)
 
@@ -62,4 +57,5 @@ class _JsonForm:
         return Written(payload, [endpoint.headers[0]])
 
 
-_JSON = _JsonForm()
+JSON_FORM = _JsonForm()
+"""JSON in and out."""

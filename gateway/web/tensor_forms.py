@@ -31,6 +31,9 @@ SAFETENSORS_TOO = "application/x-safetensors"
 
 OUTPUTS_HEADER = b"x-outputs"
 
+_QUICK_BYTES = 1024 * 1024
+"""So much is copied, or turned from Fortran's order to C's, in a millisecond; mostly it is only looked at."""
+
 _Outputs = tuple[str, ...] | None
 
 
@@ -43,6 +46,8 @@ class _Kind:
     is_spelled: Callable[[TensorSpec], bool]
     is_single: bool = False
     """True if it holds one tensor."""
+    quick_bytes: int = _QUICK_BYTES
+    """How long a body may be that is read at once; text is not."""
 
 
 def _read_npy(signature: Signature, body: bytes) -> Mapping[str, TypedReader]:
@@ -72,7 +77,7 @@ _SAFETENSORS = _Kind(
 KINDS: Mapping[str, _Kind] = MappingProxyType(
     {
         NPY: _Kind(_read_npy, _write_npy, npy.is_spelled, is_single=True),
-        NPZ: _Kind(lambda _, body: npz.read_npz(body), _write_npz, npz.is_spelled),
+        NPZ: _Kind(lambda _, body: npz.read_npz(body), _write_npz, npz.is_spelled, quick_bytes=0),
         SAFETENSORS: _SAFETENSORS,
         SAFETENSORS_TOO: _SAFETENSORS,
     }
@@ -96,10 +101,20 @@ class TensorForm:
     given: str
     outputs: bytes | None
 
+    @property
+    def quick_bytes(self) -> int:
+        """How long a body may be for ``decode_quickly`` to be asked."""
+        return self.json.quick_bytes if self.taken == JSON else KINDS[self.taken].quick_bytes
+
     def decode_quickly(self, endpoint: Endpoint, body: bytes) -> PredictBody | None:
-        """Return what a body says, or None if it takes ``decode`` to tell that, or what is wrong with it."""
+        """Return what a body says, or None if it takes ``decode`` to tell that.
+
+        Raises:
+            CallerError: as ``decode``.
+        """
         if self.taken != JSON:
-            return None
+            has_text = any(spec.dtype.kind == "O" for spec in endpoint.version.signature.inputs)
+            return None if has_text else self.decode(endpoint, body)
         request = self.json.decode_quickly(endpoint, body)
         return None if request is None else self._checked(endpoint, request)
 

@@ -7,6 +7,4 @@ from gateway.web.native import NativeWire
 from gateway.web.paths import Dialect
 from gateway.web.wire import Wire
 
-NATIVE = NativeWire()
-
-WIRES: Mapping[Dialect, Wire] = MappingProxyType({Dialect.NATIVE: NATIVE})
+WIRES: Mapping[Dialect, Wire] = MappingProxyType({Dialect.NATIVE: NativeWire()})
