@@ -10,7 +10,6 @@
 
 import re
 import struct
-from ast import literal_eval
 from dataclasses import dataclass
 from math import prod
 
@@ -27,10 +26,18 @@ _MAGIC = b"\x93NUMPY"
 _LENGTHS = {1: struct.Struct("<H"), 2: struct.Struct("<I"), 3: struct.Struct("<I")}
 _MAX_HEADER_BYTES = 4096
 _ALIGNMENT = 64
-_ENTRIES = {"descr", "fortran_order", "shape"}
 
-_DUBIOUS = re.compile(r"\\|\d[A-Za-z]")
-"""What no header needs, and what makes Python warn about the text while it reads it."""
+_ENTRY = (
+    rb"\s*+(?P<quote{0}>['\"])(?P<key{0}>descr|fortran_order|shape)(?P=quote{0})\s*+:\s*+"
+    rb"(?P<value{0}>'[^'\\]*+'|\"[^\"\\]*+\"|True|False|\([\d\s,]*+\))\s*+"
+)
+_HEADER = re.compile(
+    rb"\s*+\{" + b",".join(_ENTRY.replace(b"{0}", b"%d" % place) for place in range(3)) + rb"(?:,\s*+)?\}\s*+"
+)
+"""A dict of three entries in any order; Python's own reading of it would take longer than all the rest."""
+
+_RECORDS = re.compile(rb"descr['\"]\s*+:\s*+\[")
+_SIZE = re.compile(rb"\d{1,19}")
 
 _NUMBERS = re.compile(r"([<>|=])([biuf][1248])")
 _TEXT = re.compile(r"([<>|=])([US])(\d{1,9})")
@@ -48,7 +55,7 @@ class _Header:
 
 def is_spelled(spec: TensorSpec) -> bool:
     """Return whether the form has a word for the type: numpy's own tensors."""
-    return spec.is_tensor and not spec.dtype.is_foreign
+    return spec.is_tensor and (spec.dtype.kind == "O" or spec.dtype.name in _NAMES.values())
 
 
 def read_npy(octets: bytes, spec: TensorSpec) -> Array:
@@ -110,23 +117,27 @@ def _read_header(octets: bytes) -> tuple[_Header, int]:
 
 
 def _understand(octets: bytes) -> _Header:
-    text = octets.decode("latin-1").strip()
-    try:
-        value = None if _DUBIOUS.search(text) else literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise MalformedTensors("the npy file's header is not a plain dict") from error
-    if not isinstance(value, dict) or set(value) != _ENTRIES:
-        raise MalformedTensors("the npy file's header must have descr, fortran_order and shape, and nothing else")
-    descr, is_fortran, shape = value["descr"], value["fortran_order"], value["shape"]
-    if not isinstance(descr, str):
-        raise MalformedTensors("the npy file holds records: a tensor's elements have one dtype")
-    if not isinstance(is_fortran, bool):
-        raise MalformedTensors("the npy file's fortran_order must be True or False")
-    if not isinstance(shape, tuple) or len(shape) > MAX_RANK:
+    header = _HEADER.fullmatch(octets)
+    if header is None:
+        if _RECORDS.search(octets):
+            raise MalformedTensors("the npy file holds records: a tensor's elements have one dtype")
+        raise MalformedTensors("the npy file's header is no dict of descr, fortran_order and shape, as numpy writes it")
+    entries = {header[f"key{place}"]: header[f"value{place}"] for place in range(3)}
+    descr, is_fortran, shape = (entries.get(name, b"") for name in (b"descr", b"fortran_order", b"shape"))
+    if descr[:1] not in (b"'", b'"') or is_fortran not in (b"True", b"False"):
+        raise MalformedTensors("the npy file's descr must be text, and its fortran_order True or False")
+    return _Header(descr[1:-1].decode("latin-1"), is_fortran == b"True", _sizes(shape))
+
+
+def _sizes(shape: bytes) -> tuple[int, ...]:
+    parts = [part.strip() for part in shape[1:-1].split(b",")]
+    if not parts[-1]:  # after the last comma, or in ()
+        parts.pop()
+    elif len(parts) == 1:  # (3) is no tuple
+        parts = [b""]
+    if shape[:1] != b"(" or len(parts) > MAX_RANK or not all(map(_SIZE.fullmatch, parts)):
         raise MalformedTensors(f"the npy file's shape must be a tuple of at most {MAX_RANK} sizes")
-    if any(type(size) is not int or not 0 <= size < 2**63 for size in shape):
-        raise MalformedTensors("the npy file's shape must be a tuple of sizes")
-    return _Header(descr, is_fortran, shape)
+    return tuple(map(int, parts))
 
 
 def _read_data(dtype: DType, header: _Header, data: memoryview, shape: tuple[int, ...]) -> Array:
@@ -160,7 +171,7 @@ def _read_text(order: str, kind: str, length: int, data: memoryview, shape: tupl
             texts = [text.decode("utf-8") for text in texts]
         else:
             "".join(texts).encode("utf-8")
-    except ValueError as error:  # UnicodeError is one; so is what numpy says of code points that there are none of
+    except (ValueError, SystemError) as error:  # the latter is what numpy makes of code points that there are none of
         raise BytesDoNotFit("text that UTF-8 can carry", f"other bytes in {kind}{length}", "invalid_dtype") from error
     array = np.empty(len(texts), object)
     array[:] = texts

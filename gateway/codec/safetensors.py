@@ -40,11 +40,11 @@ SPELLINGS: Mapping[str, str] = MappingProxyType(
         "bfloat16": "BF16",
         "float32": "F32",
         "float64": "F64",
-        "float8e4m3fn": "F8_E4M3",
-        "float8e5m2": "F8_E5M2",
-        "float8e8m0": "F8_E8M0",
-        "float8e4m3fnuz": "F8_E4M3FNUZ",
-        "float8e5m2fnuz": "F8_E5M2FNUZ",
+        "float8_e4m3fn": "F8_E4M3",
+        "float8_e5m2": "F8_E5M2",
+        "float8_e8m0fnu": "F8_E8M0",
+        "float8_e4m3fnuz": "F8_E4M3FNUZ",
+        "float8_e5m2fnuz": "F8_E5M2FNUZ",
     }
 )
 """The format's name of each dtype that it has."""

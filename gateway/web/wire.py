@@ -14,7 +14,7 @@ from gateway.web.endpoint import Endpoint
 from gateway.web.problems import Headers
 
 LARGE_BYTES = 32 * 1024
-"""A larger body of JSON is decoded in a thread: naming all faults of megabytes takes seconds, and others must not wait."""
+"""A larger body of JSON is decoded in a thread: naming all faults of megabytes takes seconds."""
 
 
 class Written(NamedTuple):
