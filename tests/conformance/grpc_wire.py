@@ -5,8 +5,8 @@ from typing import Any
 
 import grpc
 import numpy as np
-from gateway.rpc.schema import PACKAGE, SERVICE, message_class
 
+from gateway.rpc.schema import PACKAGE, SERVICE, message_class
 from tests.conformance.open_inference import DATATYPES, from_bytes, to_bytes
 from tests.conformance.values import Value, name_of
 from tests.conformance.wires import PLAIN, RefusedError

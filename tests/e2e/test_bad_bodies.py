@@ -255,7 +255,10 @@ def test_a_chunked_body_is_refused_when_it_passes_the_cap(client: httpx.Client) 
         (
             {"content-type": "text/plain"},
             "unsupported_media_type",
-            "'text/plain' is not supported here: send Content-Type: application/json",
+            (
+                "'text/plain' is not supported here: send Content-Type: application/json, or"
+                " application/x-npy, application/x-npz, application/vnd.safetensors, application/x-safetensors"
+            ),
         ),
     ],
 )
