@@ -129,15 +129,15 @@ def problem(error: ServiceError, *, request_id: str, lesson: Mapping[str, Any] |
 
 
 def in_one_line(error: ServiceError, *, lesson: Mapping[str, Any] | None = None) -> str:
-    """Return what other protocols have a single text for: the code, the detail, each fault, and what would be right."""
-    detail = _WITHHELD if error.is_private else error.detail
+    """Return what other protocols have a single text for: the code, its faults or its detail, and what is right."""
+    detail = [] if error.violations else [_WITHHELD if error.is_private else error.detail]
     faults = [
         f"{violation.path or '/'}: expected {violation.expected}, received {violation.received} ({violation.code})"
         for violation in error.violations[:_MOST_SAID]
     ]
     if len(error.violations) > _MOST_SAID:
         faults.append(f"and {len(error.violations) - _MOST_SAID} more")
-    return f"{error.code}: {'; '.join([detail, *faults, *_said(lesson)])}"
+    return f"{error.code}: {'; '.join([*detail, *faults, *_said(lesson)])}"
 
 
 def _said(lesson: Mapping[str, Any] | None) -> Iterator[str]:

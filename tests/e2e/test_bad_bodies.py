@@ -297,7 +297,7 @@ def test_an_output_that_is_not_text_is_refused_and_those_that_are_go_out(client:
     ],
 )
 def test_what_says_gzip_and_is_not_is_refused(client: httpx.Client, body: bytes) -> None:
-    says = "the body says that it is gzip, but "
+    says = "the body says that it is compressed, but "
     why = "cannot be inflated" if body.startswith(b"{") else "is cut short or followed by something else"
     answer = predict(client, "float32", body, {"content-encoding": "gzip"})
     assert_problem(answer, 400, code="invalid_json", detail=says + why)

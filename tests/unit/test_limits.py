@@ -1,5 +1,6 @@
 import asyncio
 import gzip
+import zlib
 from collections.abc import Iterable
 
 import pytest
@@ -61,6 +62,10 @@ def test_gzip_is_inflated() -> None:
     assert read(Sender([gzip.compress(b"12345")]), limit=100, encoding=b"gzip") == b"12345"
 
 
+def test_deflate_is_inflated_too() -> None:
+    assert read(Sender([zlib.compress(b"12345")]), limit=100, encoding=b"deflate") == b"12345"
+
+
 def test_gzip_is_inflated_only_up_to_the_cap() -> None:
     with pytest.raises(BodyTooLarge):
         read(Sender([gzip.compress(bytes(10_000_000))]), limit=20_000, encoding=b"GZIP")
@@ -72,7 +77,7 @@ def test_what_is_not_whole_gzip_is_refused(body: bytes) -> None:
         read(Sender([body]), limit=100, encoding=b"gzip")
 
 
-@pytest.mark.parametrize("encoding", [b"br", b"deflate", b"gzip, gzip", b"\xff"])
+@pytest.mark.parametrize("encoding", [b"br", b"zstd", b"gzip, gzip", b"\xff"])
 def test_other_encodings_are_refused(encoding: bytes) -> None:
     with pytest.raises(UnsupportedEncoding):
         read(Sender([b"x"]), encoding=encoding)
