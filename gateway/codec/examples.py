@@ -9,24 +9,22 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from gateway.codec.limits import MAX_DEPTH, MAX_ELEMENTS
+from gateway.codec.limits import MAX_DEPTH
 from gateway.codec.schemas import example_body
+from gateway.codec.spellings import SPELLINGS
 from registry.signature import Signature
 from registry.tensor import TensorSpec
 
 MOST_SHOWN = 1024
 """Elements: a longer body is nothing to read."""
 
+MOST_WRITTEN = 262_144
+"""Elements: more than an image has, and few enough to be written while somebody waits."""
+
 Body: TypeAlias = dict[str, Any]
 
 OPEN_INFERENCE_NAMES: Mapping[str, str] = MappingProxyType(
-    {
-        "bool": "BOOL",
-        "string": "BYTES",
-        "bfloat16": "BF16",
-        **{f"float{bits}": f"FP{bits}" for bits in (16, 32, 64)},
-        **{f"{sign}int{bits}": f"{sign}int{bits}".upper() for sign in ("", "u") for bits in (8, 16, 32, 64)},
-    }
+    {name: spelling.open_inference for name, spelling in SPELLINGS.items() if spelling.open_inference is not None}
 )
 """The Open Inference Protocol's name of each dtype that it has."""
 
@@ -38,7 +36,7 @@ def count_elements(signature: Signature) -> int:
 
 def required(signature: Signature) -> tuple[TensorSpec, ...]:
     """Return the inputs that every body has to bring."""
-    return tuple(spec for spec in signature.inputs if not spec.optional)
+    return tuple(spec for spec in signature.inputs if not spec.may_be_absent)
 
 
 def smallest_shape(spec: TensorSpec) -> tuple[int, ...]:
@@ -47,8 +45,8 @@ def smallest_shape(spec: TensorSpec) -> tuple[int, ...]:
 
 
 def whole_example(signature: Signature) -> Body | None:
-    """Return a body of the native routes, as large as the fixed sizes make it; None if no body may be so large."""
-    return None if count_elements(signature) > MAX_ELEMENTS else example_body(signature)
+    """Return a body of the native routes, as large as the fixed sizes make it; None if it would take too long."""
+    return None if count_elements(signature) > MOST_WRITTEN else example_body(signature)
 
 
 def native_example(signature: Signature) -> Body | None:

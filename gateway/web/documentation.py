@@ -15,7 +15,8 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from pydantic.json_schema import models_json_schema
 
-from gateway.codec.schemas import example_body, request_schema, response_schema
+from gateway.codec.examples import native_example, whole_example
+from gateway.codec.schemas import request_schema, response_schema
 from gateway.web.context import Asking, UsesServices
 from gateway.web.documented import ALIAS_PATTERN, MODEL_PATTERN, PROBLEM_SCHEMA, REFUSAL, refusals
 from gateway.web.guarded import needs
@@ -89,12 +90,13 @@ def add_to(control: FastAPI) -> None:
 def version_openapi(version: Version) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of one version's predict and validate routes."""
     base = f"/v{version.number}/models/{version.model}"
+    example = whole_example(version.signature)
     return {
         "openapi": "3.1.0",
         "info": {"title": f"{version.model}, version {version.number}", "version": str(version.number)},
         "paths": {
-            f"{base}/predict": {"post": _predict_operation(version)},
-            f"{base}/validate": {"post": _validate_operation(version)},
+            f"{base}/predict": {"post": _predict_operation(version, example)},
+            f"{base}/validate": {"post": _validate_operation(version, example)},
         },
         "components": {"schemas": {"Problem": PROBLEM_SCHEMA}},
     }
@@ -108,7 +110,10 @@ def _openapi(control: FastAPI, promoted: list[Version], *, has_tokens: bool) -> 
         description="Predict routes by version, by alias and by name; a registry to register, promote and roll back.",
         routes=control.routes,
     )
-    paths = {f"/models/{version.model}/predict": {"post": _predict_operation(version)} for version in promoted}
+    paths = {
+        f"/models/{version.model}/predict": {"post": _predict_operation(version, native_example(version.signature))}
+        for version in promoted
+    }
     shown = promoted[0] if promoted else None
     general = {
         "/v{version}/models/{name}/predict": ("version", "name"),
@@ -139,19 +144,19 @@ def _openapi(control: FastAPI, promoted: list[Version], *, has_tokens: bool) -> 
     return document
 
 
-def _predict_operation(version: Version) -> dict[str, Any]:
+def _predict_operation(version: Version, example: dict[str, Any] | None) -> dict[str, Any]:
     signature = version.signature
     return {
         "tags": ["predicting"],
         "summary": f"Predict with {version.model} (version {version.number})",
         "operationId": f"predict_{version.model}_{version.number}",
-        "requestBody": _json_body(request_schema(signature), example_body(signature)),
+        "requestBody": _json_body(request_schema(signature), example),
         "responses": _answers(response_schema(signature)),
     }
 
 
-def _validate_operation(version: Version) -> dict[str, Any]:
-    operation = _predict_operation(version)
+def _validate_operation(version: Version, example: dict[str, Any] | None) -> dict[str, Any]:
+    operation = _predict_operation(version, example)
     valid = {
         "type": "object",
         "properties": {"model": {"type": "string"}, "version": {"type": "integer"}, "valid": {"const": True}},
@@ -165,10 +170,10 @@ def _validate_operation(version: Version) -> dict[str, Any]:
 
 def _general_operation(path: str, names: tuple[str, ...], shown: Version | None) -> dict[str, Any]:
     values: dict[str, Any] = {"name": "iris", "version": 1, "alias": PRODUCTION}
-    example: dict[str, Any] = {"inputs": {"x": [[5.1, 3.5, 1.4, 0.2]]}}
+    example: dict[str, Any] | None = {"inputs": {"x": [[5.1, 3.5, 1.4, 0.2]]}}
     if shown is not None:
         values |= {"name": shown.model, "version": shown.number}
-        example = example_body(shown.signature)
+        example = native_example(shown.signature)
     kinds = {
         "name": {"type": "string", "pattern": MODEL_PATTERN},
         "version": {"type": "integer", "minimum": 1, "maximum": 10**9 - 1},
@@ -193,8 +198,9 @@ def _general_operation(path: str, names: tuple[str, ...], shown: Version | None)
     }
 
 
-def _json_body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
-    return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
+def _json_body(schema: dict[str, Any], example: dict[str, Any] | None) -> dict[str, Any]:
+    shown = {"schema": schema} if example is None else {"schema": schema, "example": example}
+    return {"required": True, "content": {"application/json": shown}}
 
 
 def _answers(schema: dict[str, Any]) -> dict[str, Any]:

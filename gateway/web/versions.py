@@ -102,7 +102,7 @@ async def download_file(services: UsesServices, name: ModelName, number: Version
 async def show_openapi(services: UsesServices, name: ModelName, number: VersionNumber) -> Response:
     """Return an OpenAPI 3.1 document with a valid example body."""
     version = await services.call(_find, services.registry, name, number)
-    return JSONResponse(version_openapi(version))
+    return await services.call(lambda: JSONResponse(version_openapi(version)))
 
 
 @router.get("/{number}/snippets", summary="Programs that call a version with its real input")
