@@ -45,8 +45,7 @@ def test_a_problem_has_a_body_that_would_be_taken() -> None:
 )
 def test_the_text_of_other_protocols_ends_with_one(dialect: Dialect, example: str) -> None:
     assert told(MISSING, dialect, endpoint()) == {
-        "error": "missing_input: /inputs/x: expected float32[n, 4], received nothing; "
-        "/inputs/x: expected float32[n, 4], received nothing (missing_input); "
+        "error": "missing_input: /inputs/x: expected float32[n, 4], received nothing (missing_input); "
         f"this body would be taken: {example}"
     }
 
