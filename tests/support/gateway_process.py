@@ -154,13 +154,13 @@ def free_port() -> int:
 
 
 def children_of(pid: int, word: str) -> list[int]:
-    """Return the process ids of a process's children whose command line holds ``word``."""
+    """Return the process ids of a process's children, of all its threads, whose command line has this word."""
     found = []
-    for path in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        with suppress(FileNotFoundError):  # it has ended meanwhile
-            command = Path(f"/proc/{path}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-            if word in command:
-                found.append(int(path))
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for path in (task / "children").read_text().split():
+            with suppress(FileNotFoundError):  # it has ended meanwhile
+                if word.encode() in Path(f"/proc/{path}/cmdline").read_bytes().split(b"\0"):
+                    found.append(int(path))
     return found
 
 
