@@ -10,9 +10,10 @@ Imports are four fifths of what a child costs that looks at a small model. This 
 3. It has one thread, or does not serve: a fork has only the thread that forked, and the locks of all.
 4. What forks share is what is loaded where in memory, the C library's guard values and Python's hash seed: nobody else
    has these, but one fork could learn what holds for the next. ``forks`` therefore ends this program with the first
-   fork that comes to a bad end, and it ends itself after some many.
-5. Memory begins with what the imports take, as in any child; pages that are shared with this program count as the
-   fork's own, before it loads a model as afterwards.
+   fork that comes to a bad end, and it ends itself after some many. What is drawn at random is drawn anew in each fork:
+   a model that draws must not give the same answer in two, as if it were one that does not.
+5. Memory and address space begin with what the imports take, as in any child. A page that is shared with this program
+   counts as the fork's own before a model is loaded as well as afterwards, so that writing to it makes no difference.
 6. It ends with its parent, with the socket, and when nobody has wanted anything for a while. Its forks do not end with
    it, but with its parent.
 """
@@ -35,29 +36,30 @@ from registry.inspection.__main__ import main
 from registry.inspection.confinement import die_with, lower_priority
 from registry.inspection.siblings import fork_sibling, is_possible
 
-IDLE_SECONDS: Final = 30.0
 MOST_FORKS: Final = 1_000
-MOST_DESCRIPTORS: Final = 4
-"""Orders, report, last words, examples."""
 
 _NEEDED = ("comparison", "example_runs", "graph", "preparation", "thread_obstacles", "trial", "watchdog", "wire_scan")
+_MOST_DESCRIPTORS = 4
+"""Orders, report, last words, examples."""
 _SHOWN = b"registry.inspection"
 _STAT_ARGUMENTS = 45
 """Where the addresses of the arguments begin in /proc/self/stat, after the name in brackets and a space."""
 
 
-def serve(parent_pid: int, channel: socket.socket) -> None:
-    """Fork for each order until there is a reason to end (rules 4 and 6)."""
+def serve(parent_pid: int, channel: socket.socket, idle_seconds: float) -> None:
+    """Fork for each order until there is a reason to end (rules 4 and 6).
+
+    Args:
+        parent_pid: of whoever started this program; exits if the parent is another one by now.
+        channel: where orders come from.
+        idle_seconds: how long to wait for the next one.
+    """
     lower_priority()
     die_with(parent_pid)
-    for name in _NEEDED:
-        importlib.import_module(f"registry.inspection.{name}")
-    sys.modules["registry.inspection.trial"].warm_up()
-    gc.collect()
-    gc.freeze()
+    _make_ready()
     if not is_possible():
         return
-    channel.settimeout(IDLE_SECONDS)
+    channel.settimeout(idle_seconds)
     for _ in range(MOST_FORKS):
         try:
             descriptors = _receive(channel)
@@ -71,10 +73,22 @@ def serve(parent_pid: int, channel: socket.socket) -> None:
             os.close(descriptor)
 
 
+def _make_ready() -> None:
+    """Import what forks need, have the runtime take what it takes once a process, and leave nothing to tidy up."""
+    for name in _NEEDED:
+        importlib.import_module(f"registry.inspection.{name}")
+    from registry.inspection.trial import draw_anew, warm_up
+
+    warm_up()
+    draw_anew()
+    gc.collect()
+    gc.freeze()
+
+
 def _receive(channel: socket.socket) -> Sequence[int]:
     """Return the descriptors of the next order; none at the end of all orders."""
     descriptors = array.array("i")
-    room = socket.CMSG_SPACE(MOST_DESCRIPTORS * descriptors.itemsize)
+    room = socket.CMSG_SPACE(_MOST_DESCRIPTORS * descriptors.itemsize)
     _, ancillary, _, _ = channel.recvmsg(1, room, socket.MSG_CMSG_CLOEXEC)
     for _, _, octets in ancillary:
         descriptors.frombytes(octets)
@@ -83,6 +97,8 @@ def _receive(channel: socket.socket) -> Sequence[int]:
 
 def _be_child(orders: int, report: int, last_words: int, examples: int | None = None) -> NoReturn:
     """Do in a fork what a program of its own would do from its start to its end."""
+    from registry.inspection.trial import draw_anew
+
     status = 1
     try:
         os.setsid()
@@ -93,6 +109,7 @@ def _be_child(orders: int, report: int, last_words: int, examples: int | None = 
         _close_all_but({0, 1, 2, report, examples})
         _show_what_it_is()
         os.chdir(ordered["folder"])
+        draw_anew()
         main(ordered | {"report": report, "examples": examples}, has_low_priority=True)
         status = 0
     except SystemExit as end:
@@ -122,4 +139,4 @@ def _show_what_it_is() -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])))
+    serve(int(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])), float(sys.argv[3]))

@@ -155,6 +155,80 @@ def free_port() -> int:
 
 def children_of(pid: int, word: str) -> list[int]:
     """Return the process ids of a process's children, of all its threads, whose command line has this word."""
+    children = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended meanwhile
+            children += [int(child) for child in (task / "children").read_text().split()]
+    return [child for child in children if word.encode() in command_of(child).split(b"\0")]
+
+
+def command_of(pid: int) -> bytes:
+    """Return a process's command line, each word with a zero byte after it; nothing if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def wait_until_ready(gateway: GatewayProcess) -> None:
+    """Return once ``/health/ready`` says 200."""
+    wait_for_status(gateway, "/health/ready", 200)
+
+
+def wait_for_status(gateway: GatewayProcess, path: str, status: int) -> bytes:
+    """Return the body of the first answer that has this status."""
+    until = time.monotonic() + _START_SECONDS
+    last: object = None
+    while time.monotonic() < until:
+        if gateway.process.poll() is not None:
+            raise AssertionError(f"the gateway ended: {gateway.log_path.read_text()[-4000:]}")
+        try:
+            last = _fetch(gateway.url + path)
+            if last[0] == status:
+                return last[1]
+        except OSError as error:
+            last = error
+        time.sleep(0.02)
+    raise AssertionError(f"{path} never answered {status}: {last!r}; {gateway.log_path.read_text()[-4000:]}")
+
+
+def _fetch(url: str) -> tuple[int, bytes]:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own loopback URL
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def backend_environment(data_dir: Path, chosen: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings of what the tests run on, without what a test has chosen; none for the embedded parts."""
+    if not IS_PRODUCTION:
+        return {}
+    from tests.support.production import database_environment, store_environment
+
+    database = {} if "database_url" in chosen else database_environment(data_dir)
+    return database | ({} if "store" in chosen else store_environment(data_dir))
+
+
+def clean_environment() -> dict[str, str]:
+    """Return this process's environment without any setting of ours or a proxy."""
+    return {
+        name: value
+        for name, value in os.environ.items()  # noqa: TID251 - a child gets our environment
+        if not name.startswith("SARDONYX_") and not name.lower().endswith("_proxy")
+    }
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def children_of(pid: int, word: str) -> list[int]:
+    """Return the process ids of a process's children, of all its threads, whose command line has this word."""
     found = []
     for task in Path(f"/proc/{pid}/task").iterdir():
         for path in (task / "children").read_text().split():
