@@ -15,6 +15,7 @@ import json
 import os
 import queue
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -73,7 +74,7 @@ class _Forerunner:
         with self._lock:
             self._is_unwanted = True
             if not self._has_ended:
-                self._process.kill()
+                os.kill(self._process.pid, signal.SIGKILL)  # whose own way to do it would wait for it, too
 
     def wait(self) -> None:
         """Return when it has ended; until then its process id is no stranger's."""

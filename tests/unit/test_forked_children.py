@@ -94,8 +94,8 @@ def seen(child: Child) -> dict[str, Any]:
     proc = Path(f"/proc/{child.pid}")
     status = dict(line.split(":\t", 1) for line in (proc / "status").read_text().splitlines())
     stat = (proc / "stat").read_text().rpartition(") ")[2].split()
-    kept = ("PPid", "Uid", "Gid", "Groups", "Threads", "NoNewPrivs", "Seccomp", "Seccomp_filters", "TracerPid")
-    kept += ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "SigBlk", "SigIgn", "SigCgt", "SigPnd", "ShdPnd")
+    kept = ["PPid", "Uid", "Gid", "Groups", "Threads", "NoNewPrivs", "Seccomp", "Seccomp_filters", "TracerPid"]
+    kept += ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "SigBlk", "SigIgn", "SigCgt", "SigPnd", "ShdPnd"]
     return {
         "environment": (proc / "environ").read_bytes(),
         "descriptors": sorted(path.readlink().name.split(":")[0] for path in (proc / "fd").iterdir()),
