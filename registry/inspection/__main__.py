@@ -1,7 +1,8 @@
 """The child that inspects, rehearses or prepares a model.
 
-It is started by ``sandbox`` in the folder of the files, with its orders in one JSON argument. It confines itself before
-it imports any parser, and says what it finds on a pipe of its own, since libraries may write anything anywhere else.
+It works in the folder of the files. Where it is a program of its own, its orders are one JSON argument, and it confines
+itself before it imports any parser; where it is a fork, ``forerunner`` calls ``main``, and it confines itself before it
+opens any file. It says what it finds on a pipe of its own, since libraries may write anything anywhere else.
 """
 
 import json
@@ -19,9 +20,9 @@ from registry.inspection.limits import ChildLimits, WireLimits
 from registry.inspection.report import Reporter
 
 
-def main(orders: dict[str, Any]) -> None:
-    """Do as ordered by ``sandbox`` and report."""
-    confine(ChildLimits(**orders["limits"]), orders["parent_pid"])
+def main(orders: dict[str, Any], *, has_low_priority: bool = False) -> None:
+    """Do as ordered by ``sandbox`` and report; ``has_low_priority`` is of ``confine``."""
+    confine(ChildLimits(**orders["limits"]), orders["parent_pid"], has_low_priority=has_low_priority)
     reporter = Reporter(orders["report"])
     graph = Path(orders["graph"])
     wire_limits = WireLimits(**orders["wire_limits"])

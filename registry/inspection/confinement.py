@@ -32,26 +32,39 @@ _PROBING_CPU_SECONDS = 35
 """What a single thread can take in the time that there is for runs, and several in the time that they are tried."""
 
 
-def confine(limits: ChildLimits, parent_pid: int) -> None:
+def confine(limits: ChildLimits, parent_pid: int, *, has_low_priority: bool = False) -> None:
     """Apply rules 1 and 2 to this process, which must have one thread only.
 
     Args:
         limits: for the size of what is inspected (``ChildLimits.for_size``).
         parent_pid: exits if the parent is another one by now.
+        has_low_priority: whether it was lowered before this process was forked.
     """
     _limit(resource.RLIMIT_AS, limits.memory_bytes)
     _limit(resource.RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + _PROBING_CPU_SECONDS)
     _limit(resource.RLIMIT_FSIZE, limits.file_bytes)
     _limit(resource.RLIMIT_NOFILE, limits.open_files)
     _limit(resource.RLIMIT_CORE, 0)
+    if not has_low_priority:
+        lower_priority()
+    die_with(parent_pid)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_CLONE_NEWNET) != 0 and os.geteuid() != 0:
+        libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)  # root without the right would only lose more rights by this
+
+
+def lower_priority() -> None:
+    """Stand back behind whoever answers requests; once only, since each time counts from the last."""
     os.nice(_NICENESS)
+
+
+def die_with(parent_pid: int) -> None:
+    """Be killed when the parent ends, and gain no rights; exits if the parent is another one by now."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent_pid:
         raise SystemExit(1)
-    if libc.unshare(_CLONE_NEWNET) != 0 and os.geteuid() != 0:
-        libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)  # root without the right would only lose more rights by this
 
 
 def forbid_processes(*, but_threads_later: bool = False) -> None:

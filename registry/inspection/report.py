@@ -65,6 +65,11 @@ class Report:
     level: Level = Level.NONE
     """What the rows of the examples have shown together."""
 
+    @property
+    def has_result(self) -> bool:
+        """Whether it said anything but what it was doing."""
+        return any(said is not None for said in (self.inspection, self.refusal, self.preparation, self.faults))
+
 
 def _read_preparation(value: Mapping[str, Any]) -> Preparation:
     memory_bytes = value["memory_bytes"]

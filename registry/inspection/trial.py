@@ -9,8 +9,10 @@
 5. A run that does not end is terminated; if it cannot be, the child gives up with what it knows by then.
 """
 
+import os
 import re
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -235,6 +237,12 @@ def _run(session: Any, outputs: list[str] | None, feed: Feed, options: Any) -> A
     return ForeignRun(inner, onnxruntime.OrtValue)(
         outputs or [output.name for output in session.get_outputs()], feed, options
     )
+
+
+def draw_anew() -> None:
+    """Have whatever is drawn at random in this process be none of what other forks of its origin draw."""
+    np.random.seed()  # noqa: NPY002 - whoever should use it
+    onnxruntime.set_seed(int.from_bytes(os.urandom(4), sys.byteorder))
 
 
 def warm_up() -> None:

@@ -154,14 +154,20 @@ def free_port() -> int:
 
 
 def children_of(pid: int, word: str) -> list[int]:
-    """Return the process ids of a process's children whose command line holds ``word``."""
-    found = []
-    for path in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        with suppress(FileNotFoundError):  # it has ended meanwhile
-            command = Path(f"/proc/{path}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-            if word in command:
-                found.append(int(path))
-    return found
+    """Return the process ids of a process's children, of all its threads, whose command line has this word."""
+    children = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended meanwhile
+            children += [int(child) for child in (task / "children").read_text().split()]
+    return [child for child in children if word.encode() in command_of(child).split(b"\0")]
+
+
+def command_of(pid: int) -> bytes:
+    """Return a process's command line, each word with a zero byte after it; nothing if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

@@ -4,9 +4,12 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from registry.artifact import Artifact, Digest, make_artifact
+from registry.errors import InvalidArtifact
 from registry.inspection.sandbox import SandboxedInspector
 from registry.records import Inspection
 
@@ -27,6 +30,12 @@ def lay_out(folder: Path, files: Mapping[str, bytes]) -> Artifact:
 def inspect_files(folder: Path, files: Mapping[str, bytes], inspector: SandboxedInspector | None = None) -> Inspection:
     """Inspect these files in this folder."""
     return (inspector or SandboxedInspector()).inspect(folder, lay_out(folder, files))
+
+
+def have_forerunner() -> None:
+    """Have this process keep the descriptor that it keeps for all its inspections, whoever counts descriptors next."""
+    with TemporaryDirectory() as folder, suppress(InvalidArtifact):
+        inspect_files(Path(folder), {"model.onnx": b"\x08\x08"})
 
 
 def loads_plainly(path: Path) -> bool:

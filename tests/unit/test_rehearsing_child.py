@@ -18,11 +18,16 @@ from registry.inspection.report import Report, read_report
 from registry.inspection.sandbox import SandboxedInspector
 from registry.same_answers import Tolerance
 from tests.support import models, serving_models
-from tests.support.inspecting import lay_out
+from tests.support.inspecting import have_forerunner, lay_out
 
 NONE = Examples(())
 ONE = np.array([1.0], np.float32)
 ROWS = np.array([[1, 2, 3, 4], [0, 0, 0, 0]], np.float32)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _a_forerunner_is_there() -> None:
+    have_forerunner()
 
 
 @pytest.fixture(autouse=True)
