@@ -82,4 +82,4 @@ chaos: $(VENV)/.dev ## deaths while writing, then a thousand moves under load wh
 	@$(BIN)/python -m bench.chaos $(ARGS)
 
 clean: ## forget the environments and the example data
-	rm -rf $(VENV) .bench sardonyx-data build *.egg-info
+	rm -rf $(VENV) .bench .clients sardonyx-data build *.egg-info

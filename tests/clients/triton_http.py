@@ -1,0 +1,220 @@
+"""tritonclient.http: ``triton_http.py ADDRESS TOKEN``."""
+
+import sys
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import tritonclient.http as triton
+from jobs import do, named, spell_all
+from tritonclient.utils import np_to_triton_dtype
+
+Client = triton.InferenceServerClient
+
+X = np.array([[1.5, -2.25, 0.1, 3e-40], [np.inf, -0.0, 7.0, 1e38]], np.float32)
+ARRAYS = {
+    "same-float32": X,
+    "same-int64": np.array([[2**63 - 1, -(2**63), 9007199254740993]]),
+    "same-bool": np.array([[True, False]]),
+    "same-float16": np.array([[1.5, -0.0, 6e-8]], np.float16),
+    "same-bfloat16": np.array([[1.5, -0.0, 3e38]], ml_dtypes.bfloat16),
+    "same-uint8": np.array([[0, 255]], np.uint8),
+    "same-float64": np.array([[0.1, 5e-324]]),
+    "same-string": np.array([["ä", ""], ["two words", "x"]], np.object_),
+}
+
+
+def given(array: Any, *, name: str = "x", binary: bool = True) -> triton.InferInput:
+    made = triton.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
+    return made.set_data_from_numpy(array, binary_data=binary)
+
+
+def outputs_of(result: Any) -> Any:
+    return spell_all({output["name"]: result.as_numpy(output["name"]) for output in result.get_response()["outputs"]})
+
+
+def server(client: Client) -> Any:
+    return [client.is_server_live(), client.is_server_ready()]
+
+
+def server_metadata(client: Client) -> Any:
+    return client.get_server_metadata()
+
+
+def model_ready(client: Client) -> Any:
+    asked = [("linear", ""), ("linear", "2"), ("linear", "9"), ("nobody", "")]
+    return [client.is_model_ready(name, version) for name, version in asked]
+
+
+def model_metadata(client: Client) -> Any:
+    return client.get_model_metadata("linear")
+
+
+def model_metadata_of_a_version(client: Client) -> Any:
+    return client.get_model_metadata("linear", "1")
+
+
+def model_config(client: Client) -> Any:
+    return client.get_model_config("linear")
+
+
+def repository_index(client: Client) -> Any:
+    return client.get_model_repository_index()
+
+
+def load_and_unload(client: Client) -> Any:
+    loaded = client.load_model("to-load")
+    ready = client.is_model_ready("to-load")
+    unloaded = client.unload_model("to-load")
+    return [loaded, ready, unloaded, client.is_model_ready("to-load")]
+
+
+def load_again(client: Client) -> Any:
+    client.load_model("to-load")
+    return client.is_model_ready("to-load")
+
+
+def load_nobody(client: Client) -> Any:
+    return client.load_model("nobody")
+
+
+def infer_default(client: Client) -> Any:
+    result = client.infer("linear", [given(X)], request_id="first")
+    said = result.get_response()
+    return [said["model_name"], said["model_version"], said["id"], outputs_of(result)]
+
+
+def infer_version(client: Client) -> Any:
+    result = client.infer("linear", [given(X)], model_version="1")
+    return [result.get_response()["model_version"], outputs_of(result)]
+
+
+def infer_json(client: Client) -> Any:
+    finite = np.arange(8, dtype=np.float32).reshape(2, 4) / 3
+    wanted = [triton.InferRequestedOutput("y", binary_data=False)]
+    return outputs_of(client.infer("linear", [given(finite, binary=False)], outputs=wanted))
+
+
+def infer_mixed(client: Client) -> Any:
+    inputs = [given(np.array([1.5, 2], np.float32), name="a"), given(np.array([3, 4], np.float32), name="b", binary=False)]
+    return outputs_of(client.infer("pair", inputs))
+
+
+def infer_one_output(client: Client) -> Any:
+    x = np.array([2, -3], np.float32)
+    return outputs_of(client.infer("two", [given(x)], outputs=[triton.InferRequestedOutput("square")]))
+
+
+def infer_outputs_in_my_order(client: Client) -> Any:
+    x = np.array([2, -3], np.float32)
+    wanted = [triton.InferRequestedOutput("square", binary_data=False), triton.InferRequestedOutput("minus")]
+    return outputs_of(client.infer("two", [given(x)], outputs=wanted))
+
+
+def infer_dtypes(client: Client) -> Any:
+    return {name: outputs_of(client.infer(name, [given(array)])) for name, array in ARRAYS.items() if array.dtype.kind != "V"}
+
+
+def infer_bfloat16(client: Client) -> Any:
+    return outputs_of(client.infer("same-bfloat16", [given(ARRAYS["same-bfloat16"])]))
+
+
+def infer_dtypes_as_json(client: Client) -> Any:
+    names = ["same-int64", "same-bool", "same-uint8", "same-float64", "same-string"]
+    answers = {}
+    for name in names:
+        wanted = [triton.InferRequestedOutput("y", binary_data=False)]
+        answers[name] = outputs_of(client.infer(name, [given(ARRAYS[name], binary=False)], outputs=wanted))
+    return answers
+
+
+def infer_compressed(client: Client) -> Any:
+    answers = {}
+    for request in ("gzip", "deflate", None):
+        for response in ("gzip", "deflate", None):
+            result = client.infer(
+                "linear",
+                [given(X)],
+                request_compression_algorithm=request,
+                response_compression_algorithm=response,
+            )
+            answers[f"{request} {response}"] = outputs_of(result)
+    return answers
+
+
+def infer_asynchronously(client: Client) -> Any:
+    begun = [client.async_infer("linear", [given(X)], request_id=str(number)) for number in range(8)]
+    results = [each.get_result() for each in begun]
+    return [[result.get_response()["id"], outputs_of(result)] for result in results]
+
+
+def infer_with_parameters(client: Client) -> Any:
+    return outputs_of(client.infer("linear", [given(X)], priority=1, timeout=5_000_000, parameters={"mine": "yes"}))
+
+
+def statistics(client: Client) -> Any:
+    return client.get_inference_statistics("linear", "1")
+
+
+def wrong_shape(client: Client) -> Any:
+    return outputs_of(client.infer("linear", [given(np.zeros((2, 5), np.float32))]))
+
+
+def wrong_datatype(client: Client) -> Any:
+    return outputs_of(client.infer("linear", [given(np.zeros((2, 4), np.int64))]))
+
+
+def unknown_output(client: Client) -> Any:
+    return outputs_of(client.infer("linear", [given(X)], outputs=[triton.InferRequestedOutput("z")]))
+
+
+def unknown_model(client: Client) -> Any:
+    return outputs_of(client.infer("nobody", [given(X)]))
+
+
+JOBS = named(
+    server,
+    server_metadata,
+    model_ready,
+    model_metadata,
+    model_metadata_of_a_version,
+    model_config,
+    repository_index,
+    load_and_unload,
+    load_again,
+    load_nobody,
+    infer_default,
+    infer_version,
+    infer_json,
+    infer_mixed,
+    infer_one_output,
+    infer_outputs_in_my_order,
+    infer_dtypes,
+    infer_bfloat16,
+    infer_dtypes_as_json,
+    infer_compressed,
+    infer_asynchronously,
+    infer_with_parameters,
+    statistics,
+    wrong_shape,
+    wrong_datatype,
+    unknown_output,
+    unknown_model,
+)
+
+
+class Bearer:
+    """Presents a token with every request."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: Any) -> None:
+        request.headers["authorization"] = f"Bearer {self._token}"
+
+
+if __name__ == "__main__":
+    address, token = sys.argv[1:]
+    with Client(address, concurrency=4) as opened:
+        opened.register_plugin(Bearer(token))
+        do(JOBS, opened)
