@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -26,6 +27,7 @@ from gateway.serving.preparing import Preparing, is_worth_preparing
 from gateway.serving.proving import Proving
 from gateway.serving.readings import preparing_readings, serving_readings, shadow_readings, thread_readings
 from gateway.serving.renewing import Renewing
+from gateway.serving.residence import Residence
 from gateway.serving.runtime import Session
 from gateway.serving.session_cache import SessionCache
 from gateway.serving.shadow_slice import give_way
@@ -45,6 +47,7 @@ from registry.errors import (
 )
 from registry.inspection.host import host_key, usable_cpus
 from registry.records import Version
+from registry.residency import Residency
 
 _FETCHING_THREADS = 8
 _SPARE_RUN_THREADS = 2
@@ -62,6 +65,7 @@ class Engine:
     predictor: Predictor
     shadowing: Shadowing
     preparing: Preparing
+    residence: Residence
     renewing: Renewing
     memory_guard: MemoryGuard
     expect: Callable[[Version], int]
@@ -111,14 +115,22 @@ def open_engine(
     loader = Loader(
         parts, store_watch, preparing=preparing, proving=proving, places=loads, spare=spare, widening=widening
     )
+
+    def load(version: Version) -> Session:
+        session = loader.load(version)
+        residence.note_load(version)
+        return session
+
     cache: SessionCache[Session] = SessionCache(
         budget_bytes=settings.worker_budget_bytes,
-        load=loader.load,
+        load=load,
         executor=loads,
         freed=Trimming(return_free_memory, looking).ask,
         max_queue=settings.max_queue,
         expect=expect,
     )
+    recording = partial(Residency(parts.registry, parts.clock).record_load, actor=OURSELVES)
+    residence = Residence(cache, recording, executor=open_executor(opened, 1, "tell"))
     predictor = _open_predictor(opened, parts, cache, proving)
     opened.push_async_callback(cache.drain)  # first of all, while the watchdog still ends runs
     shadowing = _open_shadowing(opened, parts, cache, predictor)
@@ -133,6 +145,7 @@ def open_engine(
         predictor=predictor,
         shadowing=shadowing,
         preparing=preparing,
+        residence=residence,
         renewing=renewing,
         memory_guard=memory_guard,
         expect=expect,

@@ -23,7 +23,8 @@ _TIMES = len(BUCKETS_SECONDS) + 1
 """The slot of the seconds' sum, behind those of the buckets and of what is beyond them."""
 
 _PREDICT, _CANARY, _CONTROL = "predict", "canary", "control"
-_ANSWERS, _SECONDS, _TOTAL = "answers", "seconds", "total"
+_ANSWERS, _SECONDS, _FAILED_SECONDS, _TOTAL = "answers", "seconds", "failed_seconds", "total"
+_GOOD = "ok"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,22 @@ class Reading:
     merge: Merge = Merge.SUM
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What the predict requests of one version have come to, on all workers."""
+
+    model: str
+    version: str
+    good: int
+    failed: int
+    good_seconds: float
+    failed_seconds: float
+
+
 class RequestCounts:
     """What the requests of one route have come to."""
 
-    __slots__ = ("_counts", "_key", "_numbers", "_slot_of_code", "_times")
+    __slots__ = ("_counts", "_failed_times", "_key", "_numbers", "_slot_of_code", "_times")
 
     def __init__(self, counts: Counts, *key: str) -> None:
         self._counts = counts
@@ -88,6 +101,7 @@ class RequestCounts:
         self._numbers = counts.numbers
         self._times = counts.slot(_SECONDS, *key, width=_TIMES + 1)
         self._slot_of_code: dict[str, int] = {}
+        self._failed_times: int | None = None
 
     def add(self, code: str, seconds: float, count: int = 1) -> None:
         """Count answers that took so long; ``code`` is their problem's, or ``ok``."""
@@ -98,6 +112,10 @@ class RequestCounts:
         numbers[slot] += count
         numbers[times + bisect_left(BUCKETS_SECONDS, seconds)] += count
         numbers[times + _TIMES] += seconds * count
+        if code != _GOOD:
+            if self._failed_times is None:
+                self._failed_times = self._counts.slot(_FAILED_SECONDS, *self._key)
+            numbers[self._failed_times] += seconds * count
 
 
 class Metrics:
@@ -156,6 +174,28 @@ class Metrics:
         with self._rendering:
             return "".join(self._lines()).encode()
 
+    def answered(self) -> list[Answered]:
+        """Return what each version has answered, by model and version; takes as long as ``render``."""
+        with self._rendering:
+            found = _merged(self._readers)
+        counts: dict[tuple[str, str], dict[str, float]] = {}
+        for key, rows in found.items():
+            what, *route = key
+            if what in (_ANSWERS, _SECONDS, _FAILED_SECONDS) and route[0] == _PREDICT and route[1]:
+                of_version = counts.setdefault((route[1], route[2]), defaultdict(float))
+                of_version[route[3] if what == _ANSWERS else what] += sum(row[-1] for row in rows)
+        return [
+            Answered(
+                model=model,
+                version=number,
+                good=round(of_version.pop(_GOOD, 0)),
+                good_seconds=of_version.pop(_SECONDS, 0.0) - of_version.get(_FAILED_SECONDS, 0.0),
+                failed_seconds=of_version.pop(_FAILED_SECONDS, 0.0),
+                failed=round(sum(of_version.values())),
+            )
+            for (model, number), of_version in sorted(counts.items(), key=_by_version)
+        ]
+
     def _lines(self) -> Iterator[str]:
         readings = self._readings
         found = _merged(self._readers)
@@ -175,6 +215,11 @@ class Metrics:
             values = [numbers[0] for numbers in found[_kind(reading), reading.name]]
             if shown := [value for value in values if not isnan(value)]:  # none, where the board was full before
                 yield _lines_of_reading(reading, shown)
+
+
+def _by_version(item: tuple[tuple[str, str], object]) -> tuple[str, int]:
+    (model, number), _ = item
+    return model, int(number)
 
 
 def _kind(reading: Reading) -> str:

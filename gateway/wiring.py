@@ -18,6 +18,7 @@ from gateway.serving.change_feed import ChangeFeed
 from gateway.serving.last_known import LastKnown
 from gateway.serving.pins import Pins
 from gateway.serving.readings import feed_readings, store_readings
+from gateway.serving.residence import Residence
 from gateway.serving.routing import Routing
 from gateway.serving.runtime import Session
 from gateway.serving.session_cache import SessionCache
@@ -38,6 +39,7 @@ from registry.errors import ServiceError
 from registry.events import ABOUT_A_TOKEN, Event
 from registry.names import parse_reference
 from registry.records import Version, WorkerReport
+from registry.residency import Residency
 from registry.resolution import resolve
 from registry.retirement import Retirement
 from registry.tokens import Tokens
@@ -84,7 +86,9 @@ async def open_services(
         verdicts = _open_verdicts(opened, parts) if is_worker and settings.is_auth_on else None
         routing = _open_routing(opened, parts, metrics, engine)
         pins = _make_pins(settings, routing, engine)
-        feed = _open_feed(parts, metrics, engine.cache, following, _applier(routing, verdicts, pins), routing)
+        feed = _open_feed(
+            parts, metrics, engine.cache, following, _applier(routing, verdicts, pins, engine.residence), routing
+        )
         tokens = Tokens(parts.registry, parts.clock)
         services = Services(
             settings=settings,
@@ -106,6 +110,8 @@ async def open_services(
             routing=routing,
             predictor=engine.predictor,
             preparing=engine.preparing,
+            residence=engine.residence,
+            residency=Residency(parts.registry, parts.clock),
             feed=feed,
             store_watch=store_watch,
             metrics=metrics,
@@ -228,7 +234,7 @@ def _open_feed(
 
 
 def _applier(
-    routing: Routing[Endpoint], verdicts: TokenVerdicts | None, pins: Pins
+    routing: Routing[Endpoint], verdicts: TokenVerdicts | None, pins: Pins, residence: Residence
 ) -> Callable[[Event], Awaitable[None]]:
     """Return what gives an event to those whom it concerns."""
 
@@ -236,6 +242,7 @@ def _applier(
         if event.kind not in ABOUT_A_TOKEN:
             await routing.apply(event)
             pins.notice(event)
+            residence.apply(event)
         elif verdicts is not None:
             await verdicts.apply(event)
 

@@ -11,6 +11,8 @@ class EventKind(StrEnum):
     """What has happened."""
 
     MODEL_CHANGED = "model_changed"
+    MODEL_LOADED = "model_loaded"
+    MODEL_UNLOADED = "model_unloaded"
     VERSION_REGISTERED = "version_registered"
     VERSION_CHANGED = "version_changed"
     VERSION_RETIRED = "version_retired"

@@ -51,6 +51,8 @@ def read_raw(dtype: DType, octets: bytes | memoryview, shape: tuple[int, ...]) -
     whole = np.frombuffer(octets, np.uint8)
     _check_bits(dtype, whole)
     array = np.frombuffer(octets, dtype.numpy.newbyteorder("<")) if dtype.numpy.kind != "V" else whole.view(dtype.numpy)
+    if not array.flags.aligned:  # it stands at an odd place of a body, and the runtime reads whole words
+        array = array.copy()
     return array.reshape(shape)
 
 

@@ -17,6 +17,10 @@ class CacheView(Generic[S]):
         """Tell whether the version is loaded; does not count as use."""
         return key_of(version) in self._ready
 
+    def has_model(self, model: str) -> bool:
+        """Tell whether any version of the model is loaded."""
+        return any(key[0] == model for key in self._ready)
+
     def resident(self) -> tuple[str, ...]:
         """Return the loaded versions, as ``iris:3``, in the order in which they were loaded."""
         return tuple(f"{model}:{number}" for model, number in self._ready)

@@ -28,6 +28,10 @@ class Reserved:
         """Return whether the version's session has to stay."""
         return key in self._pinned or key in self._kept
 
+    def has_pin(self, model: str) -> bool:
+        """Return whether a version of the model is pinned."""
+        return any(key[0] == model for key in self._pinned)
+
     def pin(self, keys: Iterable[Key]) -> None:
         """Let these stay; what was pinned before does not any more."""
         self._pinned = frozenset(keys)

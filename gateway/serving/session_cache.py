@@ -178,6 +178,15 @@ class SessionCache(CacheView[S]):
         self._give_room()
         return True
 
+    def unload(self, model: str) -> None:
+        """Drop the model's sessions when their leases have ended, but for those that never make room for others."""
+        for entry in [it for it in self._ready.values() if it.key[0] == model and it.key not in self._reserved]:
+            self._let_go(entry)
+
+    def is_pinned(self, model: str) -> bool:
+        """Tell whether a version of the model is pinned."""
+        return self._reserved.has_pin(model)
+
     def pin(self, versions: Iterable[Version]) -> None:
         """Let these never make room for others, once they are loaded; what was pinned before is not any more."""
         self._reserved.pin(map(key_of, versions))

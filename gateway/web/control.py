@@ -14,6 +14,8 @@ from gateway.web import (
     feed,
     health,
     models,
+    open_inference_repository,
+    open_inference_routes,
     tokens,
     uploads,
     versions,
@@ -44,6 +46,8 @@ ROUTERS = (
     feed.router,
     tokens.router,
     health.router,
+    open_inference_routes.router,
+    open_inference_repository.router,
 )
 
 PUBLIC_PATHS = public_paths(route for router in ROUTERS for route in router.routes)

@@ -19,8 +19,8 @@ from registry.roles import Role
 F = TypeVar("F", bound=Callable[..., Any])
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
-_OF_ONE_MODEL = "/registry/models/{name}"
-"""How the paths begin whose requests touch one model."""
+_OF_ONE_MODEL = "/models/{name}"
+"""What stands in the paths whose requests touch one model."""
 
 _NEEDED: WeakKeyDictionary[Callable[..., Any], Role | None] = WeakKeyDictionary()
 
@@ -49,7 +49,7 @@ class GuardedRoute(APIRoute):
         handle, role = self.make_handler(), self.role
         if role is None:
             return handle
-        names_model = self.path.startswith(_OF_ONE_MODEL)
+        names_model = _OF_ONE_MODEL in self.path
 
         async def ask_and_handle(request: Request) -> Response:
             _check(request, role, request.path_params["name"] if names_model else None)

@@ -61,6 +61,8 @@ STATUS: dict[type[ServiceError], int] = {
     errors.GenerationConflict: 409,
     errors.BreakingSignature: 409,
     errors.VersionActive: 409,
+    errors.ModelUnloaded: 409,
+    errors.ModelPinned: 409,
     errors.NotPromotable: 409,
     errors.RehearsalFailed: 409,
     errors.SourceChanged: 409,

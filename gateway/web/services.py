@@ -11,6 +11,7 @@ from gateway.metrics import Metrics
 from gateway.serving.change_feed import ChangeFeed
 from gateway.serving.predictor import Predictor
 from gateway.serving.preparing import Preparing
+from gateway.serving.residence import Residence
 from gateway.serving.routing import Routing
 from gateway.serving.store_watch import StoreWatch
 from gateway.settings import Settings
@@ -24,6 +25,7 @@ from registry.ports import Clock, Registry
 from registry.promotion import Promotion
 from registry.recording import Recording
 from registry.registration import Registration
+from registry.residency import Residency
 from registry.retirement import Retirement
 from registry.storage import ArtifactFolders, ArtifactStore, DirectUploads, ForeignObjects, Upload
 from registry.tokens import Tokens
@@ -86,6 +88,8 @@ class Services:
     routing: Routing[Endpoint]
     predictor: Predictor
     preparing: Preparing
+    residence: Residence
+    residency: Residency
     feed: ChangeFeed
     store_watch: StoreWatch
     metrics: Metrics

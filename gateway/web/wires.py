@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from gateway.web.native import NativeWire
+from gateway.web.open_inference import OpenInferenceWire
 from gateway.web.paths import Dialect
 from gateway.web.wire import Wire
 
-WIRES: Mapping[Dialect, Wire] = MappingProxyType({Dialect.NATIVE: NativeWire()})
+WIRES: Mapping[Dialect, Wire] = MappingProxyType(
+    {Dialect.NATIVE: NativeWire(), Dialect.OPEN_INFERENCE: OpenInferenceWire()}
+)

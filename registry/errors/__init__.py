@@ -29,6 +29,7 @@
     ├── Conflict           look again
     │   ├── NoActiveVersion, NoPreviousVersion, GenerationConflict
     │   ├── BreakingSignature, VersionActive, NotPromotable
+    │   ├── ModelUnloaded, ModelPinned
     │   └── SourceChanged, NoDirectUploads
     ├── Busy               come back later
     │   ├── Overloaded, DeadlinePassed, InsufficientMemory
@@ -101,6 +102,8 @@ from registry.errors.conflict import (
     BreakingSignature,
     Conflict,
     GenerationConflict,
+    ModelPinned,
+    ModelUnloaded,
     NoActiveVersion,
     NoDirectUploads,
     NoPreviousVersion,
@@ -157,6 +160,8 @@ __all__ = [
     "MalformedRequest",
     "MethodNotAllowed",
     "ModelNotFound",
+    "ModelPinned",
+    "ModelUnloaded",
     "NoActiveVersion",
     "NoDirectUploads",
     "NoPreviousVersion",

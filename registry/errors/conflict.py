@@ -42,6 +42,20 @@ class VersionActive(Conflict):
     title = "The version is in use"
 
 
+class ModelUnloaded(Conflict):
+    """Somebody has unloaded the model; its next request, or whoever loads it, brings it back."""
+
+    code = "model_unloaded"
+    title = "The model is unloaded"
+
+
+class ModelPinned(Conflict):
+    """The model stays loaded because the operator's settings say so."""
+
+    code = "model_pinned"
+    title = "The model is pinned"
+
+
 class NotPromotable(Conflict):
     """The version exists but may not serve."""
 

@@ -83,6 +83,12 @@ def report_on(
     )
 
 
+def version_of(signature: Signature, *, model: str = "m", number: int = 7) -> Version:
+    """Return a version that takes and gives this."""
+    plain = make_version(model, number)
+    return replace(plain, inspection=replace(plain.inspection, signature=signature))
+
+
 def with_threads(version: Version, report: ThreadReport | None) -> Version:
     """Return the version as if this had been found out about it."""
     return replace(version, inspection=replace(version.inspection, threads=report))

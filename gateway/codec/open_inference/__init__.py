@@ -1,0 +1,1 @@
+"""Bodies of the Open Inference Protocol, version 2, over REST: JSON, its binary extension, and both mixed."""

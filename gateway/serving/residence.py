@@ -1,0 +1,95 @@
+"""Models that are loaded and unloaded by somebody's word, beside those that requests load.
+
+1. What is unloaded leaves the cache of every worker when its last lease has ended; pinned versions stay. The model is
+   then called unloaded until it is loaded again, be it by a request.
+2. Whoever loads an unloaded model tells all others by the feed.
+3. A worker that starts later knows nothing of it: it calls the model ready, as it calls all that it can load.
+
+Belongs to one event loop, but for ``note_load``.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from gateway.serving.session_cache import SessionCache
+from registry.errors import ServiceError
+from registry.events import Event, EventKind
+from registry.records import Version
+
+
+class Residence:
+    """What has been unloaded; made on the event loop to which it belongs.
+
+    Args:
+        cache: where sessions are.
+        record_load: rule 2; blocks; gets a model's name and a version's number.
+        executor: where that is called.
+    """
+
+    def __init__(
+        self, cache: SessionCache[Any], record_load: Callable[[str, int], None], *, executor: Executor
+    ) -> None:
+        self._cache = cache
+        self._record_load = record_load
+        self._executor = executor
+        self._loop = asyncio.get_running_loop()
+        self._unloaded: set[str] = set()
+
+    def is_unloaded(self, model: str) -> bool:
+        """Return whether the model has been unloaded, and not been loaded since."""
+        return model in self._unloaded and not self._cache.has_model(model)
+
+    @property
+    def unloaded(self) -> frozenset[str]:
+        """The models that are."""
+        return frozenset(model for model in self._unloaded if self.is_unloaded(model))
+
+    def is_pinned(self, model: str) -> bool:
+        """Return whether a version of the model stays loaded whatever is asked for."""
+        return self._cache.is_pinned(model)
+
+    async def load(self, version: Version, deadline: float) -> None:
+        """Load the version and return when it is there; raises what a cache's ``preload`` raises.
+
+        The others have to be told of it.
+        """
+        was_unloaded = version.model in self._unloaded
+        self._unloaded.discard(version.model)
+        try:
+            await self._cache.preload(version, deadline)
+        except BaseException:
+            if was_unloaded:
+                self._unloaded.add(version.model)
+            raise
+
+    def apply(self, event: Event) -> None:
+        """Follow an event of the feed."""
+        if event.model is None:
+            return
+        if event.kind is EventKind.MODEL_UNLOADED:
+            self._unloaded.add(event.model)
+            self._cache.unload(event.model)
+        elif event.kind is EventKind.MODEL_LOADED:
+            self._unloaded.discard(event.model)
+
+    def note_load(self, version: Version) -> None:
+        """Take note that a version has been loaded; any thread may call this."""
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._tell, version)
+
+    def _tell(self, version: Version) -> None:
+        if version.model in self._unloaded:
+            self._unloaded.discard(version.model)
+            with suppress(RuntimeError):  # the worker is ending
+                self._executor.submit(self._record, version)
+
+    def _record(self, version: Version) -> None:
+        try:
+            self._record_load(version.model, version.number)
+        except ServiceError as error:  # the others go on calling it unloaded; its requests are answered all the same
+            structlog.get_logger().warning("load_not_told", model=version.model, code=error.code)
