@@ -9,6 +9,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,12 @@ _ESCAPED_BACKSLASH_OR_PAIR = re.compile(
 )
 
 
-def parse_strictly(body: bytes) -> object:
+def parse_strictly(body: bytes, decoder: json.JSONDecoder | None = None) -> object:
     """Return the document as dicts, lists, str, bool, None, int, and bytes for the literals of decimals.
+
+    Args:
+        body: in UTF-8.
+        decoder: from ``make_decoder``, where a dialect reads more into the same JSON.
 
     Raises:
         UndecodableBody: the body is not JSON in UTF-8, or a string of it is not text.
@@ -40,7 +45,7 @@ def parse_strictly(body: bytes) -> object:
     if _depth(body) > MAX_DEPTH:
         raise JsonTooDeep(f"the body nests deeper than {MAX_DEPTH} levels")
     try:
-        document = _DECODER.decode(body.decode("utf-8"))
+        document = (decoder or _DECODER).decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise UndecodableBody(f"the body is not UTF-8: see byte {error.start}") from error
     except json.JSONDecodeError as error:
@@ -73,7 +78,12 @@ def _constant(word: str) -> object:
     raise InvalidNumber(f'{word} is not a JSON number: write "{word}", in quotes, for a float tensor')
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def members_of(pairs: list[tuple[str, Any]]) -> Any:
+    """Return an object with these members.
+
+    Raises:
+        DuplicateKey: it names a key twice.
+    """
     members = dict(pairs)
     if len(members) != len(pairs):
         seen: set[str] = set()
@@ -82,6 +92,16 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-_DECODER = json.JSONDecoder(
-    parse_int=_integer, parse_float=_decimal, parse_constant=_constant, object_pairs_hook=_object
-)
+def make_decoder(
+    *, word: Callable[[str], object] = _constant, members: Callable[[list[tuple[str, Any]]], Any] = members_of
+) -> json.JSONDecoder:
+    """Return a decoder for ``parse_strictly``.
+
+    Args:
+        word: makes something of a bare ``NaN``, ``Infinity`` or ``-Infinity``, or raises.
+        members: makes something of the members of an object, by way of ``members_of``.
+    """
+    return json.JSONDecoder(parse_int=_integer, parse_float=_decimal, parse_constant=word, object_pairs_hook=members)
+
+
+_DECODER = make_decoder()

@@ -16,6 +16,7 @@ from gateway.web import (
     models,
     open_inference_repository,
     open_inference_routes,
+    tensorflow_models,
     tokens,
     uploads,
     versions,
@@ -48,6 +49,7 @@ ROUTERS = (
     health.router,
     open_inference_routes.router,
     open_inference_repository.router,
+    tensorflow_models.router,
 )
 
 PUBLIC_PATHS = public_paths(route for router in ROUTERS for route in router.routes)

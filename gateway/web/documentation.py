@@ -7,9 +7,9 @@ whoever opens `/docs` finds a request that works as it stands.
 from html import escape
 from importlib import resources
 from importlib.metadata import version as distribution_version
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Header, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
@@ -72,8 +72,10 @@ def add_to(control: FastAPI) -> None:
 
     @control.get("/", include_in_schema=False)
     @needs(Role.PREDICT)
-    async def home() -> Response:
-        return RedirectResponse("/docs")
+    async def home(accept: Annotated[str, Header()] = "") -> Response:
+        if "text/html" in accept:
+            return RedirectResponse("/docs")
+        return JSONResponse({"status": "alive"})  # what clients of KServe's version 1 ask a server for
 
     @control.get("/docs", include_in_schema=False)
     @needs(Role.PREDICT)

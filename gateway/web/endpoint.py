@@ -70,5 +70,6 @@ class EndpointFactory:
                 (b"content-type", b"application/json"),
                 (b"x-model-version", str(version.number).encode()),
                 (b"x-model-digest", str(version.artifact.digest).encode()),
+                (b"vary", b"accept-encoding"),
             ),
         )

@@ -71,7 +71,9 @@ class Front:
         self.find_head = self._known_heads.find
         """Return the head that these bytes are, if a plain predict request has begun with them before."""
         self.remember_head = self._known_heads.remember
-        answers = TickAnswers(self._ids, services.access_log, refuse=self._refuse_in_lines, record=self.record)
+        answers = TickAnswers(
+            self._ids, services.access_log, services.decoding, refuse=self._refuse_in_lines, record=self.record
+        )
         self.tick = Tick(services, answers)
         self.small_body_bytes = min(LARGE_BYTES, services.settings.max_body_bytes)
         """How long a body may be that is answered within its tick."""
@@ -126,6 +128,8 @@ class Front:
         except ServiceError:
             return None
         head = Head(url, known[0], known[1], headers, length)
+        if head.coding is not None and head.coding.is_forced:
+            return None  # the tick looks at long answers only
         self.tick.check(head, monotonic())
         return None if head.caller is None else head
 
@@ -158,7 +162,8 @@ class Front:
         arrays = predict.try_now(endpoint, request, deadline)
         if arrays is None:
             arrays = await predict.wait(endpoint, request, receive, deadline)
-        return _good(exchange, endpoint, form.encode(endpoint, request, arrays))
+        written = await predict.compress(form.encode(endpoint, request, arrays), exchange.headers)
+        return _good(exchange, endpoint, written)
 
     async def _pass_on(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the control plane answer."""

@@ -10,6 +10,7 @@
 
 import orjson
 
+from gateway.web.compression import coding_of
 from gateway.web.endpoint import Endpoint
 from gateway.web.paths import Target
 from registry.roles import Caller
@@ -30,7 +31,19 @@ class Head:
         length: of the body that follows, in bytes.
     """
 
-    __slots__ = ("caller", "checked_at", "has_id", "headers", "length", "line", "path", "routing_key", "target", "url")
+    __slots__ = (
+        "caller",
+        "checked_at",
+        "coding",
+        "has_id",
+        "headers",
+        "length",
+        "line",
+        "path",
+        "routing_key",
+        "target",
+        "url",
+    )
 
     def __init__(self, url: bytes, path: str, target: Target, headers: dict[bytes, bytes], length: int) -> None:
         self.url = url
@@ -39,6 +52,8 @@ class Head:
         self.headers = headers
         self.length = length
         self.routing_key = headers.get(b"x-routing-key")
+        self.coding = coding_of(headers.get(b"accept-encoding"))
+        """How its client wants longer answers to be compressed, if at all."""
         self.caller: Caller | None = None
         """Who sends it, and may; None if that cannot be told without waiting."""
         self.checked_at = -1.0

@@ -12,11 +12,12 @@ from typing import Any
 
 from gateway.codec.body import PredictBody
 from gateway.serving.runtime import Array
+from gateway.web.compression import MOST_BYTES_AT_ONCE, coding_of, compress
 from gateway.web.endpoint import Endpoint
 from gateway.web.limits import ClientGone, Receive, read_body
 from gateway.web.paths import Target
 from gateway.web.services import Services
-from gateway.web.wire import Form
+from gateway.web.wire import Form, Written
 from registry.errors import Overloaded
 
 LARGE_BYTES = 32 * 1024
@@ -112,6 +113,18 @@ class PredictRoutes:
         """
         work = self._predictor.predict(endpoint.version, request.feed, request.outputs, deadline=deadline)
         return _offered(endpoint, request, await _until_gone(receive, work))
+
+    async def compress(self, written: Written, headers: dict[bytes, bytes]) -> Written:
+        """Return an answer as a request with these headers wants it."""
+        coding = coding_of(headers.get(b"accept-encoding"))
+        if coding is None:
+            return written
+        if len(written.payload) <= MOST_BYTES_AT_ONCE:
+            compressed = compress(coding, written.payload)
+        else:
+            loop = asyncio.get_running_loop()
+            compressed = await loop.run_in_executor(self._decoding, compress, coding, written.payload)
+        return written if compressed is None else Written(compressed, [*written.content, coding.header])
 
 
 def _offered(endpoint: Endpoint, request: PredictBody, arrays: list[Array]) -> list[Array]:

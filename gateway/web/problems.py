@@ -84,14 +84,23 @@ STATUS: dict[type[ServiceError], int] = {
 }
 """Every class of the tree; a house test keeps it complete."""
 
+_STATUS_IN_TENSORFLOW: dict[type[ServiceError], int] = {
+    **{error: 400 for error, status in STATUS.items() if status == 422},  # noqa: PLR2004 - as above
+    errors.InvalidName: 404,
+    errors.NoActiveVersion: 404,
+    errors.VersionRetired: 404,
+}
+"""Where it differs: clients tell bad input by 400 and what is not there by 404, and know no finer ones."""
+
 _RETRY_AFTER_SECONDS = 1
 _MOST_SAID = 20
 _WITHHELD = "Nothing in the request has to change. The operator finds the cause in the log by this request id."
 
 
-def status_of(error: ServiceError) -> int:
-    """Return the HTTP status of an error."""
-    return STATUS[type(error)]
+def status_of(error: ServiceError, dialect: Dialect = Dialect.NATIVE) -> int:
+    """Return the HTTP status of an error, as a dialect has it."""
+    status = STATUS[type(error)]
+    return _STATUS_IN_TENSORFLOW.get(type(error), status) if dialect is Dialect.TENSORFLOW else status
 
 
 def problem(error: ServiceError, *, request_id: str) -> dict[str, Any]:
@@ -141,7 +150,7 @@ def problem_answer(
         (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"),
     ]
-    status = status_of(error)
+    status = status_of(error, dialect)
     if isinstance(error, errors.Unauthenticated):
         headers.append((b"www-authenticate", b"Bearer"))
     wait = error.retry_after_seconds

@@ -1,6 +1,9 @@
 """Answers to the requests of a tick: written, counted and logged, those of one run together."""
 
+import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from functools import partial
 from time import monotonic
 
 from gateway.serving.batching import split
@@ -8,9 +11,11 @@ from gateway.serving.runtime import Array
 from gateway.telemetry import AccessLog
 from gateway.web.asked import Asked
 from gateway.web.company import Company
+from gateway.web.compression import LEAST_BYTES, MOST_BYTES_AT_ONCE, Coding, compress
 from gateway.web.endpoint import Endpoint
 from gateway.web.exchange import Exchange, RequestIds
 from gateway.web.heads import Head
+from gateway.web.problems import header_lines
 
 Lines = tuple[int, bytes, bytes]
 """Status, headers as HTTP/1.1 writes them, body."""
@@ -22,6 +27,7 @@ class TickAnswers:
     Args:
         ids: where the requests' ids come from.
         log: the access log.
+        compressing: where long answers are compressed.
         refuse: makes the answer to a request that met an error.
         record: counts and logs such a request.
     """
@@ -30,19 +36,25 @@ class TickAnswers:
         self,
         ids: RequestIds,
         log: AccessLog,
+        compressing: Executor,
         *,
         refuse: Callable[[Exchange, Exception], Lines],
         record: Callable[[Exchange], None],
     ) -> None:
         self._ids = ids
         self._log = log
+        self._compressing = compressing
         self._refuse = refuse
         self._record = record
 
     def give(self, asked: Asked, endpoint: Endpoint, payload: bytes) -> None:
         """Answer one request with the body of its answer."""
-        if asked.head.has_id:
-            self._give_identified(asked, payload)
+        head = asked.head
+        if head.coding is not None and len(payload) >= LEAST_BYTES:
+            self._give_compressed(asked, endpoint, payload, head.coding)
+            return
+        if head.has_id:
+            self._give_identified(asked, endpoint, payload)
             return
         request_id = self._ids.draw_bytes()
         begin = asked.connection.begin_answer(200)
@@ -50,7 +62,7 @@ class TickAnswers:
             b"%b%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n%b"
             % (begin, endpoint.lines, len(payload), request_id, payload)
         )
-        self._count(endpoint, asked.head, (request_id,), asked.started)
+        self._count(endpoint, head, (request_id,), asked.started)
 
     def give_rows(self, company: Company, arrays: list[Array]) -> None:
         """Give each request its own rows of what they have run together."""
@@ -75,8 +87,8 @@ class TickAnswers:
             if asked.head is not head or asked.started != started:
                 head, started = asked.head, asked.started
                 ids = alike.setdefault((head, started), [])
-            if head.has_id:
-                self._give_identified(asked, payload)
+            if head.has_id or (head.coding is not None and len(payload) >= LEAST_BYTES):
+                self.give(asked, endpoint, payload)
                 continue
             request_id = self._ids.draw_bytes()
             ids.append(request_id)
@@ -102,14 +114,42 @@ class TickAnswers:
         if self._log.is_on:
             self._log.add_alike(head.log_line(endpoint), ids, seconds)
 
-    def _give_identified(self, asked: Asked, payload: bytes) -> None:
-        """Answer a request that has an id of its client's own."""
+    def _give_identified(self, asked: Asked, endpoint: Endpoint, payload: bytes, more: bytes = b"") -> None:
+        """Answer a request by itself: one that has an id of its client's own, or more lines in its answer's head."""
         exchange = self._exchange(asked)
         lines = b"content-length: %d\r\nx-request-id: %b\r\n" % (len(payload), exchange.request_id.encode())
-        endpoint = asked.endpoint
-        assert endpoint is not None  # noqa: S101 - it has run
-        self._write(asked, (200, endpoint.lines + lines, payload))
+        self._write(asked, (200, endpoint.lines + more + lines, payload))
         self._record(exchange)
+
+    # --- compressed ---------------------------------------------------------------------------------------------------
+
+    def _give_compressed(self, asked: Asked, endpoint: Endpoint, payload: bytes, coding: Coding) -> None:
+        if len(payload) <= MOST_BYTES_AT_ONCE or not asked.connection.can_wait:
+            self._give_either(asked, endpoint, payload, compress(coding, payload), coding)
+            return
+        compressing = asyncio.get_running_loop().run_in_executor(self._compressing, compress, coding, payload)
+        asked.is_waiting = False
+        asked.connection.wait(partial(self.drop, asked))
+        compressing.add_done_callback(partial(self._compressed, asked, endpoint, payload, coding))
+
+    def _compressed(
+        self,
+        asked: Asked,
+        endpoint: Endpoint,
+        payload: bytes,
+        coding: Coding,
+        compressing: "asyncio.Future[bytes | None]",
+    ) -> None:
+        if asked.connection.waits_for(asked):  # else the caller has left
+            self._give_either(asked, endpoint, payload, compressing.result(), coding)
+
+    def _give_either(
+        self, asked: Asked, endpoint: Endpoint, payload: bytes, compressed: bytes | None, coding: Coding
+    ) -> None:
+        if compressed is None:
+            self._give_identified(asked, endpoint, payload)
+        else:
+            self._give_identified(asked, endpoint, compressed, header_lines([coding.header]))
 
     def refuse(self, asked: Asked, error: Exception) -> None:
         """Tell a caller what went wrong, as the ordinary way would."""

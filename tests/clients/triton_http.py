@@ -203,7 +203,7 @@ JOBS = named(
 )
 
 
-class Bearer:
+class Bearer(triton.InferenceServerClientPlugin):
     """Presents a token with every request."""
 
     def __init__(self, token: str) -> None:

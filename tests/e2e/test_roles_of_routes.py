@@ -43,6 +43,17 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     ("GET", "/registry/tokens"): Role.ADMIN,
     ("POST", "/registry/tokens"): Role.ADMIN,
     ("DELETE", "/registry/tokens/{token_id}"): Role.ADMIN,
+    ("GET", "/v1/models"): Role.PREDICT,
+    **{
+        ("GET", f"/v1/models/{{name}}{which}{what}"): Role.PREDICT
+        for which in ("", "/versions/{version}", "/labels/{label}")
+        for what in ("", "/metadata")
+    },
+    **{
+        ("POST", f"/v1/models/{{name}}{which}:{verb}"): Role.PREDICT
+        for which in ("", "/versions/{version}", "/labels/{label}")
+        for verb in ("classify", "regress", "explain")
+    },
     ("GET", "/health/live"): None,
     ("GET", "/health/ready"): None,
     ("GET", "/metrics"): Role.PREDICT,
@@ -56,12 +67,15 @@ PREDICT_PATHS = [
     *(f"/v1/models/same/{verb}" for verb in ("predict", "validate")),
     *(f"/models/same/{verb}" for verb in ("predict", "validate")),
     *(f"/models/same@staging/{verb}" for verb in ("predict", "validate")),
+    *(f"/v1/models/same{which}:predict" for which in ("", "/versions/1", "/labels/staging")),
 ]
 WALKED = [*NEEDED.items(), *((("POST", path), Role.PREDICT) for path in PREDICT_PATHS)]
 PARTS = {
     "name": "same",
     "number": "9",
     "alias": "nosuch",
+    "version": "9",
+    "label": "nosuch",
     "file": "nosuch",
     "digest": "sha256:" + "0" * 64,
     "token_id": "nosuch",
