@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -11,8 +12,12 @@ from gateway.settings import Settings
 from gateway.web.control import PUBLIC_PATHS, make_control_application
 from gateway.web.front import Front
 from gateway.web.limits import Receive, Scope, Send
+from gateway.web.services import Services
 from gateway.wiring import open_services
 from registry.errors import ServiceError
+
+if TYPE_CHECKING:
+    from gateway.rpc.server import RpcServer
 
 
 class Application:
@@ -41,6 +46,7 @@ class Application:
         self._opened = AsyncExitStack()
         self.front: Front | None = None
         """None before startup and after shutdown."""
+        self._rpc: RpcServer | None = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request, or follow the server's life."""
@@ -80,4 +86,18 @@ class Application:
         if not self._is_worker:
             # A worker waits until the schema is right; a command says that it is wrong.
             services.registry.check_schema()
+        if self._is_worker and self._settings.grpc_port:
+            await self._serve_rpc(services)
         self.front = Front(services, make_control_application(services), public_paths=PUBLIC_PATHS)
+
+    async def _serve_rpc(self, services: Services) -> None:
+        from gateway.rpc.server import RpcServer  # no other process pays for the library
+
+        self._rpc = RpcServer(services, self._settings.host, self._settings.grpc_port)
+        self._opened.push_async_callback(self._rpc.close)
+        await self._rpc.start()
+
+    def begin_to_stop(self, grace_seconds: float) -> None:
+        """Take no more calls over gRPC; HTTP has a server of its own, which knows by itself."""
+        if self._rpc is not None:
+            self._rpc.begin_to_stop(grace_seconds)

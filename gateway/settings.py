@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     workers: int = Field(default=1, ge=1, le=256)
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    grpc_port: int = Field(default=0, ge=0, le=65535)
+    """Of the Open Inference Protocol over gRPC; 0 for none. All workers listen on it."""
     auth: Literal["on", "off"] | None = None
     """None means off on loopback."""
     batching: Literal["exact", "stable", "close", "off"] = "exact"
@@ -129,6 +131,8 @@ class Settings(BaseSettings):
                 f"auth: 'off' does not go with the host {self.host}, which is not a loopback address: anybody who "
                 "reaches it could do anything; leave SARDONYX_AUTH out, or serve on 127.0.0.1"
             )
+        if self.grpc_port and self.grpc_port == self.port:
+            raise ValueError(f"grpc_port: HTTP has port {self.port} already; give gRPC another one")
         return self
 
     @property
@@ -273,7 +277,8 @@ def child_environment(settings: Settings) -> dict[str, str]:
     """Return the environment of a worker: this one's, and the settings as they are now."""
     # ORT_LOAD_CONFIG_FROM_MODEL would let a model's own metadata configure the runtime.
     inherited = {name: value for name, value in os.environ.items() if name != "ORT_LOAD_CONFIG_FROM_MODEL"}  # noqa: TID251
-    return {**inherited, **settings.as_environment()}
+    # gRPC's own words are no lines of the log.
+    return {"GRPC_VERBOSITY": "NONE", **inherited, **settings.as_environment()}
 
 
 def unknown_variables() -> list[str]:

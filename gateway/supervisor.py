@@ -52,10 +52,14 @@ def serve(settings: Settings, *, announce: Callable[[str], None] = lambda _: Non
             "Choose another port with --port or SARDONYX_PORT.\n"
         )
         return 1
+    reserved = _reserve(settings)
+    if reserved is None:
+        listener.close()
+        return 2
     for name in unknown_variables():
         structlog.get_logger().warning("unknown_setting", name=name)
     become_owner(settings.data_dir)
-    with listener:
+    with listener, reserved:
         announce(_address(listener))
         return Supervisor(settings, listener).run()
 
@@ -76,6 +80,30 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _reserve(settings: Settings) -> socket.socket | None:
+    """Return a socket that keeps the gRPC port for our workers alone; None, and a word, if somebody has it.
+
+    Workers listen there each with a socket of their own, which is allowed to whoever says so of sockets on one port: a
+    second gateway of the same user could join them. Ours says so only once it has the port.
+    """
+    reserved = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET, socket.SOCK_STREAM)
+    if not settings.grpc_port:
+        return reserved
+    try:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind((settings.host.strip("[]"), settings.grpc_port))
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    except OSError as error:
+        reserved.close()
+        sys.stderr.write(
+            f"Cannot serve gRPC at {settings.host}:{settings.grpc_port}: {error.strerror or error}. "
+            "Choose another port with --grpc-port or SARDONYX_GRPC_PORT.\n"
+        )
+        return None
+    return reserved
 
 
 class Supervisor:

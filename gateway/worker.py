@@ -55,12 +55,11 @@ def main() -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     settings = load_settings()
     configure_logs(settings.log_level)
+    application = Application(
+        settings, metrics=Metrics(asked.boards, asked.board), ask_to_be_replaced=partial(ring, asked.bell, REPLACE_ME)
+    )
     config = uvicorn.Config(
-        Application(
-            settings,
-            metrics=Metrics(asked.boards, asked.board),
-            ask_to_be_replaced=partial(ring, asked.bell, REPLACE_ME),
-        ),
+        application,
         loop="uvloop",
         http=PredictProtocol,
         ws="none",
@@ -74,15 +73,18 @@ def main() -> None:
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
     _calm_garbage_collector()
-    server = _Server(config, workers=settings.workers, ready=partial(ring, asked.bell, READY))
+    server = _Server(config, application, workers=settings.workers, ready=partial(ring, asked.bell, READY))
     server.run(sockets=[socket.socket(fileno=asked.socket)])
 
 
 class _Server(uvicorn.Server):
     """uvicorn's, which says when it serves and can let go of its connections one by one."""
 
-    def __init__(self, config: uvicorn.Config, *, workers: int, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, application: Application, *, workers: int, ready: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._application = application
         self._workers = workers
         self._ready = ready
         self._is_letting_go = False
@@ -96,6 +98,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End; a connection that is just being opened is told so as well."""
+        self._application.begin_to_stop(_DRAIN_SECONDS)
         for server in self.servers:
             server.close()
             await server.wait_closed()
@@ -110,6 +113,7 @@ class _Server(uvicorn.Server):
         return PredictProtocol(self.config, self.server_state, self.lifespan.state)
 
     def _let_go(self) -> None:
+        self._application.begin_to_stop(_LETTING_GO_SECONDS)
         for server in self.servers:
             server.close()
         self.config.encoded_headers = [*self.config.encoded_headers, LAST_ANSWER]

@@ -14,6 +14,9 @@ def serve(
     *,
     host: Annotated[str | None, typer.Option(help="Address to listen at; by default 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen at; by default 8000.")] = None,
+    grpc_port: Annotated[
+        int | None, typer.Option(help="Port for the Open Inference Protocol over gRPC; by default there is none.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="How many processes answer; by default 1.")] = None,
     data_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where everything is kept; by default ./sardonyx-data.")
@@ -24,7 +27,7 @@ def serve(
 
     Every option is also a SARDONYX_* variable. With --json the address is printed as soon as it listens.
     """
-    settings = read_settings(host=host, port=port, workers=workers, data_dir=data_dir)
+    settings = read_settings(host=host, port=port, grpc_port=grpc_port, workers=workers, data_dir=data_dir)
     from gateway import supervisor
 
     output = Output(as_json)

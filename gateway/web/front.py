@@ -10,7 +10,6 @@ from time import monotonic
 from typing import Any
 
 import orjson
-import structlog
 
 from gateway.codec.body import PredictBody
 from gateway.serving.token_verdicts import REFUSAL
@@ -22,14 +21,13 @@ from gateway.web.limits import ClientGone, Receive, Scope, Send, check_json_type
 from gateway.web.paths import Dialect, PredictPaths, Target, Verb, dialect_of
 from gateway.web.predict import LARGE_BYTES, PredictRoutes
 from gateway.web.problems import Headers, header_lines, problem_answer
+from gateway.web.reception import Reception
 from gateway.web.services import Services
 from gateway.web.tick import Tick
 from gateway.web.tick_answers import Lines, TickAnswers
 from gateway.web.wire import Written
 from gateway.web.wires import WIRES
 from registry.errors import (
-    Forbidden,
-    InternalError,
     InvalidHost,
     MethodNotAllowed,
     ServiceError,
@@ -61,18 +59,19 @@ class Front:
         self._predict = PredictRoutes(services)
         self._control = control
         self._paths = PredictPaths()
-        self._gate = services.gate
-        self._denials = services.denials
+        self._reception = Reception(services)
         self._public_paths = public_paths
-        self._metrics = services.metrics
-        self._log = services.access_log
         self._ids = RequestIds()
         self._known_heads = KnownHeads()
         self.find_head = self._known_heads.find
         """Return the head that these bytes are, if a plain predict request has begun with them before."""
         self.remember_head = self._known_heads.remember
         answers = TickAnswers(
-            self._ids, services.access_log, services.decoding, refuse=self._refuse_in_lines, record=self.record
+            self._ids,
+            services.access_log,
+            services.decoding,
+            refuse=self._refuse_in_lines,
+            record=self._reception.record,
         )
         self.tick = Tick(services, answers)
         self.small_body_bytes = min(LARGE_BYTES, services.settings.max_body_bytes)
@@ -90,14 +89,12 @@ class Front:
         try:
             if len(headers) != len(scope["headers"]):
                 _refuse_doubles(scope)
-            exchange.caller = self._gate.find(headers, scope, exchange.started)
-            if exchange.caller is None and exchange.path not in self._public_paths:
-                exchange.caller = await self._gate.admit(headers, scope)
+            await self._reception.identify(exchange, scope, is_public=exchange.path in self._public_paths)
             exchange.target = self._paths.read(exchange.path)
             if exchange.target is None:
                 await self._pass_on(exchange, scope, receive, send)
             else:
-                self._check_may_predict(exchange, exchange.target)
+                self._reception.require(exchange, Role.PREDICT, exchange.target.reference.model)
                 answer = await self._answer(exchange, exchange.target, scope, receive)
         except ClientGone:
             exchange.give_up()
@@ -107,7 +104,7 @@ class Front:
             if answer is not None and not exchange.is_started:
                 await _respond(exchange, answer, send)
         finally:
-            self.record(exchange)
+            self._reception.record(exchange)
 
     def read_head(self, url: bytes, headers: dict[bytes, bytes], length: int) -> Head | None:
         """Return what the head of a plain POST says; None if the request has to go the ordinary way.
@@ -132,15 +129,6 @@ class Front:
             return None  # the tick looks at long answers only
         self.tick.check(head, monotonic())
         return None if head.caller is None else head
-
-    def _check_may_predict(self, exchange: Exchange, target: Target) -> None:
-        if exchange.caller is None:
-            raise Unauthenticated(REFUSAL)
-        try:
-            exchange.caller.require(Role.PREDICT, target.reference.model)
-        except Forbidden:
-            self._denials.note(exchange, exchange.caller, Role.PREDICT)
-            raise
 
     async def _answer(self, exchange: Exchange, target: Target, scope: Scope, receive: Receive) -> Answer:
         if exchange.method != "POST":
@@ -184,11 +172,8 @@ class Front:
         return status, header_lines(headers), body
 
     def _refusal(self, exchange: Exchange, error: Exception) -> Answer:
-        """Return the problem that tells the caller; of our own mistakes, the log gets the stack."""
-        if not isinstance(error, ServiceError):
-            structlog.get_logger().error("unexpected_error", request_id=exchange.request_id, exc_info=error)
-            error = InternalError("unexpected error")
-        exchange.code = error.code
+        """Return the problem that tells the caller."""
+        error = self._reception.understand(exchange, error)
         dialect = dialect_of(exchange.path) if exchange.target is None else exchange.target.dialect
         status, headers, body = problem_answer(error, request_id=exchange.request_id, dialect=dialect)
         headers.append((b"x-request-id", exchange.request_id.encode()))
@@ -200,33 +185,6 @@ class Front:
             # The server would read the rest of the body and throw it away before it could take another request.
             headers.append((b"connection", b"close"))
         return status, headers, body
-
-    def record(self, exchange: Exchange) -> None:
-        """Count and log an exchange that has ended."""
-        seconds = monotonic() - exchange.started
-        endpoint = exchange.endpoint
-        if endpoint is not None:
-            counts = endpoint.counts
-        else:
-            counts = self._metrics.control if exchange.target is None else self._metrics.unrouted
-        counts.add(exchange.code, seconds)
-        if self._log.is_on:
-            self._log.add(
-                {
-                    "event": "request",
-                    "request_id": exchange.request_id,
-                    "method": exchange.method,
-                    "path": exchange.shown_path
-                    if endpoint is None
-                    else exchange.path,  # names are short, and no secrets
-                    "actor": None if exchange.caller is None else exchange.caller.name,
-                    "status": exchange.status,
-                    "code": exchange.code,
-                    "seconds": round(seconds, 6),
-                    "model": None if endpoint is None else endpoint.version.model,
-                    "version": None if endpoint is None else endpoint.version.number,
-                }
-            )
 
 
 def _good(exchange: Exchange, endpoint: Endpoint, written: Written) -> Answer:

@@ -1,5 +1,6 @@
 """The model repository of the Open Inference Protocol: what there is, and what is to be loaded or unloaded."""
 
+from collections.abc import Iterable
 from time import monotonic
 from typing import Any
 
@@ -12,6 +13,7 @@ from gateway.web.guarded import GuardedRoute, needs
 from gateway.web.json_routes import MAX_JSON_BYTES
 from gateway.web.limits import read_body
 from gateway.web.open_inference_routes import PAGE, find_version
+from gateway.web.services import Services
 from registry.errors import InvalidRequest, ModelPinned, UndecodableBody
 from registry.lookup import resolve_model
 from registry.names import Reference, quoted
@@ -32,8 +34,7 @@ async def show_index(request: Request, services: UsesServices, asking: Asking) -
     only_ready = asked.get("ready", False)
     if not isinstance(only_ready, bool):
         raise InvalidRequest("ready is true or false")
-    models = await services.call(_list_models, services.registry, asking)
-    return repository_index(models, unloaded=services.residence.unloaded, only_ready=only_ready)
+    return await index(services, asking, only_ready=only_ready)
 
 
 @router.post("/models/{name}/load", summary="Load what is promoted")
@@ -41,14 +42,7 @@ async def show_index(request: Request, services: UsesServices, asking: Asking) -
 async def load_model(request: Request, services: UsesServices, actor: Actor, name: ModelName) -> dict[str, Any]:
     """Load the version that production points to into this worker, and answer when it is there."""
     given = _parameters(await _read(request))
-    overrides = [key for key in given if key == "config" or key.startswith("file:")]
-    if overrides:
-        raise InvalidRequest(
-            f"{quoted(overrides[0])} is not supported: a model is loaded as it is; register a new version instead"
-        )
-    version = await find_version(services, Reference(name))
-    await services.residence.load(version, monotonic() + _LOAD_SECONDS)
-    await services.write(services.residency.record_load, name, version.number, actor=actor)
+    await load(services, name, given, actor=actor)
     return {}
 
 
@@ -57,11 +51,44 @@ async def load_model(request: Request, services: UsesServices, actor: Actor, nam
 async def unload_model(request: Request, services: UsesServices, actor: Actor, name: ModelName) -> dict[str, Any]:
     """Drop every loaded version of the model, in all workers of all gateways, when its requests have been answered."""
     _parameters(await _read(request))
+    await unload(services, name, actor=actor)
+    return {}
+
+
+async def index(services: Services, asking: Caller, *, only_ready: bool) -> list[dict[str, Any]]:
+    """Return the versions that aliases point to and each model's newest, of the models that the caller may use."""
+    models = await services.call(_list_models, services.registry, asking)
+    return repository_index(models, unloaded=services.residence.unloaded, only_ready=only_ready)
+
+
+async def load(services: Services, name: str, parameters: Iterable[str], *, actor: str) -> None:
+    """Load what is promoted into this worker.
+
+    Raises:
+        InvalidRequest: a parameter would load something else.
+        ServiceError: there is nothing promoted, or it cannot be loaded.
+    """
+    overrides = [key for key in parameters if key == "config" or key.startswith("file:")]
+    if overrides:
+        raise InvalidRequest(
+            f"{quoted(overrides[0])} is not supported: a model is loaded as it is; register a new version instead"
+        )
+    version = await find_version(services, Reference(name))
+    await services.residence.load(version, monotonic() + _LOAD_SECONDS)
+    await services.write(services.residency.record_load, name, version.number, actor=actor)
+
+
+async def unload(services: Services, name: str, *, actor: str) -> None:
+    """Drop every loaded version of a model, everywhere.
+
+    Raises:
+        ModelNotFound: there is no such model.
+        ModelPinned: it is to stay loaded.
+    """
     await services.call(_check_model, services.registry, name)
     if services.residence.is_pinned(name):
         raise ModelPinned(f"model {quoted(name)} is pinned by the gateway's settings: it stays loaded")
     await services.write(services.residency.record_unload, name, actor=actor)
-    return {}
 
 
 async def _read(request: Request) -> dict[str, Any]:

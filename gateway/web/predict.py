@@ -111,8 +111,16 @@ class PredictRoutes:
             ServiceError: of the family Busy, or as ``try_now``.
             ClientGone: the caller left.
         """
-        work = self._predictor.predict(endpoint.version, request.feed, request.outputs, deadline=deadline)
-        return _offered(endpoint, request, await _until_gone(receive, work))
+        return await _until_gone(receive, self.run(endpoint, request, deadline))
+
+    async def run(self, endpoint: Endpoint, request: PredictBody, deadline: float) -> list[Array]:
+        """Return the answer's arrays when the version is loaded and has run; who cancels this takes the run along.
+
+        Raises:
+            ServiceError: of the family Busy, or as ``try_now``.
+        """
+        arrays = await self._predictor.predict(endpoint.version, request.feed, request.outputs, deadline=deadline)
+        return _offered(endpoint, request, arrays)
 
     async def compress(self, written: Written, headers: dict[bytes, bytes]) -> Written:
         """Return an answer as a request with these headers wants it."""

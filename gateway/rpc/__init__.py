@@ -1,0 +1,1 @@
+"""The Open Inference Protocol over gRPC: another door to the same core."""
