@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
 
@@ -115,22 +114,17 @@ def open_engine(
     loader = Loader(
         parts, store_watch, preparing=preparing, proving=proving, places=loads, spare=spare, widening=widening
     )
-
-    def load(version: Version) -> Session:
-        session = loader.load(version)
-        residence.note_load(version)
-        return session
-
     cache: SessionCache[Session] = SessionCache(
         budget_bytes=settings.worker_budget_bytes,
-        load=load,
+        load=_noting(loader.load, lambda version: residence.note_load(version)),  # noqa: PLW0108 - it is made below
         executor=loads,
         freed=Trimming(return_free_memory, looking).ask,
         max_queue=settings.max_queue,
         expect=expect,
     )
-    recording = partial(Residency(parts.registry, parts.clock).record_load, actor=OURSELVES)
-    residence = Residence(cache, recording, executor=open_executor(opened, 1, "tell"))
+    residence = Residence(
+        cache, Residency(parts.registry, parts.clock), executor=open_executor(opened, 1, "tell"), actor=OURSELVES
+    )
     predictor = _open_predictor(opened, parts, cache, proving)
     opened.push_async_callback(cache.drain)  # first of all, while the watchdog still ends runs
     shadowing = _open_shadowing(opened, parts, cache, predictor)
@@ -152,6 +146,17 @@ def open_engine(
     )
     _show(engine, spare, metrics)
     return engine
+
+
+def _noting(load: Callable[[Version], Session], note: Callable[[Version], None]) -> Callable[[Version], Session]:
+    """Return what loads, and tells of each load that has succeeded."""
+
+    def load_and_note(version: Version) -> Session:
+        session = load(version)
+        note(version)
+        return session
+
+    return load_and_note
 
 
 def _show(engine: Engine, spare: SpareThreads, metrics: Metrics) -> None:

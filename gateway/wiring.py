@@ -39,7 +39,6 @@ from registry.errors import ServiceError
 from registry.events import ABOUT_A_TOKEN, Event
 from registry.names import parse_reference
 from registry.records import Version, WorkerReport
-from registry.residency import Residency
 from registry.resolution import resolve
 from registry.retirement import Retirement
 from registry.tokens import Tokens
@@ -86,9 +85,8 @@ async def open_services(
         verdicts = _open_verdicts(opened, parts) if is_worker and settings.is_auth_on else None
         routing = _open_routing(opened, parts, metrics, engine)
         pins = _make_pins(settings, routing, engine)
-        feed = _open_feed(
-            parts, metrics, engine.cache, following, _applier(routing, verdicts, pins, engine.residence), routing
-        )
+        apply = _applier(routing, verdicts, pins, engine.residence)
+        feed = _open_feed(parts, metrics, engine.cache, following, apply, routing)
         tokens = Tokens(parts.registry, parts.clock)
         services = Services(
             settings=settings,
@@ -111,7 +109,6 @@ async def open_services(
             predictor=engine.predictor,
             preparing=engine.preparing,
             residence=engine.residence,
-            residency=Residency(parts.registry, parts.clock),
             feed=feed,
             store_watch=store_watch,
             metrics=metrics,

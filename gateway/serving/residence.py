@@ -9,7 +9,6 @@ Belongs to one event loop, but for ``note_load``.
 """
 
 import asyncio
-from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 from typing import Any
@@ -20,6 +19,7 @@ from gateway.serving.session_cache import SessionCache
 from registry.errors import ServiceError
 from registry.events import Event, EventKind
 from registry.records import Version
+from registry.residency import Residency
 
 
 class Residence:
@@ -27,16 +27,16 @@ class Residence:
 
     Args:
         cache: where sessions are.
-        record_load: rule 2; blocks; gets a model's name and a version's number.
-        executor: where that is called.
+        records: where it is written down; that blocks.
+        executor: where it is done for rule 2.
+        actor: by whom then.
     """
 
-    def __init__(
-        self, cache: SessionCache[Any], record_load: Callable[[str, int], None], *, executor: Executor
-    ) -> None:
+    def __init__(self, cache: SessionCache[Any], records: Residency, *, executor: Executor, actor: str) -> None:
+        self.records = records
         self._cache = cache
-        self._record_load = record_load
         self._executor = executor
+        self._actor = actor
         self._loop = asyncio.get_running_loop()
         self._unloaded: set[str] = set()
 
@@ -90,6 +90,6 @@ class Residence:
 
     def _record(self, version: Version) -> None:
         try:
-            self._record_load(version.model, version.number)
+            self.records.record_load(version.model, version.number, actor=self._actor)
         except ServiceError as error:  # the others go on calling it unloaded; its requests are answered all the same
             structlog.get_logger().warning("load_not_told", model=version.model, code=error.code)

@@ -82,6 +82,8 @@ class SessionCache(CacheView[S]):
         self._ranking: Ranking[S] = Ranking()
         self._settling: Settling[S] = Settling(clock, self._give_room)
         self._reserved = Reserved(budget_bytes, self._bytes_of)
+        self.is_pinned = self._reserved.has_pin
+        """Tells whether a version of the model of that name is pinned."""
         self._line: dict[Key, Entry[S]] = {}  # NEW, in the order in which room is given
         self._loading: dict[Key, Entry[S]] = {}
         self._leaving_bytes = 0  # draining
@@ -182,10 +184,6 @@ class SessionCache(CacheView[S]):
         """Drop the model's sessions when their leases have ended, but for those that never make room for others."""
         for entry in [it for it in self._ready.values() if it.key[0] == model and it.key not in self._reserved]:
             self._let_go(entry)
-
-    def is_pinned(self, model: str) -> bool:
-        """Tell whether a version of the model is pinned."""
-        return self._reserved.has_pin(model)
 
     def pin(self, versions: Iterable[Version]) -> None:
         """Let these never make room for others, once they are loaded; what was pinned before is not any more."""

@@ -25,7 +25,6 @@ from registry.ports import Clock, Registry
 from registry.promotion import Promotion
 from registry.recording import Recording
 from registry.registration import Registration
-from registry.residency import Residency
 from registry.retirement import Retirement
 from registry.storage import ArtifactFolders, ArtifactStore, DirectUploads, ForeignObjects, Upload
 from registry.tokens import Tokens
@@ -89,7 +88,6 @@ class Services:
     predictor: Predictor
     preparing: Preparing
     residence: Residence
-    residency: Residency
     feed: ChangeFeed
     store_watch: StoreWatch
     metrics: Metrics

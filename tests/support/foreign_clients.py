@@ -49,9 +49,10 @@ SERVED: Mapping[str, tuple[ModelProto, ...]] = {
 """What the gateway serves, all versions; of ``linear`` the second is promoted, of the others their only one."""
 
 
-def register_all(client: httpx.Client) -> None:
-    """Register and promote everything in ``SERVED``."""
-    for name, versions in SERVED.items():
+def register(client: httpx.Client, *names: str) -> None:
+    """Register and promote these of what is ``SERVED``."""
+    for name in names:
+        versions = SERVED[name]
         for version in versions:
             answer = client.post(
                 f"/registry/models/{name}/versions",
