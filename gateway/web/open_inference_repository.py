@@ -42,18 +42,7 @@ async def show_index(request: Request, services: UsesServices, asking: Asking) -
 async def load_model(request: Request, services: UsesServices, actor: Actor, name: ModelName) -> dict[str, Any]:
     """Load the version that production points to into this worker, and answer when it is there."""
     given = _parameters(await _read(request))
-<<<<<<< HEAD
     await load(services, name, given, actor=actor)
-=======
-    overrides = [key for key in given if key == "config" or key.startswith("file:")]
-    if overrides:
-        raise InvalidRequest(
-            f"{quoted(overrides[0])} is not supported: a model is loaded as it is; register a new version instead"
-        )
-    version = await find_version(services, Reference(name))
-    await services.residence.load(version, monotonic() + _LOAD_SECONDS)
-    await services.write(services.residence.records.record_load, name, version.number, actor=actor)
->>>>>>> oip
     return {}
 
 
@@ -86,7 +75,7 @@ async def load(services: Services, name: str, parameters: Iterable[str], *, acto
         )
     version = await find_version(services, Reference(name))
     await services.residence.load(version, monotonic() + _LOAD_SECONDS)
-    await services.write(services.residency.record_load, name, version.number, actor=actor)
+    await services.write(services.residence.records.record_load, name, version.number, actor=actor)
 
 
 async def unload(services: Services, name: str, *, actor: str) -> None:
@@ -99,12 +88,7 @@ async def unload(services: Services, name: str, *, actor: str) -> None:
     await services.call(_check_model, services.registry, name)
     if services.residence.is_pinned(name):
         raise ModelPinned(f"model {quoted(name)} is pinned by the gateway's settings: it stays loaded")
-<<<<<<< HEAD
-    await services.write(services.residency.record_unload, name, actor=actor)
-=======
     await services.write(services.residence.records.record_unload, name, actor=actor)
-    return {}
->>>>>>> oip
 
 
 async def _read(request: Request) -> dict[str, Any]:
