@@ -1,4 +1,4 @@
-"""MLServer's codecs, which make requests and read answers; who carries them is the caller: ``mlserver_codecs.py URL TOKEN``."""
+"""MLServer's codecs, which make requests and read answers: ``mlserver_codecs.py URL TOKEN``."""
 
 import sys
 from dataclasses import dataclass

@@ -121,7 +121,7 @@ def infer_asynchronously(tool: Tool) -> Any:
             request_id=str(number),
         )
     results = [answers.get(timeout=LONGEST_WAIT) for _ in range(8)]
-    return sorted(([result.get_response().id, outputs_of(result)] for result, error in results), key=lambda pair: pair[0])
+    return {result.get_response().id: outputs_of(result) for result, error in results}
 
 
 def infer_in_a_stream(tool: Tool) -> Any:
@@ -132,9 +132,9 @@ def infer_in_a_stream(tool: Tool) -> Any:
     tool.client.async_stream_infer("linear", [given(X[:, :3])], request_id="wrong")
     came = [answers.get(timeout=LONGEST_WAIT) for _ in range(5)]
     tool.client.stop_stream()
-    results = [[result.get_response().id, outputs_of(result)] for result, error in came if error is None]
+    results = {result.get_response().id: outputs_of(result) for result, error in came if error is None}
     refusals = [refusal_of(error) for result, error in came if error is not None]
-    return {"results": sorted(results, key=lambda pair: pair[0]), "refusals": refusals}
+    return {"results": results, "refusals": refusals}
 
 
 def statistics(tool: Tool) -> Any:

@@ -24,7 +24,7 @@ class NoNetworkError(NotInstalledError):
 
 
 def make_environment(folder: Path, requirements: Path) -> Path:
-    """Return the Python of an environment in ``folder`` with exactly what the requirements say; made if it is not there.
+    """Return the Python of an environment with exactly what the requirements say; made if it is not there.
 
     Processes that want the same one at once wait for the first.
 
