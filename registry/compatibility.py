@@ -68,7 +68,7 @@ def _input_differences(before: Signature, after: Signature) -> Iterator[Differen
         if new is None:
             yield Difference(path=f"inputs/{name}", before=str(old), after="absent")
             continue
-        if old.dtype != new.dtype:
+        if _type(old) != _type(new):
             yield _dtypes(f"inputs/{name}", old, new)
         if not _takes(new.shape, old.shape):
             yield _shapes(f"inputs/{name}", old, new)
@@ -108,7 +108,7 @@ def _output_differences(before: Signature, after: Signature) -> Iterator[Differe
         if new is None:
             yield Difference(path=f"outputs/{name}", before=str(old), after="absent")
             continue
-        if old.dtype != new.dtype:
+        if _type(old) != _type(new):
             yield _dtypes(f"outputs/{name}", old, new)
         if not _could_be(old.shape, new.shape):
             yield _shapes(f"outputs/{name}", old, new)
@@ -134,7 +134,7 @@ def _share_requests(before: Signature, after: Signature) -> bool:
     sizes = _Sizes()
     for name in dict.fromkeys(needed):
         old, new = old_inputs.get(name), new_inputs.get(name)
-        if old is None or new is None or old.dtype != new.dtype:
+        if old is None or new is None or _type(old) != _type(new):
             return False
         if old.shape is not None and new.shape is not None and len(old.shape) != len(new.shape):
             return False
@@ -240,7 +240,11 @@ def _free(dim: Dim) -> str:
 
 
 def _dtypes(path: str, old: TensorSpec, new: TensorSpec) -> Difference:
-    return Difference(path=f"{path}/dtype", before=old.dtype.name, after=new.dtype.name)
+    return Difference(path=f"{path}/dtype", before=_type(old), after=_type(new))
+
+
+def _type(spec: TensorSpec) -> str:
+    return "".join(f"{container}(" for container in spec.containers) + spec.dtype.name + ")" * len(spec.containers)
 
 
 def _shapes(path: str, old: TensorSpec, new: TensorSpec) -> Difference:

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry.errors import InvalidRequest, Violation
-from registry.same_answers import TOLERANCES, Tolerance, compare_arrays
+from registry.same_answers import TOLERANCES, Tolerance, compare_values
 from registry.signature import pointer_token
-from registry.tensor import DTYPES, format_shape
+from registry.tensor import DTYPES, format_shape, is_foreign, kind_of
+from registry.values import Value, leaves
 
 MAX_EXAMPLES: Final = 64
 MAX_EXAMPLES_BYTES: Final = 4 * 1024 * 1024
@@ -30,7 +31,7 @@ MAX_EXAMPLES_BYTES: Final = 4 * 1024 * 1024
 MISMATCH: Final = "example_mismatch"
 """What the faults of examples are called."""
 
-Arrays = Mapping[str, NDArray[Any]]
+Arrays = Mapping[str, Value]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ class Example:
     tolerance: Tolerance | None = None
     """None: that of each output's dtype."""
 
-    def faults(self, answers: Mapping[str, NDArray[Any]]) -> list[Violation]:
+    def faults(self, answers: Arrays) -> list[Violation]:
         """Return what is wrong with the answers of a run, an output at a time; ``answers`` has all of ``outputs``."""
         found = (self._fault(name, expected, answers[name]) for name, expected in self.outputs.items())
         return [fault for fault in found if fault is not None]
@@ -59,12 +60,12 @@ class Example:
         """Where the example is said to be."""
         return f"/examples/{pointer_token(self.name)}"
 
-    def _fault(self, name: str, expected: NDArray[Any], answer: NDArray[Any]) -> Violation | None:
-        match = compare_arrays(expected, answer, self.tolerance)
+    def _fault(self, name: str, expected: Value, answer: Value) -> Violation | None:
+        match = compare_values(expected, answer, self.tolerance)
         if match.is_close:
             return None
         wanted, received = _spec(expected), _spec(answer)
-        if wanted == received and expected.dtype.kind == "f":
+        if wanted == received and isinstance(expected, np.ndarray) and kind_of(expected.dtype) == "f":
             absolute, relative = self.tolerance or TOLERANCES[expected.dtype.name]
             wanted = f"{wanted} within {absolute:g} + {relative:g} * |x|"
             received = f"a difference of {match.difference:g}"
@@ -78,8 +79,8 @@ class Example:
         """Return the form that is kept; ``from_json(as_json(e))`` has the same bits."""
         return {
             "name": self.name,
-            "inputs": {name: _array_as_json(array) for name, array in self.inputs.items()},
-            "outputs": {name: _array_as_json(array) for name, array in self.outputs.items()},
+            "inputs": {name: _as_json(value) for name, value in self.inputs.items()},
+            "outputs": {name: _as_json(value) for name, value in self.outputs.items()},
             "tolerance": None if self.tolerance is None else list(self.tolerance),
         }
 
@@ -88,8 +89,8 @@ class Example:
         """Return the example that ``as_json`` describes."""
         return cls(
             name=value["name"],
-            inputs={name: _array_from_json(array) for name, array in value["inputs"].items()},
-            outputs={name: _array_from_json(array) for name, array in value["outputs"].items()},
+            inputs={name: _from_json(inner) for name, inner in value["inputs"].items()},
+            outputs={name: _from_json(inner) for name, inner in value["outputs"].items()},
             tolerance=None if value["tolerance"] is None else Tolerance(*value["tolerance"]),
         )
 
@@ -125,7 +126,11 @@ class Examples:
         if any(not example.outputs for example in self.items):
             raise InvalidRequest("each example has to expect something: give at least one output")
         arrays = (
-            array for example in self.items for kind in (example.inputs, example.outputs) for array in kind.values()
+            array
+            for example in self.items
+            for kind in (example.inputs, example.outputs)
+            for value in kind.values()
+            for array in leaves(value)
         )
         if sum(array.nbytes for array in arrays) > MAX_EXAMPLES_BYTES or len(self.document) > MAX_EXAMPLES_BYTES:
             raise InvalidRequest(f"the examples of a version take at most {MAX_EXAMPLES_BYTES} bytes")
@@ -166,16 +171,38 @@ def check_all(examples: Sequence[Example], answer: Any) -> list[Violation]:
     return found
 
 
-def _spec(array: NDArray[Any]) -> str:
-    name = "string" if array.dtype.kind == "O" else array.dtype.name
-    return f"{name}{format_shape(array.shape)}"
+def _spec(value: Value) -> str:
+    if isinstance(value, np.ndarray):
+        name = "string" if value.dtype.kind == "O" else value.dtype.name
+        return f"{name}{format_shape(value.shape)}"
+    if value is None:
+        return "nothing"
+    return f"{'a map' if isinstance(value, dict) else 'a sequence'} of {len(value)}"
+
+
+def _as_json(value: Value) -> dict[str, Any]:
+    if isinstance(value, np.ndarray):
+        return _array_as_json(value)
+    if isinstance(value, list):
+        return {"sequence": list(map(_as_json, value))}
+    if isinstance(value, dict):
+        return {"map": [[key, _as_json(inner)] for key, inner in value.items()]}
+    return {"absent": True}
+
+
+def _from_json(value: Mapping[str, Any]) -> Value:
+    if "sequence" in value:
+        return list(map(_from_json, value["sequence"]))
+    if "map" in value:
+        return {key: _from_json(inner) for key, inner in value["map"]}
+    return None if "absent" in value else _array_from_json(value)
 
 
 def _array_as_json(array: NDArray[Any]) -> dict[str, Any]:
     shape = list(array.shape)
     if array.dtype.kind == "O":
         return {"dtype": "string", "shape": shape, "data": array.ravel().tolist()}
-    octets = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
+    octets = np.ascontiguousarray(array, dtype=_little_endian(array.dtype)).tobytes()
     return {"dtype": array.dtype.name, "shape": shape, "data": base64.b64encode(octets).decode("ascii")}
 
 
@@ -185,5 +212,11 @@ def _array_from_json(value: Mapping[str, Any]) -> NDArray[Any]:
         array = np.empty(len(value["data"]), dtype)
         array[:] = value["data"]
         return array.reshape(value["shape"])
-    flat = np.frombuffer(base64.b64decode(value["data"]), dtype.newbyteorder("<")).astype(dtype)
-    return flat.reshape(value["shape"])
+    octets = base64.b64decode(value["data"])
+    if is_foreign(dtype):
+        return np.frombuffer(octets, np.uint8).view(dtype).reshape(value["shape"]).copy()
+    return np.frombuffer(octets, _little_endian(dtype)).astype(dtype).reshape(value["shape"])
+
+
+def _little_endian(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return dtype if is_foreign(dtype) else dtype.newbyteorder("<")

@@ -5,12 +5,15 @@
    the same places, and everything that is no float the same. A label that flips is not close.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from registry.tensor import kind_of
+from registry.values import Value, layout, leaves
 
 
 class Tolerance(NamedTuple):
@@ -24,6 +27,13 @@ TOLERANCES: Final[Mapping[str, Tolerance]] = {
     "float16": Tolerance(1e-2, 1e-2),
     "float32": Tolerance(1e-5, 1e-4),
     "float64": Tolerance(1e-10, 1e-9),
+    "bfloat16": Tolerance(2e-2, 2e-2),
+    "float8_e4m3fn": Tolerance(0.15, 0.15),
+    "float8_e4m3fnuz": Tolerance(0.15, 0.15),
+    "float8_e5m2": Tolerance(0.3, 0.3),
+    "float8_e5m2fnuz": Tolerance(0.3, 0.3),
+    "float8_e8m0fnu": Tolerance(0.0, 0.0),
+    "float4_e2m1fn": Tolerance(0.0, 0.0),
 }
 """Where nothing else is said, by dtype."""
 
@@ -42,13 +52,25 @@ SAME: Final = Match(is_same=True, is_close=True, difference=0.0)
 _INCOMPARABLE: Final = Match(is_same=False, is_close=False, difference=float("inf"))
 
 
-def compare(one: Sequence[NDArray[Any]], other: Sequence[NDArray[Any]]) -> Match:
+def compare(one: Sequence[Value], other: Sequence[Value]) -> Match:
     """Compare the outputs of two runs, output by output."""
     if len(one) != len(other):
         return _INCOMPARABLE
+    return _together(map(compare_values, one, other))
+
+
+def compare_values(left: Value, right: Value, tolerance: Tolerance | None = None) -> Match:
+    """Compare one output of two runs, array by array; as ``compare_arrays``."""
+    if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
+        return compare_arrays(left, right, tolerance)
+    if layout(left) != layout(right):
+        return _INCOMPARABLE
+    return _together(compare_arrays(*pair, tolerance) for pair in zip(leaves(left), leaves(right), strict=True))
+
+
+def _together(matches: Iterable[Match]) -> Match:
     found = SAME
-    for left, right in zip(one, other, strict=True):
-        match = compare_arrays(left, right)
+    for match in matches:
         if match is not SAME:
             found = Match(
                 is_same=False,
@@ -66,7 +88,7 @@ def compare_arrays(left: NDArray[Any], right: NDArray[Any], tolerance: Tolerance
         return SAME if left.tolist() == right.tolist() else _INCOMPARABLE
     if left.tobytes() == right.tobytes():
         return SAME
-    if left.dtype.kind != "f":
+    if kind_of(left.dtype) != "f":
         return _INCOMPARABLE
     return _compare_floats(left, right, tolerance or TOLERANCES[left.dtype.name])
 
@@ -74,7 +96,8 @@ def compare_arrays(left: NDArray[Any], right: NDArray[Any], tolerance: Tolerance
 def _compare_floats(left: NDArray[Any], right: NDArray[Any], tolerance: Tolerance) -> Match:
     if _with_one_nan(left).tobytes() == _with_one_nan(right).tobytes():
         return SAME
-    one, other = left.astype(np.float64), right.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        one, other = left.astype(np.float64), right.astype(np.float64)
     finite = np.isfinite(one)
     if not np.array_equal(one[~finite], other[~finite], equal_nan=True) or not np.isfinite(other[finite]).all():
         return _INCOMPARABLE
@@ -85,4 +108,5 @@ def _compare_floats(left: NDArray[Any], right: NDArray[Any], tolerance: Toleranc
 
 
 def _with_one_nan(array: NDArray[Any]) -> NDArray[Any]:
-    return np.where(np.isnan(array), np.array(np.nan, array.dtype), array)
+    with np.errstate(invalid="ignore"):  # some NaN of types that numpy lacks signal
+        return np.where(np.isnan(array), np.array(np.nan, array.dtype), array)

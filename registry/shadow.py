@@ -14,7 +14,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from registry.same_answers import compare_arrays
+from registry.same_answers import compare_values
+from registry.tensor import kind_of
+from registry.values import Value
 
 _LARGEST: Final = float(np.finfo(np.float64).max)
 """Two finite numbers may lie further apart than a float can say, and JSON has no infinity."""
@@ -97,16 +99,20 @@ class ShadowReport:
         return cls(**{**value, "outputs": outputs})
 
 
-def compare_output(live: NDArray[Any], shadow: NDArray[Any]) -> OutputDifference:
-    """Compare one output of one answer with the live one."""
-    match = compare_arrays(live, shadow)
+def compare_output(live: Value, shadow: Value) -> OutputDifference:
+    """Compare one output of one answer with the live one; what is no tensor is the same, or it is not."""
+    match = compare_values(live, shadow)
+    if not (isinstance(live, np.ndarray) and isinstance(shadow, np.ndarray)):
+        is_same, is_other = int(match.is_same), int(not match.is_same)
+        return OutputDifference(compared=1, same=is_same, rows=1, changed=is_other)
     is_alike = live.dtype == shadow.dtype and live.shape == shadow.shape
     if not is_alike:
         return OutputDifference(compared=1, incomparable=1)
-    if live.dtype.kind != "f":
+    if kind_of(live.dtype) != "f":
         changed = 0 if match.is_same else int((live != shadow).sum())
         return OutputDifference(compared=1, same=int(match.is_same), rows=live.size, changed=changed)
-    one, other = live.astype(np.float64), shadow.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # some NaN signal
+        one, other = live.astype(np.float64), shadow.astype(np.float64)
     finite = np.isfinite(one) & np.isfinite(other)
     with np.errstate(over="ignore"):
         differences = np.minimum(np.abs(one[finite] - other[finite]), _LARGEST)

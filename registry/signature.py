@@ -51,7 +51,7 @@ class Signature:
         sizes: dict[str, tuple[int, str]] = {}
         for spec in self.inputs:
             if spec.name not in shapes:
-                if not spec.optional:
+                if not spec.may_be_absent:
                     found.append(_missing(spec, path))
                 continue
             shape = shapes[spec.name]

@@ -20,6 +20,9 @@ SEQUENCE = "sequence"
 OPTIONAL = "optional"
 _MAP = "map"
 
+_FROM_ELSEWHERE = 2
+"""``numpy.dtype.isbuiltin`` of types that a library has registered."""
+
 
 @dataclass(frozen=True, slots=True)
 class DType:
@@ -41,7 +44,7 @@ class DType:
     @property
     def is_foreign(self) -> bool:
         """True if numpy itself has no such type: its arrays have a dtype of ``ml_dtypes``, a byte or two an element."""
-        return self.numpy.kind == "V"
+        return is_foreign(self.numpy)
 
     @property
     def least(self) -> float | int:
@@ -59,6 +62,11 @@ class DType:
             return float(floats.min), float(floats.max)
         integers = ml_dtypes.iinfo(self.numpy)  # type: ignore[no-untyped-call]  # as above
         return int(integers.min), int(integers.max)
+
+
+def is_foreign(dtype: np.dtype[Any]) -> bool:
+    """Return whether numpy has a type from somebody else; some of those say that they are of its own kind ``f``."""
+    return dtype.isbuiltin == _FROM_ELSEWHERE
 
 
 def _known(code: int, runtime_name: str, numpy: Any, kind: str | None = None, bits: int | None = None) -> DType:
@@ -101,6 +109,8 @@ DTYPES: Mapping[str, DType] = MappingProxyType(
 )
 """Every element type that a signature can have, by name."""
 
+DTYPE_OF_NUMPY: Mapping[np.dtype[Any], DType] = MappingProxyType({dtype.numpy: dtype for dtype in DTYPES.values()})
+
 DTYPE_OF_ONNX_CODE: Mapping[int, DType] = MappingProxyType({dtype.onnx_code: dtype for dtype in DTYPES.values()})
 
 
@@ -123,6 +133,23 @@ class TensorSpec:
     def is_tensor(self) -> bool:
         """False for a sequence, a map or an optional."""
         return not self.containers
+
+    @property
+    def may_be_absent(self) -> bool:
+        """True for an input that need not be given."""
+        return self.optional or self.containers[:1] == (OPTIONAL,)
+
+    @property
+    def runtime_type(self) -> str:
+        """The type as ONNX Runtime spells it: ``seq(map(int64,tensor(float)))``."""
+        spelled = self.dtype.runtime_name
+        for container in reversed(self.containers):
+            key = map_key(container)
+            if key is not None:
+                spelled = f"map({key.name},{spelled})"
+            else:
+                spelled = f"seq({spelled})" if container == SEQUENCE else f"optional({spelled})"
+        return spelled
 
     def __str__(self) -> str:
         """``float32[batch, 4]``; unknown dimensions are ``?``, an unknown rank is ``[...]``: ``sequence(int64[?])``."""
@@ -157,6 +184,12 @@ def map_key(container: str) -> DType | None:
     """Return what keys a map has; None if the container is no map."""
     name = container.removeprefix(f"{_MAP}[").removesuffix("]")
     return DTYPES[name] if name != container else None
+
+
+def kind_of(dtype: np.dtype[Any]) -> str:
+    """Return the kind of an array's elements, as ``DType.kind`` has it, also where numpy does not know their type."""
+    known = DTYPE_OF_NUMPY.get(dtype) if is_foreign(dtype) else None
+    return dtype.kind if known is None else known.kind
 
 
 def format_shape(shape: Shape | None) -> str:

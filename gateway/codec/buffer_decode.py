@@ -129,7 +129,11 @@ class _Input:
 def can_read_buffers(signature: Signature) -> bool:
     """Return whether all inputs are lists of numbers, of known ranks that fit the depth."""
     return all(
-        spec.dtype.kind in "fiu" and spec.shape is not None and 0 < len(spec.shape) <= MAX_DEPTH - 2
+        spec.is_tensor
+        and not spec.dtype.is_foreign
+        and spec.dtype.kind in "fiu"
+        and spec.shape is not None
+        and 0 < len(spec.shape) <= MAX_DEPTH - 2
         for spec in signature.inputs
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gateway.codec.body import INFINITE_WORDS, Array
+from gateway.codec.foreign_floats import read_foreign_floats, words_of
 from gateway.codec.limits import MAX_NAMED
 from gateway.codec.rounding import narrow_exactly
 from registry.errors import Violation
@@ -86,7 +87,9 @@ def _wrong_types(dtype: DType, leaves: Sequence[object]) -> list[int]:
     right = _TYPES_OF_KIND[dtype.kind]
     if set(map(type, leaves)) <= right:
         return []
-    words = INFINITE_WORDS if dtype.kind == "f" else ()
+    words: tuple[str, ...] = ()
+    if dtype.kind == "f":
+        words = words_of(dtype) if dtype.is_foreign else INFINITE_WORDS
     return [
         index
         for index, leaf in enumerate(leaves)
@@ -103,18 +106,21 @@ def _blanked(dtype: DType, leaves: Sequence[object], refused: Iterable[int]) -> 
 
 def _read_floats(dtype: DType, leaves: Sequence[Any]) -> tuple[Array, list[int]]:
     doubles = np.fromiter(map(float, leaves), dtype=np.float64, count=len(leaves))
+    if dtype.is_foreign:
+        return read_foreign_floats(dtype, doubles, leaves)
     array = narrow_exactly(doubles, dtype.numpy, leaves)
     infinite = np.flatnonzero(np.isinf(array)).tolist()
     return array, [index for index in infinite if not isinstance(leaves[index], str)]
 
 
 def _read_integers(dtype: DType, leaves: Sequence[Any]) -> tuple[Array, list[int]]:
-    bounds = np.iinfo(dtype.numpy)
-    least, most = int(bounds.min), int(bounds.max)
+    least, most = dtype.least, dtype.most
     outside: list[int] = []
     if leaves and (min(leaves) < least or max(leaves) > most):
         outside = [index for index, leaf in enumerate(leaves) if not least <= leaf <= most]
         leaves = _blanked(dtype, leaves, outside)
+    if dtype.is_foreign:  # made from integers, its bytes would not all be what their sign makes of them
+        return np.array(leaves, np.int8 if dtype.kind == "i" else np.uint8).view(dtype.numpy), outside
     return np.array(leaves, dtype=dtype.numpy), outside
 
 
@@ -132,7 +138,7 @@ _READERS: dict[str, Callable[[DType, Sequence[Any]], tuple[Array, list[int]]]] =
 
 
 def _range(dtype: DType) -> str:
-    if dtype.kind == "f":
-        return f"{dtype.name}, at most {np.finfo(dtype.numpy).max!s} in size"
-    bounds = np.iinfo(dtype.numpy)
-    return f"{dtype.name} from {bounds.min} to {bounds.max}"
+    if dtype.kind == "f" and dtype.least == -dtype.most:
+        most = f"{dtype.most:g}" if dtype.is_foreign else str(np.finfo(dtype.numpy).max)
+        return f"{dtype.name}, at most {most} in size"
+    return f"{dtype.name} from {dtype.least} to {dtype.most}"

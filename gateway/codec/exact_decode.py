@@ -11,6 +11,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
+from typing import Any
 
 from gateway.codec.body import Array, PredictBody
 from gateway.codec.elements import describe, read_elements
@@ -48,18 +49,19 @@ def decode_exactly(signature: Signature, body: bytes) -> PredictBody:
 
 
 def _refuse_too_many(inputs: Inputs) -> None:
-    count = sum(len(tensor.elements) for tensor in inputs.tensors)
+    counts = {tensor.spec.name: len(tensor.elements) for tensor in inputs.tensors}
+    counts |= {wrapped.spec.name: wrapped.count for wrapped in inputs.wrapped}
+    count = sum(counts.values())
     if count > MAX_ELEMENTS:
-        largest = max(inputs.tensors, key=lambda tensor: len(tensor.elements))
         expected = f"at most {MAX_ELEMENTS} elements in one request"
-        path, received = inputs.pointer_of(largest.spec.name), f"{count} elements"
+        path, received = inputs.pointer_of(max(counts, key=lambda name: counts[name])), f"{count} elements"
         raise TooManyElements([Violation(path=path, expected=expected, received=received, code=TooManyElements.code)])
 
 
-def _read_tensors(signature: Signature, inputs: Inputs) -> tuple[dict[str, Array], list[Violation]]:
+def _read_tensors(signature: Signature, inputs: Inputs) -> tuple[dict[str, Any], list[Violation]]:
     if inputs.faults:
         return {}, []
-    feed: dict[str, Array] = {}
+    feed: dict[str, Any] = {}
     shapes: dict[str, tuple[int, ...] | None] = {}
     unknown = inputs.unknown[:MAX_NAMED]
     names = [*(spec.name for spec in signature.inputs), *unknown]
@@ -68,11 +70,17 @@ def _read_tensors(signature: Signature, inputs: Inputs) -> tuple[dict[str, Array
         array, found = _read_tensor(tensor)
         feed[tensor.spec.name], shapes[tensor.spec.name] = array, tensor.shape
         faults[f"/inputs/{pointer_token(tensor.spec.name)}"] += found
+    for wrapped in inputs.wrapped:
+        name = wrapped.spec.name
+        feed[name], found = wrapped.read()
+        shapes[name] = None
+        faults[f"/inputs/{pointer_token(name)}"] += found
     shapes.update(dict.fromkeys(unknown))
     places = dict(zip(faults, map(inputs.pointer_of, names), strict=True))
     for violation in signature.check(shapes):
         faults[violation.path].append(replace(violation, path=places[violation.path]))
-    return feed, list(chain(*faults.values()))
+    ordered = {spec.name: feed[spec.name] for spec in signature.inputs if spec.name in feed}
+    return ordered, list(chain(*faults.values()))
 
 
 def _read_tensor(tensor: Leaves) -> tuple[Array, list[Violation]]:

@@ -36,7 +36,9 @@ _FLOAT: Any = Annotated[float, Meta(gt=-_TOO_LARGE, lt=_TOO_LARGE)] | _WORDS
 _FLOAT16: Any = Annotated[float, Meta(ge=-_LARGEST_FLOAT16, le=_LARGEST_FLOAT16)] | _WORDS
 _KINDS: Mapping[str, Any] = {"f": _FLOAT, "i": int, "u": int, "b": bool, "O": str}
 _ELEMENTS: Mapping[str, Any] = {
-    name: _FLOAT16 if name == "float16" else _KINDS[dtype.kind] for name, dtype in DTYPES.items()
+    name: _FLOAT16 if name == "float16" else _KINDS[dtype.kind]
+    for name, dtype in DTYPES.items()
+    if not dtype.is_foreign
 }
 
 
@@ -167,7 +169,9 @@ def short_rows_reader(spec: TensorSpec) -> RowsReader:
 def can_read_fast(signature: Signature) -> bool:
     """Return whether msgspec has types for this signature: known ranks that fit the depth, and plain names."""
     return all(
-        spec.shape is not None
+        spec.is_tensor
+        and not spec.dtype.is_foreign
+        and spec.shape is not None
         and len(spec.shape) + 2 <= MAX_DEPTH
         and not any(character in '"\\' or character < " " for character in spec.name)
         for spec in signature.inputs

@@ -2,13 +2,15 @@
 
 1. ``inputs`` is an object of tensors by name. Where the model has one input it may also be that tensor: a list, a
    scalar where the signature allows one, or shape and data (unless the input is itself called ``shape`` or ``data``).
-2. ``instances`` is a list of rows, to be stacked along a new first axis: a row is the tensor's row where the model has
+2. What is no tensor is given by name, or alone where it is a list (``gateway.codec.containers``).
+3. ``instances`` is a list of rows, to be stacked along a new first axis: a row is the tensor's row where the model has
    one input, and an object of such rows by name where it has several.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.codec.containers import Wrapped, unwrap
 from gateway.codec.elements import describe
 from gateway.codec.limits import MAX_NAMED
 from gateway.codec.nesting import Leaves, from_lists, indexed, take_apart
@@ -23,6 +25,8 @@ class Inputs:
 
     tensors: tuple[Leaves, ...] = ()
     """In the order of the signature."""
+    wrapped: tuple[Wrapped, ...] = ()
+    """What is no tensor, in that order too."""
     unknown: tuple[str, ...] = ()
     """Names that the signature does not have, as far as an answer repeats them."""
     pointers: Mapping[str, str] = field(default_factory=dict)
@@ -49,7 +53,9 @@ def find_inputs(signature: Signature, document: Mapping[str, object]) -> Inputs:
 
 def _from_inputs(signature: Signature, value: object) -> Inputs:
     only = signature.inputs[0] if len(signature.inputs) == 1 else None
-    if only is not None and _is_tensor(only, value):
+    if only is not None and not only.is_tensor and not isinstance(value, dict):
+        return Inputs(wrapped=(unwrap(only, value, "/inputs"),), pointers={only.name: "/inputs"})
+    if only is not None and only.is_tensor and _is_tensor(only, value):
         return Inputs(tensors=(take_apart(only, value, "/inputs"),), pointers={only.name: "/inputs"})
     if not isinstance(value, dict):
         expected = "an object of tensors by name" + ("" if only is None else f", or {only}")
@@ -59,7 +65,12 @@ def _from_inputs(signature: Signature, value: object) -> Inputs:
         tensors=tuple(
             take_apart(spec, value[spec.name], f"/inputs/{pointer_token(spec.name)}")
             for spec in signature.inputs
-            if spec.name in value
+            if spec.name in value and spec.is_tensor
+        ),
+        wrapped=tuple(
+            unwrap(spec, value[spec.name], f"/inputs/{pointer_token(spec.name)}")
+            for spec in signature.inputs
+            if spec.name in value and not spec.is_tensor
         ),
         unknown=tuple(dict.fromkeys(shortened(name) for name in value if name not in known)),
     )
@@ -74,6 +85,8 @@ def _is_tensor(only: TensorSpec, value: object) -> bool:
 def _from_instances(signature: Signature, value: object) -> Inputs:
     if not isinstance(value, list):
         return Inputs(faults=(_wrong_field("/instances", "a list of rows", value),))
+    if not all(spec.is_tensor for spec in signature.inputs):
+        return Inputs(faults=(_wrong_field("/instances", "inputs: what is no tensor has no rows", value),))
     if len(signature.inputs) == 1:
         (only,) = signature.inputs
         rows = from_lists(only, value, lambda index: indexed("/instances", index))

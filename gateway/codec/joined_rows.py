@@ -92,7 +92,7 @@ class JoinedRowsDecoder:
 
 def has_joined_rows(signature: Signature) -> bool:
     """Return whether rule 1 holds."""
-    if len(signature.inputs) != 1 or signature.inputs[0].dtype.kind not in "fiub":
+    if len(signature.inputs) != 1 or signature.inputs[0].dtype.kind not in "fiub" or not signature.is_plain:
         return False
     shape = signature.inputs[0].shape or ()
     inner = [size for size in shape[1:] if isinstance(size, int) and size > 0]

@@ -5,6 +5,9 @@
    are rare and both can be seen in the bytes of a short answer: only then, or if the answer is long, is each array
    looked at, and those that need it are written in their own way.
 3. What orjson cannot write by itself (text, scalars, other memory layouts) it hands over one by one.
+4. Elements of types that numpy lacks are written as the float32 or the small integer that they are: what reads them
+   rounds to their type, and finds the same bits.
+5. A sequence is a list, a map an object whose keys are text, an optional that is absent null.
 """
 
 import re
@@ -17,6 +20,8 @@ import orjson
 
 from gateway.codec.body import Array
 from registry.errors import OutputNotText
+from registry.tensor import is_foreign, kind_of
+from registry.values import Value
 
 _OPTION = orjson.OPT_SERIALIZE_NUMPY
 _NULL = re.compile(rb"null")
@@ -37,6 +42,15 @@ def write_outputs(outputs: Mapping[str, Array]) -> bytes:
         if any(special[name] is not array for name, array in outputs.items()):
             return _write(special)
     return written
+
+
+def write_values(outputs: Mapping[str, Value]) -> bytes:
+    """Return outputs by name as an object, of which any may be no tensor, or of a type that numpy lacks.
+
+    Raises:
+        OutputNotText: as ``write_outputs``.
+    """
+    return _write({name: _special(value) for name, value in outputs.items()})
 
 
 def write_rows(outputs: Mapping[str, Array], counts: Sequence[int]) -> list[tuple[bytes, ...]] | None:
@@ -81,13 +95,30 @@ def _plain(value: Any) -> object:
         raise TypeError(f"{type(value).__name__} is no element of a tensor")
     if value.dtype.kind in "OSU":
         return value.tolist()
+    if is_foreign(value.dtype):
+        value = _native(value)
     if value.ndim:
         return np.ascontiguousarray(value)
     # The runtime's 64-bit integers are C's long long, which numpy tells from long and orjson does not know.
     return value.item() if value.dtype.kind in "iub" else value[()]
 
 
-def _special(array: Array) -> object:
+def _native(array: Array) -> Array:
+    kind = kind_of(array.dtype)
+    with np.errstate(invalid="ignore"):  # some NaN signal
+        native: Array = array.astype(np.float32 if kind == "f" else np.int8 if kind == "i" else np.uint8)
+    return native
+
+
+def _special(array: Any) -> object:
+    if array is None:
+        return None
+    if isinstance(array, list):
+        return list(map(_special, array))
+    if isinstance(array, dict):
+        return {str(key): _special(inner) for key, inner in array.items()}
+    if is_foreign(array.dtype):
+        array = _native(array)
     if 0 in array.shape[:-1]:
         return {"shape": list(array.shape), "data": []}
     if array.dtype.kind == "f" and not np.isfinite(array).all():

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from math import prod
+from typing import Any
 
 import msgspec
 import orjson
@@ -12,7 +13,7 @@ from gateway.codec.exact_decode import decode_exactly
 from gateway.codec.fast_decode import FastDecoder, can_read_fast, short_rows_reader
 from gateway.codec.fit import Doubt
 from gateway.codec.joined_rows import JoinedRowsDecoder, has_joined_rows
-from gateway.codec.json_output import write_outputs, write_rows
+from gateway.codec.json_output import write_outputs, write_rows, write_values
 from registry.signature import Signature
 
 __all__ = ["JsonCodec", "PredictBody", "drop_parsers"]
@@ -31,7 +32,8 @@ class JsonCodec:
     """The JSON of one version's predict route, compiled once.
 
     ``decode(encode(names, arrays))`` gives the same arrays bit for bit, for every dtype that a signature can have (one
-    NaN stands for all). Any number of threads may use one codec.
+    NaN stands for all), and the same values where the signature says that they are no tensors (``registry.values``).
+    Any number of threads may use one codec.
 
     Args:
         model: the model's name, as answers give it.
@@ -43,7 +45,8 @@ class JsonCodec:
         self._signature = signature
         self._begin = b'{"model":%b,"version":%d,"outputs":' % (orjson.dumps(model), version)
         self._frames: dict[tuple[tuple[str, int], ...], bytes] = {}
-        self._has_numbers_only = all(spec.dtype.kind in "fiub" for spec in signature.outputs)
+        self._write: Callable[[dict[str, Any]], bytes] = write_outputs if signature.is_plain else write_values
+        self._has_numbers_only = signature.is_plain and all(spec.dtype.kind in "fiub" for spec in signature.outputs)
         self._fast = FastDecoder(signature) if can_read_fast(signature) else None
         self._decode_into_buffers = _buffer_decoding(signature)
         self.plain_rows = _rows_decoder(signature)
@@ -85,7 +88,7 @@ class JsonCodec:
         Raises:
             OutputNotText: a string is not text that UTF-8 can carry.
         """
-        written = write_outputs(dict(zip(names, arrays, strict=True)))
+        written = self._write(dict(zip(names, arrays, strict=True)))
         if request_id is None:
             return b"%b%b}" % (self._begin, written)
         return b'%b%b,"id":%b}' % (self._begin, written, orjson.dumps(request_id))

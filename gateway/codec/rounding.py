@@ -22,8 +22,8 @@ import numpy as np
 from gateway.codec.body import Array
 
 # Factors, not bit patterns: zeros, infinities and NaN stay what they are.
-_BELOW = np.array(1 - 2**-52)
-_ABOVE = np.array(1 + 2**-52)
+BELOW = np.array(1 - 2**-52)
+ABOVE = np.array(1 + 2**-52)
 
 
 def narrow_if_certain(doubles: Array, dtype: np.dtype[Any]) -> Array | None:
@@ -36,8 +36,8 @@ def narrow_if_certain(doubles: Array, dtype: np.dtype[Any]) -> Array | None:
     Returns:
         The array in ``dtype``, or None if the text of at least one element has to be looked at.
     """
-    low = (doubles * _BELOW).astype(dtype)
-    high = (doubles * _ABOVE).astype(dtype)
+    low = (doubles * BELOW).astype(dtype)
+    high = (doubles * ABOVE).astype(dtype)
     return low if low.tobytes() == high.tobytes() else None
 
 
@@ -48,7 +48,7 @@ def row_narrowing(width: int) -> Callable[[Sequence[float]], Array | None]:
     OverflowError for what overflows, and TypeError for the words of NaN and infinity.
     """
     pack = struct.Struct(f"={width}f").pack
-    below, above, dtype, shape = float(_BELOW), float(_ABOVE), np.dtype(np.float32), (1, width)
+    below, above, dtype, shape = float(BELOW), float(ABOVE), np.dtype(np.float32), (1, width)
 
     def narrow(row: Sequence[float]) -> Array | None:
         low = pack(*[value * below for value in row])
@@ -70,15 +70,16 @@ def narrow_exactly(doubles: Array, dtype: np.dtype[Any], literals: Sequence[obje
     if dtype == np.float64:
         return doubles
     with np.errstate(over="ignore"):
-        low, high = (doubles * _BELOW).astype(dtype), (doubles * _ABOVE).astype(dtype)
+        low, high = (doubles * BELOW).astype(dtype), (doubles * ABOVE).astype(dtype)
         doubtful = np.flatnonzero((low != high) & ~np.isnan(doubles))
         sticky = doubles.copy()
         for index in doubtful.tolist():
-            sticky[index] = _round_to_odd(literals[index], nearest=float(doubles[index]))
+            sticky[index] = round_to_odd(literals[index], nearest=float(doubles[index]))
         return sticky.astype(dtype)
 
 
-def _round_to_odd(literal: object, *, nearest: float) -> float:
+def round_to_odd(literal: object, *, nearest: float) -> float:
+    """Return the neighbour of a literal's exact value whose last bit is set, or the value itself if it is a float64."""
     exact = Decimal(literal) if isinstance(literal, int) else Decimal(str(literal, "ascii"))  # type: ignore[call-overload]
     rounded = Decimal(nearest)
     if exact == rounded or _is_odd(nearest):

@@ -14,6 +14,7 @@ from math import inf, prod
 from gateway.serving.runtime import Array
 from registry.records import Version
 from registry.signature import Signature
+from registry.values import size_of
 
 _WEIGHT = 0.2
 _MAX_SURPRISE = 4.0
@@ -22,11 +23,12 @@ _MAX_SURPRISE = 4.0
 class Pace:
     """What is known of how long one version's runs take, by size."""
 
-    __slots__ = ("_has_text", "_is_bounded", "_means")
+    __slots__ = ("_has_text", "_is_bounded", "_is_plain", "_means")
 
     def __init__(self, version: Version) -> None:
         signature = version.signature
         self._is_bounded = version.inspection.is_bounded
+        self._is_plain = signature.is_plain
         self._has_text = any(spec.dtype.kind == "O" for spec in signature.inputs)
         self._means: dict[int, float] = {}
         if version.inspection.run_seconds is not None:
@@ -39,6 +41,8 @@ class Pace:
 
     def size_of(self, feed: Mapping[str, Array]) -> int:
         """Return the elements of a feed; a string counts its characters."""
+        if not self._is_plain:
+            return sum(map(size_of, feed.values()))
         size = 0
         for array in feed.values():
             size += array.size

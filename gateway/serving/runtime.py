@@ -23,6 +23,7 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from registry.errors import DeadlinePassed, LoadFailed, OutputNotText, RunFailed
+from registry.inspection.foreign_run import ForeignRun
 from registry.threads import ThreadRule, WholeShapes
 
 # The runtime reads this when it is imported; without it, it starts a thread that sends usage data to its makers.
@@ -86,7 +87,7 @@ class Session:
     __slots__ = ("_changing", "_closed", "_run", "_run_wide", "_wide_shapes", "load_seconds", "memory_bytes", "threads")
 
     def __init__(self, inner: Any, memory_bytes: int | None = None, load_seconds: float = 0.0) -> None:
-        self._run = inner.run
+        self._run = ForeignRun(inner, onnxruntime.OrtValue) if ForeignRun.is_needed(inner) else inner.run
         self._run_wide: Any = None
         self._wide_shapes: frozenset[WholeShapes] = frozenset()
         self._changing = threading.Lock()
@@ -146,6 +147,8 @@ class Session:
     def run(self, outputs: Sequence[str], feed: Mapping[str, Array], cancellation: Cancellation) -> list[Array]:
         """Run the model and return the arrays of ``outputs``, in that order.
 
+        What a signature says is no tensor goes in and comes out as a ``registry.values.Value``.
+
         Args:
             outputs: names of the model's outputs, at least one.
             feed: an array for every input that has no default in the graph, checked against the signature before.
@@ -156,7 +159,7 @@ class Session:
             OutputNotText: a string output is not UTF-8.
             DeadlinePassed: the run was cancelled.
         """
-        run = self._run
+        run: Any = self._run
         if self._run_wide is not None and tuple([array.shape for array in feed.values()]) in self._wide_shapes:
             run = self._run_wide
         try:

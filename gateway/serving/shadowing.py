@@ -34,6 +34,7 @@ from registry.errors import Busy, DeadlinePassed, InsufficientMemory, InternalEr
 from registry.ports import Registry
 from registry.records import Trial, Version
 from registry.shadow import ShadowReport
+from registry.values import Value, copy_of, leaves
 
 _MOST_SAMPLES: Final = 64
 _MOST_BYTES: Final = 32 * 1024 * 1024
@@ -205,8 +206,8 @@ class Shadowing:
         if is_full or self._size_bytes + size_bytes > _MOST_BYTES:
             self.skip(tap, 1)
             return
-        inputs = {name: array.copy() for name, array in feed.items()}
-        outputs = {name: array.copy() for name, array in answers.items()}
+        inputs = {name: copy_of(value) for name, value in feed.items()}
+        outputs = {name: copy_of(value) for name, value in answers.items()}
         queue = self._queues.setdefault(tap.trial, _Queue(tap))
         queue.samples.append(Sample(tap.candidate, inputs, outputs, size_bytes, self._clock()))
         self._size_bytes += size_bytes
@@ -358,5 +359,8 @@ class Shadowing:
             transaction.add_shadow_report(trial, report)
 
 
-def _bytes_of(array: Array) -> int:
-    return array.nbytes if array.dtype.kind != "O" else sum(len(str(text)) for text in array.flat)
+def _bytes_of(value: Value) -> int:
+    return sum(
+        array.nbytes if array.dtype.kind != "O" else sum(len(str(text)) for text in array.flat)
+        for array in leaves(value)
+    )

@@ -7,8 +7,7 @@ from typing import Any
 
 import orjson
 
-from gateway.codec.body import Array
-from gateway.codec.json_output import write_outputs
+from gateway.codec.json_output import write_values
 from gateway.codec.json_tensors import JsonCodec
 from gateway.web.schemas import ExampleBody
 from registry.errors import InvalidRequest, SignatureMismatch, UndecodableBody, Violation
@@ -17,6 +16,7 @@ from registry.names import quoted
 from registry.recording import ReadExamples
 from registry.same_answers import Tolerance
 from registry.signature import Signature
+from registry.values import Value
 
 
 def reader(bodies: Sequence[ExampleBody]) -> ReadExamples | None:
@@ -42,12 +42,12 @@ def read_examples(bodies: Sequence[ExampleBody], signature: Signature) -> Exampl
     return Examples(tuple(found))
 
 
-def read_inputs(body: ExampleBody, signature: Signature, where: str = "") -> Mapping[str, Array]:
+def read_inputs(body: ExampleBody, signature: Signature, where: str = "") -> Mapping[str, Value]:
     """Return the input tensors; raises as ``read_examples``."""
     return _read(body.inputs, signature, f"{where}/inputs")
 
 
-def read_outputs(outputs: Mapping[str, Any], signature: Signature, where: str) -> Mapping[str, Array]:
+def read_outputs(outputs: Mapping[str, Any], signature: Signature, where: str) -> Mapping[str, Value]:
     """Return the output tensors, some or all, as if they went in; raises as ``read_examples``."""
     if any(not _is_text(name) for name in outputs):
         raise UndecodableBody(f"{where}/outputs: lone surrogates are not text")
@@ -59,7 +59,7 @@ def read_outputs(outputs: Mapping[str, Any], signature: Signature, where: str) -
     return _read(dict(outputs), Signature(inputs=asked, outputs=()), f"{where}/outputs")
 
 
-def make_example(body: ExampleBody, name: str, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> Example:
+def make_example(body: ExampleBody, name: str, inputs: Mapping[str, Value], outputs: Mapping[str, Value]) -> Example:
     """Return the example with its tolerance."""
     given = body.tolerance
     tolerance = None if given is None else Tolerance(given.absolute, given.relative)
@@ -87,13 +87,13 @@ def _write(example: Example) -> bytes:
     tolerance = None if example.tolerance is None else example.tolerance._asdict()
     return b'{"name":%b,"inputs":%b,"outputs":%b,"tolerance":%b}' % (
         orjson.dumps(example.name),
-        write_outputs(dict(example.inputs)),
-        write_outputs(dict(example.outputs)),
+        write_values(example.inputs),
+        write_values(example.outputs),
         orjson.dumps(tolerance),
     )
 
 
-def _read(tensors: Any, signature: Signature, where: str) -> Mapping[str, Array]:
+def _read(tensors: Any, signature: Signature, where: str) -> Mapping[str, Value]:
     codec = JsonCodec(model="", version=1, signature=signature)
     try:
         body = json.dumps({"inputs": tensors}).encode()

@@ -69,7 +69,8 @@ async def record_example(
 async def _answer(services: Services, version: Version, inputs: Arrays) -> Arrays:
     deadline = monotonic() + services.settings.predict_timeout_seconds
     names = tuple(spec.name for spec in version.signature.outputs)
-    arrays = await services.predictor.predict(version, dict(inputs), names, deadline=deadline, is_sociable=False)
+    feed: dict[str, Any] = dict(inputs)
+    arrays = await services.predictor.predict(version, feed, names, deadline=deadline, is_sociable=False)
     return dict(zip(names, arrays, strict=True))
 
 

@@ -17,7 +17,17 @@ from registry.inspection.limits import WireLimits
 from registry.inspection.row_flow import find_meeting
 from registry.names import quoted
 from registry.signature import Signature
-from registry.tensor import DTYPE_OF_ONNX_CODE, DTYPES, Dim, DType, Shape, TensorSpec
+from registry.tensor import (
+    DTYPE_OF_ONNX_CODE,
+    DTYPES,
+    OPTIONAL,
+    SEQUENCE,
+    Dim,
+    DType,
+    Shape,
+    TensorSpec,
+    map_of,
+)
 
 METADATA_BYTES: Final = 64 * 1024
 """Of all keys and values together; what goes beyond is cut and ends in CUT_MARK."""
@@ -30,10 +40,7 @@ _MAX_PRODUCER_CHARACTERS = 256
 _IR_WITH_OPTIONAL_INPUTS = 4
 """Before IR version 4 every initialiser had to be listed as an input too, and the runtime takes them as constants."""
 
-_ZIPMAP_ADVICE = (
-    "For a scikit-learn classifier convert with skl2onnx.to_onnx(model, X, options={'zipmap': False}), "
-    "so that the probabilities are a tensor"
-)
+_MOST_CONTAINERS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,20 +129,39 @@ def _check_counts(signature: Signature, limits: WireLimits) -> None:
 
 
 def _spec(value: onnx.ValueInfoProto, role: str, *, optional: bool = False) -> TensorSpec:
-    kind = value.type.WhichOneof("value")
-    if kind != "tensor_type":
-        what = (kind or "nothing").removesuffix("_type").replace("_", " ")
-        advice = _ZIPMAP_ADVICE if kind in {"sequence_type", "map_type"} else "Make it a tensor in the graph"
-        raise InvalidArtifact(
-            "unsupported_signature", f"the {role} {quoted(value.name)} is not a tensor but of type {what}. {advice}"
-        )
-    tensor = value.type.tensor_type
+    containers: list[str] = []
+    tensor = _unwrap(value.type, f"the {role} {quoted(value.name)}", containers)
     return TensorSpec(
         name=value.name,
         dtype=_dtype(tensor.elem_type, value.name, role),
         shape=_shape(tensor.shape) if tensor.HasField("shape") else None,
         optional=optional,
+        containers=tuple(containers),
     )
+
+
+def _unwrap(type_: onnx.TypeProto, what: str, containers: list[str]) -> onnx.TypeProto.Tensor:
+    """Return the tensor inside, and append what it is wrapped in, from outside in."""
+    kind = type_.WhichOneof("value")
+    if kind == "tensor_type":
+        return type_.tensor_type
+    if len(containers) == _MOST_CONTAINERS:
+        raise InvalidArtifact("unsupported_signature", f"{what} is wrapped in more than {_MOST_CONTAINERS} containers")
+    if kind == "sequence_type":
+        containers.append(SEQUENCE)
+        return _unwrap(type_.sequence_type.elem_type, what, containers)
+    if kind == "optional_type":
+        containers.append(OPTIONAL)
+        return _unwrap(type_.optional_type.elem_type, what, containers)
+    if kind == "map_type":
+        key = DTYPE_OF_ONNX_CODE.get(type_.map_type.key_type)
+        if key is None or key.kind not in "iuO" or key.is_foreign:
+            raise InvalidArtifact("unsupported_signature", f"{what} is a map whose keys are neither integers nor text")
+        containers.append(map_of(key))
+        return _unwrap(type_.map_type.value_type, what, containers)
+    said = (kind or "nothing").removesuffix("_type").replace("_", " ")
+    advice = "Make it a tensor, a sequence, a map or an optional in the graph"
+    raise InvalidArtifact("unsupported_signature", f"{what} is of type {said}. {advice}")
 
 
 def _dtype(code: int, name: str, role: str) -> DType:

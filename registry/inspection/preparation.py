@@ -20,7 +20,7 @@ from typing import Any, Final
 import onnx
 import onnxruntime
 
-from registry.inspection.comparison import compare, learn
+from registry.inspection.comparison import NotTheSame, compare, learn
 from registry.inspection.confinement import forbid_processes
 from registry.inspection.dense import remove_dense, write_dense
 from registry.inspection.memory import anonymous_bytes
@@ -47,6 +47,8 @@ def prepare(graph: Path, into: Path, signature: Signature, inspected_bytes: int)
         NotTheSame: rule 4.
         Whatever the runtime raises where it cannot write or load it.
     """
+    if not signature.is_plain:
+        raise NotTheSame("it takes or gives more than tensors of numpy's own types")
     warm_up()
     forbid_processes()
     dense = write_dense(graph, into)

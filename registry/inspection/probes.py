@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry.signature import Signature
-from registry.tensor import Shape, TensorSpec
+from registry.tensor import OPTIONAL, SEQUENCE, Shape, TensorSpec, map_key
+from registry.values import Value, size_of
 
-Feed: TypeAlias = Mapping[str, NDArray[Any]]
+Feed: TypeAlias = Mapping[str, Any]
+"""Values by the inputs' names: arrays, of plain tensors."""
 
 MAX_ELEMENTS: Final = 4_000_000
 """In all inputs together; what needs more is not tried."""
@@ -44,7 +46,7 @@ class Probe:
         shapes = self.shapes(specs)
         if sum(math.prod(shape) for shape in shapes.values()) > MAX_ELEMENTS:
             return None
-        return {spec.name: self._tensor(spec, shapes[spec.name]) for spec in specs}
+        return {spec.name: self._value(spec, shapes[spec.name]) for spec in specs}
 
     def shapes(self, specs: Sequence[TensorSpec]) -> dict[str, tuple[int, ...]]:
         """Return what shapes these have together, by name."""
@@ -54,7 +56,7 @@ class Probe:
     def elements(self, signature: Signature) -> int:
         """Return how many elements the inputs have."""
         feed = self.feed(signature)
-        return 0 if feed is None else sum(tensor.size for tensor in feed.values())
+        return 0 if feed is None else sum(map(size_of, feed.values()))
 
     def _symbols(self, specs: Sequence[TensorSpec]) -> dict[str, int]:
         sizes: dict[str, int] = {}
@@ -71,6 +73,18 @@ class Probe:
             free = self.rest if place else self.first
             found.append(dim if isinstance(dim, int) else free if dim is None else sizes[dim])
         return tuple(found)
+
+    def _value(self, spec: TensorSpec, shape: tuple[int, ...]) -> Value:
+        value: Value = self._tensor(spec, shape)
+        for container in reversed(spec.containers):
+            key = map_key(container)
+            if key is not None:
+                value = {(str(self.value) if key.kind == "O" else self.value): value}
+            elif container == SEQUENCE:
+                value = [value]
+            elif container == OPTIONAL and not self.value:
+                value = None
+        return value
 
     def _tensor(self, spec: TensorSpec, shape: tuple[int, ...]) -> NDArray[Any]:
         if spec.dtype.kind == "f":

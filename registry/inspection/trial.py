@@ -24,6 +24,7 @@ import onnxruntime
 from registry.batching import BatchReport, unproven
 from registry.errors import InvalidArtifact
 from registry.inspection.batch_proof import prove
+from registry.inspection.foreign_run import ForeignRun, obstacle
 from registry.inspection.host import host_key, usable_cpus
 from registry.inspection.memory import anonymous_bytes
 from registry.inspection.probes import Feed, Probe, larger_probes, small_probes
@@ -39,6 +40,7 @@ PROBING_SECONDS: Final = 5.0
 _LARGE_RUN_SECONDS = 1.0
 _TIMED_RUNS = 5
 _MAX_DETAIL_CHARACTERS = 300
+_NOT_PLAIN = "it takes or gives more than tensors of numpy's own types"
 
 _RELU = bytes.fromhex(
     "08083a330a0c0a0178120179220452656c751201675a0f0a0178120a0a08080112040a020801620f0a0179120a0a08080112040a02080142040a00"
@@ -70,6 +72,8 @@ class Trial:
     def __init__(self, path: Path, signature: Signature) -> None:
         self._path = path
         self._signature = signature
+        if why_not := obstacle(signature):
+            raise InvalidArtifact("unsupported_signature", why_not)
         warm_up()
         self._base_bytes = anonymous_bytes()
         began = time.perf_counter()
@@ -123,6 +127,8 @@ class Trial:
             return None
         if meeting:
             return unproven(host_key(), f"rows influence each other: {meeting}")
+        if not self._signature.is_plain:
+            return unproven(host_key(), _NOT_PLAIN)
         with watchdog.armed(PROBING_SECONDS, self._terminate, give_up):
             return prove(self._answer, self._signature, self._accepted, host_key())
 
@@ -138,6 +144,8 @@ class Trial:
             return None
         if self._longest_seconds < LONG_SECONDS or obstacle:
             return one_thread(host_key(), obstacle or "its runs are short")
+        if not self._signature.is_plain:
+            return one_thread(host_key(), _NOT_PLAIN)
         model = Model(signature=self._signature, alone=self._answer, load=self._load_with)
         with watchdog.armed(MOST_SECONDS, self._terminate, give_up):
             return try_threads(model, list(varied_probes(self._accepted)), cpus=usable_cpus(), host=host_key())
@@ -181,7 +189,7 @@ class Trial:
 
     def _answer(self, feed: Feed, *, session: Any = None) -> Any:
         try:
-            return (session or self._session).run(None, dict(feed), self._options)
+            return _run(session or self._session, None, feed, self._options)
         except Exception:  # noqa: BLE001 - an error here is an answer: these inputs do not suit the model
             return None
 
@@ -206,18 +214,27 @@ class Runs:
 
     def answer(self, outputs: list[str], feed: Feed) -> dict[str, Any]:
         """Return these outputs by name; raises whatever the runtime raises."""
-        return dict(zip(outputs, self._session.run(outputs, dict(feed), self._options), strict=True))
+        return dict(zip(outputs, _run(self._session, outputs, feed, self._options), strict=True))
 
     def try_all(self, feed: Feed) -> Any:
         """Return all outputs, or None if the runtime refuses these inputs."""
         try:
-            return self._session.run(None, dict(feed), self._options)
+            return _run(self._session, None, feed, self._options)
         except Exception:  # noqa: BLE001 - as of Trial: an error here is an answer
             return None
 
     def terminate(self) -> None:
         """End the run that is under way, and all later ones; from any thread."""
         self._options.terminate = True
+
+
+def _run(session: Any, outputs: list[str] | None, feed: Feed, options: Any) -> Any:
+    inner = session._sess  # noqa: SLF001 - as the gateway does, which knows why
+    if not ForeignRun.is_needed(inner):
+        return session.run(outputs, dict(feed), options)
+    return ForeignRun(inner, onnxruntime.OrtValue)(
+        outputs or [output.name for output in session.get_outputs()], feed, options
+    )
 
 
 def warm_up() -> None:
@@ -273,7 +290,7 @@ def _check_inputs(session: Any, signature: Signature) -> None:
 
 
 def _check_names(role: str, specs: Any, arguments: Any) -> None:
-    ours = {spec.name: spec.dtype.runtime_name for spec in specs}
+    ours = {spec.name: spec.runtime_type for spec in specs}
     theirs = {argument.name: argument.type for argument in arguments}
     if ours != theirs:
         name = min(set(ours.items()) ^ set(theirs.items()))[0]

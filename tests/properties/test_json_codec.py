@@ -16,7 +16,8 @@ from gateway.codec.json_tensors import JsonCodec
 from gateway.codec.schemas import example_body
 from registry.errors import CallerError
 from registry.signature import Signature
-from registry.tensor import DTYPES, DType, TensorSpec
+from registry.tensor import DTYPES, OPTIONAL, SEQUENCE, DType, TensorSpec, map_of
+from registry.values import Value, copy_of, layout, leaves, pack, unpack
 from tests.support.one_truth import canonical, check_one_truth
 from tests.support.signatures import IRIS, SHOP, signature, tensor
 
@@ -30,6 +31,9 @@ LAW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a
 def arrays_of(dtype: DType) -> st.SearchStrategy[Any]:
     if dtype.kind == "O":
         return npst.arrays(object, SHAPES, elements=TEXT)
+    if dtype.is_foreign:
+        bits = npst.arrays(np.dtype(f"u{dtype.numpy.itemsize}"), SHAPES)
+        return bits.map(lambda drawn: unpack(dtype, pack(dtype, drawn.view(dtype.numpy)).tobytes(), drawn.shape))
     return npst.arrays(dtype.numpy, SHAPES)
 
 
@@ -53,6 +57,42 @@ def test_an_answer_is_strict_json_that_gives_the_id_back(array: Any, text: str) 
     document = orjson.loads(answer)
     assert (document["model"], document["version"], document["id"]) == ("m", 7, text)
     assert document["outputs"]["a"] == document["outputs"]["b"]
+
+
+MAPS = {"int64": st.integers(-(2**63), 2**63 - 1), "string": TEXT}
+
+
+@st.composite
+def wrapped(draw: st.DrawFn) -> tuple[TensorSpec, Value]:
+    """A specification of up to three containers, and a value of it."""
+    dtype = draw(st.sampled_from([*DTYPES.values()]))
+    containers = draw(
+        st.lists(st.sampled_from([SEQUENCE, OPTIONAL, *(map_of(DTYPES[key]) for key in MAPS)]), max_size=3)
+    )
+
+    def value(rest: list[str]) -> Value:
+        if not rest:
+            return draw(arrays_of(dtype))  # type: ignore[no-any-return]
+        if rest[0] == OPTIONAL:
+            return value(rest[1:]) if draw(st.booleans()) else None
+        if rest[0] == SEQUENCE:
+            return [value(rest[1:]) for _ in range(draw(st.integers(0, 3)))]
+        keys = draw(st.lists(MAPS[rest[0][4:-1]], unique=True, max_size=3))
+        return {key: value(rest[1:]) for key in keys}
+
+    spec = TensorSpec(name="t", dtype=dtype, shape=None, containers=tuple(containers))
+    return spec, value(containers)
+
+
+@LAW
+@given(drawn=wrapped())
+def test_what_is_no_tensor_reads_back_to_the_same_values(drawn: tuple[TensorSpec, Value]) -> None:
+    spec, value = drawn
+    codec = JsonCodec(model="m", version=1, signature=signature(spec, outputs=(spec,)))
+    outputs = json.loads(codec.encode(["t"], [copy_of(value)], request_id=None))["outputs"]
+    back = codec.decode(json.dumps({"inputs": outputs}).encode()).feed["t"]
+    assert layout(back) == layout(value)
+    assert list(map(canonical, leaves(back))) == list(map(canonical, leaves(value)))
 
 
 # --- rounding ---------------------------------------------------------------------------------------------------------
@@ -155,10 +195,19 @@ def test_only_what_rounds_past_the_largest_float_is_refused(name: str, text: str
 # --- any bytes --------------------------------------------------------------------------------------------------------
 
 EVERYTHING = signature(
-    *(tensor(name, name, ("n", None)[: 1 + (name in {"int8", "string"})], optional=True) for name in DTYPES),
+    *(
+        tensor(name, name, ("n", None)[: 1 + (name in {"int8", "string"})], optional=True)
+        for name, dtype in DTYPES.items()
+        if not dtype.is_foreign
+    ),
     outputs=(tensor("a", "int8", None), tensor("b", "int8", None)),
 )
-SIGNATURES = {"iris": IRIS, "shop": SHOP, "everything": EVERYTHING, "scalar": signature(tensor("x", "float16", ()))}
+FOREIGN = signature(
+    *(tensor(name, name, ("n",), optional=True) for name, dtype in DTYPES.items() if dtype.is_foreign),
+    outputs=(tensor("a", "int8", None), tensor("b", "int8", None)),
+)
+SCALAR = signature(tensor("x", "float16", ()))
+SIGNATURES = {"iris": IRIS, "shop": SHOP, "everything": EVERYTHING, "foreign": FOREIGN, "scalar": SCALAR}
 
 PLAIN_NUMBERS = ["0", "-0", "-0.0", "1", "1.0", "1e2", "-1E+2", "0.1", "16777217", "2049", "1e-45", "255", "65519"]
 TIES = ["16777217.0000000000000000001", "16777216.9999999999999999999", "2049.0000000000000000000001"]

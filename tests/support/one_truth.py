@@ -13,14 +13,16 @@ from gateway.codec.fast_decode import FastDecoder, can_read_fast
 from gateway.codec.fit import Doubt
 from registry.errors import CallerError
 from registry.signature import Signature
+from registry.tensor import kind_of
 
 
 def canonical(array: Any) -> tuple[str, tuple[int, ...], object]:
     """The bits of an array, all NaN being one."""
     if array.dtype == object:
         return "string", array.shape, array.tolist()
-    if array.dtype.kind == "f":
-        array = np.where(np.isnan(array), np.array(np.nan, array.dtype), array)
+    if kind_of(array.dtype) == "f":
+        with np.errstate(invalid="ignore"):  # some NaN signal
+            array = np.where(np.isnan(array), np.array(np.nan, array.dtype), array)
     return array.dtype.name, array.shape, array.tobytes()
 
 

@@ -10,7 +10,7 @@ from registry.errors import InvalidArtifact
 from registry.inspection.graph import CUT_MARK, METADATA_BYTES, GraphFacts, read_graph
 from registry.inspection.limits import WireLimits
 from registry.signature import Signature
-from registry.tensor import DTYPES, Dim, TensorSpec
+from registry.tensor import DTYPES, Dim, DType, TensorSpec
 from tests.support import models
 
 
@@ -121,14 +121,51 @@ def _odd_output(kind: str) -> ModelProto:
 
 
 @pytest.mark.parametrize(
-    ("kind", "advice"),
-    [("sequence", "'zipmap': False"), ("map", "'zipmap': False"), ("optional", ""), ("sparse tensor", "")],
+    ("kind", "containers"), [("sequence", ("sequence",)), ("map", ("map[int64]",)), ("optional", ("optional",))]
 )
-def test_what_is_no_tensor_is_refused_with_the_way_out(tmp_path: Path, kind: str, advice: str) -> None:
-    refused = refusal(tmp_path, _odd_output(kind))
+def test_what_a_tensor_is_wrapped_in_is_read(tmp_path: Path, kind: str, containers: tuple[str, ...]) -> None:
+    (output,) = read(tmp_path, _odd_output(kind)).signature.outputs
+    assert output == TensorSpec(name="y", dtype=DTYPES["float32"], shape=None, containers=containers)
+
+
+def test_containers_are_read_from_outside_in(tmp_path: Path) -> None:
+    source = models.identity()
+    row = helper.make_map_type_proto(8, helper.make_tensor_type_proto(1, []))
+    source.graph.output[0].type.CopyFrom(helper.make_sequence_type_proto(row))
+    (output,) = read(tmp_path, source).signature.outputs
+    assert str(output) == "sequence(map[string](float32[]))"
+    assert output.runtime_type == "seq(map(string,tensor(float)))"
+
+
+def test_a_sparse_tensor_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    refused = refusal(tmp_path, _odd_output("sparse tensor"))
     assert refused.code == "unsupported_signature"
-    assert f"'y' is not a tensor but of type {kind}" in refused.detail
-    assert advice in refused.detail
+    assert "the output 'y' is of type sparse tensor. Make it a tensor" in refused.detail
+
+
+def test_containers_nested_without_end_are_refused(tmp_path: Path) -> None:
+    source = models.identity()
+    nested = helper.make_tensor_type_proto(1, [])
+    for _ in range(5):
+        nested = helper.make_sequence_type_proto(nested)
+    source.graph.output[0].type.CopyFrom(nested)
+    assert "wrapped in more than 4 containers" in refusal(tmp_path, source).detail
+
+
+def test_maps_have_keys_that_a_program_can_look_up(tmp_path: Path) -> None:
+    source = models.identity()
+    source.graph.output[0].type.CopyFrom(helper.make_map_type_proto(1, helper.make_tensor_type_proto(1, [])))
+    assert "keys are neither integers nor text" in refusal(tmp_path, source).detail
+
+
+FOREIGN = [dtype for dtype in DTYPES.values() if dtype.is_foreign]
+
+
+@pytest.mark.parametrize("dtype", FOREIGN, ids=lambda dtype: dtype.name)
+def test_types_that_numpy_lacks_are_read(tmp_path: Path, dtype: DType) -> None:
+    source = models.identity()
+    source.graph.input[0].type.tensor_type.elem_type = dtype.onnx_code
+    assert read(tmp_path, source).signature.inputs[0].dtype == dtype
 
 
 def test_a_dtype_that_the_wire_does_not_have_is_named(tmp_path: Path) -> None:
