@@ -13,7 +13,6 @@ from gateway.serving.token_verdicts import REFUSAL
 from gateway.web import open_inference_repository as repository
 from gateway.web import open_inference_routes as routes
 from gateway.web.exchange import Exchange
-from gateway.web.paths import read_version
 from gateway.web.services import Services
 from registry.errors import Conflict, InvalidRequest, NotFound, ServiceError, Unauthenticated
 from registry.names import parse_model_name
@@ -66,10 +65,11 @@ async def _ready(ask: Ask) -> Mapping[str, Any]:
 
 async def _model_ready(ask: Ask) -> Mapping[str, Any]:
     try:
-        await routes.find_version(ask.services, read_version(ask.request.name, ask.request.version or None))
+        if ask.request.version:
+            return await routes.is_version_ready(ask.services, ask.name, ask.request.version)
+        return await routes.is_model_ready(ask.services, ask.name)
     except (NotFound, Conflict):
         return {"ready": False}
-    return {"ready": True}
 
 
 async def _server(_: Ask) -> Mapping[str, Any]:

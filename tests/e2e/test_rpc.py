@@ -220,7 +220,7 @@ def test_calls_are_logged_and_counted_as_requests_over_http_are(served: Served) 
         "version": 1,
         "actor": "anonymous",
     }
-    assert 'sardonyx_predict_requests_total{model="same",version="1",code="ok"}' in served.http.get("/metrics").text
+    assert 'sardonyx_predict_requests_total{code="ok",model="same",version="1"}' in served.http.get("/metrics").text
 
 
 def test_the_server_and_its_models_describe_themselves(served: Served) -> None:

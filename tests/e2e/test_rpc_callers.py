@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from gateway.rpc.schema import message_class
-from tests.e2e.test_rpc import upload
+from tests.e2e.test_full_places import counted_loop
+from tests.e2e.test_rpc import counting, upload
 from tests.support import models
 from tests.support.gateway_process import SARDONYX, free_port, running_gateway, started_gateway, wait_until
 from tests.support.rpc import RpcCaller, calling, floats, infer_request
@@ -93,6 +94,21 @@ def test_two_workers_share_the_port_and_callers_of_a_dead_one_connect_anew(tmp_p
             wait_until(lambda: first not in gateway.workers())
             for caller in callers:
                 wait_until(lambda caller=caller: outcomes({"it": caller}, "ModelInfer", ASK) == {"it": "OK"})
+
+
+def test_a_worker_that_lets_go_finishes_what_has_begun(tmp_path: Path) -> None:
+    port = free_port()
+    with running_gateway(tmp_path / "data", grpc_port=str(port)) as gateway, gateway.client() as http:
+        upload(http, "counted", counted_loop())
+        with calling(port) as caller:
+            caller.call("ModelInfer", counting(1))
+            begun = caller.begin("ModelInfer", counting(1_000_000))
+            caller.call("ServerLive")  # what came before it has been taken up
+            (old,) = gateway.workers()
+            os.kill(old, signal.SIGUSR1)
+            assert begun.result().model_name == "counted"
+            wait_until(lambda: old not in gateway.workers())
+            assert caller.call("ModelInfer", counting(1), wait_for_ready=True).model_name == "counted"
 
 
 @pytest.mark.parametrize("other", ["a program", "a gateway"])
