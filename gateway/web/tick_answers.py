@@ -140,7 +140,12 @@ class TickAnswers:
         coding: Coding,
         compressing: "asyncio.Future[bytes | None]",
     ) -> None:
-        if asked.connection.waits_for(asked):  # else the caller has left
+        error = compressing.exception()
+        if not asked.connection.waits_for(asked):
+            return  # the caller has left
+        if isinstance(error, Exception):
+            self.refuse(asked, error)
+        else:
             self._give_either(asked, endpoint, payload, compressing.result(), coding)
 
     def _give_either(
