@@ -17,7 +17,8 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Scope: TypeAlias = MutableMapping[str, Any]
 
-_GZIP_WINDOW = 31
+_WINDOWS = {b"gzip": 31, b"deflate": 15}
+"""How zlib is told which format it is: deflate is zlib's own (RFC 9110, section 8.4.1.2)."""
 
 
 class ClientGone(Exception):  # noqa: N818 - an event, not an error: nobody is left to answer
@@ -31,16 +32,17 @@ async def read_body(
 
     Raises:
         BodyTooLarge: it is longer than ``limit_bytes``, as sent or inflated.
-        UnsupportedEncoding: the encoding is neither gzip nor identity.
-        UndecodableBody: it says gzip and is not.
+        UnsupportedEncoding: the encoding is none that is read here.
+        UndecodableBody: it is not what it says.
         ClientGone: the client left.
     """
     encoding = (content_encoding or b"").strip().lower()
-    if encoding not in (b"", b"identity", b"gzip"):
-        raise UnsupportedEncoding(f"{quoted(encoding.decode('latin-1'))} is not supported: send gzip or plain bytes")
+    if encoding not in (b"", b"identity", *_WINDOWS):
+        name = quoted(encoding.decode("latin-1"))
+        raise UnsupportedEncoding(f"{name} is not supported: send gzip, deflate or plain bytes")
     check_length(content_length, limit_bytes)
     body = await _read_whole(receive, limit_bytes)
-    return inflate(body, limit_bytes) if encoding == b"gzip" else body
+    return inflate(body, limit_bytes, encoding) if encoding in _WINDOWS else body
 
 
 def check_length(content_length: bytes | None, limit_bytes: int) -> None:
@@ -69,22 +71,23 @@ async def _read_whole(receive: Receive, limit_bytes: int) -> bytes:
             return b"".join(parts)
 
 
-def inflate(body: bytes, limit_bytes: int) -> bytes:
-    """Return what a gzip body holds, stopping at the cap.
+def inflate(body: bytes, limit_bytes: int, encoding: bytes) -> bytes:
+    """Return what a compressed body holds, stopping at the cap.
 
     Raises:
         BodyTooLarge: it holds more.
-        UndecodableBody: it is not gzip, or cut short.
+        UndecodableBody: it is not of that encoding, or cut short.
     """
-    inflater = zlib.decompressobj(_GZIP_WINDOW)
+    name = encoding.decode()
+    inflater = zlib.decompressobj(_WINDOWS[encoding])
     try:
         plain = inflater.decompress(body, limit_bytes + 1)
     except zlib.error as error:
-        raise UndecodableBody("the body says that it is gzip, but cannot be inflated") from error
+        raise UndecodableBody(f"the body says that it is {name}, but cannot be inflated") from error
     if len(plain) > limit_bytes:
         raise _too_large(limit_bytes)
     if not inflater.eof or inflater.unused_data:
-        raise UndecodableBody("the body says that it is gzip, but is cut short or followed by something else")
+        raise UndecodableBody(f"the body says that it is {name}, but is cut short or followed by something else")
     return plain
 
 

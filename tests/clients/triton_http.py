@@ -21,6 +21,8 @@ ARRAYS = {
     "same-float64": np.array([[0.1, 5e-324]]),
     "same-string": np.array([["ä", ""], ["two words", "x"]], np.object_),
 }
+LONG = np.arange(4096, dtype=np.float32).reshape(64, 64)
+"""Its answers are worth compressing."""
 BFLOAT16 = np.array([[1.5, -0.0, 3e38]], ml_dtypes.bfloat16)
 
 
@@ -134,8 +136,8 @@ def infer_compressed(client: Client) -> Any:
     for request in ("gzip", "deflate", None):
         for response in ("gzip", "deflate", None):
             result = client.infer(
-                "linear",
-                [given(X)],
+                "same-float32",
+                [given(LONG)],
                 request_compression_algorithm=request,
                 response_compression_algorithm=response,
             )

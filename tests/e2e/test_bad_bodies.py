@@ -232,7 +232,7 @@ def test_a_chunked_body_is_refused_when_it_passes_the_cap(client: httpx.Client) 
         (
             {"content-encoding": "br"},
             "unsupported_encoding",
-            "'br' is not supported: send gzip or plain bytes",
+            "'br' is not supported: send gzip, deflate or plain bytes",
         ),
         (
             {"content-type": "text/plain"},

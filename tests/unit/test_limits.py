@@ -1,6 +1,7 @@
 import asyncio
 import gzip
-from collections.abc import Iterable
+import zlib
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -57,8 +58,14 @@ def test_a_first_chunk_over_the_cap_is_refused_whether_or_not_another_comes() ->
     assert sender.taken == 1
 
 
-def test_gzip_is_inflated() -> None:
-    assert read(Sender([gzip.compress(b"12345")]), limit=100, encoding=b"gzip") == b"12345"
+@pytest.mark.parametrize(("encoding", "compress"), [(b"gzip", gzip.compress), (b"deflate", zlib.compress)])
+def test_compressed_bodies_are_inflated(encoding: bytes, compress: Callable[[bytes], bytes]) -> None:
+    assert read(Sender([compress(b"12345")]), limit=100, encoding=encoding) == b"12345"
+
+
+def test_deflate_is_inflated_only_up_to_the_cap() -> None:
+    with pytest.raises(BodyTooLarge):
+        read(Sender([zlib.compress(bytes(10_000_000))]), limit=20_000, encoding=b"deflate")
 
 
 def test_gzip_is_inflated_only_up_to_the_cap() -> None:
@@ -72,7 +79,7 @@ def test_what_is_not_whole_gzip_is_refused(body: bytes) -> None:
         read(Sender([body]), limit=100, encoding=b"gzip")
 
 
-@pytest.mark.parametrize("encoding", [b"br", b"deflate", b"gzip, gzip", b"\xff"])
+@pytest.mark.parametrize("encoding", [b"br", b"zstd", b"gzip, gzip", b"\xff"])
 def test_other_encodings_are_refused(encoding: bytes) -> None:
     with pytest.raises(UnsupportedEncoding):
         read(Sender([b"x"]), encoding=encoding)
