@@ -14,6 +14,7 @@ from kserve.inference_client import InferenceGRPCClient, InferenceRESTClient, RE
 from kserve.protocol.infer_type import InferInput, InferRequest, RequestedOutput  # noqa: E402
 
 X = np.array([[1.5, -2.25, 0.1, 3.0], [4.0, -0.0, 7.0, 1e38]], np.float32)
+PAIR = {"a": np.array([[1.5, 2]], np.float32), "b": np.array([[3, -4]], np.float32)}
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,11 @@ def given(array: Any, datatype: str, *, name: str = "x", binary: bool) -> InferI
     return made
 
 
-def asked(model: str, array: Any, datatype: str, *, binary: bool, outputs: Any = None) -> InferRequest:
+def asked(model: str, array: Any, datatype: str, *, binary: bool) -> InferRequest:
     return InferRequest(
         model,
         [given(array, datatype, binary=binary)],
         request_id="first",
-        request_outputs=outputs,
         parameters={"binary_data_output": binary},
     )
 
@@ -107,22 +107,22 @@ def v2_infer_dictionary(tool: Tool) -> Any:
 
 
 def v2_infer_dtypes(tool: Tool) -> Any:
-    arrays = {
-        "same-int64": (np.array([[2**63 - 1, -(2**63)]]), "INT64", False),
-        "same-bool": (np.array([[True, False]]), "BOOL", False),
-        "same-float16": (np.array([[1.5, 6e-8]], np.float16), "FP16", True),
-        "same-string": (np.array([["ä", "two words"]], np.object_), "BYTES", False),
-    }
-    answers = {}
-    for model, (array, datatype, binary) in arrays.items():
-        request = asked(model, array, datatype, binary=binary)
-        answers[model] = outputs_of(tool.rest("v2", "infer", request, model_name=model))
-    return answers
+    inputs = [
+        given(X, "FP32", name="float32", binary=False),
+        given(np.array([[0.1, 5e-324]]), "FP64", name="float64", binary=False),
+        given(np.array([[1.5, 6e-8]], np.float16), "FP16", name="float16", binary=True),
+        given(np.array([[2**63 - 1, -(2**63)]]), "INT64", name="int64", binary=False),
+        given(np.array([[0, 255]], np.uint8), "UINT8", name="uint8", binary=True),
+        given(np.array([[True, False]]), "BOOL", name="bool", binary=False),
+        given(np.array([["ä", "two words"]], np.object_), "BYTES", name="string", binary=False),
+    ]
+    request = InferRequest("same", inputs, parameters={"binary_data_output": True})
+    return outputs_of(tool.rest("v2", "infer", request, model_name="same"))
 
 
 def v2_one_output(tool: Tool) -> Any:
-    x = np.array([2, -3], np.float32)
-    request = asked("two", x, "FP32", binary=False, outputs=[RequestedOutput("square")])
+    inputs = [given(array, "FP32", name=name, binary=False) for name, array in PAIR.items()]
+    request = InferRequest("two", inputs, request_outputs=[RequestedOutput("difference")])
     return outputs_of(tool.rest("v2", "infer", request, model_name="two"))
 
 

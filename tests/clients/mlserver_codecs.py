@@ -21,6 +21,7 @@ from mlserver.codecs import (  # noqa: E402
 from mlserver.types import InferenceRequest, InferenceResponse, RequestOutput  # noqa: E402
 
 X = np.array([[1.5, -2.25, 0.1, 3.0], [4.0, -0.0, 7.0, 1e38]], np.float32)
+PAIR = {"a": np.array([[1.5, 2]], np.float32), "b": np.array([[3, -4]], np.float32)}
 
 
 @dataclass(frozen=True)
@@ -53,47 +54,43 @@ def numpy_input(tool: Tool) -> Any:
     return [*said, spell_all({each.name: NumpyCodec.decode_output(each) for each in response.outputs})]
 
 
-def numpy_dtypes(tool: Tool) -> Any:
+def dtypes(tool: Tool) -> Any:
     arrays = {
-        "same-int64": np.array([[2**63 - 1, -(2**63)]]),
-        "same-bool": np.array([[True, False]]),
-        "same-uint8": np.array([[0, 255]], np.uint8),
-        "same-float64": np.array([[0.1, 5e-324]]),
-        "same-float16": np.array([[1.5, 6e-8]], np.float16),
+        "float32": X,
+        "float64": np.array([[0.1, 5e-324]]),
+        "float16": np.array([[1.5, 6e-8]], np.float16),
+        "int64": np.array([[2**63 - 1, -(2**63)]]),
+        "uint8": np.array([[0, 255]], np.uint8),
+        "bool": np.array([[True, False]]),
     }
-    answers = {}
-    for model, array in arrays.items():
-        response = tool.infer(model, InferenceRequest(inputs=[NumpyCodec.encode_input("x", array)]))
-        answers[model] = spell(NumpyCodec.decode_output(response.outputs[0]))
-    return answers
+    inputs = [NumpyCodec.encode_input(name, array) for name, array in arrays.items()]
+    inputs.append(StringCodec.encode_input("string", ["ä", "two words"], use_bytes=False))
+    *numbers, texts = tool.infer("same", InferenceRequest(inputs=inputs)).outputs
+    return [
+        spell_all({each.name: NumpyCodec.decode_output(each) for each in numbers}),
+        StringCodec.decode_output(texts),
+    ]
 
 
 def one_output(tool: Tool) -> Any:
-    plain = NumpyCodec.encode_input("x", np.array([2, -3], np.float32))
-    plain.shape = [2]
-    response = tool.infer("two", InferenceRequest(inputs=[plain], outputs=[RequestOutput(name="square")]))
+    inputs = [NumpyCodec.encode_input(name, array) for name, array in PAIR.items()]
+    response = tool.infer("two", InferenceRequest(inputs=inputs, outputs=[RequestOutput(name="difference")]))
     return spell_all({each.name: NumpyCodec.decode_output(each) for each in response.outputs})
-
-
-def strings(tool: Tool) -> Any:
-    request = InferenceRequest(inputs=[StringCodec.encode_input("x", ["ä", "two words"], use_bytes=False)])
-    response = tool.infer("same-string", request)
-    return [response.outputs[0].shape, StringCodec.decode_output(response.outputs[0])]
 
 
 def string_request(tool: Tool) -> Any:
     request = StringRequestCodec.encode_request(["ä", "two words"], use_bytes=False)
     request.inputs[0].name = "x"
-    return StringRequestCodec.decode_response(tool.infer("same-string", request))
+    return StringRequestCodec.decode_response(tool.infer("texts", request))
 
 
 def frame(tool: Tool) -> Any:
-    rows = pd.DataFrame({"x": np.array([1.5, -2.0], np.float32)})
-    answer = PandasCodec.decode_response(tool.infer("same-float32", PandasCodec.encode_request(rows, use_bytes=False)))
+    rows = pd.DataFrame({"a": np.array([1.5, 2], np.float32), "b": np.array([3, -4], np.float32)})
+    answer = PandasCodec.decode_response(tool.infer("two", PandasCodec.encode_request(rows, use_bytes=False)))
     return {column: answer[column].tolist() for column in answer}
 
 
-JOBS = named(numpy_request, numpy_input, numpy_dtypes, one_output, strings, string_request, frame)
+JOBS = named(numpy_request, numpy_input, dtypes, one_output, string_request, frame)
 
 if __name__ == "__main__":
     do(JOBS, Tool(*sys.argv[1:]))

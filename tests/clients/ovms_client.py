@@ -19,7 +19,7 @@ def predict(client: Any) -> Any:
 
 
 def predict_version(client: Any) -> Any:
-    return spelled(client.predict({"x": X}, "linear", model_version=3))
+    return spelled(client.predict({"x": X}, "linear", model_version=2))
 
 
 def predict_list(client: Any) -> Any:
@@ -27,15 +27,20 @@ def predict_list(client: Any) -> Any:
 
 
 def predict_two_outputs(client: Any) -> Any:
-    return spelled(client.predict({"x": np.array([2, -3], np.float32)}, "two"))
+    return spelled(client.predict({"a": np.array([[1.5, 2]], np.float32), "b": [[3.0, -4.0]]}, "two"))
 
 
-def predict_integers(client: Any) -> Any:
-    return spelled(client.predict({"x": np.array([[2**63 - 1, -(2**63)]])}, "same-int64"))
-
-
-def predict_texts(client: Any) -> Any:
-    return spelled(client.predict({"x": np.array([["ä".encode(), b"two words"]])}, "same-string"))
+def predict_dtypes(client: Any) -> Any:
+    arrays = {
+        "float32": np.array([[0.5]], np.float32),
+        "float64": np.array([[0.1, 5e-324]]),
+        "float16": np.array([[1.5, -2]], np.float16),
+        "int64": np.array([[2**63 - 1, -(2**63)]]),
+        "uint8": np.array([[0, 255]], np.uint8),
+        "bool": np.array([[True, False]]),
+        "string": np.array([["ä".encode(), b"two words"]]),
+    }
+    return spelled(client.predict(arrays, "same"))
 
 
 def metadata(client: Any) -> Any:
@@ -43,7 +48,7 @@ def metadata(client: Any) -> Any:
 
 
 def metadata_of_a_version(client: Any) -> Any:
-    return client.get_model_metadata("linear", model_version=3)
+    return client.get_model_metadata("linear", model_version=2)
 
 
 def status_of_the_latest(client: Any) -> Any:
@@ -51,7 +56,7 @@ def status_of_the_latest(client: Any) -> Any:
 
 
 def status_of_a_version(client: Any) -> Any:
-    return client.get_model_status("linear", model_version=3)
+    return client.get_model_status("linear", model_version=2)
 
 
 def unknown_model(client: Any) -> Any:
@@ -71,8 +76,7 @@ JOBS = named(
     predict_version,
     predict_list,
     predict_two_outputs,
-    predict_integers,
-    predict_texts,
+    predict_dtypes,
     metadata,
     metadata_of_a_version,
     status_of_the_latest,

@@ -13,14 +13,15 @@ from tritonclient.utils import np_to_triton_dtype
 
 X = np.array([[1.5, -2.25, 0.1, 3e-40], [np.inf, -0.0, 7.0, 1e38]], np.float32)
 ARRAYS = {
-    "same-float32": X,
-    "same-int64": np.array([[2**63 - 1, -(2**63), 9007199254740993]]),
-    "same-bool": np.array([[True, False]]),
-    "same-float16": np.array([[1.5, -0.0, 6e-8]], np.float16),
-    "same-uint8": np.array([[0, 255]], np.uint8),
-    "same-float64": np.array([[0.1, 5e-324]]),
-    "same-string": np.array([["ä", ""], ["two words", "x"]], np.object_),
+    "float32": X,
+    "float64": np.array([[0.1, 5e-324]]),
+    "float16": np.array([[1.5, -0.0, 6e-8]], np.float16),
+    "int64": np.array([[2**63 - 1, -(2**63), 9007199254740993]]),
+    "uint8": np.array([[0, 255]], np.uint8),
+    "bool": np.array([[True, False]]),
+    "string": np.array([["ä", ""], ["two words", "x"]], np.object_),
 }
+PAIR = {"a": np.array([[1.5, 2]], np.float32), "b": np.array([[3, -4]], np.float32)}
 BFLOAT16 = np.array([[1.5, -0.0, 3e38]], ml_dtypes.bfloat16)
 LONGEST_WAIT = 30
 
@@ -56,7 +57,7 @@ def server_metadata(tool: Tool) -> Any:
 
 
 def model_ready(tool: Tool) -> Any:
-    return [tool.ask("is_model_ready", "linear"), tool.ask("is_model_ready", "linear", "3")]
+    return [tool.ask("is_model_ready", "linear"), tool.ask("is_model_ready", "linear", "2")]
 
 
 def model_metadata(tool: Tool) -> Any:
@@ -72,10 +73,10 @@ def repository_index(tool: Tool) -> Any:
 
 
 def load_and_unload(tool: Tool) -> Any:
-    loaded = tool.ask("load_model", "to-load")
-    ready = tool.ask("is_model_ready", "to-load")
-    unloaded = tool.ask("unload_model", "to-load")
-    return [loaded, ready, unloaded, tool.ask("is_model_ready", "to-load")]
+    loaded = tool.ask("load_model", "two")
+    ready = tool.ask("is_model_ready", "two")
+    unloaded = tool.ask("unload_model", "two")
+    return [loaded, ready, unloaded, tool.ask("is_model_ready", "two")]
 
 
 def infer_default(tool: Tool) -> Any:
@@ -85,25 +86,24 @@ def infer_default(tool: Tool) -> Any:
 
 
 def infer_version(tool: Tool) -> Any:
-    return tool.infer("linear", [given(X)], model_version="1")
+    return tool.infer("linear", [given(X)], model_version="2")
 
 
 def infer_one_output(tool: Tool) -> Any:
-    wanted = [triton.InferRequestedOutput("square")]
-    return tool.infer("two", [given(np.array([2, -3], np.float32))], outputs=wanted)
+    inputs = [given(array, name=name) for name, array in PAIR.items()]
+    return tool.infer("two", inputs, outputs=[triton.InferRequestedOutput("difference")])
 
 
 def infer_two_inputs(tool: Tool) -> Any:
-    inputs = [given(np.array([1.5, 2], np.float32), name="a"), given(np.array([3, 4], np.float32), name="b")]
-    return tool.infer("pair", inputs)
+    return tool.infer("two", [given(array, name=name) for name, array in PAIR.items()])
 
 
 def infer_dtypes(tool: Tool) -> Any:
-    return {name: tool.infer(name, [given(array)]) for name, array in ARRAYS.items()}
+    return tool.infer("same", [given(array, name=name) for name, array in ARRAYS.items()])
 
 
 def infer_bfloat16(tool: Tool) -> Any:
-    return tool.infer("same-bfloat16", [given(BFLOAT16)])
+    return tool.infer("brain", [given(BFLOAT16)])
 
 
 def infer_compressed(tool: Tool) -> Any:
@@ -138,7 +138,7 @@ def infer_in_a_stream(tool: Tool) -> Any:
 
 
 def statistics(tool: Tool) -> Any:
-    return tool.ask("get_inference_statistics", "linear", "1", as_json=True)
+    return tool.ask("get_inference_statistics", "linear", "2", as_json=True)
 
 
 def wrong_shape(tool: Tool) -> Any:

@@ -13,15 +13,17 @@ Client = triton.InferenceServerClient
 
 X = np.array([[1.5, -2.25, 0.1, 3e-40], [np.inf, -0.0, 7.0, 1e38]], np.float32)
 ARRAYS = {
-    "same-float32": X,
-    "same-int64": np.array([[2**63 - 1, -(2**63), 9007199254740993]]),
-    "same-bool": np.array([[True, False]]),
-    "same-float16": np.array([[1.5, -0.0, 6e-8]], np.float16),
-    "same-uint8": np.array([[0, 255]], np.uint8),
-    "same-float64": np.array([[0.1, 5e-324]]),
-    "same-string": np.array([["ä", ""], ["two words", "x"]], np.object_),
+    "float32": X,
+    "float64": np.array([[0.1, 5e-324]]),
+    "float16": np.array([[1.5, -0.0, 6e-8]], np.float16),
+    "int64": np.array([[2**63 - 1, -(2**63), 9007199254740993]]),
+    "uint8": np.array([[0, 255]], np.uint8),
+    "bool": np.array([[True, False]]),
+    "string": np.array([["ä", ""], ["two words", "x"]], np.object_),
 }
-LONG = np.arange(4096, dtype=np.float32).reshape(64, 64)
+IN_JSON = ("float64", "int64", "uint8", "bool", "string")
+PAIR = {"a": np.array([[1.5, 2]], np.float32), "b": np.array([[3, -4]], np.float32)}
+LONG = np.arange(4096, dtype=np.float32).reshape(1024, 4)
 """Its answers are worth compressing."""
 BFLOAT16 = np.array([[1.5, -0.0, 3e38]], ml_dtypes.bfloat16)
 
@@ -53,7 +55,7 @@ def model_metadata(client: Client) -> Any:
 
 
 def model_metadata_of_a_version(client: Client) -> Any:
-    return client.get_model_metadata("linear", "1")
+    return client.get_model_metadata("linear", "2")
 
 
 def model_config(client: Client) -> Any:
@@ -65,15 +67,15 @@ def repository_index(client: Client) -> Any:
 
 
 def load_and_unload(client: Client) -> Any:
-    loaded = client.load_model("to-load")
-    ready = client.is_model_ready("to-load")
-    unloaded = client.unload_model("to-load")
-    return [loaded, ready, unloaded, client.is_model_ready("to-load")]
+    loaded = client.load_model("two")
+    ready = client.is_model_ready("two")
+    unloaded = client.unload_model("two")
+    return [loaded, ready, unloaded, client.is_model_ready("two")]
 
 
 def load_again(client: Client) -> Any:
-    client.load_model("to-load")
-    return client.is_model_ready("to-load")
+    client.load_model("two")
+    return client.is_model_ready("two")
 
 
 def load_nobody(client: Client) -> Any:
@@ -87,7 +89,7 @@ def infer_default(client: Client) -> Any:
 
 
 def infer_version(client: Client) -> Any:
-    result = client.infer("linear", [given(X)], model_version="1")
+    result = client.infer("linear", [given(X)], model_version="2")
     return [result.get_response()["model_version"], outputs_of(result)]
 
 
@@ -98,37 +100,33 @@ def infer_json(client: Client) -> Any:
 
 
 def infer_mixed(client: Client) -> Any:
-    a = given(np.array([1.5, 2], np.float32), name="a")
-    b = given(np.array([3, 4], np.float32), name="b", binary=False)
-    return outputs_of(client.infer("pair", [a, b]))
+    inputs = [given(PAIR["a"], name="a"), given(PAIR["b"], name="b", binary=False)]
+    return outputs_of(client.infer("two", inputs))
 
 
 def infer_one_output(client: Client) -> Any:
-    x = np.array([2, -3], np.float32)
-    return outputs_of(client.infer("two", [given(x)], outputs=[triton.InferRequestedOutput("square")]))
+    inputs = [given(array, name=name) for name, array in PAIR.items()]
+    return outputs_of(client.infer("two", inputs, outputs=[triton.InferRequestedOutput("difference")]))
 
 
 def infer_outputs_in_my_order(client: Client) -> Any:
-    x = np.array([2, -3], np.float32)
-    wanted = [triton.InferRequestedOutput("square", binary_data=False), triton.InferRequestedOutput("minus")]
-    return outputs_of(client.infer("two", [given(x)], outputs=wanted))
+    inputs = [given(array, name=name) for name, array in PAIR.items()]
+    wanted = [triton.InferRequestedOutput("difference", binary_data=False), triton.InferRequestedOutput("sum")]
+    return outputs_of(client.infer("two", inputs, outputs=wanted))
 
 
 def infer_dtypes(client: Client) -> Any:
-    return {name: outputs_of(client.infer(name, [given(array)])) for name, array in ARRAYS.items()}
+    return outputs_of(client.infer("same", [given(array, name=name) for name, array in ARRAYS.items()]))
 
 
 def infer_bfloat16(client: Client) -> Any:
-    return outputs_of(client.infer("same-bfloat16", [given(BFLOAT16)]))
+    return outputs_of(client.infer("brain", [given(BFLOAT16)]))
 
 
 def infer_dtypes_as_json(client: Client) -> Any:
-    names = ["same-int64", "same-bool", "same-uint8", "same-float64", "same-string"]
-    answers = {}
-    for name in names:
-        wanted = [triton.InferRequestedOutput("y", binary_data=False)]
-        answers[name] = outputs_of(client.infer(name, [given(ARRAYS[name], binary=False)], outputs=wanted))
-    return answers
+    inputs = [given(array, name=name, binary=name not in IN_JSON) for name, array in ARRAYS.items()]
+    wanted = [triton.InferRequestedOutput(f"same_{name}", binary_data=name not in IN_JSON) for name in ARRAYS]
+    return outputs_of(client.infer("same", inputs, outputs=wanted))
 
 
 def infer_compressed(client: Client) -> Any:
@@ -136,7 +134,7 @@ def infer_compressed(client: Client) -> Any:
     for request in ("gzip", "deflate", None):
         for response in ("gzip", "deflate", None):
             result = client.infer(
-                "same-float32",
+                "linear",
                 [given(LONG)],
                 request_compression_algorithm=request,
                 response_compression_algorithm=response,
@@ -156,7 +154,7 @@ def infer_with_parameters(client: Client) -> Any:
 
 
 def statistics(client: Client) -> Any:
-    return client.get_inference_statistics("linear", "1")
+    return client.get_inference_statistics("linear", "2")
 
 
 def wrong_shape(client: Client) -> Any:

@@ -25,28 +25,34 @@ ENVIRONMENTS = ROOT / ".clients"
 SECONDS = 60
 
 
-def neg_and_square() -> ModelProto:
-    """Float32 x [batch] -> minus, square."""
-    nodes = [helper.make_node("Neg", ["x"], ["minus"]), helper.make_node("Mul", ["x", "x"], ["square"])]
-    return models.model(nodes, [models.value("x")], [models.value("minus"), models.value("square")])
+TABLE = ("rows", "columns")
+DTYPES = ("float32", "float64", "float16", "int64", "uint8", "bool", "string")
 
 
-def same(dtype: str) -> ModelProto:
-    """X of two dimensions -> y, the same."""
-    return models.identity(dtype, ("rows", "columns"))
+def sum_and_difference() -> ModelProto:
+    """Float32 a and b [rows, columns] -> sum, difference."""
+    nodes = [helper.make_node("Add", ["a", "b"], ["sum"]), helper.make_node("Sub", ["a", "b"], ["difference"])]
+    inputs = [models.value(name, shape=TABLE) for name in ("a", "b")]
+    return models.model(nodes, inputs, [models.value(name, shape=TABLE) for name in ("sum", "difference")])
+
+
+def same(*dtypes: str) -> ModelProto:
+    """For each dtype an input of its name [any, any] -> an output, the same."""
+    return models.model(
+        [helper.make_node("Identity", [dtype], [f"same_{dtype}"]) for dtype in dtypes],
+        [models.value(dtype, dtype, (None, None)) for dtype in dtypes],
+        [models.value(f"same_{dtype}", dtype, (None, None)) for dtype in dtypes],
+    )
 
 
 SERVED: Mapping[str, tuple[ModelProto, ...]] = {
-    "linear": (models.linear(seed=1), models.linear(seed=2), models.linear(seed=3)),
-    "pair": (models.two_inputs_one_symbol(),),
-    "two": (neg_and_square(),),
-    "to-load": (models.linear(seed=4),),
-    **{
-        f"same-{dtype}": (same(dtype),)
-        for dtype in ("float32", "int64", "bool", "float16", "bfloat16", "uint8", "float64", "string")
-    },
+    "linear": (models.linear(seed=1), models.linear(seed=2)),
+    "two": (sum_and_difference(),),
+    "same": (same(*DTYPES),),
+    "texts": (models.identity("string", TABLE),),
+    "brain": (models.identity("bfloat16", TABLE),),
 }
-"""What the gateway serves, all versions; of ``linear`` the second is promoted, of the others their only one."""
+"""What the gateway serves, all versions; the first of each is promoted."""
 
 
 def register(client: httpx.Client, *names: str) -> None:
@@ -60,7 +66,7 @@ def register(client: httpx.Client, *names: str) -> None:
                 headers={"content-type": "application/octet-stream"},
             )
             assert answer.status_code == 201, answer.text
-        answer = client.put(f"/registry/models/{name}/aliases/production", json={"version": min(2, len(versions))})
+        answer = client.put(f"/registry/models/{name}/aliases/production", json={"version": 1})
         assert answer.status_code == 200, answer.text
 
 
