@@ -9,7 +9,7 @@ ON_BOTH := tests/e2e tests/properties/test_history_laws.py $(addprefix tests/uni
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check format bench bench-peers bench-tails bench-docs bench-cold bench-codec bench-cycles \
-	bench-zipf bench-density bench-shadow soak chaos clean
+	bench-zipf bench-density bench-shadow soak chaos conformance schemathesis clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,11 @@ soak: $(VENV)/.dev ## a minute of mixed load while models are evicted, promoted 
 
 chaos: $(VENV)/.dev ## deaths while writing, then a thousand moves under load while everything fails; 15 minutes
 	@$(BIN)/python -m bench.chaos $(ARGS)
+
+schemathesis: $(VENV)/.dev ## ten minutes of requests made up from the OpenAPI document, and every answer held against it
+	@$(BIN)/python -m tests.schemathesis $(ARGS)
+conformance: $(VENV)/.dev ## all of ONNX's conformance set through a live gateway, bit for bit, over every wire
+	@$(BIN)/python -m tests.conformance $(ARGS)
 
 clean: ## forget the environments and the example data
 	rm -rf $(VENV) .bench .clients sardonyx-data build *.egg-info

@@ -5,6 +5,8 @@
 2. Both run on one core in turns, for several bodies; CPU time is what is compared, medians over the rounds.
 3. Then a whole gateway on that core answers the large bodies over HTTP, and the CPU time of all its processes for a
    request is compared with the usual way for the same body, again in turns. Its model gives its input back.
+4. Last, the same array travels as npy: in and out beside JSON in and out, and in alone beside JSON in, for a model that
+   answers with one number of each row's. All four ways take turns.
 """
 
 import argparse
@@ -17,11 +19,13 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
+from onnx import ModelProto, helper
 
 from bench.servers import HOST, Server, ServerFailedError, free_port, pinned, running
 from gateway.codec.json_tensors import JsonCodec
@@ -32,7 +36,13 @@ from tests.support import models
 REQUESTS = 40
 """How many requests one server round is made of: its CPU time is counted in hundredths of a second."""
 
+NPY_REQUESTS = 400
+"""So many more of those that take a tenth."""
+
 SAMPLE_SECONDS = 0.02
+
+NPY = "application/x-npy"
+OCTETS = "application/octet-stream"
 
 Document = Mapping[str, Any]
 
@@ -161,10 +171,50 @@ def over_http(cases: list[Case], rounds: int, cores: list[int]) -> None:
         with running(server), pinned(cores[-1]):
             connection = http.client.HTTPConnection(HOST, port, timeout=60)
             model = models.identity("float32", ("n", 128)).SerializeToString()
-            ask(connection, "/registry/models/echo/versions", model, "application/octet-stream")
+            ask(connection, "/registry/models/echo/versions", model, OCTETS)
             for case in cases:
                 measure(case, connection, server, rounds, cores)
+            ask(connection, "/registry/models/first/versions", first_column().SerializeToString(), OCTETS)
+            compare_forms(cases[0], connection, server, rounds)
             connection.close()
+
+
+def first_column() -> ModelProto:
+    """Float32 x [n, 128] -> y [n]: the first number of each row, so that all of x has to come, and little goes."""
+    return models.model(
+        [helper.make_node("Gather", ["x", "first"], ["y"], axis=1)],
+        [models.value("x", shape=("n", 128))],
+        [models.value("y", shape=("n",))],
+        initializers=[models.initializer("first", np.array(0))],
+    )
+
+
+def compare_forms(case: Case, connection: http.client.HTTPConnection, server: Server, rounds: int) -> None:
+    file = BytesIO()
+    np.save(file, case.array)
+    bodies = {"application/json": case.body, NPY: file.getvalue()}
+    ways = [(model, kind) for model in ("echo", "first") for kind in bodies]
+    for model, kind in ways:
+        answer = ask(connection, f"/v1/models/{model}/predict", bodies[kind], kind)
+        array = np.load(BytesIO(answer)) if kind == NPY else np.float32(orjson.loads(answer)["outputs"]["y"])
+        if not np.array_equal(array, case.array if model == "echo" else case.array[:, 0]):
+            raise ServerFailedError(f"a wrong answer in {kind}")
+    samples = [
+        [server_seconds(connection, server, model, kind, bodies[kind]) for model, kind in ways] for _ in range(rounds)
+    ]
+    echo_json, echo_npy, first_json, first_npy = (statistics.median(column) for column in zip(*samples, strict=True))
+    print(f"\n{'CPU us a request, medians':40}{'JSON':>10}{'npy':>10}{'ratio':>8}")
+    for name, there, here in (("as large an answer", echo_json, echo_npy), ("a short answer", first_json, first_npy)):
+        label = f"{case.name}, {name}"
+        print(f"{label:40}{there * 1e6:>10.0f}{here * 1e6:>10.0f}{here / there:>8.3f}", flush=True)
+
+
+def server_seconds(connection: http.client.HTTPConnection, server: Server, model: str, kind: str, body: bytes) -> float:
+    count = REQUESTS if kind == "application/json" else NPY_REQUESTS
+    before = server.cpu_seconds()
+    for _ in range(count):
+        ask(connection, f"/v1/models/{model}/predict", body, kind)
+    return (server.cpu_seconds() - before) / count
 
 
 def measure(case: Case, connection: http.client.HTTPConnection, server: Server, rounds: int, cores: list[int]) -> None:

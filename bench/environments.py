@@ -5,14 +5,19 @@ from pathlib import Path
 from bench.servers import CACHE, ROOT
 from tests.support.environments import NotInstalledError, make_environment
 
-__all__ = ["PEERS", "NotInstalledError", "find_python", "read_pins"]
+__all__ = ["PEERS", "NotInstalledError", "find_environment", "find_python", "read_pins"]
 
 PEERS = ROOT / "bench" / "peers"
 
 
 def find_python(peer: str) -> Path:
-    """Return the peer's Python, with exactly what its requirements say; takes a minute where it is not there yet."""
-    return make_environment(CACHE / "environments" / peer, PEERS / peer / "requirements.txt")
+    """Return the peer's Python; see ``find_environment``."""
+    return find_environment(peer, PEERS / peer / "requirements.txt")
+
+
+def find_environment(name: str, requirements: Path) -> Path:
+    """Return a Python with exactly what the requirements say; takes a minute where it is not there yet."""
+    return make_environment(CACHE / "environments" / name, requirements)
 
 
 def read_pins(peer: str) -> dict[str, str]:

@@ -6,6 +6,7 @@
 3. What is not in these lists is a bug: it is not caught, and Python shows where it is.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from typing import Any
@@ -122,6 +123,8 @@ def lines_of(document: Mapping[str, Any]) -> Iterator[str]:
     for fault in document.get("violations") or ():
         yield f"  - {fault['path']}: expected {fault['expected']}, received {fault['received']} ({fault['code']})"
     yield from difference_lines(document.get("differences") or ())
+    if document.get("example"):
+        yield f"  this would be taken: {json.dumps(document['example'], ensure_ascii=False)}"
     if document.get("instance"):
         yield f"  request id {document['instance']}"
 

@@ -1,13 +1,16 @@
 """What there is: models, versions, history; and how a version ends."""
 
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.connection import connect
+from gateway.cli.connection import connect, public_url
 from gateway.cli.options import AsJson, Model, ModelOrVersion, Url, VersionNumber
 from gateway.cli.output import Output, align, spell_bytes, spell_time
+from gateway.client.errors import UnusableArgument
+from gateway.client.references import PRODUCTION, parse_target
 from gateway.client.versions import spell_specs
 
 _DIGEST_SHOWN = len("sha256:") + 12
@@ -51,15 +54,49 @@ def versions(name: Model, *, as_json: AsJson = False, url: Url = None) -> None:
     output.table(("VERSION", "STATE", "SIZE", "DIGEST", "CREATED (UTC)", "BY", "DESCRIPTION"), rows)
 
 
-def show(reference: ModelOrVersion, *, as_json: AsJson = False, url: Url = None) -> None:
-    """Show a model, or one version with its signature."""
+class Language(StrEnum):
+    """What a snippet can be written in."""
+
+    CURL = "curl"
+    PYTHON = "python"
+    JAVASCRIPT = "javascript"
+    TRITONCLIENT = "tritonclient"
+
+
+def show(
+    reference: ModelOrVersion,
+    *,
+    snippet: Annotated[
+        Language | None, typer.Option("--snippet", help="Print a program that calls the version; alone, what is live.")
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Show a model, or one version with its signature; or a program that calls it."""
     output = Output(as_json)
+    if snippet is not None:
+        _print_snippet(output, reference, snippet, url)
+        return
     with connect(url) as client:
         found = client.show(reference)
     output.data(found)
     if not as_json:
         facts = _version_facts(found) if "signature" in found else _model_facts(found)
         output.say(*align([fact for fact in facts if fact[1]]))
+
+
+def _print_snippet(output: Output, reference: str, language: Language, url: str | None) -> None:
+    target = parse_target(reference)
+    with connect(url) as client:
+        number = target.version or client.alias(target.model, target.alias or PRODUCTION)["version"]
+        found = client.snippets(target.model, number, base_url=public_url(url)[0])
+    written = next((item for item in found["items"] if item["language"] == language), None)
+    if written is None:
+        reasons = [left["reason"] for left in found["left_out"] if left["language"] == language]
+        raise UnusableArgument(f"{reference} has no snippet for {language}: {'; '.join(reasons)}")
+    output.data(written)
+    if not output.as_json:
+        output.say(written["code"])
 
 
 def history(name: Model, *, as_json: AsJson = False, url: Url = None) -> None:

@@ -140,6 +140,17 @@ class Client:
         example: Mapping[str, Any] = operation["requestBody"]["content"]["application/json"]["example"]
         return example
 
+    def snippets(self, model: str, version: int, *, base_url: str | None = None) -> Mapping[str, Any]:
+        """Return programs that call a version: ``items`` with ``language`` and ``code``, and what is ``left_out``.
+
+        Args:
+            model: its name.
+            version: its number.
+            base_url: where the programs are to find the gateway, if not where this client does.
+        """
+        query = "" if base_url is None else "?" + urlencode({"base_url": base_url})
+        return self._wire.get(model_path(model, "versions", version, "snippets") + query)
+
     def examples(self, model: str, version: int) -> list[Mapping[str, Any]]:
         """Return a version's golden examples."""
         return list(self._wire.get(model_path(model, "versions", version, "examples"))["items"])

@@ -66,6 +66,12 @@ class ApiError(ClientError):
         """Every breaking difference of a promotion: ``path``, ``before``, ``after``."""
         return self.document.get("differences") or ()
 
+    @property
+    def example(self) -> Mapping[str, Any] | None:
+        """A body that would have been taken, where a predict body was refused and one is small enough to be shown."""
+        found = self.document.get("example")
+        return found if isinstance(found, dict) else None
+
 
 def api_error(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
     """Make the error of an answer, whoever wrote its body; header names are lower-case."""

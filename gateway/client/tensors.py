@@ -3,7 +3,8 @@
 1. A value that fits its dtype is cast here, so that every program sends the same bits. One that does not fit (1.5 for
    an integer, text for a number, a float that overflows) is sent as it is: the gateway names every such fault at once.
 2. NaN and the infinities travel as text; a tensor without elements travels as shape and data.
-3. An answer becomes an array of the signature's dtype; strings become an object array of str.
+3. An answer becomes an array of the signature's dtype; strings become an object array of str. Of a type that numpy
+   does not know, numbers become float32 or eight-bit integers, which hold all of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 Spec = Mapping[str, Any]
 """One input or output of a signature, as the gateway describes it: ``name``, ``dtype``, ``shape``."""
 
+_SEQUENCE = "sequence"
+_MAP = "map"
+_FROM_ELSEWHERE = 2  # numpy.dtype.isbuiltin of types that a library such as ml_dtypes has registered
+_SMALL_INTEGERS = frozenset({"int2", "int4"})
+_SMALL_FLOATS = ("bfloat16", "float8", "float4")
 _FLOATS = "f"
 _INTEGERS = "iu"
 
@@ -37,8 +43,19 @@ def name_inputs(inputs: Any, specs: Sequence[Spec]) -> Mapping[str, Any]:
 
 def encode_inputs(inputs: Mapping[str, Any], specs: Sequence[Spec]) -> dict[str, Any]:
     """Return what orjson (with numpy) writes as the ``inputs`` of a body."""
-    dtypes = {spec["name"]: spec["dtype"] for spec in specs}
-    return {name: encode_tensor(value, dtypes.get(name)) for name, value in inputs.items()}
+    by_name = {spec["name"]: spec for spec in specs}
+    return {name: _encode(value, by_name.get(name, {})) for name, value in inputs.items()}
+
+
+def _encode(value: Any, spec: Spec) -> Any:
+    if not spec.get("containers"):
+        return encode_tensor(value, spec.get("dtype"))
+    inner = {**spec, "containers": spec["containers"][1:]}
+    if isinstance(value, Mapping):
+        return {str(key): _encode(item, inner) for key, item in value.items()}
+    if spec["containers"][0] == _SEQUENCE and isinstance(value, Sequence):
+        return [_encode(item, inner) for item in value]
+    return None if value is None else _encode(value, inner)
 
 
 def encode_tensor(value: Any, dtype: str | None) -> Any:
@@ -48,23 +65,52 @@ def encode_tensor(value: Any, dtype: str | None) -> Any:
     if dtype == "string":
         return _shaped(np.asarray(value, dtype=object))
     array = np.asarray(value)
-    return _shaped(_cast(array, np.dtype(dtype)) if dtype is not None else array)
+    if array.dtype.isbuiltin == _FROM_ELSEWHERE:
+        array = array.astype(_own_type(array.dtype.name))
+    if dtype is None or np.dtype(_own_type(dtype)).name != dtype:
+        return _shaped(array)
+    return _shaped(_cast(array, np.dtype(dtype)))
 
 
-def decode_outputs(outputs: Mapping[str, Any], specs: Sequence[Spec]) -> "dict[str, np.ndarray[Any, Any]]":
-    """Return the answer's tensors, each with the dtype of its spec and the shape that it came in."""
-    dtypes = {spec["name"]: spec["dtype"] for spec in specs}
-    return {name: decode_tensor(value, dtypes[name]) for name, value in outputs.items()}
+def decode_outputs(outputs: Mapping[str, Any], specs: Sequence[Spec]) -> dict[str, Any]:
+    """Return the answer's tensors, each with the dtype of its spec and the shape that it came in.
+
+    A sequence is a list of them, a map a dict, an optional that is absent None.
+    """
+    by_name = {spec["name"]: spec for spec in specs}
+    return {name: _decode(value, by_name[name]) for name, value in outputs.items()}
+
+
+def _decode(value: Any, spec: Spec) -> Any:
+    containers = spec.get("containers")
+    if not containers:
+        return decode_tensor(value, spec["dtype"])
+    inner = {**spec, "containers": containers[1:]}
+    if containers[0].startswith(_MAP):
+        has_text = containers[0] == f"{_MAP}[string]"
+        return {key if has_text else int(key): _decode(item, inner) for key, item in value.items()}
+    if containers[0] == _SEQUENCE:
+        return [_decode(item, inner) for item in value]
+    return None if value is None else _decode(value, inner)
 
 
 def decode_tensor(value: Any, dtype: str) -> "np.ndarray[Any, Any]":
     """Return one tensor of the wire as an array; ``decode(encode(t)) == t`` for every dtype."""
     import numpy as np
 
-    wanted = np.dtype(object if dtype == "string" else dtype)
+    wanted = np.dtype(_own_type(dtype))
     if isinstance(value, Mapping):
         return np.array(value["data"], dtype=wanted).reshape(value["shape"])
     return np.array(value, dtype=wanted)
+
+
+def _own_type(dtype: str) -> str:
+    """Return the type of numpy's own that holds all values of a type: itself, or the next larger one."""
+    if dtype == "string":
+        return "object"
+    if dtype.removeprefix("u") in _SMALL_INTEGERS:
+        return "uint8" if dtype.startswith("u") else "int8"
+    return "float32" if dtype.startswith(_SMALL_FLOATS) else dtype
 
 
 def _cast(array: "np.ndarray[Any, Any]", wanted: "np.dtype[Any]") -> "np.ndarray[Any, Any]":

@@ -50,6 +50,8 @@ def write_values(outputs: Mapping[str, Value]) -> bytes:
     Raises:
         OutputNotText: as ``write_outputs``.
     """
+    if all(isinstance(value, np.ndarray) and not is_foreign(value.dtype) for value in outputs.values()):
+        return write_outputs(outputs)  # type: ignore[arg-type]  # they are arrays all
     return _write({name: _special(value) for name, value in outputs.items()})
 
 

@@ -4,6 +4,8 @@
 2. A type of less than a byte has a byte for each element, its bits at the lower end, sign-extended where it has one, as
    ``ml_dtypes`` keeps it: no protocol here says otherwise.
 3. Bits are carried as they are: NaN keeps its payload.
+4. Tensors begin where numpy's own do, at a multiple of 16 bytes, or are copied there: the runtime adds numbers up in
+   another order where memory begins elsewhere, and the last bit of a sum differs.
 """
 
 import struct
@@ -16,6 +18,7 @@ from registry.names import quoted
 from registry.tensor import DType
 
 _LENGTH = struct.Struct("<I")
+_ALIGNMENT = 16
 
 
 class BytesDoNotFit(ValueError):  # noqa: N818 - the caller's mistake, not ours
@@ -50,8 +53,8 @@ def read_raw(dtype: DType, octets: bytes | memoryview, shape: tuple[int, ...]) -
         return _empty(dtype, shape)
     whole = np.frombuffer(octets, np.uint8)
     _check_bits(dtype, whole)
-    array = np.frombuffer(octets, dtype.numpy.newbyteorder("<")) if dtype.numpy.kind != "V" else whole.view(dtype.numpy)
-    if not array.flags.aligned:  # it stands at an odd place of a body, and the runtime reads whole words
+    array = whole.view(dtype.numpy if dtype.is_foreign else dtype.numpy.newbyteorder("<"))
+    if array.__array_interface__["data"][0] % _ALIGNMENT:
         array = array.copy()
     return array.reshape(shape)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from gateway.codec.json_output import write_outputs
+from gateway.codec.json_output import write_values
 from registry.errors import SignatureMismatch, Violation
 from registry.signature import Signature
 from registry.tensor import format_shape
@@ -28,8 +28,8 @@ def write_columns(outputs: Mapping[str, Any]) -> bytes:
     nested = {name: _without_the_unseen(value) for name, value in outputs.items()}
     if len(nested) == 1:
         (value,) = nested.values()
-        return write_outputs({"outputs": value})
-    return b'{"outputs":%b}' % write_outputs(nested)
+        return write_values({"outputs": value})
+    return b'{"outputs":%b}' % write_values(nested)
 
 
 def write_predictions(outputs: Mapping[str, Any], count: int) -> bytes:
@@ -44,7 +44,7 @@ def write_predictions(outputs: Mapping[str, Any], count: int) -> bytes:
         raise SignatureMismatch(faults)
     if len(outputs) == 1:
         (value,) = outputs.values()
-        return write_outputs({"predictions": _without_the_unseen(value)})
+        return write_values({"predictions": _without_the_unseen(value)})
     columns = [_write_rows(value) for value in outputs.values()]
     row = b"{%b}" % b",".join(b"%b:%%b" % orjson.dumps(name).replace(b"%", b"%%") for name in outputs)
     return b'{"predictions":[%b]}' % b",".join([row % texts for texts in zip(*columns, strict=True)])
@@ -80,11 +80,11 @@ def _write_rows(value: Any) -> Sequence[bytes]:
     """Return the rows, each written by itself; of many numbers, by writing them at once and taking that apart."""
     if isinstance(value, np.ndarray) and value.dtype.kind not in "OSU" and value.size:
         rank = value.ndim
-        written = write_outputs({"": value})[_BEGIN + rank : _END - rank]
+        written = write_values({"": value})[_BEGIN + rank : _END - rank]
         opening, closing = b"[" * (rank - 1), b"]" * (rank - 1)  # within a row, fewer brackets stand together
         return [b"%b%b%b" % (opening, row, closing) for row in written.split(closing + b"," + opening)]
     rows = [value[place, ...] for place in range(len(value))] if isinstance(value, np.ndarray) else value
-    return [write_outputs({"": _without_the_unseen(row)})[_BEGIN:_END] for row in rows]
+    return [write_values({"": _without_the_unseen(row)})[_BEGIN:_END] for row in rows]
 
 
 def _without_the_unseen(value: Any) -> Any:

@@ -10,7 +10,7 @@ from gateway.rpc.infer_request import read_request
 from gateway.rpc.outline import Outline, write_varint
 from gateway.rpc.schema import message_class
 from gateway.web.endpoint import Endpoint
-from gateway.web.wire import Written
+from gateway.web.wire import QUICK_BINARY_BYTES, Written
 from registry.errors import OutputNotText
 
 _RESPONSE: Final = message_class("ModelInferResponse")
@@ -24,6 +24,8 @@ class InferForm:
     Args:
         outline: of its message.
     """
+
+    quick_bytes = QUICK_BINARY_BYTES
 
     def __init__(self, outline: Outline) -> None:
         self._outline = outline

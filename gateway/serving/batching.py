@@ -81,7 +81,12 @@ def split(arrays: Sequence[Array], counts: Sequence[int]) -> Iterator[list[Array
 def part_of(feed: Feed, place: int, counts: Sequence[int]) -> Feed:
     """Return the rows of one of the requests that were joined."""
     begin = sum(counts[:place])
-    return {name: array[begin : begin + counts[place]] for name, array in feed.items()}
+    return rows_between(feed, begin, begin + counts[place])
+
+
+def rows_between(feed: Feed, begin: int, end: int) -> Feed:
+    """Return some of the rows, as arrays of their own: where an array starts in memory may decide last bits of sums."""
+    return {name: array[begin:end].copy() for name, array in feed.items()}
 
 
 def has_rows(arrays: Sequence[Array], rows: int) -> bool:

@@ -23,7 +23,7 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from registry.errors import DeadlinePassed, LoadFailed, OutputNotText, RunFailed
-from registry.inspection.foreign_run import ForeignRun
+from registry.foreign_run import ForeignRun
 from registry.threads import ThreadRule, WholeShapes
 
 # The runtime reads this when it is imported; without it, it starts a thread that sends usage data to its makers.

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from gateway.web import (
     aliases,
@@ -102,7 +103,16 @@ async def _answer_framework(request: Request, error: Exception) -> Response:
     response = await _answer_error(request, _translate_status(error))
     for name, value in (error.headers or {}).items():
         response.headers[name] = value
+    if "allow" in response.headers:  # the framework names the methods of the first route only
+        response.headers["allow"] = ", ".join(sorted(_methods(request)))
     return response
+
+
+def _methods(request: Request) -> set[str]:
+    """Return every method that the path of a request takes."""
+    routes = [*request.app.routes, *(route for router in ROUTERS for route in router.routes)]
+    matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return {method for route in matching if isinstance(route, GuardedRoute) for method in route.methods or ()}
 
 
 async def _answer_unexpected(request: Request, error: Exception) -> Response:

@@ -8,7 +8,7 @@ from datetime import datetime
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from gateway.web.context import UsesServices
+from gateway.web.context import DigestInPath, UsesServices
 from gateway.web.guarded import needs
 from gateway.web.json_routes import JsonRoute
 from gateway.web.schemas import UploadBody, timestamp
@@ -42,14 +42,18 @@ async def offer_upload(services: UsesServices, wanted: UploadBody) -> Response:
     return JSONResponse(body, status_code=201)
 
 
-@router.post("/{digest}/finish", summary="Take in a file that was sent straight to the store", status_code=201)
+@router.post(
+    "/{digest}/finish",
+    summary="Take in a file that was sent straight to the store",
+    status_code=201,
+    responses={200: {"description": "It was there already"}},
+)
 @needs(Role.PUBLISH)
-async def finish_upload(services: UsesServices, digest: str) -> Response:
+async def finish_upload(services: UsesServices, digest: DigestInPath) -> Response:
     """Hash what was sent and store it under its digest: 201, or 200 when it was there already."""
     uploads = _uploads(services)
-    announced = parse_digest(digest)
-    size_bytes, is_new = await services.take_in(_finish, services, uploads, announced)
-    body = {"digest": str(announced), "size_bytes": size_bytes}
+    size_bytes, is_new = await services.take_in(_finish, services, uploads, digest)
+    body = {"digest": str(digest), "size_bytes": size_bytes}
     return JSONResponse(body, status_code=201 if is_new else 200)
 
 

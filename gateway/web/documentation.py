@@ -13,11 +13,15 @@ from fastapi import FastAPI, Header, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from pydantic.json_schema import models_json_schema
 
-from gateway.codec.schemas import example_body, request_schema, response_schema
+from gateway.codec.examples import native_example, whole_example
+from gateway.codec.schemas import request_schema, response_schema
 from gateway.web.context import Asking, UsesServices
+from gateway.web.documented import ALIAS_PATTERN, MODEL_PATTERN, PROBLEM_SCHEMA, REFUSAL, refusals
 from gateway.web.guarded import needs
 from gateway.web.problems import DOCUMENTATION, STATUS, all_errors
+from gateway.web.uploads import NAMED_BODIES
 from registry.errors import RouteNotFound
 from registry.names import PRODUCTION
 from registry.ports import Registry
@@ -32,39 +36,7 @@ _ASSETS = {
     "favicon-32x32.png": "image/png",
 }
 
-_PROBLEM_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "instance", "code"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "instance": {"type": "string", "description": "the request id"},
-        "code": {"type": "string"},
-        "violations": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["path", "expected", "received", "code"],
-                "properties": {name: {"type": "string"} for name in ("path", "expected", "received", "code")},
-            },
-        },
-        "differences": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["path", "before", "after"],
-                "properties": {name: {"type": "string"} for name in ("path", "before", "after")},
-            },
-        },
-    },
-}
-
-_REFUSAL: dict[str, Any] = {
-    "description": "What to change, or when to come back",
-    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-}
+_REF = "#/components/schemas/{model}"
 
 
 def add_to(control: FastAPI) -> None:
@@ -118,14 +90,15 @@ def add_to(control: FastAPI) -> None:
 def version_openapi(version: Version) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of one version's predict and validate routes."""
     base = f"/v{version.number}/models/{version.model}"
+    example = whole_example(version.signature)
     return {
         "openapi": "3.1.0",
         "info": {"title": f"{version.model}, version {version.number}", "version": str(version.number)},
         "paths": {
-            f"{base}/predict": {"post": _predict_operation(version)},
-            f"{base}/validate": {"post": _validate_operation(version)},
+            f"{base}/predict": {"post": _predict_operation(version, example)},
+            f"{base}/validate": {"post": _validate_operation(version, example)},
         },
-        "components": {"schemas": {"Problem": _PROBLEM_SCHEMA}},
+        "components": {"schemas": {"Problem": PROBLEM_SCHEMA}},
     }
 
 
@@ -137,43 +110,53 @@ def _openapi(control: FastAPI, promoted: list[Version], *, has_tokens: bool) -> 
         description="Predict routes by version, by alias and by name; a registry to register, promote and roll back.",
         routes=control.routes,
     )
-    paths = {f"/models/{version.model}/predict": {"post": _predict_operation(version)} for version in promoted}
+    paths = {
+        f"/models/{version.model}/predict": {"post": _predict_operation(version, native_example(version.signature))}
+        for version in promoted
+    }
     shown = promoted[0] if promoted else None
     general = {
         "/v{version}/models/{name}/predict": ("version", "name"),
         "/models/{name}/predict": ("name",),
         "/models/{name}@{alias}/predict": ("name", "alias"),
         "/v{version}/models/{name}/validate": ("version", "name"),
+        "/models/{name}/validate": ("name",),
+        "/models/{name}@{alias}/validate": ("name", "alias"),
     }
     paths |= {path: {"post": _general_operation(path, names, shown)} for path, names in general.items()}
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for operations in document["paths"].values():
         for operation in operations.values():
             operation["responses"].pop("422", None)  # the framework's own, which is never sent
-            operation["responses"]["default"] = _REFUSAL
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    schemas["Problem"] = _PROBLEM_SCHEMA
+    schemas["Problem"] = PROBLEM_SCHEMA
+    _, described = models_json_schema([(kind, "validation") for kind in NAMED_BODIES], ref_template=_REF)
+    schemas |= described["$defs"]
     if has_tokens:
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        document["security"] = [{"token": []}]
     document["paths"] = paths | document["paths"]
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            operation["responses"] |= refusals(
+                path, operation, has_tokens=has_tokens and not path.startswith("/health/")
+            )
     return document
 
 
-def _predict_operation(version: Version) -> dict[str, Any]:
+def _predict_operation(version: Version, example: dict[str, Any] | None) -> dict[str, Any]:
     signature = version.signature
     return {
         "tags": ["predicting"],
         "summary": f"Predict with {version.model} (version {version.number})",
         "operationId": f"predict_{version.model}_{version.number}",
-        "requestBody": _json_body(request_schema(signature), example_body(signature)),
+        "requestBody": _json_body(request_schema(signature), example),
         "responses": _answers(response_schema(signature)),
     }
 
 
-def _validate_operation(version: Version) -> dict[str, Any]:
-    operation = _predict_operation(version)
+def _validate_operation(version: Version, example: dict[str, Any] | None) -> dict[str, Any]:
+    operation = _predict_operation(version, example)
     valid = {
         "type": "object",
         "properties": {"model": {"type": "string"}, "version": {"type": "integer"}, "valid": {"const": True}},
@@ -187,11 +170,15 @@ def _validate_operation(version: Version) -> dict[str, Any]:
 
 def _general_operation(path: str, names: tuple[str, ...], shown: Version | None) -> dict[str, Any]:
     values: dict[str, Any] = {"name": "iris", "version": 1, "alias": PRODUCTION}
-    example: dict[str, Any] = {"inputs": {"x": [[5.1, 3.5, 1.4, 0.2]]}}
+    example: dict[str, Any] | None = {"inputs": {"x": [[5.1, 3.5, 1.4, 0.2]]}}
     if shown is not None:
         values |= {"name": shown.model, "version": shown.number}
-        example = example_body(shown.signature)
-    kinds = {"name": "string", "version": "integer", "alias": "string"}
+        example = native_example(shown.signature)
+    kinds = {
+        "name": {"type": "string", "pattern": MODEL_PATTERN},
+        "version": {"type": "integer", "minimum": 1, "maximum": 10**9 - 1},
+        "alias": {"type": "string", "pattern": ALIAS_PATTERN},
+    }
     return {
         "tags": ["predicting"],
         "summary": "Check a body and run nothing" if path.endswith("/validate") else "Predict",
@@ -201,7 +188,7 @@ def _general_operation(path: str, names: tuple[str, ...], shown: Version | None)
                 "name": name,
                 "in": "path",
                 "required": True,
-                "schema": {"type": kinds[name]},
+                "schema": kinds[name],
                 "example": values[name],
             }
             for name in names
@@ -211,14 +198,15 @@ def _general_operation(path: str, names: tuple[str, ...], shown: Version | None)
     }
 
 
-def _json_body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
-    return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
+def _json_body(schema: dict[str, Any], example: dict[str, Any] | None) -> dict[str, Any]:
+    shown = {"schema": schema} if example is None else {"schema": schema, "example": example}
+    return {"required": True, "content": {"application/json": shown}}
 
 
 def _answers(schema: dict[str, Any]) -> dict[str, Any]:
     return {
         "200": {"description": "The answer", "content": {"application/json": {"schema": schema}}},
-        "default": _REFUSAL,
+        "default": REFUSAL,
     }
 
 

@@ -149,7 +149,7 @@ class PredictProtocol(HttpProtocol):
         parts, self._parts = self._parts, []
         front: Front | None = self._application.front
         asked = Asked(self, head, b"".join(parts))
-        if front is None or self._is_draining or head.length > front.small_body_bytes:
+        if front is None or self._is_draining or not head.is_for_tick:
             self.go_ordinary_way(asked)
             return
         begin_of_body = len(self._octets) - head.length

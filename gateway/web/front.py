@@ -17,15 +17,17 @@ from gateway.web.asked import Asked
 from gateway.web.endpoint import Endpoint
 from gateway.web.exchange import CONTEXT, Exchange, RequestIds
 from gateway.web.heads import Head, KnownHeads
-from gateway.web.limits import ClientGone, Receive, Scope, Send, check_json_type
+from gateway.web.lessons import lesson_of
+from gateway.web.limits import ClientGone, Receive, Scope, Send
+from gateway.web.native import JSON_FORM
 from gateway.web.paths import Dialect, PredictPaths, Target, Verb, dialect_of
-from gateway.web.predict import LARGE_BYTES, PredictRoutes
+from gateway.web.predict import PredictRoutes
 from gateway.web.problems import Headers, header_lines, problem_answer
 from gateway.web.reception import Reception
 from gateway.web.services import Services
 from gateway.web.tick import Tick
 from gateway.web.tick_answers import Lines, TickAnswers
-from gateway.web.wire import Written
+from gateway.web.wire import LARGE_BYTES, Written
 from gateway.web.wires import WIRES
 from registry.errors import (
     InvalidHost,
@@ -74,7 +76,7 @@ class Front:
             record=self._reception.record,
         )
         self.tick = Tick(services, answers)
-        self.small_body_bytes = min(LARGE_BYTES, services.settings.max_body_bytes)
+        self._small_body_bytes = min(LARGE_BYTES, services.settings.max_body_bytes)
         """How long a body may be that is answered within its tick."""
         self.most_body_bytes = services.settings.max_body_bytes
         """How long a body may be that is collected for the ordinary way."""
@@ -109,8 +111,9 @@ class Front:
     def read_head(self, url: bytes, headers: dict[bytes, bytes], length: int) -> Head | None:
         """Return what the head of a plain POST says; None if the request has to go the ordinary way.
 
-        It may be answered within its tick if its URL, as it stands in the request line, has been a predict path before,
-        and if it is known who sends it and that they may: others are told so before their body is waited for.
+        It may be collected if its URL, as it stands in the request line, has been a predict path before, and if it is
+        known who sends it and that they may: others are told so before their body is waited for. It may be answered
+        within its tick as well if it is short, and JSON in and out.
 
         Args:
             url: as it stands in the request line.
@@ -121,10 +124,11 @@ class Front:
         if known is None or known[1].verb is not Verb.PREDICT or known[1].dialect is not Dialect.NATIVE:
             return None
         try:
-            check_json_type(headers.get(b"content-type"))
+            form = WIRES[known[1].dialect].form(headers)
         except ServiceError:
             return None
-        head = Head(url, known[0], known[1], headers, length)
+        is_for_tick = form is JSON_FORM and length <= self._small_body_bytes
+        head = Head(url, known[0], known[1], headers, length, is_for_tick=is_for_tick)
         if head.coding is not None and head.coding.is_forced:
             return None  # the tick looks at long answers only
         self.tick.check(head, monotonic())
@@ -175,7 +179,12 @@ class Front:
         """Return the problem that tells the caller."""
         error = self._reception.understand(exchange, error)
         dialect = dialect_of(exchange.path) if exchange.target is None else exchange.target.dialect
-        status, headers, body = problem_answer(error, request_id=exchange.request_id, dialect=dialect)
+        status, headers, body = problem_answer(
+            error,
+            request_id=exchange.request_id,
+            dialect=dialect,
+            lesson=lesson_of(error, exchange.endpoint, dialect) if exchange.is_body_read else None,
+        )
         headers.append((b"x-request-id", exchange.request_id.encode()))
         if isinstance(error, MethodNotAllowed):
             headers.append((b"allow", b"POST"))

@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 _OF_ONE_MODEL = "/models/{name}"
-"""What stands in the paths whose requests touch one model."""
+"""What the paths hold whose requests touch one model, whatever the dialect."""
 
 _NEEDED: WeakKeyDictionary[Callable[..., Any], Role | None] = WeakKeyDictionary()
 

@@ -29,6 +29,7 @@ class Head:
         target: what the path means.
         headers: names in lower case, no name twice.
         length: of the body that follows, in bytes.
+        is_for_tick: whether the request may be answered within its tick; if not, it is only collected there.
     """
 
     __slots__ = (
@@ -37,6 +38,7 @@ class Head:
         "coding",
         "has_id",
         "headers",
+        "is_for_tick",
         "length",
         "line",
         "path",
@@ -45,12 +47,22 @@ class Head:
         "url",
     )
 
-    def __init__(self, url: bytes, path: str, target: Target, headers: dict[bytes, bytes], length: int) -> None:
+    def __init__(
+        self,
+        url: bytes,
+        path: str,
+        target: Target,
+        headers: dict[bytes, bytes],
+        length: int,
+        *,
+        is_for_tick: bool = True,
+    ) -> None:
         self.url = url
         self.path = path
         self.target = target
         self.headers = headers
         self.length = length
+        self.is_for_tick = is_for_tick
         self.routing_key = headers.get(b"x-routing-key")
         self.coding = coding_of(headers.get(b"accept-encoding"))
         """How its client wants longer answers to be compressed, if at all."""

@@ -13,6 +13,9 @@ from registry.roles import Role
 router = APIRouter(tags=["watching"], route_class=GuardedRoute)
 
 
+_TEXT: Any = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+
+
 @router.get("/health/live", summary="The process answers")
 @needs(None)
 async def live() -> dict[str, Any]:
@@ -43,7 +46,7 @@ def _word(trouble: ServiceError | None) -> str:
     return "ok" if trouble is None else trouble.code
 
 
-@router.get("/metrics", summary="Counters in Prometheus's text format", response_class=Response)
+@router.get("/metrics", summary="Counters in Prometheus's text format", response_class=Response, responses=_TEXT)
 @needs(Role.PREDICT)
 async def metrics(services: UsesServices) -> Response:
     """Return the counters of all workers of this host."""

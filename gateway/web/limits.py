@@ -5,6 +5,7 @@
 3. After a refusal the rest is left unread: the server closes the connection.
 """
 
+import asyncio
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
@@ -12,13 +13,15 @@ from typing import Any, TypeAlias
 from registry.errors import BodyTooLarge, UndecodableBody, UnsupportedEncoding, UnsupportedMediaType
 from registry.names import quoted
 
+_INFLATED = (b"gzip", b"deflate")
+
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Scope: TypeAlias = MutableMapping[str, Any]
 
-_WINDOWS = {b"gzip": 31, b"deflate": 15}
-"""How zlib is told which format it is: deflate is zlib's own (RFC 9110, section 8.4.1.2)."""
+_EITHER_WINDOW = 47
+"""zlib finds out itself whether a body is gzip (RFC 1952) or, as HTTP's ``deflate`` is, its own format (RFC 1950)."""
 
 
 class ClientGone(Exception):  # noqa: N818 - an event, not an error: nobody is left to answer
@@ -32,17 +35,18 @@ async def read_body(
 
     Raises:
         BodyTooLarge: it is longer than ``limit_bytes``, as sent or inflated.
-        UnsupportedEncoding: the encoding is none that is read here.
-        UndecodableBody: it is not what it says.
+        UnsupportedEncoding: the encoding is neither gzip, deflate nor identity.
+        UndecodableBody: it says gzip or deflate and is neither.
         ClientGone: the client left.
     """
     encoding = (content_encoding or b"").strip().lower()
-    if encoding not in (b"", b"identity", *_WINDOWS):
-        name = quoted(encoding.decode("latin-1"))
-        raise UnsupportedEncoding(f"{name} is not supported: send gzip, deflate or plain bytes")
+    if encoding not in (b"", b"identity", *_INFLATED):
+        raise UnsupportedEncoding(f"{quoted(encoding.decode('latin-1'))} is not supported: send gzip or plain bytes")
     check_length(content_length, limit_bytes)
     body = await _read_whole(receive, limit_bytes)
-    return inflate(body, limit_bytes, encoding) if encoding in _WINDOWS else body
+    if encoding not in _INFLATED:
+        return body
+    return await asyncio.to_thread(inflate, body, limit_bytes)  # a few kilobytes may be megabytes
 
 
 def check_length(content_length: bytes | None, limit_bytes: int) -> None:
@@ -71,23 +75,22 @@ async def _read_whole(receive: Receive, limit_bytes: int) -> bytes:
             return b"".join(parts)
 
 
-def inflate(body: bytes, limit_bytes: int, encoding: bytes) -> bytes:
+def inflate(body: bytes, limit_bytes: int) -> bytes:
     """Return what a compressed body holds, stopping at the cap.
 
     Raises:
         BodyTooLarge: it holds more.
-        UndecodableBody: it is not of that encoding, or cut short.
+        UndecodableBody: it is not compressed, or cut short.
     """
-    name = encoding.decode()
-    inflater = zlib.decompressobj(_WINDOWS[encoding])
+    inflater = zlib.decompressobj(_EITHER_WINDOW)
     try:
         plain = inflater.decompress(body, limit_bytes + 1)
     except zlib.error as error:
-        raise UndecodableBody(f"the body says that it is {name}, but cannot be inflated") from error
+        raise UndecodableBody("the body says that it is compressed, but cannot be inflated") from error
     if len(plain) > limit_bytes:
         raise _too_large(limit_bytes)
     if not inflater.eof or inflater.unused_data:
-        raise UndecodableBody(f"the body says that it is {name}, but is cut short or followed by something else")
+        raise UndecodableBody("the body says that it is compressed, but is cut short or followed by something else")
     return plain
 
 

@@ -6,7 +6,7 @@ from gateway.codec.body import PredictBody
 from gateway.codec.open_inference.codec import OpenInferenceCodec
 from gateway.serving.runtime import Array
 from gateway.web.endpoint import Endpoint
-from gateway.web.wire import Form, Written
+from gateway.web.wire import LARGE_BYTES, QUICK_BINARY_BYTES, Form, Written
 from registry.errors import InvalidRequest, UnsupportedMediaType
 from registry.names import quoted
 
@@ -47,6 +47,7 @@ class _Form:
 
     def __init__(self, header_bytes: int | None) -> None:
         self._header_bytes = header_bytes
+        self.quick_bytes = LARGE_BYTES if header_bytes is None else QUICK_BINARY_BYTES
 
     def decode_quickly(self, endpoint: Endpoint, body: bytes) -> PredictBody | None:
         return endpoint.compiled(OpenInferenceCodec).decode_quickly(body, self._header_bytes)

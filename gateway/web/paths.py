@@ -8,6 +8,7 @@ from registry.errors import InvalidName
 from registry.names import PRODUCTION, Reference, parse_alias_name, parse_model_name, parse_version_number
 
 _PATH = re.compile(r"(?:/v(?P<version>[^/]*))?/models/(?P<model>[^/]*)/(?P<verb>predict|validate)", re.DOTALL)
+_LIKE_NATIVE = re.compile(r"/(?:predict|validate)(?:/|\?|$)")
 _OPEN_INFERENCE = re.compile(r"/v2/models/(?P<model>[^/]*)(?:/versions/(?P<version>[^/]*))?/infer", re.DOTALL)
 _TENSORFLOW = re.compile(
     r"/v1/models/(?P<model>[^/:]*)(?:/versions/(?P<version>[^/:]*)|/labels/(?P<label>[^/:]*))?:predict", re.DOTALL
@@ -78,11 +79,11 @@ class PredictPaths:
 
 def dialect_of(path: str) -> Dialect:
     """Return in whose words whoever asks for this path is to be refused."""
-    if _PATH.fullmatch(path):
+    if _LIKE_NATIVE.search(path):
         return Dialect.NATIVE
     if path == "/v2" or path.startswith("/v2/"):
         return Dialect.OPEN_INFERENCE
-    return Dialect.TENSORFLOW if path.startswith("/v1/") else Dialect.NATIVE
+    return Dialect.TENSORFLOW if path.startswith("/v1/models") else Dialect.NATIVE
 
 
 def read_version(model: str, version: str | None) -> Reference:

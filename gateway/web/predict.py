@@ -20,9 +20,6 @@ from gateway.web.services import Services
 from gateway.web.wire import Form, Written
 from registry.errors import Overloaded
 
-LARGE_BYTES = 32 * 1024
-"""A larger body is decoded in a thread: naming all faults of megabytes takes seconds, and others must not wait."""
-
 SLOW_BYTES = 2 * 1024
 """So is a body of this size that the quick parses refuse: naming its faults takes milliseconds."""
 
@@ -75,7 +72,7 @@ class PredictRoutes:
             CallerError: it does not fit the version's signature.
             Overloaded: too many large bodies are being decoded.
         """
-        if len(body) <= LARGE_BYTES:
+        if len(body) <= form.quick_bytes:
             decoded = form.decode_quickly(endpoint, body)
             if decoded is not None:
                 return decoded

@@ -1,6 +1,6 @@
 """The one place where errors become HTTP: a status for each class, problem+json for each error (RFC 9457)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -21,6 +21,7 @@ STATUS: dict[type[ServiceError], int] = {
     errors.JsonTooDeep: 400,
     errors.InvalidNumber: 400,
     errors.DuplicateKey: 400,
+    errors.MalformedTensors: 400,
     errors.InvalidRequest: 422,
     errors.InvalidName: 422,
     errors.InvalidHost: 400,
@@ -29,6 +30,7 @@ STATUS: dict[type[ServiceError], int] = {
     errors.BodyTooLarge: 413,
     errors.UnsupportedEncoding: 415,
     errors.UnsupportedMediaType: 415,
+    errors.NotAcceptable: 406,
     errors.UnsupportedFormat: 415,
     errors.MethodNotAllowed: 405,
     errors.SignatureMismatch: 422,
@@ -103,8 +105,14 @@ def status_of(error: ServiceError, dialect: Dialect = Dialect.NATIVE) -> int:
     return _STATUS_IN_TENSORFLOW.get(type(error), status) if dialect is Dialect.TENSORFLOW else status
 
 
-def problem(error: ServiceError, *, request_id: str) -> dict[str, Any]:
-    """Return the body of the answer; a detail about our insides is withheld."""
+def problem(error: ServiceError, *, request_id: str, lesson: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the body of the answer; a detail about our insides is withheld.
+
+    Args:
+        error: what happened.
+        request_id: the request's.
+        lesson: more members, which show what would have been right.
+    """
     body: dict[str, Any] = {
         "type": f"{DOCUMENTATION}#{error.code}",
         "title": error.title,
@@ -117,19 +125,26 @@ def problem(error: ServiceError, *, request_id: str) -> dict[str, Any]:
         body["violations"] = [asdict(violation) for violation in error.violations]
     if error.differences:
         body["differences"] = [asdict(difference) for difference in error.differences]
-    return body
+    return {**body, **(lesson or {})}
 
 
-def in_one_line(error: ServiceError) -> str:
-    """Return what other protocols have a single text for: the code, the detail, and where it applies each fault."""
-    detail = _WITHHELD if error.is_private else error.detail
+def in_one_line(error: ServiceError, *, lesson: Mapping[str, Any] | None = None) -> str:
+    """Return what other protocols have a single text for: the code, its faults or its detail, and what is right."""
+    detail = [] if error.violations else [_WITHHELD if error.is_private else error.detail]
     faults = [
         f"{violation.path or '/'}: expected {violation.expected}, received {violation.received} ({violation.code})"
         for violation in error.violations[:_MOST_SAID]
     ]
     if len(error.violations) > _MOST_SAID:
         faults.append(f"and {len(error.violations) - _MOST_SAID} more")
-    return f"{error.code}: {'; '.join([detail, *faults])}"
+    return f"{error.code}: {'; '.join([*detail, *faults, *_said(lesson)])}"
+
+
+def _said(lesson: Mapping[str, Any] | None) -> Iterator[str]:
+    if lesson and "example" in lesson:
+        yield f"this body would be taken: {orjson.dumps(lesson['example']).decode()}"
+    elif lesson:
+        yield f"GET {lesson['example_url']} shows a request that would be taken"
 
 
 def header_lines(headers: Headers) -> bytes:
@@ -138,13 +153,18 @@ def header_lines(headers: Headers) -> bytes:
 
 
 def problem_answer(
-    error: ServiceError, *, request_id: str, dialect: Dialect = Dialect.NATIVE
+    error: ServiceError,
+    *,
+    request_id: str,
+    dialect: Dialect = Dialect.NATIVE,
+    lesson: Mapping[str, Any] | None = None,
 ) -> tuple[int, Headers, bytes]:
     """Return status, headers and body of the answer to a request that met ``error``, in the words of its dialect."""
     if dialect is Dialect.NATIVE:
-        content_type, body = b"application/problem+json", orjson.dumps(problem(error, request_id=request_id))
+        content_type = b"application/problem+json"
+        body = orjson.dumps(problem(error, request_id=request_id, lesson=lesson))
     else:
-        content_type, body = b"application/json", orjson.dumps({"error": in_one_line(error)})
+        content_type, body = b"application/json", orjson.dumps({"error": in_one_line(error, lesson=lesson)})
     headers = [
         (b"content-type", content_type),
         (b"content-length", str(len(body)).encode()),

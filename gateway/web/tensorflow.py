@@ -7,7 +7,7 @@ from gateway.codec.body import PredictBody
 from gateway.serving.runtime import Array
 from gateway.web.endpoint import Endpoint
 from gateway.web.limits import check_json_type
-from gateway.web.wire import Form, Written
+from gateway.web.wire import LARGE_BYTES, Form, Written
 
 _AS_CURL_HAS_IT = b"application/x-www-form-urlencoded"
 
@@ -28,6 +28,8 @@ class TensorflowWire:
 
 
 class _JsonForm:
+    quick_bytes = LARGE_BYTES
+
     def decode_quickly(self, endpoint: Endpoint, body: bytes) -> PredictBody | None:
         return tensorflow_bodies.decode_quickly(endpoint.version.signature, endpoint.codec, body)
 

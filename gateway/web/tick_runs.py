@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from gateway.codec.json_tensors import PredictBody
-from gateway.serving.batching import inner_shapes, join, may_share, rows_of
+from gateway.serving.batching import inner_shapes, join, may_share, rows_between, rows_of
 from gateway.serving.predictor import Predictor
 from gateway.serving.runtime import Array
 from gateway.serving.shared_run import Request
@@ -172,7 +172,7 @@ class TickRuns:
         row = 0
         for begin, end in pieces:
             last = row + sum(counts[begin:end])
-            self._run_together(company.part(begin, end), {name: array[row:last] for name, array in feed.items()})
+            self._run_together(company.part(begin, end), rows_between(feed, row, last))
             row = last
 
     # --- one request --------------------------------------------------------------------------------------------------

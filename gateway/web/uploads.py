@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
-from gateway.web.context import Actor, ModelName, UsesServices
+from gateway.web.context import Actor, DigestInPath, ModelName, UsesServices
 from gateway.web.example_bodies import reader
 from gateway.web.guarded import GuardedRoute, needs
 from gateway.web.json_routes import MAX_EXAMPLE_JSON_BYTES, read_json_bytes
@@ -38,12 +38,17 @@ B = TypeVar("B", bound=Body)
 
 _CHUNK_BYTES = 1024 * 1024
 
+NAMED_BODIES: tuple[type[Body], ...] = (FilesBody, SourceBody)
+"""What the body may say where it is JSON; the document has their schemas among its components."""
+
 _VERSION_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
             "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-            "application/json": {"schema": {"anyOf": [FilesBody.model_json_schema(), SourceBody.model_json_schema()]}},
+            "application/json": {
+                "schema": {"anyOf": [{"$ref": f"#/components/schemas/{kind.__name__}"} for kind in NAMED_BODIES]}
+            },
         },
     }
 }
@@ -60,16 +65,16 @@ _BLOB_BODY: dict[str, Any] = {
     summary="Send one file of a version that has several",
     openapi_extra=_BLOB_BODY,
     status_code=201,
+    responses={200: {"description": "They were there already"}},
 )
 @needs(Role.PUBLISH)
-async def put_blob(services: UsesServices, request: Request, digest: str) -> Response:
+async def put_blob(services: UsesServices, request: Request, digest: DigestInPath) -> Response:
     """Store a file's bytes under their digest: 201, or 200 when they were there already."""
-    announced = parse_digest(digest)
     _check_bytes_type(request)
     with services.open_spool() as spool:
         upload = await _receive(services, request, spool)
-        is_new = await services.call(services.registration.put_blob, upload, announced=announced)
-    body = {"digest": str(announced), "size_bytes": upload.size_bytes}
+        is_new = await services.call(services.registration.put_blob, upload, announced=digest)
+    body = {"digest": str(digest), "size_bytes": upload.size_bytes}
     return JSONResponse(body, status_code=201 if is_new else 200)
 
 
@@ -78,6 +83,7 @@ async def put_blob(services: UsesServices, request: Request, digest: str) -> Res
     summary="Register a version",
     openapi_extra=_VERSION_BODY,
     status_code=201,
+    responses={200: {"description": "The version that has these bytes already"}},
 )
 @needs(Role.PUBLISH)
 async def register_version(

@@ -1,27 +1,31 @@
 """Versions: list, show, describe, retire, download."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from gateway.web.context import Actor, After, Limit, ModelName, UsesServices, VersionNumber
 from gateway.web.documentation import version_openapi
+from gateway.web.documented import BYTES
 from gateway.web.guarded import needs
 from gateway.web.json_routes import JsonRoute
 from gateway.web.schemas import VersionChange, page_json, version_json
 from gateway.web.services import Services
+from gateway.web.snippets import snippets_json
 from registry.artifact import ArtifactFile
 from registry.batching import Batching
 from registry.errors import FileNotInVersion
-from registry.lookup import resolve_model, resolve_version
+from registry.lookup import resolve_model, resolve_present_version, resolve_version
 from registry.names import quoted
 from registry.ports import Registry
 from registry.records import Page, Version
 from registry.roles import Role
 
 router = APIRouter(prefix="/registry/models/{name}/versions", tags=["versions"], route_class=JsonRoute)
+
+_BASE_URL = r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*"
 
 
 @router.get("", summary="List a model's versions, newest first")
@@ -69,7 +73,7 @@ async def retire_version(
     return await _shown(services, name, number)
 
 
-@router.get("/{number}/artifact", summary="Download a version's graph", response_class=Response)
+@router.get("/{number}/artifact", summary="Download a version's graph", response_class=Response, responses={200: BYTES})
 @needs(Role.PREDICT)
 async def download_graph(services: UsesServices, name: ModelName, number: VersionNumber) -> Response:
     """Return the bytes of the ``.onnx`` file."""
@@ -77,7 +81,12 @@ async def download_graph(services: UsesServices, name: ModelName, number: Versio
     return await _download(services, version.artifact.graph)
 
 
-@router.get("/{number}/artifact/{file}", summary="Download one of a version's files", response_class=Response)
+@router.get(
+    "/{number}/artifact/{file}",
+    summary="Download one of a version's files",
+    response_class=Response,
+    responses={200: BYTES},
+)
 @needs(Role.PREDICT)
 async def download_file(services: UsesServices, name: ModelName, number: VersionNumber, file: str) -> Response:
     """Return the bytes of the file of this name."""
@@ -93,7 +102,35 @@ async def download_file(services: UsesServices, name: ModelName, number: Version
 async def show_openapi(services: UsesServices, name: ModelName, number: VersionNumber) -> Response:
     """Return an OpenAPI 3.1 document with a valid example body."""
     version = await services.call(_find, services.registry, name, number)
-    return JSONResponse(version_openapi(version))
+    return await services.call(lambda: JSONResponse(version_openapi(version)))
+
+
+@router.get("/{number}/snippets", summary="Programs that call a version with its real input")
+@needs(Role.PREDICT)
+async def show_snippets(
+    services: UsesServices,
+    request: Request,
+    name: ModelName,
+    number: VersionNumber,
+    base_url: Annotated[
+        str | None,
+        Query(
+            max_length=256,
+            pattern=f"^{_BASE_URL}$",
+            description="where callers reach the gateway, if not as this request did",
+            examples=["https://models.example.com"],
+        ),
+    ] = None,
+) -> dict[str, Any]:
+    """Return a program for each of curl, Python, JavaScript and tritonclient, and why one is left out if it is."""
+    version = await services.call(_find_present, services.registry, name, number)
+    asked_at = f"{request.url.scheme}://{request.headers['host']}"
+    return snippets_json(version, base_url=base_url or asked_at, has_tokens=services.settings.is_auth_on)
+
+
+def _find_present(registry: Registry, name: str, number: int) -> Version:
+    with registry.reading() as catalog:
+        return resolve_present_version(catalog, name, number)
 
 
 def _find(registry: Registry, name: str, number: int) -> Version:

@@ -13,6 +13,13 @@ from gateway.serving.runtime import Array
 from gateway.web.endpoint import Endpoint
 from gateway.web.problems import Headers
 
+LARGE_BYTES = 32 * 1024
+"""A larger body of JSON is decoded in a thread: naming all faults of megabytes takes seconds."""
+
+
+QUICK_BINARY_BYTES = 1024 * 1024
+"""So much of raw tensors is read in the time that a little JSON takes."""
+
 
 class Written(NamedTuple):
     """The body of an answer."""
@@ -24,6 +31,11 @@ class Written(NamedTuple):
 
 class Form(Protocol):
     """How the body of one request is read, and its answer written."""
+
+    @property
+    def quick_bytes(self) -> int:
+        """How long a body may be for ``decode_quickly`` to be asked: others wait meanwhile."""
+        ...
 
     def decode_quickly(self, endpoint: Endpoint, body: bytes) -> PredictBody | None:
         """Return what a body says, or None if it takes ``decode`` to tell that, or what is wrong with it."""

@@ -3,12 +3,14 @@
     ServiceError
     ├── CallerError        change the request
     │   ├── UndecodableBody        invalid_json, json_too_deep, invalid_number, duplicate_key
+    │   ├── MalformedTensors       malformed_tensors: the body is no npy, npz or safetensors
     │   ├── InvalidRequest         invalid_request: a control-plane field is missing or malformed
     │   ├── InvalidName            invalid_name
     │   ├── InvalidHost            invalid_host
     │   ├── BodyTooLarge           too_large
     │   ├── UnsupportedEncoding    unsupported_encoding
     │   ├── UnsupportedMediaType   unsupported_media_type
+    │   ├── NotAcceptable          not_acceptable
     │   ├── UnsupportedFormat      unsupported_format
     │   ├── MethodNotAllowed       method_not_allowed
     │   ├── SignatureMismatch      the code of its first violation
@@ -87,7 +89,9 @@ from registry.errors.caller import (
     InvalidRequest,
     JsonTooDeep,
     MalformedRequest,
+    MalformedTensors,
     MethodNotAllowed,
+    NotAcceptable,
     OutputNotText,
     RunFailed,
     SignatureMismatch,
@@ -158,6 +162,7 @@ __all__ = [
     "JsonTooDeep",
     "LoadFailed",
     "MalformedRequest",
+    "MalformedTensors",
     "MethodNotAllowed",
     "ModelNotFound",
     "ModelPinned",
@@ -165,6 +170,7 @@ __all__ = [
     "NoActiveVersion",
     "NoDirectUploads",
     "NoPreviousVersion",
+    "NotAcceptable",
     "NotFound",
     "NotPromotable",
     "OutputNotText",

@@ -37,6 +37,13 @@ class DuplicateKey(UndecodableBody):
     title = "The body names a key twice"
 
 
+class MalformedTensors(CallerError):
+    """The body is not the file of tensors that its Content-Type says."""
+
+    code = "malformed_tensors"
+    title = "The body is not what its content type says"
+
+
 class InvalidRequest(CallerError):
     """A field of a control-plane request is missing, unknown or malformed."""
 
@@ -91,6 +98,13 @@ class UnsupportedMediaType(CallerError):
 
     code = "unsupported_media_type"
     title = "The content type is not supported"
+
+
+class NotAcceptable(CallerError):
+    """The answer cannot be written in any form that the Accept header names."""
+
+    code = "not_acceptable"
+    title = "The answer has no such form"
 
 
 class UnsupportedFormat(CallerError):

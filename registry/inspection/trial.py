@@ -23,8 +23,8 @@ import onnxruntime
 
 from registry.batching import BatchReport, unproven
 from registry.errors import InvalidArtifact
+from registry.foreign_run import ForeignRun, obstacle
 from registry.inspection.batch_proof import prove
-from registry.inspection.foreign_run import ForeignRun, obstacle
 from registry.inspection.host import host_key, usable_cpus
 from registry.inspection.memory import anonymous_bytes
 from registry.inspection.probes import Feed, Probe, larger_probes, small_probes

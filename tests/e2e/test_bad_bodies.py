@@ -59,6 +59,19 @@ SERVED: dict[str, ModelProto] = {
 }
 
 
+TAUGHT: dict[str, dict[str, Any]] = {
+    "linear": {"x": [[0.5, 0.5, 0.5, 0.5]]},
+    "int64": {"x": [1]},
+    "uint8": {"x": [1]},
+    "bool": {"x": [True]},
+    "float32": {"x": [0.5]},
+    "pair": {"a": [0.5], "b": [0.5]},
+    "scalar": {"x": [0.5], "factor": 0.5},
+    "text": {"x": ["text"]},
+}
+"""The inputs that refusals show, by model."""
+
+
 @pytest.fixture(scope="module")
 def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
     with gateway.client() as opened:
@@ -121,7 +134,8 @@ def assert_good_requests_work(client: httpx.Client) -> None:
     ],
 )
 def test_a_body_that_is_not_strict_json_is_refused(client: httpx.Client, body: bytes, code: str, detail: str) -> None:
-    assert_problem(predict(client, "float32", body), 400, code=code, detail=detail)
+    example = {"inputs": TAUGHT["float32"]}
+    assert_problem(predict(client, "float32", body), 400, code=code, detail=detail, example=example)
     assert_good_requests_work(client)
 
 
@@ -190,7 +204,9 @@ def test_a_body_that_does_not_fit_the_signature_is_refused_with_every_violation(
     detail = f"{path or 'the body'}: expected {expected}, received {received}{more}"
     for verb in ("predict", "validate"):
         answer = client.post(f"/v1/models/{model}/{verb}", json=body)
-        assert_problem(answer, 422, code=code, detail=detail, violations=[violation(*each) for each in found])
+        violations = [violation(*each) for each in found]
+        example = {"inputs": TAUGHT[model]}
+        assert_problem(answer, 422, code=code, detail=detail, violations=violations, example=example)
     assert_good_requests_work(client)
 
 
@@ -199,7 +215,9 @@ def test_too_many_elements_are_refused(client: httpx.Client) -> None:
     answer = predict(client, "linear", b'{"inputs":[' + rows[:-1] + b"]}")
     found = ("/inputs", "at most 4194304 elements in one request", "4194308 elements", "too_many_elements")
     detail = f"{found[0]}: expected {found[1]}, received {found[2]}"
-    assert_problem(answer, 413, code="too_many_elements", detail=detail, violations=[violation(*found)])
+    example = {"inputs": TAUGHT["linear"]}
+    violations = [violation(*found)]
+    assert_problem(answer, 413, code="too_many_elements", detail=detail, violations=violations, example=example)
     assert_good_requests_work(client)
 
 
@@ -232,12 +250,15 @@ def test_a_chunked_body_is_refused_when_it_passes_the_cap(client: httpx.Client) 
         (
             {"content-encoding": "br"},
             "unsupported_encoding",
-            "'br' is not supported: send gzip, deflate or plain bytes",
+            "'br' is not supported: send gzip or plain bytes",
         ),
         (
             {"content-type": "text/plain"},
             "unsupported_media_type",
-            "'text/plain' is not supported here: send Content-Type: application/json",
+            (
+                "'text/plain' is not supported here: send Content-Type: application/json, or"
+                " application/x-npy, application/x-npz, application/vnd.safetensors, application/x-safetensors"
+            ),
         ),
     ],
 )
@@ -276,7 +297,7 @@ def test_an_output_that_is_not_text_is_refused_and_those_that_are_go_out(client:
     ],
 )
 def test_what_says_gzip_and_is_not_is_refused(client: httpx.Client, body: bytes) -> None:
-    says = "the body says that it is gzip, but "
+    says = "the body says that it is compressed, but "
     why = "cannot be inflated" if body.startswith(b"{") else "is cut short or followed by something else"
     answer = predict(client, "float32", body, {"content-encoding": "gzip"})
     assert_problem(answer, 400, code="invalid_json", detail=says + why)

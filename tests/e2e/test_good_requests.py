@@ -172,6 +172,7 @@ def test_validating_loads_and_runs_nothing(tmp_path: Path) -> None:
                         "code": "invalid_dtype",
                     }
                 ],
+                example={"inputs": {"x": [[0.5, 0.5, 0.5, 0.5]]}},
             )
         counts = ("sardonyx_loads_total", "sardonyx_cache_misses_total", "sardonyx_resident_sessions")
         assert [metric(client, name) for name in counts] == [0, 0, 0]

@@ -1,5 +1,7 @@
 """The OpenAPI documents: their examples are sent to the routes that they describe."""
 
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -78,3 +80,39 @@ def test_the_gateways_own_document_shows_what_is_promoted(client: httpx.Client) 
     answer = client.post("/models/promoted/predict", json=example)
     assert example == {"inputs": {"x": [1, 1]}}
     assert answer.json() == {"model": "promoted", "version": 1, "outputs": {"y": [1, 1]}}
+
+
+def test_every_reference_of_the_document_leads_somewhere(client: httpx.Client) -> None:
+    document = shown(client, "/openapi.json")
+    references = set(re.findall(r'"\$ref": ?"([^"]+)"', json.dumps(document)))
+    named = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert references <= named
+
+
+def test_every_refusal_is_a_problem(client: httpx.Client) -> None:
+    document = shown(client, "/openapi.json")
+    refusals = [
+        answer["content"]
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        for status, answer in operation["responses"].items()
+        if not status.startswith("2")
+    ]
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    assert [content for content in refusals if content != problem] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/registry/tokens", "GET, POST"),
+        ("/registry/models/nobody/versions/1", "DELETE, GET, PATCH"),
+        ("/health/live", "GET"),
+        ("/docs", "GET"),
+    ],
+)
+def test_a_method_that_a_path_lacks_is_answered_with_those_that_it_has(
+    client: httpx.Client, path: str, methods: str
+) -> None:
+    answer = client.options(path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, methods)

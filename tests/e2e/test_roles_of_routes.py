@@ -30,6 +30,7 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     ("GET", "/registry/models/{name}/versions/{number}/artifact"): Role.PREDICT,
     ("GET", "/registry/models/{name}/versions/{number}/artifact/{file}"): Role.PREDICT,
     ("GET", "/registry/models/{name}/versions/{number}/openapi.json"): Role.PREDICT,
+    ("GET", "/registry/models/{name}/versions/{number}/snippets"): Role.PREDICT,
     ("GET", "/registry/models/{name}/versions/{number}/examples"): Role.PREDICT,
     ("PUT", "/registry/models/{name}/versions/{number}/examples"): Role.PUBLISH,
     ("POST", "/registry/models/{name}/versions/{number}/examples"): Role.PUBLISH,
@@ -84,9 +85,9 @@ PREDICT_PATHS = [
     *(f"/v1/models/same/{verb}" for verb in ("predict", "validate")),
     *(f"/models/same/{verb}" for verb in ("predict", "validate")),
     *(f"/models/same@staging/{verb}" for verb in ("predict", "validate")),
-    *(f"/v1/models/same{which}:predict" for which in ("", "/versions/1", "/labels/staging")),
     "/v2/models/same/infer",
     "/v2/models/same/versions/9/infer",
+    *(f"/v1/models/same{which}:predict" for which in ("", "/versions/1", "/labels/staging")),
 ]
 WALKED = [*NEEDED.items(), *((("POST", path), Role.PREDICT) for path in PREDICT_PATHS)]
 PARTS = {

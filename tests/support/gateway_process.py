@@ -42,7 +42,7 @@ class GatewayProcess:
 
     def log_lines(self) -> list[dict[str, Any]]:
         """Return what has been logged so far, each line read as the JSON that it must be."""
-        return [json.loads(line) for line in self.log_path.read_text().rpartition("\n")[0].splitlines()]
+        return [json.loads(line) for line in self.log_path.read_text().rpartition("\n")[0].split("\n") if line]
 
     def workers(self) -> list[int]:
         """Return the process ids of the workers."""

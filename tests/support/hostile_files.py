@@ -82,8 +82,10 @@ def cycle() -> ModelProto:
     return models.model(nodes, [models.value("x")], [models.value("a")])
 
 
-def zipmap() -> ModelProto:
-    kind = helper.make_sequence_type_proto(helper.make_map_type_proto(7, helper.make_tensor_type_proto(1, None)))
+def nested_sequences(depth: int) -> ModelProto:
+    kind = helper.make_tensor_type_proto(1, None)
+    for _ in range(depth):
+        kind = helper.make_sequence_type_proto(kind)
     source = models.identity()
     source.graph.output[0].type.CopyFrom(kind)
     return source
@@ -96,10 +98,7 @@ _OVERFLOWN = (
     "a tensor's data does not have the length that its dimensions [4, 3, 4611686018427387904, 4611686018427387904] "
     "ask for"
 )
-_ZIPMAP = (
-    "the output 'y' is not a tensor but of type sequence. For a scikit-learn classifier convert with "
-    "skl2onnx.to_onnx(model, X, options={'zipmap': False}), so that the probabilities are a tensor"
-)
+_TOO_WRAPPED = "the output 'y' is wrapped in more than 4 containers"
 _RUNTIME_SAYS = "ONNX Runtime cannot load the model: "
 
 
@@ -156,7 +155,10 @@ REFUSED: dict[str, Hostile] = {
         "unsupported_signature",
         "the model has no outputs, so that there is nothing to answer",
     ),
-    "a list of maps, as scikit-learn's converter makes by default": Hostile(zipmap, "unsupported_signature", _ZIPMAP),
+    "lists of lists of lists": Hostile(lambda: nested_sequences(5), "unsupported_signature", _TOO_WRAPPED),
+    "a list that the graph does not make": Hostile(
+        lambda: nested_sequences(1), "invalid_model", "ONNX Runtime cannot load the model: "
+    ),
     "data too short": Hostile(
         changed(lambda source: setattr(source.graph.initializer[0], "raw_data", b"1234")),
         "invalid_model",

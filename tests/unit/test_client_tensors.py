@@ -6,6 +6,7 @@ import pytest
 
 from gateway.client.errors import UnusableArgument
 from gateway.client.tensors import decode_outputs, decode_tensor, encode_inputs, encode_tensor, name_inputs
+from registry.tensor import DTYPES
 
 X = {"name": "x", "dtype": "float32", "shape": ["batch", 4]}
 H = {"name": "h", "dtype": "float32", "shape": [2]}
@@ -110,3 +111,31 @@ def test_only_the_outputs_that_came_are_decoded() -> None:
 
     assert list(outputs) == ["h"]
     np.testing.assert_array_equal(outputs["h"], np.array([1], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "own", "values"),
+    [("bfloat16", "float32", [1.5, -2.0]), ("float8_e5m2", "float32", [0.25]), ("int4", "int8", [-8, 7])],
+)
+def test_types_that_numpy_lacks_become_the_next_larger_ones(dtype: str, own: str, values: list[Any]) -> None:
+    decoded = decode_tensor(values, dtype)
+    assert (decoded.dtype.name, decoded.tolist()) == (own, values)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float8_e5m2", "int4"])
+def test_arrays_of_types_that_numpy_lacks_are_sent_as_their_numbers(dtype: str) -> None:
+    array = np.array([1, -2], DTYPES[dtype].numpy)
+    assert encode_tensor(array, dtype).tolist() == [1, -2]
+
+
+def test_what_is_no_tensor_goes_there_and_back() -> None:
+    spec = {"name": "t", "dtype": "float32", "shape": [], "containers": ["sequence", "map[int64]"]}
+    value = [{3: np.float32(0.5)}, {-1: np.float32(1.5)}]
+    wire = encode_inputs({"t": value}, [spec])
+    assert wire == {"t": [{"3": 0.5}, {"-1": 1.5}]}
+    assert decode_outputs(wire, [spec]) == {"t": value}
+
+
+def test_an_optional_that_is_absent_is_none() -> None:
+    spec = {"name": "t", "dtype": "float32", "shape": None, "containers": ["optional"]}
+    assert decode_outputs(encode_inputs({"t": None}, [spec]), [spec]) == {"t": None}
