@@ -87,4 +87,4 @@ conformance: $(VENV)/.dev ## all of ONNX's conformance set through a live gatewa
 	@$(BIN)/python -m tests.conformance $(ARGS)
 
 clean: ## forget the environments and the example data
-	rm -rf $(VENV) .bench sardonyx-data build *.egg-info
+	rm -rf $(VENV) .bench .clients sardonyx-data build *.egg-info
