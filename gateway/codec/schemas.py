@@ -69,7 +69,7 @@ def _value(spec: TensorSpec) -> Schema:
     inner = _value(replace(spec, containers=spec.containers[1:]))
     key = map_key(spec.containers[0])
     if key is not None:
-        names: Schema = {} if key.kind == "O" else {"propertyNames": {"pattern": "^-?(0|[1-9][0-9]*)$"}}
+        names: Schema = {} if key.kind == "O" else {"propertyNames": {"pattern": "^(0|-?[1-9][0-9]*)$"}}
         return {"description": str(spec), "type": "object", "additionalProperties": inner} | names
     if spec.containers[0] == SEQUENCE:
         return {"description": str(spec), "type": "array", "items": inner}
