@@ -64,6 +64,7 @@ def test_the_native_body_is_one_that_is_taken(what: Signature) -> None:
         ),
         (signature(tensor("x", "float8_e5m2", (1,))), None),
         (SEQUENCE, None),
+        (signature(tensor("x", "float32", (1,)), outputs=SEQUENCE.inputs), None),
     ],
 )
 def test_the_open_inference_body_names_shape_and_type_of_each_input(what: Signature, example: Body | None) -> None:
