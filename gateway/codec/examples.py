@@ -31,7 +31,7 @@ OPEN_INFERENCE_NAMES: Mapping[str, str] = MappingProxyType(
 
 def count_elements(signature: Signature) -> int:
     """Return how many elements the smallest body brings."""
-    return sum(math.prod(smallest_shape(spec)) for spec in required(signature))
+    return sum(math.prod(smallest_shape(spec)) for spec in signature.inputs if not spec.optional)
 
 
 def required(signature: Signature) -> tuple[TensorSpec, ...]:

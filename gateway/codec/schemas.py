@@ -49,8 +49,11 @@ def response_schema(signature: Signature) -> Schema:
 
 
 def example_body(signature: Signature) -> dict[str, Any]:
-    """Return a body that the version takes: every required input, free dimensions of size 1."""
-    return {"inputs": {spec.name: _example(spec) for spec in signature.inputs if not spec.may_be_absent}}
+    """Return a body that the version takes: every input without a default, free dimensions of size 1.
+
+    An optional is given, since many a model fails without.
+    """
+    return {"inputs": {spec.name: _example(spec) for spec in signature.inputs if not spec.optional}}
 
 
 def _required(signature: Signature) -> list[str]:
