@@ -75,7 +75,7 @@ def _input_differences(before: Signature, after: Signature) -> Iterator[Differen
         if old.optional and not new.optional:
             yield Difference(path=f"inputs/{name}/optional", before="true", after="false")
     for name, new in new_inputs.items():
-        if name not in old_inputs and not new.optional:
+        if name not in old_inputs and not new.may_be_absent:
             yield Difference(path=f"inputs/{name}", before="absent", after=str(new))
 
 
@@ -130,7 +130,7 @@ def _both_fixed_but_other(was: Dim, now: Dim) -> bool:
 def _share_requests(before: Signature, after: Signature) -> bool:
     """Return whether some request fits both: one of nothing but what either needs would fit first."""
     old_inputs, new_inputs = _by_name(before.inputs), _by_name(after.inputs)
-    needed = [spec.name for spec in (*before.inputs, *after.inputs) if not spec.optional]
+    needed = [spec.name for spec in (*before.inputs, *after.inputs) if not spec.may_be_absent]
     sizes = _Sizes()
     for name in dict.fromkeys(needed):
         old, new = old_inputs.get(name), new_inputs.get(name)
@@ -140,7 +140,8 @@ def _share_requests(before: Signature, after: Signature) -> bool:
             return False
         for version, shape in enumerate((old.shape, new.shape)):
             for index, dim in enumerate(shape or ()):
-                if dim is not None and not sizes.unite((name, index), (version, dim) if isinstance(dim, str) else dim):
+                member: object = (version, dim) if isinstance(dim, str) and old.is_tensor else dim
+                if isinstance(member, int | tuple) and not sizes.unite((name, index), member):
                     return False
     return True
 
@@ -179,7 +180,7 @@ def _changes(before: Signature, after: Signature) -> Iterator[Difference]:
         for name, new in _by_name(news).items():
             old = old_specs.get(name)
             if old is None:
-                if kind == "outputs" or new.optional:
+                if kind == "outputs" or new.may_be_absent:
                     yield Difference(path=f"{kind}/{name}", before="absent", after=str(new))
                 continue
             if new.optional and not old.optional:
@@ -215,8 +216,8 @@ def _by_name(specs: Iterable[TensorSpec]) -> Mapping[str, TensorSpec]:
 
 
 def _places(signature: Signature) -> Iterator[tuple[_Place, Dim]]:
-    for spec in signature.inputs:
-        for index, dim in enumerate(spec.shape or ()):
+    for spec in signature.inputs:  # what stands in containers need not agree with anything
+        for index, dim in enumerate((spec.shape or ()) if spec.is_tensor else ()):
             yield (spec.name, index), dim
 
 

@@ -4,7 +4,7 @@ A tensor is an array, a sequence a list, a map a dict, and an optional that is a
 numpy lacks have a dtype of ``ml_dtypes``, an element a byte or two; ONNX packs those of less than a byte (``pack``).
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,6 +16,8 @@ Value: TypeAlias = NDArray[Any] | list[Any] | dict[Any, Any] | None
 """Lists and dicts hold values in their turn."""
 
 _BYTE = 8
+
+_MANY = 1_000
 
 
 def leaves(value: Value) -> Iterator[NDArray[Any]]:
@@ -43,6 +45,17 @@ def size_of(value: Value) -> int:
     if value is None:
         return 0
     return sum(1 + size_of(inner) for inner in (value.values() if isinstance(value, dict) else value))
+
+
+def hold_many(values: Iterable[Value]) -> bool:
+    """Return whether there are so many sequences, maps and arrays inside that a look at each takes milliseconds."""
+    level = [value for value in values if isinstance(value, list | dict)]
+    count = 0
+    while level and count <= _MANY:
+        count += sum(map(len, level))
+        within = (inner for value in level for inner in (value.values() if isinstance(value, dict) else value))
+        level = [inner for inner in within if isinstance(inner, list | dict)] if count <= _MANY else []
+    return count > _MANY
 
 
 def copy_of(value: Value) -> Any:

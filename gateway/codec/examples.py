@@ -31,7 +31,7 @@ OPEN_INFERENCE_NAMES: Mapping[str, str] = MappingProxyType(
 
 def count_elements(signature: Signature) -> int:
     """Return how many elements the smallest body brings."""
-    return sum(math.prod(smallest_shape(spec)) for spec in required(signature))
+    return sum(math.prod(smallest_shape(spec)) for spec in signature.inputs if not spec.optional)
 
 
 def required(signature: Signature) -> tuple[TensorSpec, ...]:
@@ -74,10 +74,14 @@ def open_inference_example(signature: Signature) -> Body | None:
 
 
 def unspeakable(signature: Signature) -> tuple[TensorSpec, ...]:
-    """Return the required inputs whose type the Open Inference Protocol has no name for."""
-    return tuple(
-        spec for spec in required(signature) if not spec.is_tensor or spec.dtype.name not in OPEN_INFERENCE_NAMES
-    )
+    """Return what keeps the Open Inference Protocol out: required inputs without a name, or outputs if none has one."""
+    needed = [spec for spec in required(signature) if not _has_name(spec)]
+    is_mute = bool(signature.outputs) and not any(map(_has_name, signature.outputs))
+    return (*needed, *(signature.outputs if is_mute else ()))
+
+
+def _has_name(spec: TensorSpec) -> bool:
+    return spec.is_tensor and spec.dtype.name in OPEN_INFERENCE_NAMES
 
 
 def tensorflow_example(signature: Signature) -> Body | None:

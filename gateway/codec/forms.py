@@ -10,7 +10,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.codec.containers import Wrapped, unwrap
+from gateway.codec.containers import Wrapped, refuse_too_many, unwrap
 from gateway.codec.elements import describe
 from gateway.codec.limits import MAX_NAMED
 from gateway.codec.nesting import Leaves, from_lists, indexed, take_apart
@@ -41,7 +41,11 @@ class Inputs:
 
 
 def find_inputs(signature: Signature, document: Mapping[str, object]) -> Inputs:
-    """Find the tensors of a body and take them apart."""
+    """Find the tensors of a body and take them apart.
+
+    Raises:
+        TooManyElements: there are too many of them in sequences and maps.
+    """
     if ("inputs" in document) == ("instances" in document):
         received = "both" if "inputs" in document else "neither"
         fault = Violation(path="", expected="either inputs or instances", received=received, code="invalid_field")
@@ -54,6 +58,7 @@ def find_inputs(signature: Signature, document: Mapping[str, object]) -> Inputs:
 def _from_inputs(signature: Signature, value: object) -> Inputs:
     only = signature.inputs[0] if len(signature.inputs) == 1 else None
     if only is not None and not only.is_tensor and not isinstance(value, dict):
+        refuse_too_many({"/inputs": (only, value)})
         return Inputs(wrapped=(unwrap(only, value, "/inputs"),), pointers={only.name: "/inputs"})
     if only is not None and only.is_tensor and _is_tensor(only, value):
         return Inputs(tensors=(take_apart(only, value, "/inputs"),), pointers={only.name: "/inputs"})
@@ -61,17 +66,19 @@ def _from_inputs(signature: Signature, value: object) -> Inputs:
         expected = "an object of tensors by name" + ("" if only is None else f", or {only}")
         return Inputs(faults=(_wrong_field("/inputs", expected, value),))
     known = {spec.name for spec in signature.inputs}
+    wrapped = {
+        f"/inputs/{pointer_token(spec.name)}": (spec, value[spec.name])
+        for spec in signature.inputs
+        if spec.name in value and not spec.is_tensor
+    }
+    refuse_too_many(wrapped)
     return Inputs(
         tensors=tuple(
             take_apart(spec, value[spec.name], f"/inputs/{pointer_token(spec.name)}")
             for spec in signature.inputs
             if spec.name in value and spec.is_tensor
         ),
-        wrapped=tuple(
-            unwrap(spec, value[spec.name], f"/inputs/{pointer_token(spec.name)}")
-            for spec in signature.inputs
-            if spec.name in value and not spec.is_tensor
-        ),
+        wrapped=tuple(unwrap(spec, inner, pointer) for pointer, (spec, inner) in wrapped.items()),
         unknown=tuple(dict.fromkeys(shortened(name) for name in value if name not in known)),
     )
 

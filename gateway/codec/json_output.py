@@ -13,6 +13,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -121,11 +122,24 @@ def _special(array: Any) -> object:
         return {str(key): _special(inner) for key, inner in array.items()}
     if is_foreign(array.dtype):
         array = _native(array)
+    return _special_array(array) if array.ndim else _scalar(array)
+
+
+def _special_array(array: Array) -> object:
     if 0 in array.shape[:-1]:
         return {"shape": list(array.shape), "data": []}
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         return orjson.Fragment(_write_with_words(array))
     return array
+
+
+def _scalar(array: Array) -> object:
+    """Return what is written of a scalar: maps have thousands, and each array costs what a row costs."""
+    kind = array.dtype.kind
+    if kind != "f":
+        return array.item() if kind in "iub" else array
+    value: Any = array[()]
+    return value if isfinite(value) else orjson.Fragment(_word(value))
 
 
 def _write_with_words(array: Array) -> bytes:

@@ -3,6 +3,9 @@
 MAX_ELEMENTS = 4_194_304
 """Elements of all tensors of one request together."""
 
+MAX_HELD = 65_536
+"""Tensors, sequences and maps inside the sequences and maps of one request: each takes hundreds of bytes, if empty."""
+
 MAX_DEPTH = 32
 """Objects and lists inside each other, the body itself counted."""
 

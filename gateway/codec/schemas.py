@@ -49,8 +49,11 @@ def response_schema(signature: Signature) -> Schema:
 
 
 def example_body(signature: Signature) -> dict[str, Any]:
-    """Return a body that the version takes: every required input, free dimensions of size 1."""
-    return {"inputs": {spec.name: _example(spec) for spec in signature.inputs if not spec.may_be_absent}}
+    """Return a body that the version takes: every input without a default, free dimensions of size 1.
+
+    An optional is given, since many a model fails without.
+    """
+    return {"inputs": {spec.name: _example(spec) for spec in signature.inputs if not spec.optional}}
 
 
 def _required(signature: Signature) -> list[str]:
@@ -69,7 +72,7 @@ def _value(spec: TensorSpec) -> Schema:
     inner = _value(replace(spec, containers=spec.containers[1:]))
     key = map_key(spec.containers[0])
     if key is not None:
-        names: Schema = {} if key.kind == "O" else {"propertyNames": {"pattern": "^-?(0|[1-9][0-9]*)$"}}
+        names: Schema = {} if key.kind == "O" else {"propertyNames": {"pattern": "^(0|-?[1-9][0-9]*)$"}}
         return {"description": str(spec), "type": "object", "additionalProperties": inner} | names
     if spec.containers[0] == SEQUENCE:
         return {"description": str(spec), "type": "array", "items": inner}

@@ -19,6 +19,7 @@ from gateway.web.paths import Target
 from gateway.web.services import Services
 from gateway.web.wire import Form, Written
 from registry.errors import Overloaded
+from registry.values import hold_many
 
 SLOW_BYTES = 2 * 1024
 """So is a body of this size that the quick parses refuse: naming its faults takes milliseconds."""
@@ -118,6 +119,17 @@ class PredictRoutes:
         """
         arrays = await self._predictor.predict(endpoint.version, request.feed, request.outputs, deadline=deadline)
         return _offered(endpoint, request, arrays)
+
+    async def encode(self, form: Form, endpoint: Endpoint, request: PredictBody, arrays: list[Array]) -> Written:
+        """Return the answer, written in a thread where it is of so many pieces that all others would notice.
+
+        Raises:
+            OutputNotText: a string output cannot be written.
+        """
+        if not hold_many(arrays):
+            return form.encode(endpoint, request, arrays)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._decoding, form.encode, endpoint, request, arrays)
 
     async def compress(self, written: Written, headers: dict[bytes, bytes]) -> Written:
         """Return an answer as a request with these headers wants it."""

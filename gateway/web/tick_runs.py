@@ -20,6 +20,7 @@ from gateway.web.predict import SLOW_BYTES
 from gateway.web.tick_answers import TickAnswers
 from registry.batching import BatchRule
 from registry.errors import DeadlinePassed
+from registry.values import hold_many
 
 
 class TickRuns:
@@ -198,6 +199,8 @@ class TickRuns:
             return
         if arrays is None:
             self._begin(endpoint, asked, request)
+        elif hold_many(arrays):  # to be written in a thread; the run was short
+            self._go_ordinary_way(asked, request)
         else:
             self._give(endpoint, asked, request, arrays)
             if endpoint.tap is not None:
@@ -214,24 +217,30 @@ class TickRuns:
     # --- a run that is not short --------------------------------------------------------------------------------------
 
     def _begin(self, endpoint: Endpoint, asked: Asked, request: PredictBody) -> None:
-        """Begin it in the executor, where the version is loaded; else the ordinary way loads it."""
+        """Begin it in the executor, where the version is loaded; else the ordinary way loads it.
+
+        What is no tensor may be of many pieces, and the ordinary way has a thread that writes them.
+        """
         deadline = asked.started + self._timeout_seconds
         running = None
-        if asked.connection.can_wait:
+        if asked.connection.can_wait and all(spec.is_tensor for spec in endpoint.version.signature.outputs):
             try:
                 running = self._predictor.begin(endpoint.version, request.feed, request.outputs, deadline)
             except Exception as error:  # noqa: BLE001 - as above
                 self._answers.refuse(asked, error)
                 return
         if running is None:
-            asked.decoded = request
-            asked.connection.go_ordinary_way(asked)
+            self._go_ordinary_way(asked, request)
             return
         self.begun_count += 1
         asked.is_waiting = False
         asked.decoded = None  # from here on it is the run's
         asked.connection.wait(partial(self._leave, asked, running))
         running.answer.add_done_callback(partial(self._ended, endpoint, asked, request.outputs, request.id, running))
+
+    def _go_ordinary_way(self, asked: Asked, request: PredictBody) -> None:
+        asked.decoded = request
+        asked.connection.go_ordinary_way(asked)
 
     def _leave(self, asked: Asked, running: Request) -> None:
         """Stop a run whose caller has left."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, TypeProto, ValueInfoProto, helper
 
@@ -201,3 +202,11 @@ def test_rows_that_are_maps_are_predictions(client: httpx.Client) -> None:
     client.put("/registry/models/by-word/aliases/production", json={"version": 1})
     answer = client.post("/v1/models/by-word:predict", json={"instances": [[1, 0], [0, 1]]})
     assert answer.json() == {"predictions": [{"cat": 1.0, "\u00fcber": 0.0}, {"cat": 0.0, "\u00fcber": 1.0}]}
+
+
+def test_answers_of_many_pieces_are_as_those_of_few(client: httpx.Client) -> None:
+    rows = [[row / 1000, 0.5] for row in range(1000)]
+    answer = client.post("/v1/models/by-number/predict", json={"inputs": {"x": rows}, "id": "many"})
+    read = [[row["3"], row["-5"]] for row in answer.json()["outputs"]["probabilities"]]
+    assert (np.array(read, np.float32) == np.array(rows, np.float32)).all()
+    assert answer.json()["id"] == "many"

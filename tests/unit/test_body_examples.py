@@ -26,6 +26,11 @@ def test_the_native_body_is_the_one_of_the_document() -> None:
     assert native_example(IRIS) == {"inputs": {"x": [[0.5, 0.5, 0.5, 0.5]]}}
 
 
+def test_an_optional_is_given() -> None:
+    perhaps = TensorSpec(name="p", dtype=DTYPES["float32"], shape=(2,), containers=("optional",))
+    assert native_example(signature(perhaps)) == {"inputs": {"p": [0.5, 0.5]}}
+
+
 def test_a_body_of_more_than_1024_elements_is_not_shown() -> None:
     assert (native_example(WIDE), open_inference_example(WIDE), tensorflow_example(WIDE)) == (None, None, None)
 
@@ -64,6 +69,7 @@ def test_the_native_body_is_one_that_is_taken(what: Signature) -> None:
         ),
         (signature(tensor("x", "float8_e5m2", (1,))), None),
         (SEQUENCE, None),
+        (signature(tensor("x", "float32", (1,)), outputs=SEQUENCE.inputs), None),
     ],
 )
 def test_the_open_inference_body_names_shape_and_type_of_each_input(what: Signature, example: Body | None) -> None:

@@ -5,7 +5,7 @@ import pytest
 from registry.compatibility import Comparison, Compatibility, compare
 from registry.errors import Difference
 from registry.signature import Signature
-from registry.tensor import DTYPES, Shape, TensorSpec
+from registry.tensor import DTYPES, OPTIONAL, SEQUENCE, Shape, TensorSpec
 
 IDENTICAL, WIDENING, NARROWING, BREAKING = Compatibility
 
@@ -124,3 +124,30 @@ def test_every_place_of_a_tie_is_named_however_many_there_are() -> None:
     assert (found.compatibility, len(found.differences)) == (NARROWING, 1999)
     assert compare(after, before).compatibility is WIDENING
     assert compare(after, after).compatibility is IDENTICAL
+
+
+def wrapped(name: str, container: str, *shape: int | str) -> TensorSpec:
+    return TensorSpec(name=name, dtype=DTYPES["float32"], shape=shape, containers=(container,))
+
+
+def test_a_new_input_that_may_be_absent_by_its_type_breaks_nobody() -> None:
+    before = signature(X)
+    after = Signature(inputs=(*before.inputs, wrapped("z", OPTIONAL, 2)), outputs=before.outputs)
+    there, back = compare(before, after), compare(after, before)
+    assert (there.compatibility, there.differences, [change.path for change in there.changes]) == (
+        WIDENING,
+        (),
+        ["inputs/z"],
+    )
+    assert back.compatibility is NARROWING
+
+
+def test_sizes_inside_sequences_need_not_agree() -> None:
+    before = Signature(inputs=(wrapped("x", SEQUENCE, "n"), wrapped("z", SEQUENCE, "m")), outputs=())
+    after = Signature(inputs=(wrapped("x", SEQUENCE, "n"), wrapped("z", SEQUENCE, "n")), outputs=())
+    assert compare(before, after).compatibility is IDENTICAL
+
+
+def test_another_fixed_size_inside_a_sequence_breaks_callers() -> None:
+    before, after = (Signature(inputs=(wrapped("x", SEQUENCE, size),), outputs=()) for size in (2, 3))
+    assert compare(before, after).compatibility is BREAKING

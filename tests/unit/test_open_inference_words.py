@@ -8,7 +8,7 @@ from gateway.codec.open_inference.codec import OpenInferenceCodec
 from gateway.open_inference.config import model_config
 from gateway.open_inference.metadata import model_metadata
 from registry.errors import SignatureMismatch
-from registry.tensor import DTYPES, SEQUENCE, TensorSpec
+from registry.tensor import DTYPES, OPTIONAL, SEQUENCE, TensorSpec
 from tests.support.serving_models import version_of
 from tests.support.signatures import signature, tensor
 
@@ -49,3 +49,12 @@ def test_a_model_that_needs_an_input_without_a_word_refuses_every_request() -> N
     assert [(found.path, found.code) for found in caught.value.violations] == [
         ("/inputs/z", "unsupported_on_this_wire")
     ]
+
+
+def test_an_optional_without_a_word_may_be_left_out() -> None:
+    perhaps = TensorSpec(name="p", dtype=DTYPES["float32"], shape=None, containers=(OPTIONAL,))
+    codec = OpenInferenceCodec(version_of(signature(X, perhaps, outputs=(Y,))))
+    body = json.dumps({"inputs": [INPUT]}).encode()
+    quick = codec.decode_quickly(body, None)
+    assert quick is not None
+    assert [*quick.feed] == [*codec.decode(body, None).feed] == ["x"]

@@ -50,7 +50,7 @@ def _hindrances(words: Words) -> tuple[Violation, ...]:
     lacking = [
         unsupported(f"/inputs/{pointer_token(spec.name)}", spec)
         for spec in words.signature.inputs
-        if not spec.optional and spec.name not in words.datatypes
+        if not spec.may_be_absent and spec.name not in words.datatypes
     ]
     if words.signature.outputs and not words.output_datatypes:
         lacking += [unsupported(f"/outputs/{index}", spec) for index, spec in enumerate(words.signature.outputs)]
