@@ -12,6 +12,7 @@ from gateway.rpc.outline import read_outline
 from gateway.rpc.schema import message_class
 from gateway.web.endpoint import Endpoint, EndpointFactory
 from gateway.web.open_inference import HEADER_BYTES, OpenInferenceWire
+from gateway.web.predict import takes_long_to_write
 from registry.tensor import DTYPES, TensorSpec
 from tests.support.serving_models import make_version
 
@@ -67,3 +68,9 @@ def test_many_typed_contents_are_not_read_at_once(
     form = InferForm(read_outline(message))
     assert (form.decode_quickly(endpoint(dtype), message) is not None) is is_quick
     assert form.decode(endpoint(dtype), message).feed["x"].shape == (count,)
+
+
+def test_many_texts_are_not_written_at_once() -> None:
+    texts, numbers = np.array([""] * MANY, object), np.zeros(MANY)
+    answers = [[texts], [texts[:100]], [numbers], [numbers, [texts]]]
+    assert [takes_long_to_write(arrays) for arrays in answers] == [True, False, False, False]
