@@ -49,16 +49,19 @@ class Signature:
         """
         found: list[Violation] = []
         sizes: dict[str, tuple[int, str]] = {}
+        came = 0
         for spec in self.inputs:
             if spec.name not in shapes:
                 if not spec.may_be_absent:
                     found.append(_missing(spec, path))
                 continue
+            came += 1
             shape = shapes[spec.name]
             if shape is not None and spec.shape is not None:
                 found.extend(_check_shape(spec, spec.shape, shape, sizes, path))
-        known = {spec.name for spec in self.inputs}
-        found.extend(self._unknown(name, path) for name in shapes if name not in known)
+        if len(shapes) > came:
+            known = {spec.name for spec in self.inputs}
+            found.extend(self._unknown(name, path) for name in shapes if name not in known)
         return found
 
     def check_outputs(self, names: Iterable[str], *, path: str = "/outputs") -> list[Violation]:
@@ -93,22 +96,31 @@ def _missing(spec: TensorSpec, path: str) -> Violation:
 def _check_shape(
     spec: TensorSpec, wanted: Shape, shape: tuple[int, ...], sizes: dict[str, tuple[int, str]], path: str
 ) -> list[Violation]:
-    here = f"{path}/{pointer_token(spec.name)}"
-    received = f"{spec.dtype.name}{format_shape(shape)}"
-    if len(wanted) != len(shape):
-        return [Violation(path=here, expected=str(spec), received=received, code="invalid_shape")]
-    if any(isinstance(dim, int) and dim != size for dim, size in zip(wanted, shape, strict=True)):
+    """List what is wrong with one shape; every request comes by here, so words are made only where something is."""
+    if not _has_fixed_sizes(wanted, shape):
+        here = f"{path}/{pointer_token(spec.name)}"
+        received = f"{spec.dtype.name}{format_shape(shape)}"
         return [Violation(path=here, expected=str(spec), received=received, code="invalid_shape")]
     found = []
     for dim, size in zip(wanted, shape, strict=True):
         if isinstance(dim, str):
             seen, where = sizes.setdefault(dim, (size, spec.name))
             if seen != size:
+                here = f"{path}/{pointer_token(spec.name)}"
                 expected = f"{dim} = {seen}, as in {where}"
                 found.append(
                     Violation(path=here, expected=expected, received=f"{dim} = {size}", code="inconsistent_dim")
                 )
     return found
+
+
+def _has_fixed_sizes(wanted: Shape, shape: tuple[int, ...]) -> bool:
+    if len(wanted) != len(shape):
+        return False
+    for dim, size in zip(wanted, shape, strict=True):  # noqa: SIM110 - a generator costs more than the few comparisons
+        if dim != size and isinstance(dim, int):
+            return False
+    return True
 
 
 def shortened(name: str) -> str:

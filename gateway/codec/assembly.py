@@ -30,18 +30,28 @@ def assemble(
         TooManyElements: they have more elements together than one request may bring.
         SignatureMismatch: one of them does not fit, or there were faults already; all that is wrong.
     """
-    count = sum(array.size for array in tensors.values() if array is not None)
+    count = 0
+    shapes: dict[str, tuple[int, ...] | None] = {}
+    for name, array in tensors.items():
+        shapes[name] = None if array is None else array.shape
+        count += 0 if array is None else array.size
     if count > MAX_ELEMENTS:
         expected, received = f"at most {MAX_ELEMENTS} elements in one request", f"{count} elements"
         raise TooManyElements([Violation(path=base, expected=expected, received=received, code=TooManyElements.code)])
-    known = {spec.name for spec in signature.inputs}
-    unknown = [name for name in tensors if name not in known]
-    shapes = {name: None if array is None else array.shape for name, array in tensors.items() if name in known}
-    shapes |= dict.fromkeys(shortened(name) for name in unknown[:MAX_NAMED])
-    found = [*faults, *_placed(signature.check(shapes, path=base), [*tensors], places or {}, base)]
-    if found:
-        raise SignatureMismatch(found)
+    if len(shapes) > len(signature.inputs):
+        shapes = _fewer(signature, shapes)
+    found = signature.check(shapes, path=base)
+    if faults or found:
+        raise SignatureMismatch([*faults, *_placed(found, [*tensors], places or {}, base)])
     return {spec.name: array for spec in signature.inputs if (array := tensors.get(spec.name)) is not None}
+
+
+def _fewer(signature: Signature, shapes: Mapping[str, tuple[int, ...] | None]) -> dict[str, tuple[int, ...] | None]:
+    """Return the shapes without the unknown names past those that an answer repeats."""
+    known = {spec.name for spec in signature.inputs}
+    unknown = [name for name in shapes if name not in known]
+    kept = {name: shape for name, shape in shapes.items() if name in known}
+    return kept | dict.fromkeys(shortened(name) for name in unknown[:MAX_NAMED])
 
 
 def _placed(

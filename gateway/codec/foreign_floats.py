@@ -38,7 +38,8 @@ def read_foreign_floats(dtype: DType, doubles: Array, literals: Sequence[Any]) -
         literals: n ``int`` or ``bytes`` that they were read from; ``str`` for a word of the type.
     """
     exact = doubles.copy()
-    low, high = _round(dtype, doubles * BELOW), _round(dtype, doubles * ABOVE)
+    with np.errstate(over="ignore"):  # the neighbour of the largest float64 is infinite
+        low, high = _round(dtype, doubles * BELOW), _round(dtype, doubles * ABOVE)
     doubtful = (low.view(_unsigned(dtype)) != high.view(_unsigned(dtype))) & np.isfinite(doubles)
     for index in np.flatnonzero(doubtful).tolist():
         exact[index] = round_to_odd(literals[index], nearest=float(doubles[index]))

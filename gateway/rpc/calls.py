@@ -98,7 +98,8 @@ def _identity(exchange: Exchange) -> tuple[tuple[str, str], ...]:
     if exchange.code != "ok":
         told.append(("x-problem-code", exchange.code))
     if exchange.endpoint is not None:
-        told += [(name.decode(), value.decode()) for name, value in exchange.endpoint.identity]
+        identity = exchange.endpoint.identity  # beside what only HTTP knows, such as Vary
+        told += [(name.decode(), value.decode()) for name, value in identity if name.startswith(b"x-")]
     return tuple(told)
 
 

@@ -14,6 +14,8 @@ from gateway.web.wire import QUICK_BINARY_BYTES, Written
 from registry.errors import OutputNotText
 
 _RESPONSE: Final = message_class("ModelInferResponse")
+_QUICK_BYTES: Final = 16 * 1024
+"""So much of what is read element by element, typed contents and text, takes about a millisecond or two."""
 _RAW_OUTPUT: Final = b"\x32"
 """How an entry of ``raw_output_contents`` begins: the field's number and that it is counted."""
 
@@ -31,8 +33,10 @@ class InferForm:
         self._outline = outline
 
     def decode_quickly(self, endpoint: Endpoint, body: bytes) -> PredictBody | None:
-        """Return what the request says; raises what ``decode`` raises: reading a small message is always quick."""
-        return self.decode(endpoint, body)
+        """Return what the request says, None if others cannot wait for that; raises what ``decode`` raises."""
+        words = endpoint.compiled(Words)
+        counted_bytes = len(body) if words.has_texts else len(self._outline.head)
+        return None if counted_bytes > _QUICK_BYTES else read_request(words, self._outline)
 
     def decode(self, endpoint: Endpoint, body: bytes) -> PredictBody:  # noqa: ARG002 - the outline has it
         """Return what the request says; raises what ``read_request`` raises."""

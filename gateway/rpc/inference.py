@@ -127,7 +127,7 @@ class Inference:
         arrays = predict.try_now(endpoint, request, deadline)
         if arrays is None:
             arrays = await predict.run(endpoint, request, deadline)
-        return form.encode(endpoint, request, arrays).payload
+        return (await predict.encode(form, endpoint, request, arrays)).payload
 
 
 def _sooner(deadline: float, remaining_seconds: float | None) -> float:

@@ -146,7 +146,8 @@ class Management:
         async def answer(_: object, context: ServicerContext) -> bytes:
             async def work(exchange: Exchange) -> bytes:
                 await self._calls.admit(exchange, context, is_public=method.role is None)
-                request = _read(name, await context.read())
+                # A call that anybody may make is not waited for: strangers could hold all the calls that there can be.
+                request = _read(name, None if method.role is None else await context.read())
                 model = getattr(request, method.model_field) if method.model_field else ""
                 if method.role is not None:
                     self._calls.reception.require(exchange, method.role, model or None)

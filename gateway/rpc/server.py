@@ -6,6 +6,7 @@
 """
 
 import asyncio
+import logging
 from typing import Any, Final
 
 import grpc  # type: ignore[import-untyped]  # it ships no types
@@ -48,6 +49,7 @@ class RpcServer:
         management = Management(services, self._calls)
         self._server.add_generic_rpc_handlers((_Handlers(self._calls, self._inference, management),))
         self._stopping: asyncio.Task[None] | None = None
+        logging.getLogger("grpc._cython.cygrpc").addFilter(_is_news)
 
     async def start(self) -> None:
         """Begin to serve.
@@ -86,6 +88,12 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # it has no type
             return self._others.get(handler_call_details.method)
         is_known = self._calls.is_known(handler_call_details.invocation_metadata)
         return self._infer if is_known else self._infer_unread
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Return False for an answer that could not be sent: its caller has gone, which the library takes for an error."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or kind.__name__ != "ExecuteBatchError"
 
 
 def _unread(answer: Any) -> Any:

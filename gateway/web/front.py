@@ -154,8 +154,7 @@ class Front:
         arrays = predict.try_now(endpoint, request, deadline)
         if arrays is None:
             arrays = await predict.wait(endpoint, request, receive, deadline)
-        written = await predict.encode(form, endpoint, request, arrays)
-        written = await predict.compress(written, exchange.headers)
+        written = await predict.compress(await predict.encode(form, endpoint, request, arrays), exchange.headers)
         return _good(exchange, endpoint, written)
 
     async def _pass_on(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:

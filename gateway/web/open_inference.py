@@ -50,7 +50,8 @@ class _Form:
         self.quick_bytes = LARGE_BYTES if header_bytes is None else QUICK_BINARY_BYTES
 
     def decode_quickly(self, endpoint: Endpoint, body: bytes) -> PredictBody | None:
-        return endpoint.compiled(OpenInferenceCodec).decode_quickly(body, self._header_bytes)
+        codec = endpoint.compiled(OpenInferenceCodec)
+        return None if self._takes_long(codec, body) else codec.decode_quickly(body, self._header_bytes)
 
     def decode(self, endpoint: Endpoint, body: bytes) -> PredictBody:
         return endpoint.compiled(OpenInferenceCodec).decode(body, self._header_bytes)
@@ -60,6 +61,13 @@ class _Form:
         if answer.header_bytes is None:
             return Written(answer.payload, [_JSON])
         return Written(answer.payload, [_BINARY, (HEADER_BYTES, b"%d" % answer.header_bytes)])
+
+    def _takes_long(self, codec: OpenInferenceCodec, body: bytes) -> bool:
+        """True if a body is short for bytes of numbers, but has more JSON or text in it than others can wait for."""
+        if self._header_bytes is None:
+            return False
+        tail_bytes = len(body) - self._header_bytes
+        return self._header_bytes > LARGE_BYTES or (codec.words.has_texts and tail_bytes > LARGE_BYTES)
 
 
 _ALL_JSON = _Form(None)

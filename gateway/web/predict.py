@@ -6,9 +6,11 @@
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from gateway.codec.body import PredictBody
 from gateway.serving.runtime import Array
@@ -23,6 +25,9 @@ from registry.values import hold_many
 
 SLOW_BYTES = 2 * 1024
 """So is a body of this size that the quick parses refuse: naming its faults takes milliseconds."""
+
+_MANY_TEXTS = 4096
+"""So many texts are written in about a millisecond."""
 
 _MAX_DECODING_BYTES = 256 * 1024 * 1024
 """How much may wait for that thread, or be in it: every body is held whole meanwhile."""
@@ -121,12 +126,12 @@ class PredictRoutes:
         return _offered(endpoint, request, arrays)
 
     async def encode(self, form: Form, endpoint: Endpoint, request: PredictBody, arrays: list[Array]) -> Written:
-        """Return the answer, written in a thread where it is of so many pieces that all others would notice.
+        """Return the answer, written in a thread where all others would notice how long that takes.
 
         Raises:
-            OutputNotText: a string output cannot be written.
+            OutputNotText: a string is not text that the form can carry.
         """
-        if not hold_many(arrays):
+        if not (hold_many(arrays) or takes_long_to_write(arrays)):
             return form.encode(endpoint, request, arrays)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._decoding, form.encode, endpoint, request, arrays)
@@ -142,6 +147,12 @@ class PredictRoutes:
             loop = asyncio.get_running_loop()
             compressed = await loop.run_in_executor(self._decoding, compress, coding, written.payload)
         return written if compressed is None else Written(compressed, [*written.content, coding.header])
+
+
+def takes_long_to_write(arrays: Sequence[object]) -> bool:
+    """Return whether others should not wait until these are written: texts are, one by one."""
+    texts = [array for array in arrays if isinstance(array, np.ndarray) and array.dtype.kind in "OSU"]
+    return sum(array.size for array in texts) > _MANY_TEXTS
 
 
 def _offered(endpoint: Endpoint, request: PredictBody, arrays: list[Array]) -> list[Array]:

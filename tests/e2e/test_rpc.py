@@ -71,6 +71,7 @@ def test_a_request_is_answered_with_raw_tensors_its_id_and_the_version(served: S
     assert answer == expected
     assert trailing["x-model-version"] == "1"
     assert trailing["x-model-digest"].startswith("sha256:")
+    assert set(trailing) == {"x-request-id", "x-model-version", "x-model-digest"}
 
 
 @pytest.mark.parametrize("version", ["", "1", "production"])
@@ -270,6 +271,15 @@ def test_a_method_that_there_is_not_is_unimplemented(served: Served) -> None:
 
 def test_the_log_holds_nothing_but_its_own_lines(served: Served) -> None:
     assert all("event" in line for line in served.gateway.log_lines())
+
+
+def test_a_caller_that_does_not_take_its_answer_is_no_error_of_the_gateway(served: Served) -> None:
+    request = infer_request("same", x=("FP32", np.zeros(15_000, np.float32)))
+    with calling(served.port, max_receive_message_length=16) as narrow:
+        refused = [narrow.refused("ModelInfer", request)[0] for _ in range(20)]
+    assert refused == ["RESOURCE_EXHAUSTED"] * 20
+    assert served.rpc.call("ServerLive").live
+    assert [line for line in served.gateway.log_lines() if line.get("level") == "error"] == []
 
 
 def test_a_call_that_has_begun_is_finished_and_an_idle_stream_ends_when_the_gateway_does(tmp_path: Path) -> None:

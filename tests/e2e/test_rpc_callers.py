@@ -6,11 +6,12 @@ import socket
 import subprocess
 from contextlib import ExitStack
 from pathlib import Path
+from queue import Queue
 
 import numpy as np
 import pytest
 
-from gateway.rpc.schema import message_class
+from gateway.rpc.schema import PACKAGE, SERVICE, message_class
 from tests.e2e.test_full_places import counted_loop
 from tests.e2e.test_rpc import counting, upload
 from tests.support import models
@@ -135,3 +136,16 @@ def test_one_port_for_both_is_refused(tmp_path: Path) -> None:
     refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert refused.returncode == 2
     assert "grpc_port: HTTP has port 9999 already" in refused.stderr
+
+
+def test_strangers_hold_no_calls_by_sending_nothing(tmp_path: Path) -> None:
+    port = free_port()
+    with running_gateway(tmp_path / "data", grpc_port=str(port), auth="on"), calling(port) as stranger:
+        silence: Queue[bytes] = Queue()
+        live = stranger.channel.stream_unary(
+            f"/{PACKAGE}.{SERVICE}/ServerLive",
+            response_deserializer=message_class("ServerLiveResponse").FromString,
+        )
+        answer = live(iter(silence.get, b""), timeout=30)
+        silence.put(b"")
+        assert answer.live

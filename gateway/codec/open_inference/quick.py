@@ -46,8 +46,11 @@ class _Flags(msgspec.Struct, forbid_unknown_fields=True):
 
     @property
     def keys(self) -> int:
-        flags = (self.binary_data_size, self.binary_data, self.binary_data_output)
-        return sum(flag is not UNSET for flag in flags)
+        return (
+            (self.binary_data_size is not UNSET)
+            + (self.binary_data is not UNSET)
+            + (self.binary_data_output is not UNSET)
+        )
 
 
 class _Input(msgspec.Struct, forbid_unknown_fields=True):

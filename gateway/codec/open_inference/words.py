@@ -32,6 +32,8 @@ class Words:
             None if len(self.output_datatypes) == len(self.signature.outputs) else tuple(self.output_datatypes)
         )
         """What stands for all outputs: those that can be carried; None if these are all."""
+        self.has_texts = any(spec.dtype.kind == "O" for spec in self.signature.inputs)
+        """Whether an input is text, which takes longer to read than numbers of as many bytes."""
         self.hindrances: tuple[Violation, ...] = _hindrances(self)
         """Why no request can be put in the protocol's words, if none can."""
 
