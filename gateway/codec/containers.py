@@ -12,7 +12,7 @@ from gateway.codec.elements import describe, read_elements
 from gateway.codec.limits import MAX_NAMED
 from gateway.codec.nesting import Leaves, take_apart
 from registry.errors import Violation
-from registry.signature import pointer_token, shortened
+from registry.signature import check_emptiness, pointer_token, shortened
 from registry.tensor import OPTIONAL, SEQUENCE, DType, TensorSpec, format_shape, map_key
 from registry.values import Value
 
@@ -44,6 +44,7 @@ class Wrapped:
             if part.shape is not None:
                 array = array.reshape(part.shape)
                 faults += _shape_faults(part.spec, part.shape, pointer)
+                faults += check_emptiness(part.spec, part.shape, pointer)
             arrays.append(array)
         value: Value = None
         if not faults and self._shell is not None:

@@ -163,10 +163,10 @@ def _read_text(order: str, kind: str, length: int, data: memoryview, shape: tupl
     wanted = prod(shape) * size
     if wanted != len(data):
         raise BytesDoNotFit(f"{wanted} bytes for texts of {length} in the shape {list(shape)}", f"{len(data)} bytes")
-    if not wanted and prod(shape):  # numpy has room for one character at least, and ours for each text costs more
-        raise BytesDoNotFit("texts with room for a character", f"{order}{kind}{length}", "invalid_dtype")
-    if not wanted:
+    if 0 in shape:
         return _no_texts(shape)
+    if not wanted:  # numpy has room for one character at least, and each text costs us more
+        raise BytesDoNotFit("texts with room for a character", f"{order}{kind}{length}", "invalid_dtype")
     try:
         texts = np.frombuffer(data, f"{order}{kind}{length}").tolist()
         if kind == "S":
