@@ -2,12 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from registry.errors import Violation
 from registry.tensor import Shape, TensorSpec, format_shape
 
 _SHOWN_CHARACTERS = 256
+
+_MOST_EMPTY_ROWS = 65_536
+_MOST_EMPTY = 1_048_576
+"""The product of the free sizes beside a zero: of those before it, and of all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,8 @@ class Signature:
             shape = shapes[spec.name]
             if shape is not None and spec.shape is not None:
                 found.extend(_check_shape(spec, spec.shape, shape, sizes, path))
+            if shape is not None:
+                found.extend(check_emptiness(spec, shape, f"{path}/{pointer_token(spec.name)}"))
         if len(shapes) > came:
             known = {spec.name for spec in self.inputs}
             found.extend(self._unknown(name, path) for name in shapes if name not in known)
@@ -85,6 +92,22 @@ class Signature:
             received=shortened(name),
             code="unknown_input",
         )
+
+
+def check_emptiness(spec: TensorSpec, shape: tuple[int, ...], path: str) -> list[Violation]:
+    """List what is wrong with a tensor of no elements: no body has to be long for its free sizes to be absurd.
+
+    What a model makes of such a size may be as many elements, and an answer in JSON has a bracket for each.
+    """
+    if 0 not in shape:
+        return []
+    wanted = spec.shape if spec.shape is not None and len(spec.shape) == len(shape) else (None,) * len(shape)
+    free = [1 if isinstance(dim, int) else size for dim, size in zip(wanted, shape, strict=True)]
+    if prod(free[: shape.index(0)]) <= _MOST_EMPTY_ROWS and prod(filter(None, free)) <= _MOST_EMPTY:
+        return []
+    received = f"{spec.dtype.name}{format_shape(shape)}"
+    expected = f"sizes of which those before a zero make at most {_MOST_EMPTY_ROWS}, and all others {_MOST_EMPTY}"
+    return [Violation(path=path, expected=expected, received=received, code="invalid_shape")]
 
 
 def _missing(spec: TensorSpec, path: str) -> Violation:

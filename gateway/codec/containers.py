@@ -18,7 +18,7 @@ from gateway.codec.elements import describe, read_elements
 from gateway.codec.limits import MAX_HELD, MAX_NAMED
 from gateway.codec.nesting import Leaves, take_apart
 from registry.errors import TooManyElements, Violation
-from registry.signature import pointer_token, shortened
+from registry.signature import check_emptiness, pointer_token, shortened
 from registry.tensor import OPTIONAL, SEQUENCE, DType, TensorSpec, format_shape, map_key
 from registry.values import Value
 
@@ -66,6 +66,8 @@ class Wrapped:
         tensor = replace(self.spec, containers=())
         for place, part in enumerate(self.parts):
             faults[place] += _shape_faults(tensor, part.shape, part.pointer)
+            if part.shape is not None:
+                faults[place] += check_emptiness(tensor, part.shape, part.pointer)
         every = [*self.faults, *chain.from_iterable(faults)]
         if every or self._shell is None:
             return None, every[:MAX_NAMED]

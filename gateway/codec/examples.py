@@ -30,8 +30,9 @@ OPEN_INFERENCE_NAMES: Mapping[str, str] = MappingProxyType(
 
 
 def count_elements(signature: Signature) -> int:
-    """Return how many elements the smallest body brings."""
-    return sum(math.prod(smallest_shape(spec)) for spec in signature.inputs if not spec.optional)
+    """Return how many elements the smallest body brings; a list with nothing in it counts as one."""
+    specs = [spec for spec in signature.inputs if not spec.optional]
+    return sum(math.prod(size or 1 for size in smallest_shape(spec)) for spec in specs)
 
 
 def required(signature: Signature) -> tuple[TensorSpec, ...]:
@@ -57,7 +58,11 @@ def native_example(signature: Signature) -> Body | None:
 def open_inference_example(signature: Signature) -> Body | None:
     """Return a body of the Open Inference Protocol; None if it would be too large, or has no name for a type."""
     specs = required(signature)
-    if unspeakable(signature) or count_elements(signature) > MOST_SHOWN:
+    if (
+        unspeakable(signature)
+        or not all(spec.is_tensor for spec in signature.inputs)
+        or count_elements(signature) > MOST_SHOWN
+    ):
         return None
     values = example_body(signature)["inputs"]
     return {

@@ -163,8 +163,10 @@ def _read_text(order: str, kind: str, length: int, data: memoryview, shape: tupl
     wanted = prod(shape) * size
     if wanted != len(data):
         raise BytesDoNotFit(f"{wanted} bytes for texts of {length} in the shape {list(shape)}", f"{len(data)} bytes")
-    if not wanted:
-        return _blank_texts(shape)
+    if 0 in shape:
+        return _no_texts(shape)
+    if not wanted:  # numpy has room for one character at least, and each text costs us more
+        raise BytesDoNotFit("texts with room for a character", f"{order}{kind}{length}", "invalid_dtype")
     try:
         texts = np.frombuffer(data, f"{order}{kind}{length}").tolist()
         if kind == "S":
@@ -178,9 +180,9 @@ def _read_text(order: str, kind: str, length: int, data: memoryview, shape: tupl
     return array.reshape(shape)
 
 
-def _blank_texts(shape: tuple[int, ...]) -> Array:
+def _no_texts(shape: tuple[int, ...]) -> Array:
     try:
-        return np.full(shape, "", object)
+        return np.empty(shape, object)
     except ValueError as error:  # numpy has no array of [0, 2**62]
         raise BytesDoNotFit("a shape of sane size", str(list(shape))) from error
 

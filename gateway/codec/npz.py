@@ -25,6 +25,10 @@ __all__ = ["is_spelled", "read_npz", "write_npz"]
 _SUFFIX = ".npy"
 _END = struct.Struct("<4s4H2LH")
 _END_MAGIC = b"PK\x05\x06"
+_OTHER_END_MAGIC = b"PK\x06\x07"
+_OTHER_END_BYTES = 20
+"""Of ZIP64, whose list of members may be somewhere else and longer: numpy needs it from 2 GiB on."""
+
 _MAX_DIRECTORY_BYTES = 256 * 1024
 """Of the list of members: a thousand with long names, which takes milliseconds to read."""
 
@@ -82,7 +86,8 @@ def _check_end(body: bytes) -> None:
     magic, _, _, _, _, directory_bytes, _, comment_bytes = _END.unpack_from(body, len(body) - _END.size)
     if magic != _END_MAGIC or comment_bytes:
         raise MalformedTensors("this is no npz file, or something follows it: numpy.savez writes them")
-    if directory_bytes > _MAX_DIRECTORY_BYTES:
+    is_zip64 = body[-_OTHER_END_BYTES - _END.size :].startswith(_OTHER_END_MAGIC)
+    if directory_bytes > _MAX_DIRECTORY_BYTES or is_zip64:
         raise MalformedTensors("the npz file has too many members")
 
 

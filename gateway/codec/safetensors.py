@@ -56,12 +56,20 @@ _ENTRIES = {"dtype", "shape", "data_offsets"}
 _MAX_HEADER_BYTES = 256 * 1024
 """Room for a thousand tensors with long names."""
 
+_QUICK_HEADER_BYTES = 4 * 1024
+"""So long a header is read in the time that a little JSON takes."""
+
 _Offsets = tuple[int, int]
 
 
 def is_spelled(spec: TensorSpec) -> bool:
     """Return whether the form has a word for the type."""
     return spec.is_tensor and spec.dtype.name in SPELLINGS and spec.name != _METADATA
+
+
+def is_quick(body: bytes) -> bool:
+    """Return whether reading a file takes no longer than looking at its tensors does."""
+    return len(body) < _LENGTH.size or _LENGTH.unpack_from(body)[0] <= _QUICK_HEADER_BYTES
 
 
 def read_safetensors(body: bytes) -> dict[str, TypedReader]:

@@ -70,7 +70,8 @@ def assemble_files(
 def output_faults(signature: Signature, names: Sequence[str]) -> list[Violation]:
     """List what is wrong with the outputs that the headers ask for."""
     faults = signature.check_outputs(names[: len(signature.outputs) + MAX_NAMED], path="x-outputs")[:MAX_NAMED]
-    twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
+    seen: set[str] = set()
+    twice = next((name for name in names if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]
     if twice is not None:
         received = f"{quoted(shortened(twice))} again"
         faults.append(Violation(path="x-outputs", expected="each output once", received=received, code="invalid_field"))

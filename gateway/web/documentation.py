@@ -4,9 +4,11 @@ The predict routes are not the framework's, so they are described here, from the
 whoever opens `/docs` finds a request that works as it stands.
 """
 
+from collections.abc import Mapping
 from html import escape
 from importlib import resources
 from importlib.metadata import version as distribution_version
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, Response
@@ -19,6 +21,7 @@ from gateway.codec.examples import native_example, whole_example
 from gateway.codec.schemas import request_schema, response_schema
 from gateway.web.context import Asking, UsesServices
 from gateway.web.documented import ALIAS_PATTERN, MODEL_PATTERN, PROBLEM_SCHEMA, REFUSAL, refusals
+from gateway.web.documented_dialects import FILES, dialect_operations
 from gateway.web.guarded import needs
 from gateway.web.problems import DOCUMENTATION, STATUS, all_errors
 from gateway.web.uploads import NAMED_BODIES
@@ -124,6 +127,7 @@ def _openapi(control: FastAPI, promoted: list[Version], *, has_tokens: bool) -> 
         "/models/{name}@{alias}/validate": ("name", "alias"),
     }
     paths |= {path: {"post": _general_operation(path, names, shown)} for path, names in general.items()}
+    paths |= dialect_operations(shown)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for operations in document["paths"].values():
         for operation in operations.values():
@@ -151,7 +155,7 @@ def _predict_operation(version: Version, example: dict[str, Any] | None) -> dict
         "summary": f"Predict with {version.model} (version {version.number})",
         "operationId": f"predict_{version.model}_{version.number}",
         "requestBody": _json_body(request_schema(signature), example),
-        "responses": _answers(response_schema(signature)),
+        "responses": _answers(response_schema(signature), FILES),
     }
 
 
@@ -194,18 +198,18 @@ def _general_operation(path: str, names: tuple[str, ...], shown: Version | None)
             for name in names
         ],
         "requestBody": _json_body({"type": "object"}, example),
-        "responses": _answers({"type": "object"}),
+        "responses": _answers({"type": "object"}, {} if path.endswith("/validate") else FILES),
     }
 
 
 def _json_body(schema: dict[str, Any], example: dict[str, Any] | None) -> dict[str, Any]:
     shown = {"schema": schema} if example is None else {"schema": schema, "example": example}
-    return {"required": True, "content": {"application/json": shown}}
+    return {"required": True, "content": {"application/json": shown, **FILES}}
 
 
-def _answers(schema: dict[str, Any]) -> dict[str, Any]:
+def _answers(schema: dict[str, Any], files: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
     return {
-        "200": {"description": "The answer", "content": {"application/json": {"schema": schema}}},
+        "200": {"description": "The answer", "content": {"application/json": {"schema": schema}, **files}},
         "default": REFUSAL,
     }
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from gateway.web.paths import Dialect, dialect_of
+
 PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "instance", "code"],
@@ -38,6 +40,16 @@ REFUSAL: dict[str, Any] = {
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 
+REFUSAL_IN_ONE_LINE: dict[str, Any] = {
+    "description": REFUSAL["description"],
+    "content": {
+        "application/json": {
+            "schema": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+        }
+    },
+}
+"""As other protocols have it."""
+
 MODEL_PATTERN = r"^(?!.*\.\.)[a-z0-9]([a-z0-9._-]{0,126}[a-z0-9])?$"
 ALIAS_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
 VERSION_PATTERN = r"^[1-9][0-9]{0,8}$"
@@ -57,4 +69,8 @@ def refusals(path: str, operation: dict[str, Any], *, has_tokens: bool) -> dict[
         statuses += ["400", "413", "415"]
     if "requestBody" in operation or operation.get("parameters"):
         statuses.append("422")
-    return dict.fromkeys([*sorted(statuses), "default"], REFUSAL)
+    dialect = dialect_of(path)
+    if dialect is Dialect.TENSORFLOW:
+        statuses = [status for status in statuses if status != "422"]  # which it does not have
+    refusal = REFUSAL if dialect is Dialect.NATIVE else REFUSAL_IN_ONE_LINE
+    return dict.fromkeys([*sorted(statuses), "default"], refusal)

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from registry.errors import NotAcceptable
 from registry.names import quoted
 
-_RANGE = re.compile(r"\s*([^\s;,]+/[^\s;,]+)\s*((?:;[^,]*)?)\Z")
-_WEIGHT = re.compile(r";\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*(?:;|\Z)", re.IGNORECASE)
+_WEIGHT = re.compile(r"q\s*+=\s*+(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.ASCII)
 _ANY = "*/*"
+_MOST_RANGES = 100
+"""So many are looked at: the header may have tens of thousands, and is read on the event loop."""
 
 
 def essence(content_type: bytes) -> str:
@@ -34,10 +35,10 @@ def choose_type(accept: bytes | None, offered: Sequence[str]) -> str:
 
 
 def _ranges(accept: str) -> Iterable[tuple[str, float]]:
-    for part in accept.split(","):
-        if match := _RANGE.match(part):
-            weight = _WEIGHT.search(match[2])
-            yield match[1], float(weight[1]) if weight else 1.0
+    for part in accept.split(",", _MOST_RANGES)[:_MOST_RANGES]:
+        name, _, parameters = part.partition(";")
+        found = map(_WEIGHT.fullmatch, map(str.strip, parameters.split(";")))
+        yield name.strip(), next((float(weight[1]) for weight in found if weight), 1.0)
 
 
 def _liking(weights: dict[str, float], kind: str) -> tuple[float, bool]:

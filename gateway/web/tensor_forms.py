@@ -45,6 +45,8 @@ class _Kind:
     """True if it holds one tensor."""
     quick_bytes: int = QUICK_BINARY_BYTES
     """How long a body may be that is read at once; text is not."""
+    is_quick: Callable[[bytes], bool] = lambda _: True
+    """Whether that holds for what such a body says of itself."""
 
 
 def _read_npy(signature: Signature, body: bytes) -> Mapping[str, TypedReader]:
@@ -68,7 +70,10 @@ def _write_npz(outputs: Sequence[tuple[TensorSpec, Array]]) -> bytes:
 
 
 _SAFETENSORS = _Kind(
-    lambda _, body: safetensors.read_safetensors(body), safetensors.write_safetensors, safetensors.is_spelled
+    lambda _, body: safetensors.read_safetensors(body),
+    safetensors.write_safetensors,
+    safetensors.is_spelled,
+    is_quick=safetensors.is_quick,
 )
 
 KINDS: Mapping[str, _Kind] = MappingProxyType(
@@ -111,7 +116,8 @@ class TensorForm:
         """
         if self.taken != JSON:
             has_text = any(spec.dtype.kind == "O" for spec in endpoint.version.signature.inputs)
-            return None if has_text else self.decode(endpoint, body)
+            is_quick = not has_text and KINDS[self.taken].is_quick(body)
+            return self.decode(endpoint, body) if is_quick else None
         request = self.json.decode_quickly(endpoint, body)
         return None if request is None else self._checked(endpoint, request)
 

@@ -9,6 +9,8 @@ import httpx
 import pytest
 from onnx import ModelProto
 
+from gateway.web.paths import Dialect, dialect_of
+from gateway.web.tensor_forms import KINDS
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess
 
@@ -89,17 +91,17 @@ def test_every_reference_of_the_document_leads_somewhere(client: httpx.Client) -
     assert references <= named
 
 
-def test_every_refusal_is_a_problem(client: httpx.Client) -> None:
+def test_every_refusal_is_a_problem_or_the_one_line_of_other_protocols(client: httpx.Client) -> None:
     document = shown(client, "/openapi.json")
     refusals = [
-        answer["content"]
-        for operations in document["paths"].values()
+        (dialect_of(path) is Dialect.NATIVE, [*answer["content"]])
+        for path, operations in document["paths"].items()
         for operation in operations.values()
         for status, answer in operation["responses"].items()
         if not status.startswith("2")
     ]
-    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    assert [content for content in refusals if content != problem] == []
+    right = ((True, ["application/problem+json"]), (False, ["application/json"]))
+    assert [refusal for refusal in refusals if refusal not in right] == []
 
 
 @pytest.mark.parametrize(
@@ -116,3 +118,31 @@ def test_a_method_that_a_path_lacks_is_answered_with_those_that_it_has(
 ) -> None:
     answer = client.options(path)
     assert (answer.status_code, answer.headers["allow"]) == (405, methods)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/models/{name}:predict",
+        "/v1/models/{name}/versions/{version}:predict",
+        "/v1/models/{name}/labels/{label}:predict",
+        "/v2/models/{name}/infer",
+        "/v2/models/{name}/versions/{version}/infer",
+    ],
+)
+def test_predict_routes_of_other_protocols_have_an_example_that_works(client: httpx.Client, path: str) -> None:
+    model = models.linear().SerializeToString()
+    answer = client.post("/registry/models/aaa-first/versions", content=model, headers=BYTES)
+    client.put("/registry/models/aaa-first/aliases/production", json={"version": answer.json()["version"]})
+    operation = shown(client, "/openapi.json")["paths"][path]["post"]
+    url = path.format(**{parameter["name"]: parameter["example"] for parameter in operation["parameters"]})
+    example = operation["requestBody"]["content"]["application/json"]["example"]
+    assert client.post(url, json=example).status_code == 200
+    refused = client.post(url, json={"inputs": None})
+    assert refused.headers["content-type"] in operation["responses"]["default"]["content"]
+
+
+def test_predict_routes_say_which_files_they_take_and_give(client: httpx.Client) -> None:
+    operation = shown(client, "/openapi.json")["paths"]["/v{version}/models/{name}/predict"]["post"]
+    taken, given = operation["requestBody"]["content"], operation["responses"]["200"]["content"]
+    assert [*taken] == [*given] == ["application/json", *KINDS]

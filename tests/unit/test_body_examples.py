@@ -43,6 +43,15 @@ def test_a_body_that_nobody_may_send_is_never_made() -> None:
     assert whole_example(ENDLESS) is None
 
 
+def test_lists_with_nothing_in_them_are_counted() -> None:
+    assert whole_example(signature(tensor("x", "float32", (10**12, 0)))) is None
+
+
+def test_no_body_is_shown_that_the_protocol_refuses_for_an_input_left_out() -> None:
+    absent = TensorSpec(name="x", dtype=DTYPES["float32"], shape=(2,), containers=("optional",))
+    assert open_inference_example(signature(absent)) is None
+
+
 @pytest.mark.parametrize("what", [IRIS, SHOP, FLAT_ONLY, DEEP, signature()])
 def test_the_native_body_is_one_that_is_taken(what: Signature) -> None:
     body = JsonCodec(model="m", version=1, signature=what).decode(orjson.dumps(native_example(what)))

@@ -1,3 +1,5 @@
+from time import process_time
+
 import pytest
 
 from gateway.web.media_types import choose_type
@@ -29,3 +31,13 @@ def test_the_type_is_the_one_that_is_liked_best(accept: bytes | None, chosen: st
 def test_types_that_nobody_has_are_not_acceptable(accept: bytes) -> None:
     with pytest.raises(NotAcceptable):
         choose_type(accept, OFFERED)
+
+
+@pytest.mark.parametrize(
+    "accept", [b"/" * 60_000 + b" x", b"a/" * 30_000 + b" x", b"a/b;" + b" " * 60_000 + b"x", b"a/b," * 15_000]
+)
+def test_no_header_takes_long(accept: bytes) -> None:
+    started = process_time()
+    with pytest.raises(NotAcceptable):
+        choose_type(accept, OFFERED)
+    assert process_time() - started < 0.1

@@ -5,6 +5,7 @@ import pickle  # noqa: TID251 - to be refused
 import struct
 import zipfile
 from collections.abc import Callable
+from time import process_time
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ import pytest
 from gateway.codec.npy import read_npy, write_npy
 from gateway.codec.npz import read_npz
 from gateway.codec.raw_tensors import BytesDoNotFit
-from gateway.codec.safetensors import read_safetensors
+from gateway.codec.safetensors import is_quick, read_safetensors
+from gateway.codec.tensor_files import output_faults
 from registry.errors import BodyTooLarge, MalformedTensors, NotAcceptable, TooManyElements
+from registry.signature import Signature
 from registry.tensor import DTYPES
 from tests.support.signatures import tensor
 
@@ -214,3 +217,32 @@ def test_types_that_numpy_lacks_have_no_word_in_npy(dtype: str) -> None:
     with pytest.raises(BytesDoNotFit) as caught:
         read_npy(npy("'<V2'", data=bytes(4)), tensor("x", dtype, None))
     assert caught.value.code == "unsupported_on_this_wire"
+
+
+def test_texts_without_room_for_a_character_are_refused_where_there_are_any() -> None:
+    with pytest.raises(BytesDoNotFit):
+        read_npy(npy("'<U0'", shape="(4000000,)", data=b""), TEXTS)
+
+
+def test_no_texts_need_no_room() -> None:
+    assert read_npy(npy("'<U0'", shape="(0, 3)", data=b""), TEXTS).shape == (0, 3)
+
+
+def test_an_archive_with_a_second_list_of_members_is_refused() -> None:
+    first = npz({"x.npy": npy()})
+    names, end = first[:-22], first[-22:]
+    size, begin = struct.unpack_from("<LL", end, 12)
+    more = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, size, begin)
+    where = struct.pack("<4sLQL", b"PK\x06\x07", 0, len(names), 1)
+    with pytest.raises(MalformedTensors, match="too many members"):
+        read_npz(names + more + where + end)
+
+
+def test_many_outputs_are_looked_at_once_each() -> None:
+    started = process_time()
+    output_faults(Signature(inputs=(FLOATS,), outputs=(FLOATS,)), [str(number) for number in range(16_000)])
+    assert process_time() - started < 0.1
+
+
+def test_a_long_header_of_safetensors_is_read_elsewhere() -> None:
+    assert [is_quick(struct.pack("<Q", size) + b" " * size) for size in (100, 100_000)] == [True, False]
