@@ -14,6 +14,7 @@ from gateway.codec.body import INFINITE_WORDS, Array
 from gateway.codec.foreign_floats import read_foreign_floats, words_of
 from gateway.codec.limits import MAX_NAMED
 from gateway.codec.rounding import narrow_exactly
+from gateway.codec.strict_json import BareWord
 from registry.errors import Violation
 from registry.names import quoted
 from registry.tensor import DType
@@ -60,6 +61,13 @@ def read_elements(dtype: DType, leaves: Sequence[object]) -> tuple[Array, list[E
     if outside:
         faults += _faults(outside, leaves, expected=_range(dtype), code="out_of_range")
     return array, sorted(faults, key=lambda fault: fault.index)
+
+
+def quoted_words(dtype: DType, leaves: list[object]) -> list[object]:
+    """Return leaves whose bare words are text where they stand for floats; elsewhere they stay what nothing takes."""
+    if dtype.kind != "f" or BareWord not in set(map(type, leaves)):
+        return leaves
+    return [str(leaf) if type(leaf) is BareWord else leaf for leaf in leaves]
 
 
 def describe(value: object) -> str:

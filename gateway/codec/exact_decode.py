@@ -132,7 +132,7 @@ def _read_id(document: Mapping[str, object]) -> tuple[str | None, list[Violation
     if "id" not in document:
         return None, []
     value = document["id"]
-    if isinstance(value, str) and len(value) <= MAX_ID_CHARS:
+    if type(value) is str and len(value) <= MAX_ID_CHARS:  # and no bare word
         return value, []
     received = f"{len(value)} characters" if isinstance(value, str) else describe(value)
     return None, [_invalid_field("/id", f"text of at most {MAX_ID_CHARS} characters", received)]

@@ -29,6 +29,12 @@ _ESCAPED_BACKSLASH_OR_PAIR = re.compile(
 )
 
 
+class BareWord(str):
+    """``NaN`` or its kin without quotation marks, where a dialect has them: of use in place of a float only."""
+
+    __slots__ = ()
+
+
 def parse_strictly(body: bytes, decoder: json.JSONDecoder | None = None) -> object:
     """Return the document as dicts, lists, str, bool, None, int, and bytes for the literals of decimals.
 

@@ -19,12 +19,12 @@ import msgspec
 
 from gateway.codec.assembly import assemble
 from gateway.codec.body import Array, PredictBody
-from gateway.codec.elements import describe, read_elements
+from gateway.codec.elements import describe, quoted_words, read_elements
 from gateway.codec.forms import Inputs, find_inputs
 from gateway.codec.json_tensors import JsonCodec
 from gateway.codec.limits import MAX_ELEMENTS, MAX_NAMED
 from gateway.codec.nesting import Leaves
-from gateway.codec.strict_json import make_decoder, members_of, parse_strictly
+from gateway.codec.strict_json import BareWord, make_decoder, members_of, parse_strictly
 from gateway.codec.tensorflow_answers import rows_faults
 from registry.errors import SignatureMismatch, TooManyElements, Violation
 from registry.names import quoted
@@ -36,10 +36,6 @@ SIGNATURE_NAME = "serving_default"
 _FIELDS = ("instances", "inputs", "signature_name")
 _BEGIN = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"(inputs|instances)"')
 _SIGNED = re.compile(rb'\s*\{\s*"signature_name"\s*:\s*"serving_default"\s*,'.replace(rb"\s", rb"[ \t\r\n]"))
-
-
-class _BareWord(str):
-    __slots__ = ()
 
 
 class _Base64(str):
@@ -137,9 +133,8 @@ def _read_tensor(tensor: Leaves) -> tuple[Array | None, list[Violation]]:
 def _with_its_own(tensor: Leaves) -> tuple[Leaves, list[Violation]]:
     """Return a tensor with its elements as our own bodies have them, if the dialect has them for its type."""
     kinds = set(map(type, tensor.elements))
-    if tensor.spec.dtype.kind == "f" and _BareWord in kinds:
-        words = [str(leaf) if type(leaf) is _BareWord else leaf for leaf in tensor.elements]
-        return replace(tensor, elements=words), []
+    if tensor.spec.dtype.kind == "f" and BareWord in kinds:
+        return replace(tensor, elements=quoted_words(tensor.spec.dtype, tensor.elements)), []
     if tensor.spec.dtype.kind != "O" or _Base64 not in kinds:
         return tensor, []
     faults: list[Violation] = []
@@ -188,4 +183,4 @@ def _members(pairs: list[tuple[str, Any]]) -> Any:
     return _Base64(only) if type(only) is str else members
 
 
-_DECODER = make_decoder(word=_BareWord, members=_members)
+_DECODER = make_decoder(word=BareWord, members=_members)

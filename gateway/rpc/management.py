@@ -152,12 +152,16 @@ class Management:
                 if method.role is not None:
                     self._calls.reception.require(exchange, method.role, model or None)
                 found = await method.answer(Ask(self._services, request, exchange.caller, model))
-                written: bytes = ParseDict(found, answer_class(), ignore_unknown_fields=True).SerializeToString()
-                return written
+                return await self._services.call(_write, found, answer_class)  # thousands of models take a while
 
             return await self._calls.answer(self._calls.begin(name, context.invocation_metadata()), context, work)
 
         return answer
+
+
+def _write(found: Mapping[str, Any], answer_class: Any) -> bytes:
+    written: bytes = ParseDict(found, answer_class(), ignore_unknown_fields=True).SerializeToString()
+    return written
 
 
 def _read(name: str, message: object) -> Any:

@@ -25,6 +25,8 @@ _MOST_STREAMS: Final = 256
 """Calls on one connection at the same time; more wait at the client."""
 _MOST_CALLS: Final = 1024
 _MOST_CONNECTIONS: Final = 1024
+_MOST_IDLE_MS: Final = 300_000
+"""A connection without calls goes then, so that idle ones do not take all that there can be; clients make another."""
 _KEEP_ALIVE_MS: Final = 60_000
 _KEEP_ALIVE_TIMEOUT_MS: Final = 20_000
 _SHORTEST_PING_MS: Final = 10_000
@@ -114,6 +116,7 @@ def _options(max_body_bytes: int) -> list[tuple[str, int]]:
         ("grpc.absolute_max_metadata_size", _MOST_METADATA_BYTES),
         ("grpc.max_concurrent_streams", _MOST_STREAMS),
         ("grpc.max_allowed_incoming_connections", _MOST_CONNECTIONS),
+        ("grpc.max_connection_idle_ms", _MOST_IDLE_MS),
         ("grpc.keepalive_time_ms", _KEEP_ALIVE_MS),
         ("grpc.keepalive_timeout_ms", _KEEP_ALIVE_TIMEOUT_MS),
         ("grpc.http2.min_ping_interval_without_data_ms", _SHORTEST_PING_MS),

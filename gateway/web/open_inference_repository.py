@@ -5,7 +5,7 @@ from time import monotonic
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 
 from gateway.open_inference.repository import repository_index
 from gateway.web.context import Actor, Asking, ModelName, UsesServices
@@ -24,17 +24,22 @@ from registry.roles import Caller, Role
 router = APIRouter(prefix="/v2/repository", tags=["open inference protocol"], route_class=GuardedRoute)
 
 _LOAD_SECONDS = 60.0
+_INDEX = list[dict[str, Any]]
 
 
-@router.post("/index", summary="The versions that there are, and whether they answer")
+@router.post(
+    "/index", summary="The versions that there are, and whether they answer", response_model=list[dict[str, Any]]
+)
 @needs(Role.PREDICT)
-async def show_index(request: Request, services: UsesServices, asking: Asking) -> list[dict[str, Any]]:
+async def show_index(request: Request, services: UsesServices, asking: Asking) -> Response:
     """Return the versions that aliases point to and each model's newest; ``{"ready": true}`` leaves out the others."""
     asked = await _read(request)
     only_ready = asked.get("ready", False)
     if not isinstance(only_ready, bool):
         raise InvalidRequest("ready is true or false")
-    return await index(services, asking, only_ready=only_ready)
+    found = await index(services, asking, only_ready=only_ready)
+    # Written in a thread: the framework would take a while over thousands of models, and all others would wait.
+    return await services.call(lambda: Response(orjson.dumps(found), media_type="application/json"))
 
 
 @router.post("/models/{name}/load", summary="Load what is promoted")

@@ -145,6 +145,33 @@ def test_elements_are_taken_exactly(client: httpx.Client, model: str, tensor: li
     assert answer.json()["outputs"][0]["data"] == expected
 
 
+def test_words_for_floats_may_stand_without_quotation_marks(client: httpx.Client) -> None:
+    body = b'{"inputs":[{"name":"x","datatype":"FP16","shape":[3],"data":[NaN,-Infinity,1.5]}]}'
+    assert client.post("/v2/models/half/infer", content=body).json()["outputs"][0]["data"] == ["NaN", "-Infinity", 1.5]
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "says"),
+    [
+        pytest.param(
+            "whole",
+            b'{"inputs":[{"name":"x","datatype":"INT64","shape":[1],"data":[NaN]}]}',
+            "invalid_dtype: /inputs/0/data/0: expected an element of int64, received 'NaN'",
+            id="a whole number",
+        ),
+        pytest.param(
+            "half",
+            b'{"id":NaN,"inputs":[{"name":"x","datatype":"FP16","shape":[1],"data":[1]}]}',
+            "invalid_field: /id: expected text of at most 128 characters, received",
+            id="an id",
+        ),
+    ],
+)
+def test_words_for_floats_stand_for_nothing_else(client: httpx.Client, model: str, body: bytes, says: str) -> None:
+    answer = client.post(f"/v2/models/{model}/infer", content=body)
+    assert (answer.status_code, answer.json()["error"][: len(says)]) == (422, says)
+
+
 @pytest.mark.parametrize("data", [[1, 2, 3, 4], [[1, 2], [3, 4]]], ids=["flat", "nested"])
 def test_data_is_flat_or_nested(client: httpx.Client, data: list[Any]) -> None:
     document = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [2, 2], "data": data}]}

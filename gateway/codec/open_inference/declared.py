@@ -1,10 +1,11 @@
 """The tensors of a request as its JSON declares them, before any element is converted."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 from typing import NamedTuple
 
-from gateway.codec.elements import describe
+from gateway.codec.elements import describe, quoted_words
 from gateway.codec.nesting import Leaves, from_lists, indexed
 from gateway.codec.open_inference.reply import invalid, read_parameters
 from gateway.codec.open_inference.words import Words, unsupported
@@ -99,6 +100,7 @@ def _read_data(
         return None, []
     place = f"{path}/data"
     leaves = from_lists(spec, item["data"], lambda index: indexed(place, index))
+    leaves = replace(leaves, elements=quoted_words(spec.dtype, leaves.elements))
     if leaves.faults or shape is None or leaves.shape == shape:
         return leaves, list(leaves.faults)
     if leaves.shape == (len(leaves.elements),) and len(leaves.elements) == prod(shape):

@@ -66,9 +66,9 @@ def read_outputs(words: Words, document: Mapping[str, object]) -> Asked:
 def read_id(document: Mapping[str, object]) -> tuple[str | None, list[Violation]]:
     """Read ``id``."""
     value = document.get("id")
-    if value is None or (isinstance(value, str) and len(value) <= MAX_ID_CHARS):
+    if value is None or (type(value) is str and len(value) <= MAX_ID_CHARS):
         return value, []
-    received = f"{len(value)} characters" if isinstance(value, str) else describe(value)
+    received = f"{len(value)} characters" if type(value) is str else describe(value)
     return None, [invalid("/id", f"text of at most {MAX_ID_CHARS} characters", received)]
 
 

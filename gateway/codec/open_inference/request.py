@@ -18,9 +18,9 @@ from gateway.codec.limits import MAX_ELEMENTS, MAX_NAMED
 from gateway.codec.open_inference.declared import Declared, declare
 from gateway.codec.open_inference.reply import BINARY, invalid, read_id, read_outputs
 from gateway.codec.open_inference.values import read_values
-from gateway.codec.open_inference.words import Words
+from gateway.codec.open_inference.words import Words, unsupported
 from gateway.codec.raw_tensors import BytesDoNotFit, read_raw
-from gateway.codec.strict_json import parse_strictly
+from gateway.codec.strict_json import BareWord, make_decoder, parse_strictly
 from registry.errors import InvalidRequest, SignatureMismatch, TooManyElements, Violation
 from registry.tensor import TensorSpec
 
@@ -44,7 +44,7 @@ def decode_exactly(words: Words, body: bytes, header_bytes: int | None) -> Predi
     if header_bytes == 0:
         return _decode_raw(words, body)
     head, tail = split(body, header_bytes)
-    document = parse_strictly(head)
+    document = parse_strictly(head, _DECODER)
     if not isinstance(document, dict):
         raise SignatureMismatch([invalid("", "an object", describe(document))])
     asked = read_outputs(words, document)
@@ -57,6 +57,10 @@ def decode_exactly(words: Words, body: bytes, header_bytes: int | None) -> Predi
     places = {tensor.name: tensor.path for tensor in declared}
     feed = assemble(words.signature, tensors, faults=faults, places=places)
     return PredictBody(feed, asked.names, identity, asked.reply)
+
+
+_DECODER = make_decoder(word=BareWord)
+"""Triton's client writes NaN as Python's ``json`` does; in tensors of floats it is as good as in quotation marks."""
 
 
 def split(body: bytes, header_bytes: int | None) -> tuple[bytes, memoryview]:
@@ -108,6 +112,8 @@ def _decode_raw(words: Words, body: bytes) -> PredictBody:
         expected = f"JSON that names the {len(words.signature.inputs)} inputs"
         raise SignatureMismatch([invalid("/inputs", expected, "a raw request, which can bring one tensor only")])
     (spec,) = words.signature.inputs
+    if spec.name not in words.datatypes:
+        raise SignatureMismatch([unsupported("/inputs/0", spec)])
     try:
         array = _only_text(spec, body) if spec.dtype.kind == "O" else read_raw(spec.dtype, body, _raw_shape(spec, body))
     except BytesDoNotFit as fault:
