@@ -167,6 +167,7 @@ def test_an_array_of_another_dtype_is_refused_and_not_cast(client: httpx.Client)
         code="invalid_dtype",
         detail="/x: expected a tensor of float32, received one of float64",
         violations=[fault],
+        example={"inputs": {"x": [0.5]}},
     )
 
 
@@ -178,6 +179,7 @@ def test_a_single_array_is_not_enough_for_two_inputs(client: httpx.Client) -> No
         code="invalid_field",
         detail=f"the body: expected {expected}, received {received}",
         violations=[violation("", expected, received, "invalid_field")],
+        example={"inputs": {"a": [0.5], "b": [0.5]}},
     )
 
 

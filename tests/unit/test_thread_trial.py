@@ -85,7 +85,7 @@ def test_a_number_that_changes_a_bit_is_not_usable_and_none_above_it_is() -> Non
 def test_sums_that_are_divided_among_the_threads_have_other_bits() -> None:
     def divided(x: Array, threads: int) -> Array:
         parts = np.array_split(np.tile(x.ravel(), 1000), threads)
-        return np.float32(sum(np.add.accumulate(part)[-1] for part in parts))
+        return np.array(sum(np.add.accumulate(part)[-1] for part in parts), np.float32)
 
     assert attempt(divided) == one_thread("here", "an answer has other bits with 2 threads")
 
