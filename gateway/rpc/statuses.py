@@ -23,6 +23,8 @@ STATUS_CODE: dict[type[ServiceError], StatusCode] = {
     errors.BodyTooLarge: StatusCode.RESOURCE_EXHAUSTED,
     errors.UnsupportedEncoding: StatusCode.UNIMPLEMENTED,
     errors.UnsupportedMediaType: StatusCode.UNIMPLEMENTED,
+    errors.NotAcceptable: StatusCode.UNIMPLEMENTED,
+    errors.MalformedTensors: StatusCode.INVALID_ARGUMENT,
     errors.UnsupportedFormat: StatusCode.INVALID_ARGUMENT,
     errors.MethodNotAllowed: StatusCode.UNIMPLEMENTED,
     errors.SignatureMismatch: StatusCode.INVALID_ARGUMENT,
