@@ -89,6 +89,7 @@ def test_a_huge_shape_allocates_nothing(small: GatewayProcess, client: httpx.Cli
             code="invalid_shape",
             detail=f"/inputs: expected {expected}, received 3 elements",
             violations=[violation("/inputs", expected, "3 elements", "invalid_shape")],
+            example={"inputs": {"x": [[0.5, 0.5, 0.5, 0.5]]}},
         )
     assert anonymous_bytes(small) - before < 16 * MIB
     assert_good_requests_work(client)
@@ -124,5 +125,6 @@ def test_many_faults_are_named_up_to_a_bound(client: httpx.Client) -> None:
         for column in range(4)
     ]
     detail = "/inputs/0/0: expected an element of float32, received null (and 99 more)"
-    assert_problem(answer, 422, code="invalid_dtype", detail=detail, violations=found)
+    example = {"inputs": {"x": [[0.5, 0.5, 0.5, 0.5]]}}
+    assert_problem(answer, 422, code="invalid_dtype", detail=detail, violations=found, example=example)
     assert_good_requests_work(client)

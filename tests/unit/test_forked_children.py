@@ -66,7 +66,9 @@ def running(start: Callable[[dict[str, Any], int | None], Child | None], folder:
     try:
         said = b""
         while b'"examples"' not in said:
-            assert select.select([child.report], [], [], 60)[0]
+            listening = select.poll()  # of any descriptor, however many there are
+            listening.register(child.report, select.POLLIN)
+            assert listening.poll(60_000)
             said += os.read(child.report, 4096)
         yield child
     finally:
