@@ -124,8 +124,11 @@ class TickAnswers:
     # --- compressed ---------------------------------------------------------------------------------------------------
 
     def _give_compressed(self, asked: Asked, endpoint: Endpoint, payload: bytes, coding: Coding) -> None:
-        if len(payload) <= MOST_BYTES_AT_ONCE or not asked.connection.can_wait:
+        if len(payload) <= MOST_BYTES_AT_ONCE:
             self._give_either(asked, endpoint, payload, compress(coding, payload), coding)
+            return
+        if not asked.connection.can_wait:  # and nobody else either
+            self._give_identified(asked, endpoint, payload)
             return
         compressing = asyncio.get_running_loop().run_in_executor(self._compressing, compress, coding, payload)
         asked.is_waiting = False
