@@ -2,8 +2,24 @@
 
 from registry.errors import ModelNotFound, VersionNotFound, VersionRetired
 from registry.names import quoted
-from registry.ports import Catalog
+from registry.ports import Catalog, Registry
 from registry.records import Model, Version
+from registry.roles import Caller
+
+_PAGE = 1_000
+
+
+def visible_models(registry: Registry, caller: Caller) -> list[Model]:
+    """Return every model that somebody may use, by name."""
+    models: list[Model] = []
+    after: str | None = None
+    with registry.reading() as catalog:
+        while True:
+            page = catalog.list_models(limit=_PAGE, after=after)
+            models += [model for model in page.items if caller.sees(model.name)]
+            after = page.next
+            if after is None:
+                return models
 
 
 def resolve_model(catalog: Catalog, name: str) -> Model:

@@ -12,13 +12,12 @@ from gateway.web.context import Actor, Asking, ModelName, UsesServices
 from gateway.web.guarded import GuardedRoute, needs
 from gateway.web.json_routes import MAX_JSON_BYTES
 from gateway.web.limits import read_body
-from gateway.web.open_inference_routes import PAGE, find_version
+from gateway.web.open_inference_routes import find_version
 from gateway.web.services import Services
 from registry.errors import InvalidRequest, ModelPinned, UndecodableBody
-from registry.lookup import resolve_model
+from registry.lookup import resolve_model, visible_models
 from registry.names import Reference, quoted
 from registry.ports import Registry
-from registry.records import Model
 from registry.roles import Caller, Role
 
 router = APIRouter(prefix="/v2/repository", tags=["open inference protocol"], route_class=GuardedRoute)
@@ -62,7 +61,7 @@ async def unload_model(request: Request, services: UsesServices, actor: Actor, n
 
 async def index(services: Services, asking: Caller, *, only_ready: bool) -> list[dict[str, Any]]:
     """Return the versions that aliases point to and each model's newest, of the models that the caller may use."""
-    models = await services.call(_list_models, services.registry, asking)
+    models = await services.call(visible_models, services.registry, asking)
     return repository_index(models, unloaded=services.residence.unloaded, only_ready=only_ready)
 
 
@@ -125,15 +124,3 @@ def _parameters(document: dict[str, Any]) -> dict[str, Any]:
 def _check_model(registry: Registry, name: str) -> None:
     with registry.reading() as catalog:
         resolve_model(catalog, name)
-
-
-def _list_models(registry: Registry, asking: Caller) -> list[Model]:
-    models: list[Model] = []
-    after: str | None = None
-    with registry.reading() as catalog:
-        while True:
-            page = catalog.list_models(limit=PAGE, after=after)
-            models += [model for model in page.items if asking.sees(model.name)]
-            after = page.next
-            if after is None:
-                return models

@@ -16,14 +16,15 @@ from gateway.web.guarded import GuardedRoute, needs
 from gateway.web.paths import read_version
 from gateway.web.services import Services
 from registry.errors import ModelUnloaded, NoActiveVersion
+from registry.lookup import visible_models
 from registry.names import Reference, quoted
 from registry.ports import Registry
 from registry.records import Version
-from registry.roles import Caller, Role
+from registry.roles import Role
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"], route_class=GuardedRoute)
 
-PAGE = 1000
+_PAGE = 1000
 
 
 VersionWord = Annotated[str, Path(description="a version's number, or an alias", examples=["1"])]
@@ -56,7 +57,7 @@ async def show_server() -> dict[str, Any]:
 @needs(Role.PREDICT)
 async def list_models(services: UsesServices, asking: Asking) -> dict[str, Any]:
     """Return the models that the caller may use, as KServe lists them."""
-    return {"models": await services.call(_list_names, services.registry, asking)}
+    return {"models": [model.name for model in await services.call(visible_models, services.registry, asking)]}
 
 
 @router.get("/models/stats", summary="What all versions have answered")
@@ -164,24 +165,12 @@ def _with(version: Version, answered: list[Answered]) -> list[Answered]:
     return [*answered, none]
 
 
-def _list_names(registry: Registry, asking: Caller) -> list[str]:
-    names: list[str] = []
-    after: str | None = None
-    with registry.reading() as catalog:
-        while True:
-            page = catalog.list_models(limit=PAGE, after=after)
-            names += [model.name for model in page.items if asking.sees(model.name)]
-            after = page.next
-            if after is None:
-                return names
-
-
 def _list_numbers(registry: Registry, model: str) -> list[int]:
     numbers: list[int] = []
     after: str | None = None
     with registry.reading() as catalog:
         while True:
-            page = catalog.list_versions(model, limit=PAGE, after=after)
+            page = catalog.list_versions(model, limit=_PAGE, after=after)
             numbers += [version.number for version in page.items if not version.is_retired]
             after = page.next
             if after is None:

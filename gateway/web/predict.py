@@ -24,7 +24,7 @@ from registry.errors import Overloaded
 from registry.values import hold_many
 
 SLOW_BYTES = 2 * 1024
-"""So is a body of this size that the quick parses refuse: naming its faults takes milliseconds."""
+"""A longer body that the quick parses refuse is decoded in a thread: naming its faults takes milliseconds."""
 
 _MANY_TEXTS = 4096
 """So many texts are written in about a millisecond."""

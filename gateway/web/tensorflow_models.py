@@ -14,16 +14,15 @@ from gateway.web.paths import tensorflow_version
 from gateway.web.services import Services
 from gateway.web.tensorflow_metadata import metadata_json
 from registry.errors import NoActiveVersion, RouteNotFound
-from registry.lookup import resolve_model
+from registry.lookup import resolve_model, visible_models
 from registry.names import PRODUCTION, Reference
 from registry.ports import Registry
 from registry.records import Version
-from registry.roles import Caller, Role
+from registry.roles import Role
 
 router = APIRouter(prefix="/v1/models", tags=["TensorFlow Serving and KServe v1"], route_class=GuardedRoute)
 
 _NEWEST = 100
-_PAGE = 1_000
 _NOT_SERVED = ("classify", "regress", "explain")
 
 
@@ -31,7 +30,7 @@ _NOT_SERVED = ("classify", "regress", "explain")
 @needs(Role.PREDICT)
 async def list_models(services: UsesServices, asking: Asking) -> dict[str, Any]:
     """Return the names of all models."""
-    return {"models": await services.call(_names, services.registry, asking)}
+    return {"models": [model.name for model in await services.call(visible_models, services.registry, asking)]}
 
 
 @router.get("/{name}", summary="Show which versions of a model answer, newest first")
@@ -110,18 +109,6 @@ def _status(name: str, numbers: list[int], *, is_ready: bool = True) -> dict[str
 
 async def _metadata_of(services: Services, reference: Reference) -> dict[str, Any]:
     return metadata_json((await services.routing.versions(reference))[0])
-
-
-def _names(registry: Registry, asking: Caller) -> list[str]:
-    names: list[str] = []
-    after: str | None = None
-    with registry.reading() as catalog:
-        while True:
-            page = catalog.list_models(limit=_PAGE, after=after)
-            names += [model.name for model in page.items if asking.sees(model.name)]
-            after = page.next
-            if after is None:
-                return names
 
 
 def _numbers(registry: Registry, name: str) -> list[int]:
