@@ -14,6 +14,7 @@ from gateway.web.front import Front
 from gateway.web.limits import Receive, Scope, Send
 from gateway.web.services import Services
 from gateway.wiring import open_services
+from gateway.witness import CrashMemory
 from registry.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Application:
         is_worker: False for a command that only borrows the application for a moment: nothing is followed, reported
             or logged.
         metrics: where to count, if siblings shall see it.
+        crash_memory: where to note what is run, if a supervisor reads it.
         ask_to_be_replaced: see ``open_services``.
     """
 
@@ -37,11 +39,13 @@ class Application:
         *,
         is_worker: bool = True,
         metrics: Metrics | None = None,
+        crash_memory: CrashMemory | None = None,
         ask_to_be_replaced: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._ask_to_be_replaced = ask_to_be_replaced
         self._metrics = metrics
+        self._crash_memory = crash_memory
         self._is_worker = is_worker
         self._opened = AsyncExitStack()
         self.front: Front | None = None
@@ -80,6 +84,7 @@ class Application:
                 self._settings,
                 is_worker=self._is_worker,
                 metrics=self._metrics,
+                crash_memory=self._crash_memory,
                 ask_to_be_replaced=self._ask_to_be_replaced,
             )
         )

@@ -7,7 +7,9 @@
 3. A worker that dies is replaced at once; one that dies young, or that the system cannot start now, after a second.
 4. A worker that rings the bell for it is replaced while it serves (``gateway.replacement``).
 5. What the workers count lies in memory that the supervisor made: it outlives them, and each sees the others'.
-6. SIGTERM and SIGINT end the workers, which finish what they have begun; whoever has not after the drain is killed.
+6. Which versions a worker was running when it died is read from its ledger, and who is accused of the death is written
+   down for the others (``gateway.evidence``). One that has died of a model is no reason to wait before the next begins.
+7. SIGTERM and SIGINT end the workers, which finish what they have begun; whoever has not after the drain is killed.
 """
 
 import os
@@ -22,7 +24,9 @@ from typing import Any
 import structlog
 
 from gateway.bell import READY, REPLACE_ME, Bell
+from gateway.evidence import HANG, Evidence, judge
 from gateway.host import become_owner
+from gateway.ledger import Ledger
 from gateway.replacement import Replacement, Worker
 from gateway.settings import Settings, child_environment, unknown_variables
 from gateway.shared_counts import Board
@@ -118,6 +122,9 @@ class Supervisor:
         self._bell = Bell.create()
         self._starts_at: dict[int, float] = {}
         self._boards = [Board.create() for _ in range(settings.workers + 1)]  # one place is free for a successor
+        self._ledgers = [Ledger.create() for _ in self._boards]
+        self._evidence = Evidence.create()
+        self._heard_up_to = 0
         self._upgrade: subprocess.Popen[bytes] | None = None
         self._upgrade_at: float | None = time.monotonic() if settings.has_embedded_database else None
         self._upgrade_pause_seconds = _PAUSE_SECONDS
@@ -148,8 +155,9 @@ class Supervisor:
             if worker.process.poll() is not None:
                 self._workers.remove(worker)
                 self._boards[worker.place].end_states()
+                is_by_a_model = self._accuse(worker)
                 if not self._replacement.has_ended(worker, now):
-                    self._note_death(worker, now)
+                    self._note_death(worker, now, is_by_a_model=is_by_a_model)
         for place in [place for place, at in self._starts_at.items() if at <= now]:
             process = self._start(place)
             if process is None:
@@ -158,12 +166,34 @@ class Supervisor:
                 del self._starts_at[place]
                 self._workers.append(Worker(process, place))
 
-    def _note_death(self, worker: Worker, now: float) -> None:
+    def _accuse(self, worker: Worker) -> bool:
+        """Find out which version a worker has died of, and have the others know; return whether there is one."""
+        ledger, pid = self._ledgers[worker.place], worker.process.pid
+        words, self._heard_up_to = self._evidence.words_since(self._heard_up_to)
+        accused, _ = self._evidence.accused_since(0)
+        by_itself = [accusation for accusation in accused if accusation.pid == pid and accusation.cause == HANG]
+        accusations = [] if by_itself else judge(ledger, pid, worker.process.returncode, words)
+        if accusations:
+            self._evidence.accuse(accusations)
+        ledger.clear()
+        for accusation in by_itself or accusations:
+            structlog.get_logger().error(
+                "model_crashed",
+                pid=pid,
+                model=accusation.model,
+                version=accusation.version,
+                stage=accusation.stage,
+                cause=accusation.cause,
+                certain=accusation.is_certain,
+            )
+        return bool(by_itself or accusations)
+
+    def _note_death(self, worker: Worker, now: float, *, is_by_a_model: bool) -> None:
         lived = now - worker.started
         structlog.get_logger().error(
             "worker_died", pid=worker.process.pid, exit_code=worker.process.returncode, seconds=round(lived, 1)
         )
-        self._starts_at[worker.place] = now if lived > _YOUNG_SECONDS else now + _PAUSE_SECONDS
+        self._starts_at[worker.place] = now if is_by_a_model or lived > _YOUNG_SECONDS else now + _PAUSE_SECONDS
 
     def _attend_bell(self, now: float) -> None:
         workers = {worker.process.pid: worker for worker in self._workers}
@@ -203,9 +233,14 @@ class Supervisor:
         descriptor = self._listener.fileno()
         orders = ["--socket", str(descriptor), "--supervisor", str(os.getpid()), "--bell", str(self._bell.ringing)]
         boards = ",".join(f"{board.keys}:{board.numbers}" for board in self._boards)
-        shared = [number for board in self._boards for number in board.descriptors]
+        ledgers = ",".join(f"{ledger.marks}:{ledger.names}" for ledger in self._ledgers)
+        evidence = f"{self._evidence.words}:{self._evidence.accused}"
+        shared = [number for part in (*self._boards, *self._ledgers, self._evidence) for number in part.descriptors]
         return self._spawn(
-            ["-m", "gateway.worker", *orders, "--boards", boards, "--board", str(place)],
+            [
+                *("-m", "gateway.worker", *orders, "--boards", boards, "--board", str(place)),
+                *("--ledgers", ledgers, "--evidence", evidence),
+            ],
             pass_fds=(descriptor, self._bell.ringing, *shared),
         )
 

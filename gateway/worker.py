@@ -8,6 +8,7 @@ closed after a while.
 import argparse
 import asyncio
 import ctypes
+import faulthandler
 import gc
 import os
 import signal
@@ -21,7 +22,9 @@ import uvicorn
 
 from gateway.app import Application
 from gateway.bell import READY, REPLACE_ME, ring
+from gateway.evidence import Evidence
 from gateway.host import keep_little_free_memory
+from gateway.ledger import Ledger
 from gateway.listener import Listener
 from gateway.metrics import Metrics
 from gateway.settings import load_settings
@@ -29,6 +32,7 @@ from gateway.shared_counts import Board
 from gateway.telemetry import configure_logs
 from gateway.web.fast_path import PredictProtocol
 from gateway.web.http_protocol import LAST_ANSWER
+from gateway.witness import CrashMemory
 
 _DRAIN_SECONDS = 30
 _KEEP_ALIVE_SECONDS = 75
@@ -49,14 +53,22 @@ def main() -> None:
         "--boards", type=_boards, required=True, help="descriptors of all workers' counts, as k:n,k:n"
     )
     arguments.add_argument("--board", type=int, required=True, help="which of them is this worker's")
+    arguments.add_argument(
+        "--ledgers", type=_ledgers, required=True, help="descriptors of all workers' ledgers, as boards"
+    )
+    arguments.add_argument("--evidence", type=_evidence, required=True, help="descriptors of what they share, as w:a")
     asked = arguments.parse_args()
     _die_with_supervisor(asked.supervisor)
+    faulthandler.enable(asked.evidence.words)  # all threads: only then it names the one that crashed
     keep_little_free_memory()
     sys.setswitchinterval(_SWITCH_SECONDS)
     settings = load_settings()
     configure_logs(settings.log_level)
     application = Application(
-        settings, metrics=Metrics(asked.boards, asked.board), ask_to_be_replaced=partial(ring, asked.bell, REPLACE_ME)
+        settings,
+        metrics=Metrics(asked.boards, asked.board),
+        crash_memory=CrashMemory(ledgers=asked.ledgers, place=asked.board, evidence=asked.evidence),
+        ask_to_be_replaced=partial(ring, asked.bell, REPLACE_ME),
     )
     config = uvicorn.Config(
         application,
@@ -124,6 +136,14 @@ class _Server(uvicorn.Server):
 
 def _boards(text: str) -> list[Board]:
     return [Board(*map(int, pair.split(":"))) for pair in text.split(",")]
+
+
+def _ledgers(text: str) -> list[Ledger]:
+    return [Ledger(*map(int, pair.split(":"))) for pair in text.split(",")]
+
+
+def _evidence(text: str) -> Evidence:
+    return Evidence(*map(int, text.split(":")))
 
 
 def _calm_garbage_collector() -> None:

@@ -47,6 +47,11 @@ def size_of(value: Value) -> int:
     return sum(1 + size_of(inner) for inner in (value.values() if isinstance(value, dict) else value))
 
 
+def bytes_of(value: Value) -> int:
+    """Return how much memory the arrays of a value take; of texts, what refers to them."""
+    return value.nbytes if isinstance(value, np.ndarray) else sum(array.nbytes for array in leaves(value))
+
+
 def hold_many(values: Iterable[Value]) -> bool:
     """Return whether there are so many sequences, maps and arrays inside that a look at each takes milliseconds."""
     level = [value for value in values if isinstance(value, list | dict)]

@@ -23,6 +23,8 @@ class Closeable(Protocol):
     """What it takes; None if that is what inspection has measured: it is not of a prepared model."""
     load_seconds: float
     """What loading it took, without fetching its files."""
+    is_displaced: bool
+    """Set once it is not to be used any more."""
 
     def close(self) -> None:
         """Give it back; blocks; called once, in an executor, when nobody uses it any more."""

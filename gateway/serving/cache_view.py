@@ -17,6 +17,11 @@ class CacheView(Generic[S]):
         """Tell whether the version is loaded; does not count as use."""
         return key_of(version) in self._ready
 
+    def look_at(self, key: Key) -> S | None:
+        """Return a version's session, to see what it is; it is not to be used."""
+        entry = self._ready.get(key)
+        return None if entry is None else entry.session
+
     def has_model(self, model: str) -> bool:
         """Tell whether any version of the model is loaded."""
         return any(key[0] == model for key in self._ready)

@@ -5,33 +5,39 @@
    a request. The thread looks into all slots every ``poll_seconds``; a deadline is kept to that much.
 3. The tuple's identity is the run's: a cancellation meant for one run never reaches the next one in the same slot.
 4. A run past its deadline is cancelled. One that is still there ``grace_seconds`` after that sits in a kernel that does
-   not listen, and ``on_stuck`` is called, once: only the end of the process ends such a run.
+   not listen, and ``on_stuck`` is called, once, with its thread's number: only the end of the process ends such a run.
+5. Each time somebody is asked as well which runs take too much memory; these are cancelled for that.
 """
 
 import threading
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
 
 
 class Cancellable(Protocol):
     """A run that can be asked to stop, from another thread."""
 
-    def cancel(self) -> None:
-        """Ask."""
+    def cancel(self, *, is_for_memory: bool = False) -> None:
+        """Ask, and say whether it is for the memory that the run takes."""
         ...
 
 
-class Watch:
-    """One thread's slot: ``run`` is what that thread is running, as (deadline, cancellation), or None."""
+WatchedRun: TypeAlias = tuple[float, Cancellable, bool]
+"""Its deadline, how it is cancelled, and whether its input bounds what it takes."""
 
-    __slots__ = ("cancelled", "run", "stuck", "stuck_at")
+
+class Watch:
+    """One thread's slot: ``run`` is what that thread is running, or None."""
+
+    __slots__ = ("cancelled", "run", "stuck", "stuck_at", "thread")
 
     def __init__(self) -> None:
-        self.run: tuple[float, Cancellable] | None = None
-        self.cancelled: tuple[float, Cancellable] | None = None
+        self.thread = threading.get_ident()
+        self.run: WatchedRun | None = None
+        self.cancelled: WatchedRun | None = None
         self.stuck_at = 0.0
-        self.stuck: tuple[float, Cancellable] | None = None
+        self.stuck: WatchedRun | None = None
 
 
 class Watchdog:
@@ -40,12 +46,14 @@ class Watchdog:
     def __init__(
         self,
         *,
-        on_stuck: Callable[[], None],
+        on_stuck: Callable[[int], None],
+        find_greedy: Callable[[Sequence[WatchedRun]], Sequence[WatchedRun]] = lambda _: (),
         clock: Callable[[], float] = time.monotonic,
         poll_seconds: float = 0.05,
         grace_seconds: float = 1.0,
     ) -> None:
         self._on_stuck = on_stuck
+        self._find_greedy = find_greedy
         self._clock = clock
         self._poll_seconds = poll_seconds
         self._grace_seconds = grace_seconds
@@ -75,7 +83,9 @@ class Watchdog:
                 run[1].cancel()
             elif now >= watch.stuck_at and watch.stuck is not run:
                 watch.stuck = run
-                self._on_stuck()
+                self._on_stuck(watch.thread)
+        for run in self._find_greedy([run for run in [watch.run for watch in tuple(self._watches)] if run is not None]):
+            run[1].cancel(is_for_memory=True)
 
     def start(self) -> None:
         """Start the thread."""

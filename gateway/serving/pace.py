@@ -23,11 +23,12 @@ _MAX_SURPRISE = 4.0
 class Pace:
     """What is known of how long one version's runs take, by size."""
 
-    __slots__ = ("_has_text", "_is_bounded", "_is_plain", "_means")
+    __slots__ = ("_has_text", "_is_plain", "_means", "is_bounded")
 
     def __init__(self, version: Version) -> None:
         signature = version.signature
-        self._is_bounded = version.inspection.is_bounded
+        self.is_bounded = version.inspection.is_bounded
+        """Whether what a run takes follows from the size of what goes in."""
         self._is_plain = signature.is_plain
         self._has_text = any(spec.dtype.kind == "O" for spec in signature.inputs)
         self._means: dict[int, float] = {}
@@ -52,7 +53,7 @@ class Pace:
 
     def predict_seconds(self, size: int) -> float:
         """Return how long a run on ``size`` elements will probably take; infinite where that cannot be said."""
-        if not self._is_bounded:
+        if not self.is_bounded:
             return inf
         size_class = size.bit_length()
         mean = self._means.get(size_class)

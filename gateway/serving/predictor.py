@@ -7,31 +7,42 @@
    at once; the run is cancelled, and its lease and place are given back when it has really ended.
 4. A caller that leaves cancels its run in the same way.
 5. What a run returns is the model's word: the arrays' shapes are not checked again, unless they are to be taken apart.
-6. A single row of a version whose rule pads runs as two of itself (``gateway.serving.batching``, rule 3).
+6. A version that is not to be run in this process (``gateway.serving.isolating``) runs in children of its own, one
+   request after the other; who has come for it before that is known is sent there, as long as nothing has been run.
+7. A single row of a version whose rule pads runs as two of itself (``gateway.serving.batching``, rule 3).
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import TypeAlias
 
 from gateway.serving.batching import BatchRules, Feed, has_rows, part_of, split
+from gateway.serving.cache_entry import Key
 from gateway.serving.course import Course, Courses
 from gateway.serving.deadlines import Watchdog
+from gateway.serving.isolated import AnySession, IsolatedSession, Work
+from gateway.serving.isolating import quarantined
 from gateway.serving.live_checks import LiveChecks
 from gateway.serving.run_queue import RunQueue
 from gateway.serving.running import Runner
-from gateway.serving.runtime import Array, Cancellation, Session
-from gateway.serving.session_cache import SessionCache
+from gateway.serving.runtime import Array, Cancellation, DisplacedError, Session
+from gateway.serving.session_cache import Lease, SessionCache
 from gateway.serving.shared_run import Outcome, Request, SharedRun
 from gateway.serving.turns import Turns
 from registry.batching import BatchRule
-from registry.errors import RunFailed, ServiceError
+from registry.errors import Overloaded, RunFailed
 from registry.records import Version
+from registry.standing import Isolation
 
 SHORT_SECONDS = 0.001
+
+_MOVES = 4
+"""How often in a row a version may turn out to be run elsewhere by now."""
 
 Outputs: TypeAlias = tuple[str, ...] | None
 """The outputs that are wanted, in this order; None for all, in the signature's order."""
@@ -59,13 +70,17 @@ class Predictor:
         spare: how many more while some take long (RunQueue, rule 3).
         rules: which requests may share a run.
         on_difference: told of a version whose shared runs turned out to differ from its runs alone.
+        isolation_of: tells where a version is run.
+        look: looks, in a moment, whether another worker has just crashed, so that ``isolation_of`` knows.
+        most_bytes: what a run may give whose input does not bound it.
+        on_greed: told of a version whose run took too much memory; any thread may tell.
         max_queue: how many requests may wait for one version.
         clock: monotonic seconds; deadlines are moments of it.
     """
 
     def __init__(
         self,
-        cache: SessionCache[Session],
+        cache: SessionCache[AnySession],
         *,
         executor: Executor,
         watchdog: Watchdog,
@@ -73,18 +88,31 @@ class Predictor:
         spare: int,
         rules: BatchRules,
         on_difference: Callable[[Version], None] = lambda _: None,
+        isolation_of: Callable[[Version], Isolation] = lambda version: version.standing.isolation,
+        look: Callable[[], None] = lambda: None,
+        most_bytes: float = inf,
+        on_greed: Callable[[Version], None] = lambda _: None,
         max_queue: int = 256,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stats = RunStats()
         self._rules = rules
-        self._courses = Courses(rules)
+        self._courses = Courses(rules, isolation_of)
+        self._look = look
         self._on_difference = on_difference
         self._cache = cache
         self._clock = clock
-        self._runner = Runner(watchdog, clock)
+        self._runner = Runner(watchdog, clock, most_bytes=most_bytes, on_greed=on_greed)
         self._queue = RunQueue(places=places, spare=spare, max_queue=max_queue)
-        self._turns = Turns(self._queue, executor, execute=self._runner.run_together, ended=self._ended, clock=clock)
+        self._turns = Turns(
+            self._queue,
+            executor,
+            execute=self._runner.run_together,
+            ended=self._ended,
+            displaced=self._send_elsewhere,
+            clock=clock,
+        )
+        self._going: set[asyncio.Task[None]] = set()
         self._checks = LiveChecks(self._run_for_comparison, self._differed, lambda: self.stats.runs, clock=clock)
 
     @property
@@ -100,6 +128,13 @@ class Predictor:
         """Look up the rule anew: something has been found out about the version."""
         self._courses.reconsider(version)
 
+    def displace(self, key: Key) -> None:
+        """Look up anew where a version is run, and have it loaded anew if that is not where it is."""
+        course = self._courses.reconsider_key(key)
+        session = self._cache.look_at(key)
+        if course is not None and session is not None and session.is_elsewhere != course.is_away:
+            self._cache.displace(key)
+
     def try_predict_now(self, version: Version, feed: Feed, outputs: Outputs, deadline: float) -> list[Array] | None:
         """Return the answer if the version is loaded and the run is short, else None, in which case nothing was run.
 
@@ -107,12 +142,18 @@ class Predictor:
             RunFailed, OutputNotText: as ``predict``.
             DeadlinePassed: ``deadline`` has passed already, or passed during the run.
         """
+        self._look()
         course = self._courses.of(version)
         size = course.pace.size_of(feed)
         if not self._is_short(course, size):
             return None
         session = self._cache.peek(version)
-        return None if session is None else self._run_here(course, session, feed, outputs, deadline, size)
+        if session is None or session.is_elsewhere:
+            return None
+        try:
+            return self._run_here(course, session, feed, outputs, deadline, size)
+        except DisplacedError:
+            return None
 
     def try_share_now(
         self, version: Version, feed: Feed, counts: Sequence[int], outputs: Outputs, deadline: float
@@ -144,7 +185,14 @@ class Predictor:
         return arrays
 
     async def predict(
-        self, version: Version, feed: Feed, outputs: Outputs, *, deadline: float, is_sociable: bool = True
+        self,
+        version: Version,
+        feed: Feed,
+        outputs: Outputs,
+        *,
+        deadline: float,
+        is_sociable: bool = True,
+        caller: Hashable = None,
     ) -> list[Array]:
         """Return the arrays of ``outputs``; loads the version if need be.
 
@@ -154,29 +202,40 @@ class Predictor:
             outputs: which are wanted.
             deadline: a moment of the clock.
             is_sociable: False to have it run alone, whatever the version's rule says.
+            caller: whoever asks; where runs are made one by one, callers take turns.
 
         Raises:
             DeadlinePassed: ``deadline`` passed first.
+            ModelCrashed: the run has ended the process that it was made in, which was the version's own.
+            ModelOutOfMemory: the run took more memory than it may.
+            ModelQuarantined: the version is not run at all.
             Overloaded: too many requests wait for this version.
             RunFailed: the runtime refused these inputs.
             OutputNotText: a string output is not UTF-8.
             InsufficientMemory, LoadFailed, ArtifactMissing, ArtifactCorrupt, StorageUnavailable: see SessionCache.
         """
-        course = self._courses.of(version)
-        lease = await self._cache.acquire(version, deadline)
-        size = course.pace.size_of(feed)
-        if self._is_short(course, size):
+        for _ in range(_MOVES):
+            course, lease = await self._acquire(version, deadline)
+            session = lease.session
+            if session.is_elsewhere:
+                return await _run_elsewhere(session, lease, Work(feed, outputs or course.outputs, deadline, caller))
+            size = course.pace.size_of(feed)
+            if not self._is_short(course, size):
+                request = Request(course, feed, outputs or course.outputs, deadline, is_sociable=is_sociable)
+                request.caller = caller
+                self._turns.begin(request, lease)
+                try:
+                    return await request.answer
+                finally:
+                    request.give_up()
+                    del request  # an error in its answer knows this frame
             try:
-                return self._run_here(course, lease.session, feed, outputs, deadline, size)
+                return self._run_here(course, session, feed, outputs, deadline, size)
+            except DisplacedError:
+                continue
             finally:
                 lease.release()
-        request = Request(course, feed, outputs or course.outputs, deadline, is_sociable=is_sociable)
-        self._turns.begin(request, lease)
-        try:
-            return await request.answer
-        finally:
-            request.give_up()
-            del request  # an error in its answer knows this frame
+        raise _moving(version)
 
     def begin(self, version: Version, feed: Feed, outputs: Outputs, deadline: float) -> Request | None:
         """Begin what ``predict`` does, if the version is loaded, and return what will have the answer; else None.
@@ -186,10 +245,13 @@ class Predictor:
         Raises:
             Overloaded: as ``predict``.
         """
-        lease = self._cache.try_acquire(version)
+        course = self._courses.of(version)
+        lease = None if course.is_away else self._cache.try_acquire(version)
         if lease is None:
             return None
-        course = self._courses.of(version)
+        if lease.session.is_elsewhere:
+            lease.release()
+            return None
         request = Request(course, feed, outputs or course.outputs, deadline, is_sociable=True)
         self._turns.begin(request, lease)
         return request
@@ -202,7 +264,8 @@ class Predictor:
     # --- on the event loop --------------------------------------------------------------------------------------------
 
     def _is_short(self, course: Course, size: int) -> bool:
-        return course.pace.predict_seconds(size) < SHORT_SECONDS and not self._queue.is_waiting(course.key)
+        is_short = course.pace.predict_seconds(size) < SHORT_SECONDS and not self._queue.is_waiting(course.key)
+        return is_short and not course.is_away
 
     def _run_here(
         self, course: Course, session: Session, feed: Feed, outputs: Outputs, deadline: float, size: int
@@ -211,6 +274,42 @@ class Predictor:
         course.pace.learn(size, seconds)
         self.stats.runs += 1
         return arrays
+
+    async def _acquire(self, version: Version, deadline: float) -> "tuple[Course, Lease[AnySession]]":
+        """Return a lease of a session that is where the version is to be run."""
+        for _ in range(_MOVES):
+            self._look()
+            course = self._courses.of(version)
+            if course.isolation is Isolation.QUARANTINED:
+                raise quarantined(version)
+            lease = await self._cache.acquire(version, deadline)
+            course = self._courses.of(version)
+            if lease.session.is_elsewhere == course.is_away and not lease.session.is_displaced:
+                return course, lease
+            lease.release()
+            self._cache.displace(course.key)
+        raise _moving(version)
+
+    def _send_elsewhere(self, request: Request) -> None:
+        """Have a request run where its version is run by now."""
+        task = asyncio.get_running_loop().create_task(self._run_again(request))
+        self._going.add(task)  # the loop itself does not hold it
+        task.add_done_callback(self._going.discard)
+
+    async def _run_again(self, request: Request) -> None:
+        request.run = None
+        try:
+            request.settle(
+                await self.predict(
+                    request.course.version,
+                    request.feed,
+                    request.outputs,
+                    deadline=request.deadline,
+                    caller=request.caller,
+                )
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller hears of it
+            request.settle(error)
 
     def _note_shared(self, course: Course, count: int) -> bool:
         """Take note of a run of so many requests; return whether one of its answers is to be checked."""
@@ -226,7 +325,7 @@ class Predictor:
             self._differed(course.version)
         elif run.seconds is not None:
             course.pace.learn(run.size, run.seconds)  # on the event loop: all runs of a version share the pace
-            shares = [outcome for outcome in outcomes if not isinstance(outcome, ServiceError)]
+            shares = [outcome for outcome in outcomes if isinstance(outcome, list)]
             if len(shares) > 1 and self._note_shared(course, len(shares)):
                 self._checks.add(course, lambda place: run.requests[place].feed, run.first.outputs, shares)
 
@@ -241,3 +340,16 @@ class Predictor:
         self._rules.break_(version)
         self._courses.reconsider(version)
         self._on_difference(version)
+
+
+async def _run_elsewhere(session: IsolatedSession, lease: "Lease[AnySession]", work: Work) -> list[Array]:
+    try:
+        session.begin(work)
+        return await asyncio.wrap_future(work.answer)
+    finally:
+        work.give_up()
+        lease.release()
+
+
+def _moving(version: Version) -> Overloaded:
+    return Overloaded(f"{version.model} version {version.number} is being moved", retry_after_seconds=1)

@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Callable
+from math import inf
 
 from gateway.serving.batching import Feed, has_rows, join, may_share, rows_of, split
 from gateway.serving.course import Course
 from gateway.serving.deadlines import Watchdog
-from gateway.serving.runtime import Array, Cancellation, Session
+from gateway.serving.runtime import Array, Cancellation, DisplacedError, Session
 from gateway.serving.shared_run import Outcome, Request, SharedRun
-from registry.errors import DeadlinePassed, RunFailed, ServiceError
+from registry.errors import DeadlinePassed, ModelOutOfMemory, RunFailed, ServiceError
+from registry.records import Version
+from registry.values import bytes_of
 
 
 class Runner:
@@ -17,10 +20,21 @@ class Runner:
     Args:
         watchdog: keeps their deadlines.
         clock: monotonic seconds; deadlines are moments of it.
+        most_bytes: what a run may give whose input does not bound it.
+        on_greed: told of a version whose run took too much memory; any thread may tell.
     """
 
-    def __init__(self, watchdog: Watchdog, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        watchdog: Watchdog,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        most_bytes: float = inf,
+        on_greed: Callable[[Version], None] = lambda _: None,
+    ) -> None:
         self._watchdog = watchdog
+        self._most_bytes = most_bytes
+        self._on_greed = on_greed
         self._clock = clock
 
     def run(
@@ -35,7 +49,8 @@ class Runner:
         """Return the arrays, and how many seconds it took. A single row runs as two where the rule pads.
 
         Raises:
-            DeadlinePassed, RunFailed, OutputNotText: as of ``Session.run``; or no time was left.
+            DeadlinePassed, RunFailed, OutputNotText, ModelOutOfMemory, DisplacedError: as of ``Session.run``; or no
+                time was left, or it took more memory than a run may.
         """
         started = self._clock()
         if started >= deadline:
@@ -45,11 +60,18 @@ class Runner:
         if is_padded:
             feed = join([feed, feed])
         watch = self._watchdog.watch()
-        watch.run = (deadline, cancellation)
+        watch.run = (deadline, cancellation, course.pace.is_bounded)
         try:
             arrays = session.run(outputs, feed, cancellation)
+        except ModelOutOfMemory:
+            if cancellation.is_for_memory:
+                self._on_greed(course.version)
+            raise
         finally:
             watch.run = None
+        if not course.pace.is_bounded and sum(map(bytes_of, arrays)) > self._most_bytes:
+            self._on_greed(course.version)
+            raise ModelOutOfMemory("the run took more memory than a run may")
         if is_padded:
             arrays = [array[:1] for array in arrays]
         return arrays, self._clock() - started
@@ -60,6 +82,8 @@ class Runner:
         feed = first.feed if len(requests) == 1 else join([request.feed for request in requests])
         try:
             arrays, seconds = self.run(first.course, session, feed, first.outputs, run.deadline, run.cancellation)
+        except DisplacedError as error:
+            return [error] * len(requests)
         except ServiceError as error:
             if len(requests) == 1 or isinstance(error, DeadlinePassed):
                 return [error] * len(requests)
@@ -81,6 +105,6 @@ class Runner:
             run.cancellation = cancellation
         try:
             arrays, _ = self.run(request.course, session, request.feed, request.outputs, request.deadline, cancellation)
-        except ServiceError as error:
+        except (ServiceError, DisplacedError) as error:
             return error
         return arrays

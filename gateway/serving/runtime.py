@@ -10,19 +10,22 @@
 3. Each run has RunOptions of its own (0.2 us), so that a cancellation that comes too late hits nobody else's run.
 4. What the runtime says about a failure stays here: its texts name nodes, files and addresses. Outside, only the class
    is told; the cause is chained for the log.
+5. Whoever is inside the runtime has a mark in the crash ledger (``gateway.ledger``): nothing here can catch what a
+   kernel does to the process. A version that has moved to a child process is not run here again, from that moment on.
 """
 
 import os
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from registry.errors import DeadlinePassed, LoadFailed, OutputNotText, RunFailed
+from gateway.ledger import Marks
+from registry.errors import DeadlinePassed, LoadFailed, ModelOutOfMemory, OutputNotText, RunFailed, ServiceError
 from registry.foreign_run import ForeignRun
 from registry.threads import ThreadRule, WholeShapes
 
@@ -33,6 +36,9 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 Array = NDArray[Any]
+
+NO_MARKS: Final = Marks()
+"""For sessions of whose death nobody would learn: in commands, in tests, in children."""
 
 _FATAL_ONLY = 4
 
@@ -58,17 +64,31 @@ RUNTIME_ERRORS: Final[tuple[type[Exception], ...]] = (
 _REFUSALS: Final[tuple[type[Exception], ...]] = (*RUNTIME_ERRORS, MemoryError, RuntimeError, TypeError, ValueError)
 """What can come out of loading or running: the runtime's own errors and those of its Python binding."""
 
+_NO_MEMORY: Final = re.compile(r"[Ff]ailed to allocate memory|bad[ _]alloc|Available memory of", re.ASCII)
+"""What the runtime says where memory is short; it has no class for it."""
+
+
+class DisplacedError(Exception):
+    """The version is not run in this process any more; nothing has been run."""
+
 
 class Cancellation:
     """The right to stop one run, from any thread and at any time: before it, in it (between two nodes), after it."""
 
-    __slots__ = ("options",)
+    __slots__ = ("is_for_memory", "options")
 
     def __init__(self) -> None:
         self.options = onnxruntime.RunOptions()
+        self.is_for_memory = False
+        """Whether it was cancelled for the memory that it took."""
 
-    def cancel(self) -> None:
-        """Make the run fail with DeadlinePassed as soon as the node that it is in has finished."""
+    def cancel(self, *, is_for_memory: bool = False) -> None:
+        """Make the run fail with DeadlinePassed as soon as the node that it is in has finished.
+
+        Args:
+            is_for_memory: to have it fail with ModelOutOfMemory instead.
+        """
+        self.is_for_memory = is_for_memory
         self.options.terminate = True
 
     @property
@@ -84,9 +104,34 @@ class Session:
     is under way.
     """
 
-    __slots__ = ("_changing", "_closed", "_run", "_run_wide", "_wide_shapes", "load_seconds", "memory_bytes", "threads")
+    __slots__ = (
+        "_changing",
+        "_closed",
+        "_local",
+        "_mark",
+        "_run",
+        "_run_wide",
+        "_take_slot",
+        "_wide_shapes",
+        "_words",
+        "is_displaced",
+        "load_seconds",
+        "memory_bytes",
+        "threads",
+    )
 
-    def __init__(self, inner: Any, memory_bytes: int | None = None, load_seconds: float = 0.0) -> None:
+    is_elsewhere = False
+    """Its runs are made in this process."""
+
+    def __init__(
+        self,
+        inner: Any,
+        memory_bytes: int | None = None,
+        load_seconds: float = 0.0,
+        *,
+        marks: Marks = NO_MARKS,
+        mark: int = 0,
+    ) -> None:
         self._run = ForeignRun(inner, onnxruntime.OrtValue) if ForeignRun.is_needed(inner) else inner.run
         self._run_wide: Any = None
         self._wide_shapes: frozenset[WholeShapes] = frozenset()
@@ -98,25 +143,36 @@ class Session:
         """What loading it took."""
         self.threads = 1
         """Of its runs in the shapes of its rule; all others have one."""
+        self.is_displaced = False
+        """Set once the version is not to be run here any more."""
+        self._words, self._local, self._take_slot, self._mark = marks.words, marks.local, marks.take_slot, mark
 
     @classmethod
-    def load(cls, path: Path, *, prepared_bytes: int | None = None) -> "Session":
+    def load(
+        cls, path: Path, *, prepared_bytes: int | None = None, marks: Marks = NO_MARKS, mark: int = 0
+    ) -> "Session":
         """Load the ``.onnx`` file at ``path``; blocks, without the GIL, for as long as the graph's optimisation takes.
 
         Args:
             path: of the graph; other files of the model lie beside it.
             prepared_bytes: for a prepared model, whose graph is optimised already, the memory that it takes; with a
                 second session, that of both.
+            marks: where it is marked what is inside the runtime.
+            mark: the version's.
 
         Raises:
             LoadFailed: the runtime refused it.
         """
         began = monotonic()
+        slot = marks.take_slot()
+        marks.words[slot] = mark | 1
         try:
             inner = _open(path, is_prepared=prepared_bytes is not None)
         except _REFUSALS as error:
             raise LoadFailed(f"the runtime refused the model ({type(error).__name__})") from error
-        return cls(inner, prepared_bytes, monotonic() - began)
+        finally:
+            marks.words[slot] = 0
+        return cls(inner, prepared_bytes, monotonic() - began, marks=marks, mark=mark)
 
     def widen(self, path: Path, rule: ThreadRule) -> None:
         """Have the runs of a rule's shapes made with its threads from now on, if these can be had; blocks as a load.
@@ -127,13 +183,19 @@ class Session:
         """
         if self.is_closed:
             return
-        with suppress(*_REFUSALS):  # it makes a session, or there are no more threads to be had: one will do
+        slot = self._take_slot()
+        self._words[slot] = self._mark | 1
+        try:
             wide = _open(path, is_prepared=True, threads=rule.threads)
-            with self._changing:
-                if not self.is_closed:
-                    self._wide_shapes = rule.shapes
-                    self._run_wide = wide.run
-                    self.threads = rule.threads
+        except _REFUSALS:
+            return  # there are no more threads to be had, perhaps: one will do
+        finally:
+            self._words[slot] = 0
+        with self._changing:
+            if not self.is_closed:
+                self._wide_shapes = rule.shapes
+                self._run_wide = wide.run
+                self.threads = rule.threads
 
     @property
     def is_closed(self) -> bool:
@@ -158,18 +220,27 @@ class Session:
             RunFailed: the runtime refused these inputs.
             OutputNotText: a string output is not UTF-8.
             DeadlinePassed: the run was cancelled.
+            ModelOutOfMemory: there was not enough memory for it.
+            DisplacedError: the version has moved to another process.
         """
+        if self.is_displaced:
+            raise DisplacedError
         run: Any = self._run
         if self._run_wide is not None and tuple([array.shape for array in feed.values()]) in self._wide_shapes:
             run = self._run_wide
+        try:
+            slot = self._local.slot
+        except AttributeError:
+            slot = self._take_slot()
+        self._words[slot] = self._mark
         try:
             return run(outputs, feed, cancellation.options)  # type: ignore[no-any-return]
         except UnicodeDecodeError as error:
             raise OutputNotText("an output of the model is not UTF-8 text") from error
         except _REFUSALS as error:
-            if cancellation.is_cancelled:
-                raise DeadlinePassed("the run was stopped before it had finished") from error
-            raise RunFailed(f"the runtime could not run the model on these inputs ({type(error).__name__})") from error
+            raise _refusal(error, cancellation) from error
+        finally:
+            self._words[slot] = 0
 
     def close(self) -> None:
         """Give up the memory; holds the GIL for some 10 ms per 90 MB, so not on the event loop.
@@ -180,6 +251,17 @@ class Session:
             self._run = self._run_wide = None
         if self._closed is not None:
             self._closed()
+
+
+def _refusal(error: Exception, cancellation: Cancellation) -> ServiceError:
+    """Return what a caller is told of a run that the runtime has refused or given up."""
+    if cancellation.is_for_memory:
+        return ModelOutOfMemory("the run took more memory than a run may")
+    if cancellation.is_cancelled:
+        return DeadlinePassed("the run was stopped before it had finished")
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+        return ModelOutOfMemory("there was not enough memory to run the model on these inputs")
+    return RunFailed(f"the runtime could not run the model on these inputs ({type(error).__name__})")
 
 
 def _open(path: Path, *, is_prepared: bool, threads: int = 1) -> Any:

@@ -180,6 +180,13 @@ class SessionCache(CacheView[S]):
         self._give_room()
         return True
 
+    def displace(self, key: Key) -> None:
+        """Have the version's session used no more: where its runs are made has changed, and it is loaded anew."""
+        entry = self._ready.get(key)
+        if entry is not None and entry.session is not None:
+            entry.session.is_displaced = True
+            self._let_go(entry)
+
     def unload(self, model: str) -> None:
         """Drop the model's sessions when their leases have ended, but for those that never make room for others."""
         for entry in [it for it in self._ready.values() if it.key[0] == model and it.key not in self._reserved]:

@@ -13,10 +13,10 @@ from typing import TypeAlias
 from gateway.serving.batching import Feed, inner_shapes, may_share, rows_of
 from gateway.serving.course import Course
 from gateway.serving.run_queue import Place
-from gateway.serving.runtime import Array, Cancellation
+from gateway.serving.runtime import Array, Cancellation, DisplacedError
 from registry.errors import DeadlinePassed, ServiceError
 
-Outcome: TypeAlias = list[Array] | ServiceError
+Outcome: TypeAlias = list[Array] | ServiceError | DisplacedError
 
 
 class Request:
@@ -32,6 +32,7 @@ class Request:
 
     __slots__ = (
         "answer",
+        "caller",
         "company",
         "course",
         "deadline",
@@ -65,6 +66,8 @@ class Request:
         self.answer: asyncio.Future[list[Array]] = loop.create_future()
         self.run: SharedRun | None = None
         self.is_wanted = True
+        self.caller: Hashable = None
+        """Whoever asks, if that is known."""
         self.timer: asyncio.TimerHandle | None = None
 
     def give_up(self) -> None:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import partial
 
 from gateway.serving.run_queue import Place, RunQueue
-from gateway.serving.runtime import Session
+from gateway.serving.runtime import DisplacedError, Session
 from gateway.serving.session_cache import Lease
 from gateway.serving.shared_run import Companies, Outcome, Request, SharedRun
 from registry.errors import Overloaded
@@ -30,6 +30,7 @@ class Turns:
         executor: where runs are made.
         execute: makes a run, and returns what each of its requests gets; called in ``executor``.
         ended: told of a run before its requests are answered.
+        displaced: told of each request that has not been run, since its version is run elsewhere by now.
         clock: monotonic seconds; deadlines are moments of it.
     """
 
@@ -40,12 +41,14 @@ class Turns:
         *,
         execute: Callable[[SharedRun, Session], list[Outcome]],
         ended: Callable[[SharedRun, list[Outcome]], None],
+        displaced: Callable[[Request], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queue = queue
         self._executor = executor
         self._execute = execute
         self._ended = ended
+        self._displaced = displaced
         self._clock = clock
         self._companies = Companies()
 
@@ -109,4 +112,7 @@ class Turns:
             return
         self._ended(run, outcomes)
         for request, outcome in zip(run.requests, outcomes, strict=True):
-            request.settle(outcome)
+            if isinstance(outcome, DisplacedError):
+                self._displaced(request)
+            else:
+                request.settle(outcome)

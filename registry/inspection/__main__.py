@@ -5,6 +5,7 @@ itself before it imports any parser; where it is a fork, ``forerunner`` calls ``
 opens any file. It says what it finds on a pipe of its own, since libraries may write anything anywhere else.
 """
 
+import importlib
 import json
 import mmap
 import os
@@ -21,7 +22,13 @@ from registry.inspection.report import Reporter
 
 
 def main(orders: dict[str, Any], *, has_low_priority: bool = False) -> None:
-    """Do as ordered by ``sandbox`` and report; ``has_low_priority`` is of ``confine``."""
+    """Do as ordered by ``sandbox`` and report; ``has_low_priority`` is of ``confine``.
+
+    Whoever runs models in children of its own names its program, which is given the same orders.
+    """
+    if "program" in orders:
+        importlib.import_module(orders["program"]).main(orders, has_low_priority=has_low_priority)
+        return
     confine(ChildLimits(**orders["limits"]), orders["parent_pid"], has_low_priority=has_low_priority)
     reporter = Reporter(orders["report"])
     graph = Path(orders["graph"])

@@ -124,7 +124,7 @@ def _listen(child: Child, exited: int, limits: ChildLimits, ending: Ending) -> N
             selector.register(descriptor, selectors.EVENT_READ)
         while True:
             ready = {key.fd for key, _ in selector.select(min(_LOOK_SECONDS, max(0.0, deadline - time.monotonic())))}
-            ending.peak_bytes = max(ending.peak_bytes, _peak_bytes(child.pid))
+            ending.peak_bytes = max(ending.peak_bytes, peak_bytes(child.pid))
             for descriptor in ready & pipes.keys():
                 if not _drain(descriptor, *pipes[descriptor]):
                     selector.unregister(descriptor)
@@ -135,7 +135,7 @@ def _listen(child: Child, exited: int, limits: ChildLimits, ending: Ending) -> N
                 return
 
 
-def _peak_bytes(pid: int) -> int:
+def peak_bytes(pid: int) -> int:
     """Return the most memory that a child has had since it was started; 0 if it has ended.
 
     Its resource usage would not do: a program begins with the peak of the process that it was started from.

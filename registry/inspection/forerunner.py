@@ -46,15 +46,17 @@ _STAT_ARGUMENTS = 45
 """Where the addresses of the arguments begin in /proc/self/stat, after the name in brackets and a space."""
 
 
-def serve(parent_pid: int, channel: socket.socket, idle_seconds: float) -> None:
+def serve(parent_pid: int, channel: socket.socket, idle_seconds: float, *, is_patient: bool) -> None:
     """Fork for each order until there is a reason to end (rules 4 and 6).
 
     Args:
         parent_pid: of whoever started this program; exits if the parent is another one by now.
         channel: where orders come from.
         idle_seconds: how long to wait for the next one.
+        is_patient: whether it and its forks stand back behind whoever answers requests.
     """
-    lower_priority()
+    if is_patient:
+        lower_priority()
     die_with(parent_pid)
     _make_ready()
     if not is_possible():
@@ -139,4 +141,4 @@ def _show_what_it_is() -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])), float(sys.argv[3]))
+    serve(int(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])), float(sys.argv[3]), is_patient=sys.argv[4] == "1")

@@ -118,10 +118,12 @@ class Forks:
 
     Args:
         idle_seconds: after which a forerunner ends that nobody wants anything of; it takes memory.
+        is_patient: False for forks that answer requests, and do not stand back behind those that do.
     """
 
-    def __init__(self, *, idle_seconds: float = 30.0) -> None:
+    def __init__(self, *, idle_seconds: float = 30.0, is_patient: bool = True) -> None:
         self._idle_seconds = idle_seconds
+        self._is_patient = is_patient
         self._lock = threading.Lock()
         self._forget()
 
@@ -183,7 +185,13 @@ class Forks:
     def _another(self) -> _Forerunner | None:
         if self._wanted is None:
             wanted: _Wanted = queue.SimpleQueue()
-            keeper = threading.Thread(target=_keep, args=(wanted, self._idle_seconds), daemon=True, name="forerunner")
+            keeper = threading.Thread(
+                target=_keep,
+                args=(wanted, self._idle_seconds),
+                kwargs={"is_patient": self._is_patient},
+                daemon=True,
+                name="forerunner",
+            )
             try:
                 keeper.start()
             except RuntimeError:  # no thread can be had
@@ -198,11 +206,11 @@ FORKS: Final = Forks()
 """Those of this process."""
 
 
-def _keep(wanted: _Wanted, idle_seconds: float) -> None:
+def _keep(wanted: _Wanted, idle_seconds: float, *, is_patient: bool) -> None:
     """Start forerunners, one after the other, and wait for each: it is ended before the next one is wanted."""
     while (answer := wanted.get()) is not None:
         try:
-            forerunner = _start(idle_seconds)
+            forerunner = _start(idle_seconds, is_patient=is_patient)
         except Exception:  # noqa: BLE001 - whatever it is, somebody waits for an answer, and there is another way
             answer.put(None)
             continue
@@ -210,12 +218,12 @@ def _keep(wanted: _Wanted, idle_seconds: float) -> None:
         forerunner.wait()
 
 
-def _start(idle_seconds: float) -> _Forerunner:
+def _start(idle_seconds: float, *, is_patient: bool) -> _Forerunner:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     program = [sys.executable, "-I", "-B", "-m", "registry.inspection.forerunner"]
     try:
         process = subprocess.Popen(  # noqa: S603 - our own module, by an argument list
-            [*program, str(os.getpid()), str(theirs.fileno()), str(idle_seconds)],
+            [*program, str(os.getpid()), str(theirs.fileno()), str(idle_seconds), str(int(is_patient))],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

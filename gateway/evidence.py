@@ -1,0 +1,171 @@
+"""What crashing workers leave behind, and who is accused of it.
+
+1. A worker that crashes says which thread did it: ``faulthandler`` writes that to a file of last words, which all
+   workers share. Its first byte is seen by every worker at once, without a system call.
+2. The thread tells which version's run or load it was (``gateway.ledger``). Where it does not, whoever had a mark is a
+   suspect; one alone is guilty, but where somebody may have killed the worker from outside.
+3. Who is accused stands in a file of JSON lines: written by the supervisor when a worker has died, or by a worker that
+   is about to end itself. How far the registry has been told stands at its head, under a lock.
+"""
+
+import fcntl
+import mmap
+import os
+import re
+import signal
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import orjson
+
+from gateway.ledger import Key, Ledger
+from registry.standing import Stage
+
+HANG: Final = "hang"
+"""The cause where a run has ended its worker by listening to nothing."""
+MEMORY: Final = "memory"
+
+_WORDS_BYTES: Final = 64 * 1024 * 1024
+"""Room for last words; memory is taken only for what has been said."""
+
+_HEAD: Final = struct.Struct("Q")
+_CRASHED_THREAD: Final = re.compile(rb"Current thread 0x([0-9a-f]+)")
+_SAID_FROM_OUTSIDE: Final = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accusation:
+    """A version during whose run or load a worker has died."""
+
+    pid: int
+    model: str
+    version: int
+    stage: Stage
+    cause: str
+    """The signal's name, or ``hang``, or ``memory``."""
+    is_certain: bool
+    """False for a suspect."""
+
+    @property
+    def key(self) -> Key:
+        """Which version."""
+        return self.model, self.version
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What all workers and their supervisor share: the last words, and who is accused."""
+
+    words: int
+    accused: int
+
+    @classmethod
+    def create(cls) -> "Evidence":
+        """Make it, in memory."""
+        words, accused = os.memfd_create("last-words"), os.memfd_create("accused")
+        os.ftruncate(words, _WORDS_BYTES)
+        os.write(accused, _HEAD.pack(_HEAD.size))
+        return cls(words, accused)
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """What has to be inherited."""
+        return self.words, self.accused
+
+    def words_since(self, begin: int) -> tuple[bytes, int]:
+        """Return what has been said from a byte on, and up to where."""
+        said = os.pread(self.words, _WORDS_BYTES - begin, begin).partition(b"\0")[0]
+        return said, begin + len(said)
+
+    def accuse(self, accusations: Sequence[Accusation]) -> None:
+        """Write down who is accused; a line is written at once."""
+        lines = b"".join(orjson.dumps(asdict(accusation)) + b"\n" for accusation in accusations)
+        with self._locked():
+            os.pwrite(self.accused, lines, os.fstat(self.accused).st_size)
+
+    def accused_since(self, begin: int) -> tuple[list[Accusation], int]:
+        """Return who has been accused from a byte on (0: from the first on), and where the next one will stand."""
+        begin = max(begin, _HEAD.size)
+        size_bytes = os.fstat(self.accused).st_size - begin
+        whole, _, _ = os.pread(self.accused, max(0, size_bytes), begin).rpartition(b"\n")
+        lines = [orjson.loads(line) for line in whole.splitlines()]
+        found = [Accusation(**{**line, "stage": Stage(line["stage"])}) for line in lines]
+        return found, begin + len(whole) + bool(whole)
+
+    @contextmanager
+    def telling(self) -> Iterator[list[Accusation]]:
+        """Give those of whom the registry has not been told; if the block ends well, it has been."""
+        with self._locked():
+            accusations, end = self.accused_since(self.told_up_to())
+            yield accusations
+            os.pwrite(self.accused, _HEAD.pack(end), 0)
+
+    def told_up_to(self) -> int:
+        """Return the byte up to which the registry has been told."""
+        return int(_HEAD.unpack(os.pread(self.accused, _HEAD.size, 0))[0])
+
+    def is_told(self) -> bool:
+        """Tell, without waiting for anybody, whether the registry has been told of all."""
+        return self.told_up_to() >= os.fstat(self.accused).st_size
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        fcntl.lockf(self.accused, fcntl.LOCK_EX)  # of this process, whoever else has the same descriptor
+        try:
+            yield
+        finally:
+            fcntl.lockf(self.accused, fcntl.LOCK_UN)
+
+
+def crashed_threads(words: bytes) -> set[int]:
+    """Return the numbers of the threads in which workers have crashed, by their last words."""
+    return {int(thread, 16) for thread in _CRASHED_THREAD.findall(words)}
+
+
+def judge(ledger: Ledger, pid: int, exit_code: int, words: bytes) -> list[Accusation]:
+    """Return whom a worker's death is laid to; nobody, if it has ended by itself or was inside no model.
+
+    Args:
+        ledger: of the worker.
+        pid: its process id.
+        exit_code: as ``subprocess`` has it: negative for a signal.
+        words: what crashing workers have said lately.
+    """
+    if exit_code >= 0:
+        return []
+    marks = ledger.standing()
+    crashed = crashed_threads(words)
+    guilty = [mark for mark in marks if mark.thread in crashed]
+    is_certain = bool(guilty) or (len(marks) == 1 and -exit_code not in _SAID_FROM_OUTSIDE)
+    cause = signal.Signals(-exit_code).name
+    return [
+        Accusation(
+            pid=pid, model=mark.key[0], version=mark.key[1], stage=mark.stage, cause=cause, is_certain=is_certain
+        )
+        for mark in guilty or marks
+    ]
+
+
+class LastWords:
+    """What other workers say when they crash, as a worker sees it."""
+
+    def __init__(self, evidence: Evidence | None = None) -> None:
+        self._map = mmap.mmap(-1 if evidence is None else evidence.words, _WORDS_BYTES if evidence else mmap.PAGESIZE)
+        self._evidence = evidence
+        self._end = 0
+        self.read()
+
+    def are_new(self) -> bool:
+        """Tell whether somebody has said something since the last reading."""
+        return self._map[self._end] != 0
+
+    def read(self) -> bytes:
+        """Return what has been said since the last time."""
+        if self._evidence is None:
+            return b""
+        said, end = self._evidence.words_since(self._end)
+        self._end = min(end, _WORDS_BYTES - 1)
+        return said

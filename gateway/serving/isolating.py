@@ -1,0 +1,226 @@
+"""Where the runs of each version are made: in this process, in children of its own, or nowhere.
+
+1. The registry says so, in each version's standing. What has happened here and is not written down yet comes first: a
+   version that has just ended a worker is not run in another one while the registry is asked to note it.
+2. Whoever is accused (``gateway.evidence``) is told to the registry by whichever worker comes first, in order. If the
+   registry does not answer, it is told later.
+3. A worker that crashes is seen by the others at once, before it is known whose it was: until then, whatever it ran
+   is run here no more.
+4. A child that has died ``_STREAK`` times in a row, with no good answer to anybody for ``_QUIET_SECONDS``, dies on every
+   request: the version is quarantined. Deaths beyond the second are told to the registry once a minute.
+5. A version on probation that has answered so often and so long without a death comes back into this process.
+
+``of`` and the notes may be called by any thread; everything else belongs to one event loop.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from gateway.evidence import Accusation
+from gateway.ledger import Key
+from gateway.serving.cache_entry import key_of
+from registry.crashes import Crashes
+from registry.errors import Conflict, ModelQuarantined, NotFound, ServiceError
+from registry.events import Event, EventKind
+from registry.records import Version
+from registry.standing import LASTING_DEATHS, Death, Isolation, Stage
+
+_STREAK: Final = 5
+_QUIET_SECONDS: Final = 1.0
+_TELLING_SECONDS: Final = 60.0
+_PROBATION_ANSWERS: Final = 200
+_PROBATION_SECONDS: Final = 30.0
+_AGAIN_SECONDS: Final = 5.0
+
+ABOUT_A_STANDING: Final = frozenset(
+    {
+        EventKind.VERSION_CRASHED,
+        EventKind.VERSION_ISOLATED,
+        EventKind.VERSION_QUARANTINED,
+        EventKind.VERSION_CLEARED,
+    }
+)
+"""The kinds of events that tell where a version runs."""
+
+_ORDER: Final = (Isolation.IN_PROCESS, Isolation.ISOLATED, Isolation.QUARANTINED)
+
+
+@dataclass(slots=True)
+class _Course:
+    """How the children of a version have fared here."""
+
+    streak: int = 0
+    good_at: float = float("-inf")
+    told_at: float = float("-inf")
+    since: float = field(default_factory=time.monotonic)
+    answers: int = 0
+
+
+class Isolating:
+    """What this worker knows of where versions run.
+
+    Args:
+        crashes: where the registry is told; that blocks.
+        executor: where it is done; one thread, so that it is told in order.
+        changed: called on the event loop for each version that may run elsewhere from now on.
+        host: for the record.
+        actor: for the record.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        crashes: Crashes,
+        *,
+        executor: Executor,
+        changed: Callable[[Key], None],
+        host: str,
+        actor: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._crashes = crashes
+        self._executor = executor
+        self._changed = changed
+        self._host = host
+        self._actor = actor
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
+        self._lock = threading.Lock()
+        self._here: dict[Key, Isolation] = {}
+        self._courses: dict[Key, _Course] = {}
+        self.death_count = 0
+        """Of children, since the start."""
+
+    def of(self, version: Version) -> Isolation:
+        """Return where a version is to be run."""
+        known = version.standing.isolation
+        here = self._here.get(key_of(version)) if self._here else None
+        return known if here is None else max(known, here, key=_ORDER.index)
+
+    def move(self, keys: Iterable[Key], isolation: Isolation = Isolation.ISOLATED) -> None:
+        """Run these elsewhere from now on, whatever the registry says, until it says something new."""
+        for key in keys:
+            with self._lock:
+                before = self._here.get(key, Isolation.IN_PROCESS)
+                self._here[key] = max(before, isolation, key=_ORDER.index)
+            self._tell_change(key)
+
+    def apply(self, event: Event) -> None:
+        """Follow an event of the feed, when the version has been read anew."""
+        if event.kind not in ABOUT_A_STANDING or event.model is None or event.version is None:
+            return
+        key = event.model, event.version
+        with self._lock:
+            self._here.pop(key, None)
+            if event.kind is EventKind.VERSION_CLEARED:
+                self._courses.pop(key, None)
+        self._changed(key)
+
+    # --- what others have done ----------------------------------------------------------------------------------------
+
+    def record(self, accusations: Iterable[Accusation]) -> bool:
+        """Tell the registry who is accused; return whether it has been told of all. Blocks."""
+        for accused in accusations:
+            death = Death(
+                where=Isolation.IN_PROCESS,
+                stage=accused.stage,
+                cause=accused.cause,
+                is_certain=accused.is_certain,
+                host=self._host,
+            )
+            if not self._record(accused.key, death):
+                return False
+        return True
+
+    # --- what children do, told by their threads ----------------------------------------------------------------------
+
+    def note_death(self, version: Version, *, stage: Stage, cause: str) -> ServiceError | None:
+        """Take note that a child has died; return what to tell whoever comes now, if the version is quarantined."""
+        key, now = key_of(version), self._clock()
+        self.death_count += 1
+        with self._lock:
+            course = self._courses.setdefault(key, _Course())
+            course.streak += 1
+            course.answers, course.since = 0, now
+            is_hopeless = course.streak >= _STREAK and now - course.good_at >= _QUIET_SECONDS
+            is_due = (
+                version.standing.deaths + course.streak <= LASTING_DEATHS or now - course.told_at >= _TELLING_SECONDS
+            )
+            if is_due:
+                course.told_at = now
+        if is_due:
+            death = Death(where=Isolation.ISOLATED, stage=stage, cause=cause, is_certain=True, host=self._host)
+            self._submit(self._record, key, death)
+        if not is_hopeless:
+            return None
+        self.move([key], Isolation.QUARANTINED)
+        self._submit(self._quarantine, key, cause)
+        return quarantined(version)
+
+    def note_answer(self, version: Version) -> None:
+        """Take note that a child has answered."""
+        key, now = key_of(version), self._clock()
+        with self._lock:
+            course = self._courses.setdefault(key, _Course())
+            course.streak, course.good_at = 0, now
+            course.answers += 1
+            has_passed = course.answers >= _PROBATION_ANSWERS and now - course.since >= _PROBATION_SECONDS
+            if has_passed:
+                course.answers, course.since = 0, now
+        if has_passed and version.standing.is_on_probation:
+            self._submit(self._end_probation, key)
+
+    # --- telling the registry -----------------------------------------------------------------------------------------
+
+    def _record(self, key: Key, death: Death) -> bool:
+        return self._told(key, lambda: self._crashes.record_death(*key, death=death, actor=self._actor))
+
+    def _quarantine(self, key: Key, cause: str) -> None:
+        reason = f"its process has died on every request, the last time of {cause}"
+        if not self._told(key, lambda: self._crashes.quarantine(*key, reason=reason, actor=self._actor)):
+            self._submit_later(self._quarantine, key, cause)
+
+    def _end_probation(self, key: Key) -> None:
+        self._told(key, lambda: self._crashes.end_probation(*key, actor=self._actor))
+
+    def _told(self, key: Key, tell: Callable[[], object]) -> bool:
+        try:
+            tell()
+        except (NotFound, Conflict):
+            return True  # it has been retired meanwhile
+        except ServiceError as error:
+            structlog.get_logger().error("crash_not_told", model=key[0], version=key[1], code=error.code)
+            return False
+        return True
+
+    def _submit(self, work: Callable[..., object], *arguments: object) -> None:
+        with suppress(RuntimeError):  # the worker is ending
+            self._executor.submit(work, *arguments)
+
+    def _submit_later(self, work: Callable[..., object], *arguments: object) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._loop.call_later, _AGAIN_SECONDS, self._submit, work, *arguments)
+
+    def _tell_change(self, key: Key) -> None:
+        if threading.get_ident() == self._loop_thread:
+            self._changed(key)
+            return
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._changed, key)
+
+
+def quarantined(version: Version) -> ModelQuarantined:
+    """Return what a caller of a quarantined version is told."""
+    return ModelQuarantined(
+        f"{version.model} version {version.number} has ended its process on every request, and is not run until an "
+        "administrator clears it"
+    )
