@@ -16,6 +16,10 @@ class EventKind(StrEnum):
     VERSION_REGISTERED = "version_registered"
     VERSION_CHANGED = "version_changed"
     VERSION_RETIRED = "version_retired"
+    VERSION_CRASHED = "version_crashed"
+    VERSION_ISOLATED = "version_isolated"
+    VERSION_QUARANTINED = "version_quarantined"
+    VERSION_CLEARED = "version_cleared"
     ALIAS_MOVED = "alias_moved"
     TOKEN_CREATED = "token_created"  # noqa: S105 - the name of what happened
     TOKEN_REVOKED = "token_revoked"  # noqa: S105 - as above
@@ -48,4 +52,4 @@ class Event:
     at: datetime
     detail: Mapping[str, Any]
     """What the kind adds: the changed fields, or an alias's from, to and kind of move, a token's id and name,
-    what was denied."""
+    what was denied, how a process died, why a version runs where it runs."""

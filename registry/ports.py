@@ -26,6 +26,7 @@ from registry.records import (
     WorkerReport,
 )
 from registry.shadow import ShadowReport
+from registry.standing import Standing
 
 
 class Clock(Protocol):
@@ -110,6 +111,14 @@ class Catalog(Protocol):
 
     def list_versions(self, model: str, *, limit: int, after: str | None = None) -> Page[Version]:
         """Return a model's versions, newest first, retired ones included."""
+        ...
+
+    def list_isolated(self, *, limit: int, after: str | None = None) -> Page[Version]:
+        """Return the versions that do not run in process and are not retired, by model and number.
+
+        Raises:
+            InvalidRequest: ``after`` is no cursor of this list.
+        """
         ...
 
     def find_alias(self, model: str, name: str) -> Alias | None:
@@ -214,6 +223,10 @@ class Transaction(Catalog, Protocol):
         batching: Batching | None,
     ) -> None:
         """Replace what is not None; everything else about a version is immutable."""
+        ...
+
+    def set_standing(self, model: str, number: int, standing: Standing) -> None:
+        """Replace where the version runs, and why."""
         ...
 
     def set_examples(self, model: str, number: int, examples: Examples) -> None:

@@ -11,6 +11,7 @@ from registry.batching import Batching, BatchReport, Level
 from registry.examples import ExampleFacts
 from registry.roles import Caller, Role
 from registry.signature import Signature
+from registry.standing import CLEAN, Standing
 from registry.threads import ThreadReport
 
 T = TypeVar("T")
@@ -98,6 +99,8 @@ class Version:
     retired_at: datetime | None
     examples: ExampleFacts | None = None
     """None if it has no golden examples."""
+    standing: Standing = CLEAN
+    """Where it runs, and why: it changes, as nothing of its row does."""
 
     @property
     def signature(self) -> Signature:
@@ -124,6 +127,7 @@ class Version:
             "created_by": self.created_by,
             "retired_at": None if self.retired_at is None else self.retired_at.isoformat(),
             "examples": None if self.examples is None else asdict(self.examples),
+            "standing": self.standing.as_json(),
         }
 
     @classmethod
@@ -147,6 +151,7 @@ class Version:
             created_by=value["created_by"],
             retired_at=None if retired_at is None else datetime.fromisoformat(retired_at),
             examples=None if examples is None else ExampleFacts(**examples),
+            standing=Standing.from_json(value.get("standing")),
         )
 
 

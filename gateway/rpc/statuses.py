@@ -68,6 +68,8 @@ STATUS_CODE: dict[type[ServiceError], StatusCode] = {
     errors.DeadlinePassed: StatusCode.DEADLINE_EXCEEDED,
     errors.InsufficientMemory: StatusCode.UNAVAILABLE,
     errors.LoadFailed: StatusCode.UNAVAILABLE,
+    errors.ModelCrashed: StatusCode.UNAVAILABLE,
+    errors.ModelOutOfMemory: StatusCode.UNAVAILABLE,
     errors.StorageUnavailable: StatusCode.UNAVAILABLE,
     errors.InsufficientStorage: StatusCode.RESOURCE_EXHAUSTED,
     errors.RegistryUnavailable: StatusCode.UNAVAILABLE,
@@ -75,6 +77,7 @@ STATUS_CODE: dict[type[ServiceError], StatusCode] = {
     errors.Fault: StatusCode.INTERNAL,
     errors.ArtifactMissing: StatusCode.UNAVAILABLE,
     errors.ArtifactCorrupt: StatusCode.UNAVAILABLE,
+    errors.ModelQuarantined: StatusCode.UNAVAILABLE,
     errors.SchemaMismatch: StatusCode.UNAVAILABLE,
     errors.InternalError: StatusCode.INTERNAL,
 }

@@ -74,6 +74,8 @@ STATUS: dict[type[ServiceError], int] = {
     errors.DeadlinePassed: 504,
     errors.InsufficientMemory: 503,
     errors.LoadFailed: 503,
+    errors.ModelCrashed: 503,
+    errors.ModelOutOfMemory: 503,
     errors.StorageUnavailable: 503,
     errors.InsufficientStorage: 507,
     errors.RegistryUnavailable: 503,
@@ -81,6 +83,7 @@ STATUS: dict[type[ServiceError], int] = {
     errors.Fault: 500,
     errors.ArtifactMissing: 503,
     errors.ArtifactCorrupt: 503,
+    errors.ModelQuarantined: 503,
     errors.SchemaMismatch: 503,
     errors.InternalError: 500,
 }

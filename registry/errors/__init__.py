@@ -36,9 +36,10 @@
     ├── Busy               come back later
     │   ├── Overloaded, DeadlinePassed, InsufficientMemory
     │   ├── LoadFailed             model_load_failed, until its back-off has passed
+    │   ├── ModelCrashed, ModelOutOfMemory
     │   └── StorageUnavailable, InsufficientStorage, RegistryUnavailable, RegistryBusy
     └── Fault              an operator must act
-        └── ArtifactMissing, ArtifactCorrupt, SchemaMismatch, InternalError
+        └── ArtifactMissing, ArtifactCorrupt, ModelQuarantined, SchemaMismatch, InternalError
 
 A leaf carries a stable ``code``, typed fields and a message made from them. It knows neither an HTTP status nor an
 exit code: ``gateway.web.problems`` maps the tree to the one, ``gateway.cli`` maps statuses to the other.
@@ -70,6 +71,8 @@ from registry.errors.busy import (
     InsufficientMemory,
     InsufficientStorage,
     LoadFailed,
+    ModelCrashed,
+    ModelOutOfMemory,
     Overloaded,
     RegistryBusy,
     RegistryUnavailable,
@@ -121,6 +124,7 @@ from registry.errors.fault import (
     ArtifactMissing,
     Fault,
     InternalError,
+    ModelQuarantined,
     SchemaMismatch,
 )
 from registry.errors.service_error import (
@@ -164,8 +168,11 @@ __all__ = [
     "MalformedRequest",
     "MalformedTensors",
     "MethodNotAllowed",
+    "ModelCrashed",
     "ModelNotFound",
+    "ModelOutOfMemory",
     "ModelPinned",
+    "ModelQuarantined",
     "ModelUnloaded",
     "NoActiveVersion",
     "NoDirectUploads",

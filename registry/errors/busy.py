@@ -35,6 +35,20 @@ class LoadFailed(Busy):
     title = "The model could not be loaded"
 
 
+class ModelCrashed(Busy):
+    """The process that ran the version died of it; another one is there for the next request."""
+
+    code = "model_crashed"
+    title = "The model ended the process that ran it"
+
+
+class ModelOutOfMemory(Busy):
+    """The process that ran the version asked for more memory than it may have."""
+
+    code = "model_out_of_memory"
+    title = "The model asked for too much memory"
+
+
 class StorageUnavailable(Busy):
     """The artifact store does not answer."""
 

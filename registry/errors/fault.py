@@ -23,6 +23,14 @@ class ArtifactCorrupt(Fault):
     title = "The model's files are damaged"
 
 
+class ModelQuarantined(Fault):
+    """The version ended every process that ran it: nothing runs it until an admin clears it."""
+
+    is_private = False
+    code = "model_quarantined"
+    title = "The model is in quarantine"
+
+
 class SchemaMismatch(Fault):
     """The database's schema is older or newer than this code; the detail names both revisions."""
 

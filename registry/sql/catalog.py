@@ -34,11 +34,13 @@ from registry.sql.tables import (
     models,
     moves,
     shadow_reports,
+    standings,
     version_examples,
     versions,
     workers,
 )
 from registry.sql.tokens import TokenQueries
+from registry.standing import Isolation
 
 _ARTIFACTS_AT_ONCE = 1000
 
@@ -49,6 +51,11 @@ _VERSIONS = (
         inspections.c.inspection,
         version_examples.c.count.label("count"),
         version_examples.c.digest.label("digest"),
+        standings.c.isolation,
+        standings.c.deaths,
+        standings.c.is_requested,
+        standings.c.is_on_probation,
+        standings.c.reason,
     )
     .join(models, models.c.id == versions.c.model_id)
     .join(artifacts, artifacts.c.digest == versions.c.artifact_digest)
@@ -60,6 +67,7 @@ _VERSIONS = (
         version_examples,
         (version_examples.c.model_id == versions.c.model_id) & (version_examples.c.number == versions.c.number),
     )
+    .outerjoin(standings, (standings.c.model_id == versions.c.model_id) & (standings.c.number == versions.c.number))
 )
 _LATEST = (
     select(versions.c.number)
@@ -122,11 +130,25 @@ class SqlCatalog(TokenQueries):
         """
         statement = _VERSIONS.where(models.c.name == model).order_by(versions.c.number.desc()).limit(limit + 1)
         if after is not None:
-            if not (after.isascii() and after.isdigit() and len(after) <= len("999999999")):
-                raise InvalidRequest(f"{quoted(after)} is no cursor of this list: send 'next' of the page before")
-            statement = statement.where(versions.c.number < int(after))
+            statement = statement.where(versions.c.number < _number_in(after, after))
         rows = self._all(statement)
         cursor = str(rows[limit - 1]["number"]) if len(rows) > limit else None
+        return Page(items=self._versions(rows[:limit]), next=cursor)
+
+    def list_isolated(self, *, limit: int, after: str | None = None) -> Page[Version]:
+        """Return the versions that do not run in process and are not retired, by model and number.
+
+        Raises:
+            InvalidRequest: ``after`` is no cursor of such a list.
+        """
+        away = and_(standings.c.isolation != Isolation.IN_PROCESS.value, versions.c.retired_at.is_(None))
+        statement = _VERSIONS.where(away).order_by(models.c.name, versions.c.number).limit(limit + 1)
+        if after is not None:
+            model, _, digits = after.rpartition(":")
+            later = and_(models.c.name == model, versions.c.number > _number_in(digits, after))
+            statement = statement.where(or_(models.c.name > model, later))
+        rows = self._all(statement)
+        cursor = "{model}:{number}".format_map(rows[limit - 1]) if len(rows) > limit else None
         return Page(items=self._versions(rows[:limit]), next=cursor)
 
     def find_alias(self, model: str, name: str) -> Alias | None:
@@ -225,3 +247,10 @@ class SqlCatalog(TokenQueries):
             for digest, group in groupby(found, key=lambda row: row["artifact_digest"])
         }
         return tuple(version_of(row, files[row["artifact_digest"]]) for row in rows)
+
+
+def _number_in(digits: str, cursor: str) -> int:
+    """Return the version's number in a cursor that somebody has sent."""
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= len("999999999")):
+        raise InvalidRequest(f"{quoted(cursor)} is no cursor of this list: send 'next' of the page before")
+    return int(digits)

@@ -21,6 +21,7 @@ from registry.records import (
     WorkerReport,
 )
 from registry.roles import Role
+from registry.standing import CLEAN, Isolation, Standing
 
 
 def model_of(row: RowMapping, of_model: tuple[Alias, ...]) -> Model:
@@ -50,6 +51,17 @@ def version_of(row: RowMapping, artifact: Artifact) -> Version:
         created_by=row["created_by"],
         retired_at=row["retired_at"],
         examples=None if row["count"] is None else ExampleFacts(count=row["count"], digest=row["digest"]),
+        standing=CLEAN if row["isolation"] is None else _standing_of(row),
+    )
+
+
+def _standing_of(row: RowMapping) -> Standing:
+    return Standing(
+        isolation=Isolation(row["isolation"]),
+        deaths=row["deaths"],
+        is_requested=row["is_requested"],
+        is_on_probation=row["is_on_probation"],
+        reason=row["reason"],
     )
 
 

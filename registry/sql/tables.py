@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -161,6 +162,20 @@ version_examples = Table(
     Column("count", Integer, nullable=False),
     Column("digest", DIGEST, nullable=False),
     Column("document", Text, nullable=False),
+    ForeignKeyConstraint(["model_id", "number"], ["versions.model_id", "versions.number"]),
+)
+
+standings = Table(
+    "standings",
+    metadata,
+    # Rows only for versions that have something to say here: all others run in process and have done nothing.
+    Column("model_id", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("isolation", String(16), nullable=False),
+    Column("deaths", Integer, nullable=False),
+    Column("is_requested", Boolean, nullable=False),
+    Column("is_on_probation", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
     ForeignKeyConstraint(["model_id", "number"], ["versions.model_id", "versions.number"]),
 )
 

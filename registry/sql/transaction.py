@@ -31,11 +31,13 @@ from registry.sql.tables import (
     models,
     moves,
     shadow_reports,
+    standings,
     version_examples,
     versions,
     workers,
 )
 from registry.sql.tokens import TokenStatements
+from registry.standing import CLEAN, Standing
 
 _FORGET_WORKERS_AFTER = timedelta(hours=1)
 
@@ -143,6 +145,18 @@ class SqlTransaction(TokenStatements, SqlCatalog):
                 batching=None if batching is None else batching.value,
             ),
         )
+
+    def set_standing(self, model: str, number: int, standing: Standing) -> None:
+        """Replace where the version runs, and why; one that has done nothing has no row.
+
+        Raises:
+            ModelNotFound: there is no such model.
+        """
+        id_ = self._model_id(model)
+        table = standings
+        self._connection.execute(delete(table).where(and_(table.c.model_id == id_, table.c.number == number)))
+        if standing != CLEAN:
+            self._connection.execute(insert(table).values(model_id=id_, number=number, **standing.as_json()))
 
     def set_examples(self, model: str, number: int, examples: Examples) -> None:
         """Replace the version's golden examples.
