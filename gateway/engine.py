@@ -3,31 +3,43 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
 from gateway.codec.json_tensors import drop_parsers
 from gateway.documents import DocumentFolder
+from gateway.evidence import HANG, MEMORY
 from gateway.host import anonymous_bytes, return_free_memory
+from gateway.ledger import Key
 from gateway.loading import LOADS_AT_ONCE, Loader
 from gateway.metrics import Metrics
 from gateway.parts import Parts
 from gateway.serving.batching import BatchRules
 from gateway.serving.daemon_threads import DaemonThreads
 from gateway.serving.deadlines import Watchdog
+from gateway.serving.greed import Greed
+from gateway.serving.isolated import AnySession
+from gateway.serving.isolating import Isolating
 from gateway.serving.load_places import LoadPlaces
 from gateway.serving.memory_guard import MemoryGuard
 from gateway.serving.predictor import Predictor
 from gateway.serving.preparing import Preparing, is_worth_preparing
 from gateway.serving.proving import Proving
-from gateway.serving.readings import preparing_readings, serving_readings, shadow_readings, thread_readings
+from gateway.serving.readings import (
+    isolation_readings,
+    preparing_readings,
+    serving_readings,
+    shadow_readings,
+    thread_readings,
+)
 from gateway.serving.renewing import Renewing
 from gateway.serving.residence import Residence
-from gateway.serving.runtime import Session
 from gateway.serving.session_cache import SessionCache
 from gateway.serving.shadow_slice import give_way
 from gateway.serving.shadowing import Shadowing
@@ -36,7 +48,9 @@ from gateway.serving.store_watch import StoreWatch
 from gateway.serving.trimming import Trimming
 from gateway.settings import Settings
 from gateway.trials import OURSELVES
+from gateway.witness import CrashMemory, Witness
 from registry.batching import Batching
+from registry.crashes import Crashes
 from registry.editing import Editing
 from registry.errors import (
     ModelNotFound,
@@ -60,9 +74,10 @@ _WIDE_SHARE = 8
 class Engine:
     """The parts of a worker that have to do with sessions."""
 
-    cache: SessionCache[Session]
+    cache: SessionCache[AnySession]
     predictor: Predictor
     shadowing: Shadowing
+    isolating: Isolating
     preparing: Preparing
     residence: Residence
     renewing: Renewing
@@ -85,12 +100,14 @@ def open_engine(
     store_watch: StoreWatch,
     *,
     is_worker: bool,
+    crash_memory: CrashMemory | None,
     ask_to_be_replaced: Callable[[], None],
 ) -> Engine:
     """Make it; it ends with ``opened``."""
     settings = parts.settings
     loop = asyncio.get_running_loop()
     loads = _open_load_places(opened, parts)
+    isolating, witness = _open_isolating(opened, parts, crash_memory, changed=lambda key: predictor.displace(key))  # noqa: PLW0108 - it is made below
 
     def renew(version: Version) -> None:
         with suppress(RuntimeError):  # the loop has ended
@@ -112,9 +129,17 @@ def open_engine(
     preparing = Preparing(parts.prepare, renew, open_executor(opened, 1, "prepare") if is_worker else None)
     widening, looking = open_executor(opened, 1, "widen"), open_executor(opened, 1, "look")
     loader = Loader(
-        parts, store_watch, preparing=preparing, proving=proving, places=loads, spare=spare, widening=widening
+        parts,
+        store_watch,
+        preparing=preparing,
+        proving=proving,
+        places=loads,
+        spare=spare,
+        isolating=isolating,
+        marks=witness.marks,
+        widening=widening,
     )
-    cache: SessionCache[Session] = SessionCache(
+    cache: SessionCache[AnySession] = SessionCache(
         budget_bytes=settings.worker_budget_bytes,
         load=_noting(loader.load, lambda version: residence.note_load(version)),  # noqa: PLW0108 - it is made below
         executor=loads,
@@ -125,7 +150,10 @@ def open_engine(
     residence = Residence(
         cache, Residency(parts.registry, parts.clock), executor=open_executor(opened, 1, "tell"), actor=OURSELVES
     )
-    predictor = _open_predictor(opened, parts, cache, proving)
+    predictor = _open_predictor(opened, parts, cache, proving, isolating, witness)
+    if is_worker:
+        witness.start()
+        opened.push_async_callback(witness.close)
     opened.push_async_callback(cache.drain)  # first of all, while the watchdog still ends runs
     shadowing = _open_shadowing(opened, parts, cache, predictor)
     renewing = Renewing(
@@ -137,6 +165,7 @@ def open_engine(
     engine = Engine(
         cache=cache,
         predictor=predictor,
+        isolating=isolating,
         shadowing=shadowing,
         preparing=preparing,
         residence=residence,
@@ -148,10 +177,10 @@ def open_engine(
     return engine
 
 
-def _noting(load: Callable[[Version], Session], note: Callable[[Version], None]) -> Callable[[Version], Session]:
+def _noting(load: Callable[[Version], AnySession], note: Callable[[Version], None]) -> Callable[[Version], AnySession]:
     """Return what loads, and tells of each load that has succeeded."""
 
-    def load_and_note(version: Version) -> Session:
+    def load_and_note(version: Version) -> AnySession:
         session = load(version)
         note(version)
         return session
@@ -162,12 +191,13 @@ def _noting(load: Callable[[Version], Session], note: Callable[[Version], None])
 def _show(engine: Engine, spare: SpareThreads, metrics: Metrics) -> None:
     metrics.watch(lambda: serving_readings(engine.cache, engine.predictor, engine.memory_guard))
     metrics.watch(lambda: preparing_readings(engine.preparing))
+    metrics.watch(lambda: isolation_readings(engine.isolating))
     metrics.watch(lambda: thread_readings(spare))
     metrics.watch(lambda: shadow_readings(engine.shadowing))
 
 
 def _memory_guard(
-    settings: Settings, cache: SessionCache[Session], looking: Executor, ask_to_be_replaced: Callable[[], None]
+    settings: Settings, cache: SessionCache[AnySession], looking: Executor, ask_to_be_replaced: Callable[[], None]
 ) -> MemoryGuard:
     return MemoryGuard(
         accounted=lambda: cache.resident_bytes,
@@ -203,10 +233,33 @@ def _give_back_memory() -> None:
     return_free_memory()
 
 
-def _open_predictor(opened: AsyncExitStack, parts: Parts, cache: SessionCache[Session], proving: Proving) -> Predictor:
+def _open_isolating(
+    opened: AsyncExitStack, parts: Parts, crash_memory: CrashMemory | None, *, changed: Callable[[Key], None]
+) -> tuple[Isolating, Witness]:
+    telling = open_executor(opened, 1, "tell-crashes")
+    isolating = Isolating(
+        Crashes(parts.registry, parts.clock),
+        executor=telling,
+        changed=changed,
+        host=socket.gethostname(),
+        actor=OURSELVES,
+    )
+    return isolating, Witness(crash_memory, isolating, telling)
+
+
+def _open_predictor(
+    opened: AsyncExitStack,
+    parts: Parts,
+    cache: SessionCache[AnySession],
+    proving: Proving,
+    isolating: Isolating,
+    witness: Witness,
+) -> Predictor:
     places = usable_cpus()
     runs = open_executor(opened, places + _SPARE_RUN_THREADS, "run")
-    watchdog = Watchdog(on_stuck=_end_process)
+    watchdog = Watchdog(
+        on_stuck=partial(_end_process, witness), find_greedy=Greed(anonymous_bytes, parts.settings.run_memory_bytes)
+    )
     watchdog.start()
     opened.callback(watchdog.close)
     return Predictor(
@@ -217,12 +270,16 @@ def _open_predictor(opened: AsyncExitStack, parts: Parts, cache: SessionCache[Se
         spare=_SPARE_RUN_THREADS,
         rules=BatchRules(host_key(), proving.find),
         on_difference=_batching_stopper(parts, open_executor(opened, 1, "stop-batching")),
+        isolation_of=isolating.of,
+        look=witness.look,
+        most_bytes=parts.settings.run_memory_bytes,
+        on_greed=partial(witness.accuse_version, cause=MEMORY),
         max_queue=parts.settings.max_queue,
     )
 
 
 def _open_shadowing(
-    opened: AsyncExitStack, parts: Parts, cache: SessionCache[Session], predictor: Predictor
+    opened: AsyncExitStack, parts: Parts, cache: SessionCache[AnySession], predictor: Predictor
 ) -> Shadowing:
     shadowing = Shadowing(
         cache,
@@ -273,7 +330,8 @@ def _expectation(parts: Parts, spare: SpareThreads) -> Callable[[Version], int]:
     return expect
 
 
-def _end_process() -> None:
-    """End this worker, whose run listens to nothing else; the supervisor starts another."""
+def _end_process(witness: Witness, thread: int) -> None:
+    """End this worker, the run in one of whose threads listens to nothing else; the supervisor starts another."""
     structlog.get_logger().error("run_is_stuck", pid=os.getpid())
+    witness.accuse(thread, HANG)
     os.kill(os.getpid(), signal.SIGKILL)

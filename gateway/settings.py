@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     """Bytes (``2GiB``) or a share of the memory that the container may use (``50%``)."""
     memory_margin: str = ""
     """Bytes by which a worker may exceed what its models account for; empty for a quarter of its part of the budget."""
+    run_memory: str = ""
+    """Bytes that a run may take beyond its model; empty for 1 GiB, or a quarter of the memory if that is less."""
     workers: int = Field(default=1, ge=1, le=256)
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
@@ -78,7 +80,7 @@ class Settings(BaseSettings):
             parse_size(value)
         return value
 
-    @field_validator("memory_margin")
+    @field_validator("memory_margin", "run_memory")
     @classmethod
     def _check_margin(cls, value: str) -> str:
         if value:
@@ -217,6 +219,11 @@ class Settings(BaseSettings):
     def memory_margin_bytes(self) -> int:
         """How much a worker may take beyond what its models account for."""
         return parse_size(self.memory_margin) if self.memory_margin else max(256 * MIB, self.worker_budget_bytes // 4)
+
+    @property
+    def run_memory_bytes(self) -> int:
+        """How much memory a run may take beyond its model."""
+        return parse_size(self.run_memory) if self.run_memory else min(GIB, usable_memory_bytes() // 4)
 
     def as_environment(self) -> dict[str, str]:
         """Return the variables that make another process read the same settings."""

@@ -235,7 +235,9 @@ class Supervisor:
         boards = ",".join(f"{board.keys}:{board.numbers}" for board in self._boards)
         ledgers = ",".join(f"{ledger.marks}:{ledger.names}" for ledger in self._ledgers)
         evidence = f"{self._evidence.words}:{self._evidence.accused}"
-        shared = [number for part in (*self._boards, *self._ledgers, self._evidence) for number in part.descriptors]
+        shared = [number for board in self._boards for number in board.descriptors]
+        shared += [number for ledger in self._ledgers for number in ledger.descriptors]
+        shared += self._evidence.descriptors
         return self._spawn(
             [
                 *("-m", "gateway.worker", *orders, "--boards", boards, "--board", str(place)),

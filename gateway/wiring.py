@@ -15,12 +15,11 @@ from gateway.engine import Engine, open_engine, open_executor
 from gateway.metrics import Metrics
 from gateway.parts import Parts, open_parts
 from gateway.serving.change_feed import ChangeFeed
+from gateway.serving.isolated import AnySession
 from gateway.serving.last_known import LastKnown
 from gateway.serving.pins import Pins
 from gateway.serving.readings import feed_readings, store_readings
-from gateway.serving.residence import Residence
 from gateway.serving.routing import Routing
-from gateway.serving.runtime import Session
 from gateway.serving.session_cache import SessionCache
 from gateway.serving.store_watch import StoreWatch
 from gateway.serving.token_verdicts import TokenVerdicts
@@ -32,6 +31,7 @@ from gateway.web.attempts import Attempts
 from gateway.web.denials import Denials
 from gateway.web.endpoint import Endpoint, EndpointFactory
 from gateway.web.services import Services
+from gateway.witness import CrashMemory
 from model_store.streams import Spool, sweep_scratch
 from registry.artifact import Digest
 from registry.editing import Editing
@@ -62,6 +62,7 @@ async def open_services(
     *,
     is_worker: bool,
     metrics: Metrics | None = None,
+    crash_memory: CrashMemory | None = None,
     ask_to_be_replaced: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Services]:
     """Make everything that the HTTP layer works with, start it, and end it in reverse.
@@ -69,6 +70,7 @@ async def open_services(
     Args:
         settings: of this process.
         metrics: where to count, if siblings shall see it.
+        crash_memory: where to note what is run, if a supervisor reads it.
         is_worker: True if this process serves others: it follows the feed, reports itself and logs requests.
         ask_to_be_replaced: called, maybe many times, when this process takes memory that it cannot give back.
     """
@@ -80,12 +82,18 @@ async def open_services(
         store_watch = StoreWatch(lambda: parts.store.find_size(_NO_DIGEST), executor=following)
         metrics.watch(lambda: store_readings(store_watch))
         engine = open_engine(
-            opened, parts, metrics, store_watch, is_worker=is_worker, ask_to_be_replaced=ask_to_be_replaced
+            opened,
+            parts,
+            metrics,
+            store_watch,
+            is_worker=is_worker,
+            crash_memory=crash_memory,
+            ask_to_be_replaced=ask_to_be_replaced,
         )
         verdicts = _open_verdicts(opened, parts) if is_worker and settings.is_auth_on else None
         routing = _open_routing(opened, parts, metrics, engine)
         pins = _make_pins(settings, routing, engine)
-        apply = _applier(routing, verdicts, pins, engine.residence)
+        apply = _applier(routing, verdicts, pins, engine)
         feed = _open_feed(parts, metrics, engine.cache, following, apply, routing)
         tokens = Tokens(parts.registry, parts.clock)
         services = Services(
@@ -212,7 +220,7 @@ def _open_routing(opened: AsyncExitStack, parts: Parts, metrics: Metrics, engine
 def _open_feed(
     parts: Parts,
     metrics: Metrics,
-    cache: SessionCache[Session],
+    cache: SessionCache[AnySession],
     following: Executor,
     apply: Callable[[Event], Awaitable[None]],
     routing: Routing[Endpoint],
@@ -231,7 +239,7 @@ def _open_feed(
 
 
 def _applier(
-    routing: Routing[Endpoint], verdicts: TokenVerdicts | None, pins: Pins, residence: Residence
+    routing: Routing[Endpoint], verdicts: TokenVerdicts | None, pins: Pins, engine: Engine
 ) -> Callable[[Event], Awaitable[None]]:
     """Return what gives an event to those whom it concerns."""
 
@@ -239,14 +247,15 @@ def _applier(
         if event.kind not in ABOUT_A_TOKEN:
             await routing.apply(event)
             pins.notice(event)
-            residence.apply(event)
+            engine.residence.apply(event)
+            engine.isolating.apply(event)
         elif verdicts is not None:
             await verdicts.apply(event)
 
     return apply
 
 
-def _warmer(cache: SessionCache[Session]) -> Callable[[Version, Version], Awaitable[None]]:
+def _warmer(cache: SessionCache[AnySession]) -> Callable[[Version, Version], Awaitable[None]]:
     """Return what readies an alias's next version: where the one it leaves is loaded, the next is loaded beside it.
 
     Where both do not fit, nothing is: the alias is switched, and the next version loaded in the other's place.
@@ -258,7 +267,7 @@ def _warmer(cache: SessionCache[Session]) -> Callable[[Version, Version], Awaita
     return warm
 
 
-def _reporter(parts: Parts, cache: SessionCache[Session]) -> Callable[[int], WorkerReport]:
+def _reporter(parts: Parts, cache: SessionCache[AnySession]) -> Callable[[int], WorkerReport]:
     host, pid = socket.gethostname(), os.getpid()
 
     def report(applied: int) -> WorkerReport:
@@ -278,7 +287,7 @@ def _clear_scratch(parts: Parts) -> None:
         structlog.get_logger().error("scratch_not_cleared", code=error.code, detail=error.detail)
 
 
-async def _preload(settings: Settings, routing: Routing[Endpoint], cache: SessionCache[Session]) -> None:
+async def _preload(settings: Settings, routing: Routing[Endpoint], cache: SessionCache[AnySession]) -> None:
     """Load what is to be loaded before the first request; what cannot be is logged, and loaded when it is asked for."""
     for text in list_references(settings.preload):
         try:

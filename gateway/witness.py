@@ -89,14 +89,16 @@ class Witness:
             self._write(key, Stage.LOAD if mark & 1 else Stage.RUN, cause)
 
     def accuse_version(self, version: Version, cause: str) -> None:
-        """Write down what a version has done to this worker, which lives on; any thread may."""
-        self._write((version.model, version.number), Stage.RUN, cause)
+        """Suspect a version of what this worker has not died of; any thread may."""
+        self._write((version.model, version.number), Stage.RUN, cause, is_certain=False)
 
-    def _write(self, key: Key, stage: Stage, cause: str) -> None:
+    def _write(self, key: Key, stage: Stage, cause: str, *, is_certain: bool = True) -> None:
         if self._memory is None:
             self._isolating.move([key])
             return
-        accused = Accusation(pid=os.getpid(), model=key[0], version=key[1], stage=stage, cause=cause, is_certain=True)
+        accused = Accusation(
+            pid=os.getpid(), model=key[0], version=key[1], stage=stage, cause=cause, is_certain=is_certain
+        )
         self._memory.evidence.accuse([accused])
 
     def _suspects(self, memory: CrashMemory, said: bytes) -> set[Key]:

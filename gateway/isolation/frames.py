@@ -103,7 +103,7 @@ class _Reading:
         self._take(size_bytes)
         array = np.empty(shape, dtype)
         if size_bytes:
-            _receive_into(self._source, memoryview(array.reshape(-1).view(np.uint8)))
+            _receive_into(self._source, _octets(array))
         return array
 
     def _texts(self, shape: tuple[int, ...], size_bytes: int) -> Value:
@@ -138,7 +138,11 @@ def _as_bytes(array: np.ndarray[Any, Any]) -> bytes | memoryview:
         return orjson.dumps([str(text) for text in array.flat])
     if not array.size:
         return b""
-    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return _octets(np.ascontiguousarray(array))
+
+
+def _octets(array: np.ndarray[Any, Any]) -> memoryview:
+    return memoryview(array.reshape(-1).view(np.uint8).data)
 
 
 def _send_all(to: socket.socket, pieces: Sequence[bytes | memoryview]) -> None:

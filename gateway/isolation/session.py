@@ -155,10 +155,8 @@ class ChildSession:
         """Return what becomes of some work: it is run once, or twice (rule 3)."""
         death = None
         for _ in range(2):
-            if not work.is_wanted:
-                return RunFailed("nobody waits for it any more")
             seconds = work.deadline - monotonic()
-            if seconds <= 0:
+            if not work.is_wanted or seconds <= 0:
                 return DeadlinePassed("the request waited in the queue for too long", retry_after_seconds=1)
             child = self._meet()
             try:

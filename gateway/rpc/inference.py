@@ -126,7 +126,7 @@ class Inference:
         deadline = _sooner(predict.deadline(exchange.started), context.time_remaining())
         arrays = predict.try_now(endpoint, request, deadline)
         if arrays is None:
-            arrays = await predict.run(endpoint, request, deadline)
+            arrays = await predict.run(endpoint, request, deadline, exchange.asker({"client": context.peer()}))
         return (await predict.encode(form, endpoint, request, arrays)).payload
 
 

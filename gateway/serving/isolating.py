@@ -6,8 +6,8 @@
    registry does not answer, it is told later.
 3. A worker that crashes is seen by the others at once, before it is known whose it was: until then, whatever it ran
    is run here no more.
-4. A child that has died ``_STREAK`` times in a row, with no good answer to anybody for ``_QUIET_SECONDS``, dies on every
-   request: the version is quarantined. Deaths beyond the second are told to the registry once a minute.
+4. A child that has died ``_STREAK`` times in a row, with no good answer to anybody for ``_QUIET_SECONDS``, dies on
+   every request: the version is quarantined. Deaths beyond the second are told to the registry once a minute.
 5. A version on probation that has answered so often and so long without a death comes back into this process.
 
 ``of`` and the notes may be called by any thread; everything else belongs to one event loop.

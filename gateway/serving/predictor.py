@@ -78,7 +78,7 @@ class Predictor:
         clock: monotonic seconds; deadlines are moments of it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - it stands between many
         self,
         cache: SessionCache[AnySession],
         *,
@@ -217,7 +217,7 @@ class Predictor:
         for _ in range(_MOVES):
             course, lease = await self._acquire(version, deadline)
             session = lease.session
-            if session.is_elsewhere:
+            if not isinstance(session, Session):
                 return await _run_elsewhere(session, lease, Work(feed, outputs or course.outputs, deadline, caller))
             size = course.pace.size_of(feed)
             if not self._is_short(course, size):

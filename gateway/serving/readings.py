@@ -5,17 +5,18 @@ from collections.abc import Iterable
 from gateway.host import anonymous_bytes
 from gateway.metrics import Merge, Reading
 from gateway.serving.change_feed import ChangeFeed
+from gateway.serving.isolated import AnySession
+from gateway.serving.isolating import Isolating
 from gateway.serving.memory_guard import MemoryGuard
 from gateway.serving.predictor import Predictor
 from gateway.serving.preparing import Preparing
-from gateway.serving.runtime import Session
 from gateway.serving.session_cache import SessionCache
 from gateway.serving.shadowing import Shadowing
 from gateway.serving.spare_threads import SpareThreads
 from gateway.serving.store_watch import StoreWatch
 
 
-def serving_readings(cache: SessionCache[Session], predictor: Predictor, guard: MemoryGuard) -> Iterable[Reading]:
+def serving_readings(cache: SessionCache[AnySession], predictor: Predictor, guard: MemoryGuard) -> Iterable[Reading]:
     """Yield what the cache and the queue are doing."""
     stats = cache.stats
     yield Reading("sardonyx_cache_hits", "Leases of sessions that were loaded", stats.hits, Merge.COUNT)
@@ -98,3 +99,9 @@ def store_readings(store_watch: StoreWatch) -> Iterable[Reading]:
     """Yield whether the store answers."""
     is_up = float(store_watch.error is None)
     yield Reading("sardonyx_store_up", "1 if the artifact store answers every worker", is_up, Merge.LEAST)
+
+
+def isolation_readings(isolating: Isolating) -> Iterable[Reading]:
+    """Yield how the versions fare that run in children."""
+    deaths = "Deaths of child processes, each by the model that it ran"
+    yield Reading("sardonyx_isolated_deaths", deaths, isolating.death_count, Merge.COUNT)

@@ -11,7 +11,8 @@ from typing import Final
 import structlog
 
 from gateway.serving.batching import Feed
-from gateway.serving.runtime import Array, Cancellation, Session
+from gateway.serving.isolated import AnySession
+from gateway.serving.runtime import Array, Cancellation, DisplacedError
 from registry.errors import InternalError, ServiceError
 from registry.records import Version
 from registry.shadow import OutputDifference, ShadowReport, compare_output
@@ -41,7 +42,7 @@ def give_way() -> None:
 class Slice:
     """Some samples of one trial, and what has come of them when ``run`` returns; what is left stays in ``samples``."""
 
-    session: Session
+    session: AnySession
     samples: deque[Sample]
     report: ShadowReport = field(default_factory=ShadowReport)
     clock: Callable[[], float] = time.monotonic
@@ -54,6 +55,8 @@ class Slice:
             sample = self.samples.popleft()
             try:
                 found = self._compare(sample)
+            except DisplacedError:
+                return  # it is loaded anew, elsewhere, for those that come
             except ServiceError as error:
                 found = ShadowReport(failures={error.code: 1})
             except Exception as error:  # noqa: BLE001 - our own mistake about one sample is none about the others

@@ -27,7 +27,8 @@ from typing import Final
 import structlog
 
 from gateway.serving.batching import Feed, part_of, split
-from gateway.serving.runtime import Array, Session
+from gateway.serving.isolated import AnySession
+from gateway.serving.runtime import Array
 from gateway.serving.session_cache import SessionCache
 from gateway.serving.shadow_slice import Sample, Slice
 from registry.errors import Busy, DeadlinePassed, InsufficientMemory, InternalError, ServiceError
@@ -145,7 +146,7 @@ class Shadowing:
 
     def __init__(
         self,
-        cache: SessionCache[Session],
+        cache: SessionCache[AnySession],
         registry: Registry,
         *,
         running: Executor,

@@ -15,6 +15,7 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from functools import partial
 
+from gateway.serving.isolated import AnySession
 from gateway.serving.run_queue import Place, RunQueue
 from gateway.serving.runtime import DisplacedError, Session
 from gateway.serving.session_cache import Lease
@@ -52,7 +53,7 @@ class Turns:
         self._clock = clock
         self._companies = Companies()
 
-    def begin(self, request: Request, lease: Lease[Session]) -> None:
+    def begin(self, request: Request, lease: Lease[AnySession]) -> None:
         """Have a request run when its turn comes. ``request.answer`` is resolved then; the lease ends by itself.
 
         Raises:
@@ -72,7 +73,7 @@ class Turns:
         seconds = max(0.0, request.deadline - self._clock())
         request.timer = asyncio.get_running_loop().call_later(seconds, request.expire)
 
-    def _turn_came(self, request: Request, lease: Lease[Session], turn: "asyncio.Future[Place | None]") -> None:
+    def _turn_came(self, request: Request, lease: Lease[AnySession], turn: "asyncio.Future[Place | None]") -> None:
         self._companies.leave(request)
         place = None if turn.cancelled() else turn.result()
         if place is None:  # given up, or taken along
@@ -83,7 +84,7 @@ class Turns:
         else:
             self._run(request, lease, place)
 
-    def _run(self, request: Request, lease: Lease[Session], place: Place) -> None:
+    def _run(self, request: Request, lease: Lease[AnySession], place: Place) -> None:
         run = SharedRun(self._companies.gather(request))
         loop = asyncio.get_running_loop()
         try:
@@ -91,10 +92,11 @@ class Turns:
         except RuntimeError:
             self._settle(run, lease, place, Overloaded("the gateway is shutting down", retry_after_seconds=1))
 
-    def _work(self, loop: asyncio.AbstractEventLoop, run: SharedRun, lease: Lease[Session], place: Place) -> None:
+    def _work(self, loop: asyncio.AbstractEventLoop, run: SharedRun, lease: Lease[AnySession], place: Place) -> None:
         outcomes: list[Outcome] | Exception
         try:
-            outcomes = self._execute(run, lease.session)
+            session = lease.session
+            outcomes = [DisplacedError()] * len(run.requests) if session.is_elsewhere else self._execute(run, session)
         except Exception as error:  # noqa: BLE001 - a bug of ours: its callers must hear of it, too
             outcomes = error
         with suppress(RuntimeError):  # the loop has ended
@@ -102,7 +104,7 @@ class Turns:
         del outcomes  # an error among them knows this frame, and what hangs on it
 
     def _settle(
-        self, run: SharedRun, lease: Lease[Session], place: Place, outcomes: "list[Outcome] | Exception"
+        self, run: SharedRun, lease: Lease[AnySession], place: Place, outcomes: "list[Outcome] | Exception"
     ) -> None:
         lease.release()
         place.leave()

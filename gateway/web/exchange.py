@@ -1,8 +1,10 @@
 """One request and what has become of it so far."""
 
 import secrets
+from collections.abc import Hashable, Mapping
 from itertools import count
 from time import monotonic
+from typing import Any
 
 from gateway.web.endpoint import Endpoint
 from gateway.web.paths import Target
@@ -67,6 +69,15 @@ class Exchange:
     def give_up(self) -> None:
         """Take note that the caller has left before there was an answer."""
         self.status, self.code = _GONE_STATUS, _GONE
+
+    def asker(self, scope: Mapping[str, Any]) -> Hashable:
+        """Return who asks, as far as turns go: a token's owner; where there are no tokens, a connection.
+
+        Args:
+            scope: of the connection, as ASGI has it.
+        """
+        token = None if self.caller is None else self.caller.token
+        return token or scope.get("client")
 
     @property
     def shown_path(self) -> str:

@@ -153,7 +153,7 @@ class Front:
         deadline = predict.deadline(exchange.started)
         arrays = predict.try_now(endpoint, request, deadline)
         if arrays is None:
-            arrays = await predict.wait(endpoint, request, receive, deadline)
+            arrays = await predict.wait(endpoint, request, receive, deadline, exchange.asker(scope))
         written = await predict.compress(await predict.encode(form, endpoint, request, arrays), exchange.headers)
         return _good(exchange, endpoint, written)
 

@@ -6,7 +6,7 @@
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Hashable, Sequence
 from functools import partial
 from typing import Any
 
@@ -107,22 +107,32 @@ class PredictRoutes:
         arrays = self._predictor.try_predict_now(endpoint.version, request.feed, request.outputs, deadline)
         return None if arrays is None else _offered(endpoint, request, arrays)
 
-    async def wait(self, endpoint: Endpoint, request: PredictBody, receive: Receive, deadline: float) -> list[Array]:
+    async def wait(
+        self, endpoint: Endpoint, request: PredictBody, receive: Receive, deadline: float, caller: Hashable
+    ) -> list[Array]:
         """Return the answer's arrays when the version is loaded and has run.
 
         Raises:
             ServiceError: of the family Busy, or as ``try_now``.
             ClientGone: the caller left.
         """
-        return await _until_gone(receive, self.run(endpoint, request, deadline))
+        return await _until_gone(receive, self.run(endpoint, request, deadline, caller))
 
-    async def run(self, endpoint: Endpoint, request: PredictBody, deadline: float) -> list[Array]:
+    async def run(self, endpoint: Endpoint, request: PredictBody, deadline: float, caller: Hashable) -> list[Array]:
         """Return the answer's arrays when the version is loaded and has run; who cancels this takes the run along.
+
+        Args:
+            endpoint: of the version.
+            request: what is asked.
+            deadline: a moment of the monotonic clock.
+            caller: whoever asks; where runs are made one by one, callers take turns.
 
         Raises:
             ServiceError: of the family Busy, or as ``try_now``.
         """
-        arrays = await self._predictor.predict(endpoint.version, request.feed, request.outputs, deadline=deadline)
+        arrays = await self._predictor.predict(
+            endpoint.version, request.feed, request.outputs, deadline=deadline, caller=caller
+        )
         return _offered(endpoint, request, arrays)
 
     async def encode(self, form: Form, endpoint: Endpoint, request: PredictBody, arrays: list[Array]) -> Written:
