@@ -16,6 +16,7 @@ from gateway.codec.json_tensors import drop_parsers
 from gateway.documents import DocumentFolder
 from gateway.evidence import HANG, MEMORY
 from gateway.host import anonymous_bytes, return_free_memory
+from gateway.isolation.origin import make_ready
 from gateway.ledger import Key
 from gateway.loading import LOADS_AT_ONCE, Loader
 from gateway.metrics import Metrics
@@ -241,6 +242,7 @@ def _open_isolating(
         Crashes(parts.registry, parts.clock),
         executor=telling,
         changed=changed,
+        make_ready=make_ready,
         host=socket.gethostname(),
         actor=OURSELVES,
     )

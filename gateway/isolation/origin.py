@@ -38,7 +38,7 @@ _TALK_SECONDS: Final = 30.0
 GRACE_SECONDS: Final = 0.5
 """For a run to end that has been told to."""
 _LOOK_SECONDS: Final = 0.05
-_PROGRAM_BYTES: Final = 1 << 30
+_PROGRAM_BYTES: Final = 512 << 20
 """Of address space, for what has been imported; most of it is never touched."""
 _MEMORY, _TIME = "memory", "hang"
 
@@ -76,6 +76,11 @@ class Allowance:
 
     run_bytes: int
     load_seconds: float = 60.0
+
+
+def make_ready() -> None:
+    """Start what origins are forks of, which takes most of the time that the first one does; blocks for that."""
+    _FORKS.make_ready()
 
 
 class Origin:

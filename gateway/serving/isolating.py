@@ -71,6 +71,7 @@ class Isolating:
         crashes: where the registry is told; that blocks.
         executor: where it is done; one thread, so that it is told in order.
         changed: called on the event loop for each version that may run elsewhere from now on.
+        make_ready: called in ``executor`` when a version is to run in children: these need something that takes time.
         host: for the record.
         actor: for the record.
         clock: monotonic seconds.
@@ -82,6 +83,7 @@ class Isolating:
         *,
         executor: Executor,
         changed: Callable[[Key], None],
+        make_ready: Callable[[], None],
         host: str,
         actor: str,
         clock: Callable[[], float] = time.monotonic,
@@ -89,6 +91,7 @@ class Isolating:
         self._crashes = crashes
         self._executor = executor
         self._changed = changed
+        self._make_ready = make_ready
         self._host = host
         self._actor = actor
         self._clock = clock
@@ -108,6 +111,9 @@ class Isolating:
 
     def move(self, keys: Iterable[Key], isolation: Isolation = Isolation.ISOLATED) -> None:
         """Run these elsewhere from now on, whatever the registry says, until it says something new."""
+        keys = list(keys)
+        if keys and isolation is Isolation.ISOLATED:
+            self._submit(self._make_ready)
         for key in keys:
             with self._lock:
                 before = self._here.get(key, Isolation.IN_PROCESS)

@@ -186,6 +186,9 @@ class SessionCache(CacheView[S]):
         if entry is not None and entry.session is not None:
             entry.session.is_displaced = True
             self._let_go(entry)
+            with suppress(ServiceError):
+                self._join_line(key, entry.version).uses = entry.uses
+            self._give_room()
 
     def unload(self, model: str) -> None:
         """Drop the model's sessions when their leases have ended, but for those that never make room for others."""
