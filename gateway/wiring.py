@@ -34,6 +34,7 @@ from gateway.web.services import Services
 from gateway.witness import CrashMemory
 from model_store.streams import Spool, sweep_scratch
 from registry.artifact import Digest
+from registry.crashes import Crashes
 from registry.editing import Editing
 from registry.errors import ServiceError
 from registry.events import ABOUT_A_TOKEN, Event
@@ -79,8 +80,7 @@ async def open_services(
         opened.callback(parts.close)
         metrics = metrics or Metrics()
         following = open_executor(opened, _FOLLOWING_THREADS, "follow")
-        store_watch = StoreWatch(lambda: parts.store.find_size(_NO_DIGEST), executor=following)
-        metrics.watch(lambda: store_readings(store_watch))
+        store_watch = _watch_store(parts, metrics, following)
         engine = open_engine(
             opened,
             parts,
@@ -108,6 +108,7 @@ async def open_services(
             promotion=parts.promotion(),
             retirement=Retirement(parts.registry, parts.clock),
             editing=Editing(parts.registry, parts.clock),
+            crashes=Crashes(parts.registry, parts.clock),
             recording=parts.recording(),
             tokens=tokens,
             denials=Denials(tokens.record_denial, open_executor(opened, 1, "denials")),
@@ -132,6 +133,12 @@ async def open_services(
             await _start(opened, parts, services)
             await _load_first(opened, settings, routing, engine, pins)
         yield services
+
+
+def _watch_store(parts: Parts, metrics: Metrics, executor: Executor) -> StoreWatch:
+    watch = StoreWatch(lambda: parts.store.find_size(_NO_DIGEST), executor=executor)
+    metrics.watch(lambda: store_readings(watch))
+    return watch
 
 
 def _open_access_log(opened: AsyncExitStack, settings: Settings, *, is_worker: bool) -> AccessLog:

@@ -9,6 +9,7 @@ from registry.events import EventKind
 from registry.lookup import resolve_model, resolve_present_version
 from registry.ports import Clock, Registry
 from registry.records import Model, Version
+from registry.standing import Isolation, requested
 
 
 class Editing:
@@ -47,8 +48,12 @@ class Editing:
         description: str | None = None,
         tags: Mapping[str, str] | None = None,
         batching: Batching | None = None,
+        isolation: Isolation | None = None,
     ) -> Version:
         """Replace what is not None and return the version.
+
+        What is asked for with ``isolation`` is remembered, and takes effect unless what the version has done keeps it
+        elsewhere; ``registry.crashes`` can take that back.
 
         Raises:
             ModelNotFound, VersionNotFound, VersionRetired: there is no such model or version, or not any more.
@@ -58,6 +63,10 @@ class Editing:
         with self._registry.writing() as transaction:
             before = resolve_present_version(transaction, model, number)
             changes = _changes(before, description=description, tags=tags, batching=batching)
+            standing = before.standing if isolation is None else requested(before.standing, isolation)
+            if standing != before.standing:
+                changes["isolation"] = isolation
+                transaction.set_standing(model, number, standing)
             if not changes:
                 return before
             transaction.change_version(model, number, description=description, tags=tags, batching=batching)

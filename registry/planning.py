@@ -1,7 +1,8 @@
 """What a promotion would do to an alias, and whether it may; nothing here writes.
 
 Rules:
-    1. The candidate exists and is not retired; what the caller believes to be live is live.
+    1. The candidate exists, is not retired, and not in quarantine unless it is live already; what the caller believes
+       to be live is live.
     2. Callers of the live version must be able to go on, unless they are to be broken.
     3. A canary belongs to the version beside which it was set: it stays while that stays, and goes with it. Callers of
        that version must be able to live with the canary. So it is with a shadow, which must understand those callers.
@@ -112,17 +113,18 @@ def plan_promotion(catalog: Catalog, model: str, alias: str, proposal: Proposal)
 
     Raises:
         ModelNotFound, VersionNotFound: there is no such model, version, canary or shadow.
-        NotPromotable: one of them is retired.
+        NotPromotable: one of them is retired or in quarantine.
         GenerationConflict: something else is live than the caller believes, or the alias has changed since.
         BreakingSignature: callers would break, or the shadow not understand them; with the differences.
         InvalidName, InvalidRequest: the alias, the canary or the shadow is malformed.
     """
     parse_alias_name(alias)
-    candidate = promotable_version(catalog, model, proposal.version)
     before = catalog.find_alias(model, alias)
+    is_live = before is not None and before.version == proposal.version
+    candidate = promotable_version(catalog, model, proposal.version, is_live=is_live)
     _check_expected(model, alias, before, proposal)
     replaced = None if before is None else resolve_version(catalog, model, before.version)
-    stays = before if before is not None and before.version == proposal.version else None
+    stays = before if is_live else None
     canary, shadow = proposal.canary, proposal.shadow
     beside: dict[str, Version] = {}
     if canary is UNSET:
@@ -149,16 +151,20 @@ def plan_promotion(catalog: Catalog, model: str, alias: str, proposal: Proposal)
     return _compared(plan, candidate, beside, proposal)
 
 
-def promotable_version(catalog: Catalog, model: str, number: int) -> Version:
-    """Return the version, which may go live.
+def promotable_version(catalog: Catalog, model: str, number: int, *, is_live: bool = False) -> Version:
+    """Return the version, which may go live, or stay so where it is live already.
 
     Raises:
         ModelNotFound, VersionNotFound: there is no such model or version.
-        NotPromotable: it is retired.
+        NotPromotable: it is retired, or nothing may run it.
     """
     version = resolve_version(catalog, model, number)
     if version.is_retired:
         raise NotPromotable(f"version {number} of model {quoted(model)} is retired")
+    if version.standing.is_quarantined and not is_live:
+        raise NotPromotable(
+            f"version {number} of model {quoted(model)} is in quarantine: choose another one, or clear it first"
+        )
     return version
 
 

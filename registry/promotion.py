@@ -64,7 +64,7 @@ class Promotion:
 
         Raises:
             ModelNotFound, VersionNotFound: there is no such model, version or canary.
-            NotPromotable: the version, the canary or the shadow is retired.
+            NotPromotable: the version, the canary or the shadow is retired or in quarantine.
             RehearsalFailed: one of them does not load, or does not give what its examples say.
             GenerationConflict: something else is live than the caller believes, or the alias has changed since.
             BreakingSignature: callers would break; with the differences.
@@ -134,7 +134,7 @@ class Promotion:
         Raises:
             ModelNotFound, VersionNotFound: there is no such model or version.
             NoPreviousVersion: there is nothing to go back to, or what was asked for has never been live.
-            NotPromotable: what was asked for is retired.
+            NotPromotable: what was asked for is retired, or what it leads to is in quarantine.
             InvalidRequest: ``to`` and ``to_time`` together, a moment without a time zone, a malformed reason.
         """
         check_annotations(reason=reason)
@@ -146,6 +146,7 @@ class Promotion:
                 raise NoPreviousVersion(f"alias {quoted(alias)} of model {quoted(model)} has never been moved")
             moves = transaction.list_moves(model, alias)
             back = _way_back(transaction, before, moves, to=to, to_time=to_time)
+            promotable_version(transaction, model, back.version, is_live=back.version == before.version)
             plan = Plan(model=model, alias=alias, before=before, version=back.version, canary=None, differences=())
             step = _Step(plan=plan, kind=MoveKind.ROLLBACK, undoes=back.undoes, actor=actor, reason=reason)
             return self._take(transaction, step)

@@ -28,6 +28,7 @@ from registry.names import parse_model_name, quoted
 from registry.ports import Clock, Haste, Inspector, Registry
 from registry.recording import ReadExamples, contradicts
 from registry.records import Inspection, Version
+from registry.standing import CLEAN, Isolation, requested
 from registry.storage import ArtifactFolders, ArtifactStore, Upload
 
 _REMEMBERED_CODES = frozenset({"inspection_crashed", "inspection_timeout", "inspection_memory"})
@@ -49,6 +50,7 @@ class _Request:
     artifact: Artifact
     description: str
     tags: Mapping[str, str]
+    isolation: Isolation
     actor: str
 
 
@@ -97,6 +99,7 @@ class Registration:
         announced: Digest | None = None,
         description: str = "",
         tags: Mapping[str, str] | None = None,
+        isolation: Isolation = Isolation.IN_PROCESS,
         read_examples: ReadExamples | None = None,
     ) -> Registered:
         """Register one uploaded ``.onnx`` file, making the model if it is its first.
@@ -111,7 +114,7 @@ class Registration:
         """
         _check_digest(upload, announced)
         artifact = make_artifact({MODEL_FILE: (upload.digest, upload.size_bytes)})
-        request = _request(model, artifact, description=description, tags=tags, actor=actor)
+        request = _request(model, artifact, description=description, tags=tags, isolation=isolation, actor=actor)
         found, inspection = self._known(request)
         if found is not None:
             self._store.put(upload.digest, upload.path)  # heals a store that has lost the version's bytes
@@ -131,6 +134,7 @@ class Registration:
         actor: str,
         description: str = "",
         tags: Mapping[str, str] | None = None,
+        isolation: Isolation = Isolation.IN_PROCESS,
         read_examples: ReadExamples | None = None,
     ) -> Registered:
         """Register files (name -> digest) that ``put_blob`` has stored, making the model if it is its first.
@@ -146,7 +150,7 @@ class Registration:
         """
         make_artifact({name: (digest, 0) for name, digest in files.items()})  # refuses bad names before any look-up
         artifact = make_artifact(self._sized(files))
-        request = _request(model, artifact, description=description, tags=tags, actor=actor)
+        request = _request(model, artifact, description=description, tags=tags, isolation=isolation, actor=actor)
         found, inspection = self._known(request)
         if found is not None:
             return Registered(version=found, is_new=False)
@@ -216,6 +220,7 @@ class Registration:
                 at=at,
                 batching=batching,
             )
+            transaction.set_standing(model, number, requested(CLEAN, request.isolation))
             if examples.items:
                 transaction.set_examples(model, number, examples)
             transaction.add_event(
@@ -224,7 +229,7 @@ class Registration:
                 version=number,
                 actor=request.actor,
                 at=at,
-                detail={"digest": str(artifact.digest)},
+                detail=_detail(request),
             )
             version = resolve_version(transaction, model, number)
         if examples.items:
@@ -233,12 +238,28 @@ class Registration:
 
 
 def _request(
-    model: str, artifact: Artifact, *, description: str, tags: Mapping[str, str] | None, actor: str
+    model: str,
+    artifact: Artifact,
+    *,
+    description: str,
+    tags: Mapping[str, str] | None,
+    isolation: Isolation,
+    actor: str,
 ) -> _Request:
     check_annotations(description=description, tags=tags)
     return _Request(
-        model=parse_model_name(model), artifact=artifact, description=description, tags=dict(tags or {}), actor=actor
+        model=parse_model_name(model),
+        artifact=artifact,
+        description=description,
+        tags=dict(tags or {}),
+        isolation=isolation,
+        actor=actor,
     )
+
+
+def _detail(request: _Request) -> Mapping[str, str]:
+    digest = {"digest": str(request.artifact.digest)}
+    return digest if request.isolation is Isolation.IN_PROCESS else digest | {"isolation": request.isolation.value}
 
 
 def _check_digest(upload: Upload, announced: Digest | None) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import doctor, examples, models, moves, predict, register, serve, tokens, trials, upkeep
+from gateway.cli import doctor, examples, models, moves, predict, quarantine, register, serve, tokens, trials, upkeep
 from gateway.cli.options import AsJson, Url
 
 app = typer.Typer(
@@ -47,6 +47,7 @@ app.command("rollback")(moves.rollback)
 app.command("canary")(trials.canary)
 app.command("shadow")(trials.shadow)
 app.add_typer(examples.examples, name="examples")
+app.add_typer(quarantine.quarantine, name="quarantine")
 app.command("retire")(models.retire)
 app.command("predict")(predict.predict)
 app.add_typer(tokens.tokens, name="token")

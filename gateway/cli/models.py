@@ -154,6 +154,7 @@ def _version_facts(version: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "outputs", spell_specs(version["signature"]["outputs"])
     yield "size", spell_bytes(version["size_bytes"])
     yield "memory", spell_bytes(version["memory_bytes"])
+    yield "runs", spell_standing(version)
     yield "examples", str(version.get("examples") or "none")
     yield "batching", version["batching"]
     yield from _batching_facts(version.get("batch_report"))
@@ -167,6 +168,15 @@ def _version_facts(version: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "location", version["location"]
     for file in version["files"]:
         yield "file", f"{file['name']}, {spell_bytes(file['size_bytes'])}, {file['digest']}"
+
+
+def spell_standing(version: Mapping[str, Any]) -> str:
+    """Spell where a version runs and why: ``isolated, 2 deaths: SIGFPE ended its child during a run``."""
+    deaths = version.get("deaths", 0)
+    counted = f", {deaths} death{'s' * (deaths != 1)}" if deaths else ""
+    reason = version.get("isolation_reason")
+    place = str(version.get("isolation", "in_process")).replace("_", " ")
+    return place + counted + (f": {reason}" if reason else "")
 
 
 def _batching_facts(report: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:

@@ -35,6 +35,9 @@ def register(
             "--examples", metavar="FILE", help="Golden examples, a JSON list: refused if it answers otherwise."
         ),
     ] = None,
+    isolated: Annotated[
+        bool, typer.Option("--isolated", help="Run it in a child process of its own, from the start.")
+    ] = False,
     promote: Annotated[bool, typer.Option("--promote", help="Let production point at it.")] = False,
     as_json: AsJson = False,
     url: Url = None,
@@ -48,7 +51,13 @@ def register(
         with connect(url) as client:
             with output.progress(f"sending {files[0].name}") as progress:
                 version = client.submit(
-                    submission, name=name, description=description, tags=tags, golden=golden, progress=progress
+                    submission,
+                    name=name,
+                    description=description,
+                    tags=tags,
+                    golden=golden,
+                    is_isolated=isolated,
+                    progress=progress,
                 )
             output.say(*version_lines(version))
             moved = client.promote(name, version.version) if promote else None

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
+from gateway.client.administration import Administration
 from gateway.client.comparison import Original, compare
 from gateway.client.convert import Submission, prepare
 from gateway.client.errors import ApiError, UnusableArgument
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _UNPROCESSABLE = 422
 
 
-class Client:
+class Client(Administration):
     """A gateway, and what is known of its versions' signatures.
 
     ``url`` is where it answers; ``transport`` takes its place for whoever reaches the gateway otherwise. Methods return
@@ -61,6 +62,7 @@ class Client:
         description: str = "",
         tags: Mapping[str, str] | None = None,
         golden: Sequence[Mapping[str, Any]] = (),
+        is_isolated: bool = False,
         progress: Progress | None = None,
     ) -> VersionInfo:
         """Register a model and return the version that has its bytes, new or there already.
@@ -75,6 +77,7 @@ class Client:
             tags: for programs.
             golden: examples that the version has to answer so: ``inputs``, ``outputs``, perhaps ``name`` and
                 ``tolerance``, as ``examples`` returns them.
+            is_isolated: have it run in a child process of its own, whose death is nobody else's.
             progress: called while sending.
 
         Raises:
@@ -84,7 +87,13 @@ class Client:
         submission = prepare(model, example=example)
         try:
             version = self.submit(
-                submission, name=name, description=description, tags=tags, golden=golden, progress=progress
+                submission,
+                name=name,
+                description=description,
+                tags=tags,
+                golden=golden,
+                is_isolated=is_isolated,
+                progress=progress,
             )
         finally:
             submission.close()
@@ -100,6 +109,7 @@ class Client:
         description: str = "",
         tags: Mapping[str, str] | None = None,
         golden: Sequence[Mapping[str, Any]] = (),
+        is_isolated: bool = False,
         progress: Progress | None = None,
     ) -> VersionInfo:
         """Send files that are prepared already: one as the body, more things as blobs and then their names."""
@@ -109,6 +119,7 @@ class Client:
             file = submission.files[0]
             query = [("sha256", file.sha256_hex), *(("tag", f"{key}:{value}") for key, value in (tags or {}).items())]
             query += [("description", description)] if description else []
+            query += [("isolation", "isolated")] if is_isolated else []
             response = self._wire.upload("POST", f"{path}?{urlencode(query)}", file=file, sent=sent)
         else:
             for file in submission.files:
@@ -116,6 +127,7 @@ class Client:
             is_alone = len(submission.files) == 1  # then its name is nobody's business
             names = {"model.onnx" if is_alone else file.name: f"sha256:{file.sha256_hex}" for file in submission.files}
             document = {"files": names, "description": description, "tags": dict(tags or {}), "examples": list(golden)}
+            document |= {"isolation": "isolated"} if is_isolated else {}
             response = self._wire.send("POST", path, document=document, is_repeatable=True)
         version = VersionInfo(read_document(response), is_new=response.status == 201)  # noqa: PLR2004 - 201 Created
         self._versions[version.model, version.version] = version
@@ -302,24 +314,6 @@ class Client:
     def workers(self) -> list[Mapping[str, Any]]:
         """Return the live workers, with the sequence number that each has applied."""
         return list(self._wire.pages("/registry/workers"))
-
-    # --- access tokens ------------------------------------------------------------------------------------------------
-
-    def create_token(
-        self, name: str, *, role: str, models: str | None = None, expires: str | None = None
-    ) -> Mapping[str, Any]:
-        """Make an access token; the answer's ``token`` is what its owner presents, and is never shown again."""
-        wishes = {"name": name, "role": role, "models": models, "expires": expires}
-        document = {key: wish for key, wish in wishes.items() if wish is not None}
-        return read_document(self._wire.send("POST", "/registry/tokens", document=document))
-
-    def tokens(self) -> list[Mapping[str, Any]]:
-        """Return the access tokens, oldest first, those that are no longer good included."""
-        return list(self._wire.pages("/registry/tokens"))
-
-    def revoke_token(self, token_id: str) -> Mapping[str, Any]:
-        """Revoke an access token; revoking it again changes nothing."""
-        return self._wire.call("DELETE", f"/registry/tokens/{quote(token_id, safe='')}")
 
     # --- predictions --------------------------------------------------------------------------------------------------
 

@@ -20,9 +20,12 @@ def register(
     example: Any = None,
     description: str = "",
     tags: Mapping[str, str] | None = None,
+    is_isolated: bool = False,
 ) -> VersionInfo:
     """Register a model with the gateway of the environment; see ``Client.register``."""
-    return default_client().register(model, name=name, example=example, description=description, tags=tags)
+    return default_client().register(
+        model, name=name, example=example, description=description, tags=tags, is_isolated=is_isolated
+    )
 
 
 def predict(reference: str, inputs: Any, *, outputs: Sequence[str] | None = None) -> "dict[str, np.ndarray[Any, Any]]":

@@ -142,16 +142,16 @@ class LastKnown:
         for event in events:
             if event.kind is EventKind.VERSION_RETIRED:
                 self._drop_retired(documents, event)
-            reference = _touched(event)
-            if reference is not None and _is_older(documents.get(str(reference)), event.sequence):
-                first, last = self._doubtful.get(reference, (event.sequence, event.sequence))
-                self._doubtful[reference] = min(first, event.sequence), max(last, event.sequence)
-                self._renew(documents, look, reference, sequence)
+            for reference in _touched(documents, event):
+                if _is_older(documents.get(str(reference)), event.sequence):
+                    first, last = self._doubtful.get(reference, (event.sequence, event.sequence))
+                    self._doubtful[reference] = min(first, event.sequence), max(last, event.sequence)
+                    self._renew(documents, look, reference, sequence)
 
     def _drop_retired(self, documents: Documents, event: Event) -> None:
         """Forget the version, and aliases that led to it when they were last read."""
-        for reference in (*self._doubtful, _touched(event)):
-            if reference is None or reference.model != event.model:
+        for reference in (*self._doubtful, *_touched(documents, event)):
+            if reference.model != event.model:
                 continue
             found = _get(documents, str(reference))
             if found is not None and event.version in found.numbers:
@@ -194,10 +194,16 @@ class LastKnown:
         documents.put(_FEED, {"sequence": min([sequence, *open_ends])})
 
 
-def _touched(event: Event) -> Reference | None:
+def _touched(documents: Documents, event: Event) -> tuple[Reference, ...]:
+    """Return what an event is about: an alias, or a version and the alias under which it is asked for as a rule."""
     if event.model is None or (event.alias is None and event.version is None):
-        return None
-    return Reference(event.model, event.version if event.alias is None else None, event.alias or PRODUCTION)
+        return ()
+    if event.alias is not None:
+        return (Reference(event.model, alias=event.alias),)
+    live = Reference(event.model, alias=PRODUCTION)
+    found = _get(documents, str(live))
+    is_live = found is not None and event.version in found.numbers
+    return (Reference(event.model, event.version), *((live,) if is_live else ()))
 
 
 def _is_older(document: Mapping[str, Any] | None, sequence: int) -> bool:

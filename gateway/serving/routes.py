@@ -38,11 +38,18 @@ class Route(Generic[E]):
     """Of the canary, from 0 to 1."""
     ends: tuple[E, E | None]
     """What answers: the endpoints of both, or what stands for them here, since something is tried with them."""
+    shadow: int | None = None
+    """The number of the version that gets copies."""
 
     @property
     def targets(self) -> tuple[Built[E], ...]:
         """Everything that the route may lead to."""
         return (self.main,) if self.canary is None else (self.main, self.canary)
+
+    @property
+    def numbers(self) -> tuple[int | None, ...]:
+        """The versions that it was made from."""
+        return (*(built.version.number for built in self.targets), self.shadow)
 
     def choose(self, reference: Reference, routing_key: bytes | None, draw: Callable[[], float]) -> E:
         """Return the endpoint for one request.

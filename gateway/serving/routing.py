@@ -43,7 +43,16 @@ from registry.names import Reference
 from registry.ports import Catalog, Registry
 from registry.records import Version
 
-_ABOUT_A_VERSION = frozenset({EventKind.VERSION_CHANGED, EventKind.VERSION_RETIRED})
+_ABOUT_A_VERSION = frozenset(
+    {
+        EventKind.VERSION_CHANGED,
+        EventKind.VERSION_RETIRED,
+        EventKind.VERSION_CRASHED,
+        EventKind.VERSION_ISOLATED,
+        EventKind.VERSION_QUARANTINED,
+        EventKind.VERSION_CLEARED,
+    }
+)
 _SILENCE_SECONDS = 1.0
 _NOT_NOW = (InsufficientMemory, DeadlinePassed, Overloaded)
 
@@ -219,7 +228,8 @@ class Routing(Generic[E]):
         ends = main.endpoint, None if canary is None else canary.endpoint
         if found.alias is not None:
             ends = self._attend(found, *ends)
-        route = Route(main, canary, found.share, ends)
+        shadow = None if found.shadow is None else found.shadow.number
+        route = Route(main, canary, found.share, ends, shadow)
         if reference.version is None:
             self._aliases.setdefault(reference.model, {})[reference.alias] = route
         return route
@@ -291,7 +301,7 @@ class Routing(Generic[E]):
             return []
         touched = [Reference(model, event.version)] if (model, event.version) in self._versions else []
         for alias, route in routes.items():
-            if any(built.version.number == event.version for built in route.targets):
+            if event.version in route.numbers:
                 touched.append(Reference(model, alias=alias))
         return touched
 

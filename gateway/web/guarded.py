@@ -19,8 +19,8 @@ from registry.roles import Role
 F = TypeVar("F", bound=Callable[..., Any])
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
-_OF_ONE_MODEL = "/models/{name}"
-"""What the paths hold whose requests touch one model, whatever the dialect."""
+_OF_ONE_MODEL = ("/models/{name}", "/quarantine/{name}")
+"""One of these is what the paths hold whose requests touch one model, whatever the dialect."""
 
 _NEEDED: WeakKeyDictionary[Callable[..., Any], Role | None] = WeakKeyDictionary()
 
@@ -49,7 +49,7 @@ class GuardedRoute(APIRoute):
         handle, role = self.make_handler(), self.role
         if role is None:
             return handle
-        names_model = _OF_ONE_MODEL in self.path
+        names_model = any(part in self.path for part in _OF_ONE_MODEL)
 
         async def ask_and_handle(request: Request) -> Response:
             _check(request, role, request.path_params["name"] if names_model else None)

@@ -17,6 +17,9 @@ from registry.threads import MOST_THREADS, ThreadReport
 
 T = TypeVar("T")
 
+WantedIsolation = Literal["in_process", "isolated"]
+"""Where a publisher may ask for a version to run."""
+
 Locate = Callable[[Digest], str]
 """Where the store keeps the bytes of a digest, as a URI."""
 
@@ -61,6 +64,7 @@ class FilesBody(Body):
     description: str = ""
     tags: dict[str, str] = Field(default_factory=dict)
     examples: list[ExampleBody] = Field(default_factory=list)
+    isolation: WantedIsolation = "in_process"
 
 
 class SourceBody(Body):
@@ -70,6 +74,7 @@ class SourceBody(Body):
     description: str = ""
     tags: dict[str, str] = Field(default_factory=dict)
     examples: list[ExampleBody] = Field(default_factory=list)
+    isolation: WantedIsolation = "in_process"
 
 
 class UploadBody(Body):
@@ -92,6 +97,8 @@ class VersionChange(Body):
     description: str | None = None
     tags: dict[str, str] | None = None
     batching: Literal["exact", "stable", "close", "off"] | None = None
+    isolation: WantedIsolation | None = None
+    """What is asked for; what the version has done is taken back by an admin only."""
 
 
 class TokenBody(Body):
@@ -145,6 +152,9 @@ def version_json(version: Version, locate: Locate) -> dict[str, Any]:
         "metadata": dict(inspection.metadata),
         "memory_bytes": inspection.memory_bytes,
         "batching": version.batching.value,
+        "isolation": version.standing.isolation.value,
+        "isolation_reason": version.standing.reason,
+        "deaths": version.standing.deaths,
         "examples": 0 if version.examples is None else version.examples.count,
         "batch_report": _batch_report_json(inspection.batch),
         "thread_report": _thread_report_json(inspection.threads),
@@ -152,6 +162,20 @@ def version_json(version: Version, locate: Locate) -> dict[str, Any]:
         "tags": dict(version.tags),
         "created_at": timestamp(version.created_at),
         "created_by": version.created_by,
+    }
+
+
+def standing_json(version: Version) -> dict[str, Any]:
+    """Return where a version runs and why, as the wire has it."""
+    standing = version.standing
+    return {
+        "model": version.model,
+        "version": version.number,
+        "isolation": standing.isolation.value,
+        "deaths": standing.deaths,
+        "requested": standing.is_requested,
+        "on_probation": standing.is_on_probation,
+        "reason": standing.reason,
     }
 
 

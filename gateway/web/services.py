@@ -19,6 +19,7 @@ from gateway.telemetry import AccessLog
 from gateway.web.access import Gate
 from gateway.web.denials import Denials
 from gateway.web.endpoint import Endpoint
+from registry.crashes import Crashes
 from registry.editing import Editing
 from registry.errors import RegistryUnavailable
 from registry.ports import Clock, Registry
@@ -79,6 +80,7 @@ class Services:
     promotion: Promotion
     retirement: Retirement
     editing: Editing
+    crashes: Crashes
     recording: Recording
     tokens: Tokens
     gate: Gate

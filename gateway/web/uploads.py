@@ -19,7 +19,7 @@ from gateway.web.example_bodies import reader
 from gateway.web.guarded import GuardedRoute, needs
 from gateway.web.json_routes import MAX_EXAMPLE_JSON_BYTES, read_json_bytes
 from gateway.web.limits import ClientGone, check_length
-from gateway.web.schemas import Body, ExampleBody, FilesBody, SourceBody, invalid_fields, version_json
+from gateway.web.schemas import Body, ExampleBody, FilesBody, SourceBody, WantedIsolation, invalid_fields, version_json
 from gateway.web.services import Services, Spool
 from registry.annotations import check_annotations
 from registry.artifact import Digest, parse_digest
@@ -30,6 +30,7 @@ from registry.recording import ReadExamples
 from registry.registration import Registered
 from registry.roles import Role
 from registry.signature import Signature
+from registry.standing import Isolation
 from registry.storage import Upload
 
 router = APIRouter(prefix="/registry", tags=["registering"], route_class=GuardedRoute)
@@ -96,6 +97,7 @@ async def register_version(
         list[str] | None, Query(description="key:value, as often as needed", examples=["team:vision"])
     ] = None,
     sha256: Annotated[str | None, Query(description="the digest that the bytes must have")] = None,
+    isolation: Annotated[WantedIsolation, Query(description="isolated: in a child process of its own")] = "in_process",
 ) -> Response:
     """Inspect the model in a sandbox, store it and give it the next number.
 
@@ -121,8 +123,10 @@ async def register_version(
                 announced=announced,
                 description=description,
                 tags=tags,
+                isolation=Isolation(isolation),
                 actor=actor,
             )
+        registered = await _keep_isolation(services, registered, isolation, actor)
     services.preparing.want(registered.version)
     return _registered(services, registered)
 
@@ -132,7 +136,8 @@ async def _register_named(services: Services, body: bytes, name: str, actor: str
     if _names_source(body):
         wanted_source = _parse(SourceBody, body)
         registered = await services.register(_import, services, wanted_source, name, actor)
-        return await _keep_examples(services, registered, wanted_source.examples, actor)
+        registered = await _keep_examples(services, registered, wanted_source.examples, actor)
+        return await _keep_isolation(services, registered, wanted_source.isolation, actor)
     wanted = _parse(FilesBody, body)
     files: dict[str, Digest] = {file: parse_digest(digest) for file, digest in wanted.files.items()}
     registered = await services.register(
@@ -141,10 +146,12 @@ async def _register_named(services: Services, body: bytes, name: str, actor: str
         files,
         description=wanted.description,
         tags=wanted.tags,
+        isolation=Isolation(wanted.isolation),
         read_examples=reader(wanted.examples),
         actor=actor,
     )
-    return await _keep_examples(services, registered, wanted.examples, actor)
+    registered = await _keep_examples(services, registered, wanted.examples, actor)
+    return await _keep_isolation(services, registered, wanted.isolation, actor)
 
 
 async def _keep_examples(
@@ -157,6 +164,18 @@ async def _keep_examples(
         return registered
     edit = partial(_replaced, read)
     changed = await services.register(services.recording.change, version.model, version.number, edit, actor=actor)
+    return Registered(version=changed, is_new=False)
+
+
+async def _keep_isolation(
+    services: Services, registered: Registered, wanted: WantedIsolation, actor: str
+) -> Registered:
+    """Isolate a version that had these bytes before, if that was asked for; a new one is where it was asked to be."""
+    version, isolation = registered.version, Isolation(wanted)
+    if registered.is_new or isolation is Isolation.IN_PROCESS:
+        return registered
+    change = services.editing.change_version
+    changed = await services.write(change, version.model, version.number, isolation=isolation, actor=actor)
     return Registered(version=changed, is_new=False)
 
 
@@ -175,6 +194,7 @@ def _import(services: Services, wanted: SourceBody, name: str, actor: str) -> Re
             spool.finish(),
             description=wanted.description,
             tags=wanted.tags,
+            isolation=Isolation(wanted.isolation),
             read_examples=reader(wanted.examples),
             actor=actor,
         )
@@ -190,7 +210,9 @@ def _names_source(body: bytes) -> bool:
 def _check_query(request: Request) -> None:
     if request.query_params:
         first = quoted(next(iter(request.query_params)))
-        raise InvalidRequest(f"{first} does not go with a JSON body: write description and tags into the body")
+        raise InvalidRequest(
+            f"{first} does not go with a JSON body: write it into the body, where it has its place there"
+        )
 
 
 def _parse(kind: type[B], body: bytes) -> B:

@@ -22,6 +22,7 @@ from registry.names import quoted
 from registry.ports import Registry
 from registry.records import Page, Version
 from registry.roles import Role
+from registry.standing import Isolation
 
 router = APIRouter(prefix="/registry/models/{name}/versions", tags=["versions"], route_class=JsonRoute)
 
@@ -45,12 +46,15 @@ async def show_version(services: UsesServices, name: ModelName, number: VersionN
     return await _shown(services, name, number)
 
 
-@router.patch("/{number}", summary="Describe a version, or say how it may be batched")
+@router.patch("/{number}", summary="Describe a version, or say how it may be batched and where it shall run")
 @needs(Role.PUBLISH)
 async def change_version(
     services: UsesServices, actor: Actor, name: ModelName, number: VersionNumber, change: VersionChange
 ) -> dict[str, Any]:
-    """Replace the description, the tags or the batching; nothing else about a version ever changes."""
+    """Replace the description, the tags, the batching or where it is asked to run; nothing else ever changes.
+
+    `isolation` is what is asked for, and what the answer says is where the version runs: deaths may keep it isolated.
+    """
     await services.write(
         services.editing.change_version,
         name,
@@ -58,6 +62,7 @@ async def change_version(
         description=change.description,
         tags=change.tags,
         batching=None if change.batching is None else Batching(change.batching),
+        isolation=None if change.isolation is None else Isolation(change.isolation),
         actor=actor,
     )
     return await _shown(services, name, number)

@@ -83,6 +83,9 @@ def test_a_version_is_described_whole(gateway: GatewayProcess, client: httpx.Cli
         "producer": "tests 1.0",
         "metadata": {"title": "Bias", "author": "Müller"},
         "batching": "exact",
+        "isolation": "in_process",
+        "isolation_reason": "",
+        "deaths": 0,
         "examples": 0,
         "description": "adds ü",
         "tags": {"team": "vision", "url": "https://example.org/?a=b"},
@@ -171,6 +174,7 @@ def test_only_what_is_given_of_a_version_changes_and_its_model_goes_on_predictin
     path = "/registry/models/annotated/versions/1"
     before = shown(client, path)
     changes: list[dict[str, Any]] = [{"description": "second"}, {"tags": {}}, {"batching": "off"}, {"description": ""}]
+    changes += [{"isolation": "isolated"}, {"isolation": "in_process"}]
     for change in changes:
         before |= change
         answer = client.patch(path, json=change)

@@ -39,6 +39,8 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     ("POST", "/registry/models/{name}/aliases/{alias}/rollback"): Role.ADMIN,
     ("GET", "/registry/models/{name}/aliases/{alias}"): Role.PREDICT,
     ("GET", "/registry/models/{name}/history"): Role.PREDICT,
+    ("GET", "/registry/quarantine"): Role.PREDICT,
+    ("DELETE", "/registry/quarantine/{name}/{number}"): Role.ADMIN,
     ("GET", "/registry/events"): Role.PREDICT,
     ("GET", "/registry/workers"): Role.PREDICT,
     ("GET", "/registry/tokens"): Role.ADMIN,
@@ -163,7 +165,7 @@ def outcome(client: httpx.Client, method: str, path: str) -> str:
 def test_a_route_lets_in_those_who_have_its_role(
     asking: dict[str, httpx.Client], route: tuple[str, str], needed: Role | None
 ) -> None:
-    is_about_a_model = "models/{name}" in route[1] or "models/same" in route[1]
+    is_about_a_model = any(part in route[1] for part in ("models/{name}", "models/same", "quarantine/{name}"))
     expected = {role.value: "let in" if needed is None or role.includes(needed) else "forbidden" for role in Role}
     expected["nobody"] = "let in" if needed is None else "nobody"
     expected["other model"] = "forbidden" if is_about_a_model else expected["publish"]

@@ -1,0 +1,37 @@
+"""What administrators ask of a gateway beside promotions: access tokens, and versions that misbehave."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from gateway.client.wire import Wire, read_document
+
+
+class Administration:
+    """The part of a client that is about access tokens and the quarantine."""
+
+    _wire: Wire
+
+    def create_token(
+        self, name: str, *, role: str, models: str | None = None, expires: str | None = None
+    ) -> Mapping[str, Any]:
+        """Make an access token; the answer's ``token`` is what its owner presents, and is never shown again."""
+        wishes = {"name": name, "role": role, "models": models, "expires": expires}
+        document = {key: wish for key, wish in wishes.items() if wish is not None}
+        return read_document(self._wire.send("POST", "/registry/tokens", document=document))
+
+    def tokens(self) -> list[Mapping[str, Any]]:
+        """Return the access tokens, oldest first, those that are no longer good included."""
+        return list(self._wire.pages("/registry/tokens"))
+
+    def revoke_token(self, token_id: str) -> Mapping[str, Any]:
+        """Revoke an access token; revoking it again changes nothing."""
+        return self._wire.call("DELETE", f"/registry/tokens/{quote(token_id, safe='')}")
+
+    def quarantine(self) -> list[Mapping[str, Any]]:
+        """Return the versions that do not run beside all others, each with where it runs and why."""
+        return list(self._wire.pages("/registry/quarantine"))
+
+    def clear(self, model: str, version: int) -> Mapping[str, Any]:
+        """Forget what a version has done and return it; clearing it again changes nothing."""
+        return self._wire.call("DELETE", f"/registry/quarantine/{quote(model, safe='')}/{version}")
