@@ -14,7 +14,7 @@ import structlog
 
 from gateway.codec.json_tensors import drop_parsers
 from gateway.documents import DocumentFolder
-from gateway.evidence import HANG, MEMORY
+from gateway.evidence import HANG, MEMORY, AnswerTimes
 from gateway.host import anonymous_bytes, return_free_memory
 from gateway.isolation.origin import make_ready
 from gateway.ledger import Key
@@ -243,6 +243,7 @@ def _open_isolating(
         executor=telling,
         changed=changed,
         make_ready=make_ready,
+        answered=AnswerTimes(None if crash_memory is None else crash_memory.evidence),
         host=socket.gethostname(),
         actor=OURSELVES,
     )

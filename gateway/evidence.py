@@ -14,6 +14,7 @@ import os
 import re
 import signal
 import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -31,6 +32,7 @@ MEMORY: Final = "memory"
 _WORDS_BYTES: Final = 64 * 1024 * 1024
 """Room for last words; memory is taken only for what has been said."""
 
+_ANSWERS: Final = 16 * 1024
 _HEAD: Final = struct.Struct("Q")
 _CRASHED_THREAD: Final = re.compile(rb"Current thread 0x([0-9a-f]+)")
 _SAID_FROM_OUTSIDE: Final = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
@@ -57,23 +59,25 @@ class Accusation:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What all workers and their supervisor share: the last words, and who is accused."""
+    """What all workers and their supervisor share: the last words, who is accused, and whose children answer."""
 
     words: int
     accused: int
+    answers: int
 
     @classmethod
     def create(cls) -> "Evidence":
         """Make it, in memory."""
-        words, accused = os.memfd_create("last-words"), os.memfd_create("accused")
+        words, accused, answers = map(os.memfd_create, ("last-words", "accused", "answers"))
         os.ftruncate(words, _WORDS_BYTES)
+        os.ftruncate(answers, _ANSWERS * _HEAD.size)
         os.write(accused, _HEAD.pack(_HEAD.size))
-        return cls(words, accused)
+        return cls(words, accused, answers)
 
     @property
-    def descriptors(self) -> tuple[int, int]:
+    def descriptors(self) -> tuple[int, int, int]:
         """What has to be inherited."""
-        return self.words, self.accused
+        return self.words, self.accused, self.answers
 
     def words_since(self, begin: int) -> tuple[bytes, int]:
         """Return what has been said from a byte on, and up to where."""
@@ -118,6 +122,29 @@ class Evidence:
             yield
         finally:
             fcntl.lockf(self.accused, fcntl.LOCK_UN)
+
+
+class AnswerTimes:
+    """When children of each version last answered, whichever worker's they were.
+
+    Versions may share a place; that makes one look livelier than it is, no more.
+    """
+
+    def __init__(self, evidence: Evidence | None = None) -> None:
+        space = mmap.mmap(-1 if evidence is None else evidence.answers, _ANSWERS * _HEAD.size)
+        self._times = memoryview(space).cast("d")
+
+    def note(self, key: Key, now: float) -> None:
+        """Take note of an answer at a moment of the machine's monotonic clock."""
+        self._times[_place(key)] = now
+
+    def of(self, key: Key) -> float:
+        """Return the moment of the last one; 0 if there was none."""
+        return self._times[_place(key)]
+
+
+def _place(key: Key) -> int:
+    return zlib.crc32(f"{key[0]}:{key[1]}".encode()) % _ANSWERS
 
 
 def crashed_threads(words: bytes) -> set[int]:

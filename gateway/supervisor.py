@@ -234,7 +234,7 @@ class Supervisor:
         orders = ["--socket", str(descriptor), "--supervisor", str(os.getpid()), "--bell", str(self._bell.ringing)]
         boards = ",".join(f"{board.keys}:{board.numbers}" for board in self._boards)
         ledgers = ",".join(f"{ledger.marks}:{ledger.names}" for ledger in self._ledgers)
-        evidence = f"{self._evidence.words}:{self._evidence.accused}"
+        evidence = ":".join(map(str, self._evidence.descriptors))
         shared = [number for board in self._boards for number in board.descriptors]
         shared += [number for ledger in self._ledgers for number in ledger.descriptors]
         shared += self._evidence.descriptors

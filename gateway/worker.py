@@ -56,7 +56,7 @@ def main() -> None:
     arguments.add_argument(
         "--ledgers", type=_ledgers, required=True, help="descriptors of all workers' ledgers, as boards"
     )
-    arguments.add_argument("--evidence", type=_evidence, required=True, help="descriptors of what they share, as w:a")
+    arguments.add_argument("--evidence", type=_evidence, required=True, help="descriptors of what they share, as w:a:t")
     asked = arguments.parse_args()
     _die_with_supervisor(asked.supervisor)
     faulthandler.enable(asked.evidence.words)  # all threads: only then it names the one that crashed

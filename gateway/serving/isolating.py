@@ -1,7 +1,7 @@
 """Where the runs of each version are made: in this process, in children of its own, or nowhere.
 
-1. The registry says so, in each version's standing. What has happened here and is not written down yet comes first: a
-   version that has just ended a worker is not run in another one while the registry is asked to note it.
+1. The registry says so, in each version's standing, and in its feed. What has happened here and is not written down
+   yet comes first: a version that has just ended a worker is not run in another one while the registry is told.
 2. Whoever is accused (``gateway.evidence``) is told to the registry by whichever worker comes first, in order. If the
    registry does not answer, it is told later.
 3. A worker that crashes is seen by the others at once, before it is known whose it was: until then, whatever it ran
@@ -24,7 +24,7 @@ from typing import Final
 
 import structlog
 
-from gateway.evidence import Accusation
+from gateway.evidence import Accusation, AnswerTimes
 from gateway.ledger import Key
 from gateway.serving.cache_entry import key_of
 from registry.crashes import Crashes
@@ -34,21 +34,18 @@ from registry.records import Version
 from registry.standing import LASTING_DEATHS, Death, Isolation, Stage
 
 _STREAK: Final = 5
-_QUIET_SECONDS: Final = 1.0
+_QUIET_SECONDS: Final = 10.0
 _TELLING_SECONDS: Final = 60.0
 _PROBATION_ANSWERS: Final = 200
 _PROBATION_SECONDS: Final = 30.0
 _AGAIN_SECONDS: Final = 5.0
 
-ABOUT_A_STANDING: Final = frozenset(
-    {
-        EventKind.VERSION_CRASHED,
-        EventKind.VERSION_ISOLATED,
-        EventKind.VERSION_QUARANTINED,
-        EventKind.VERSION_CLEARED,
-    }
-)
-"""The kinds of events that tell where a version runs."""
+_MOVES: Final = {
+    EventKind.VERSION_ISOLATED: Isolation.ISOLATED,
+    EventKind.VERSION_QUARANTINED: Isolation.QUARANTINED,
+    EventKind.VERSION_CLEARED: Isolation.IN_PROCESS,
+}
+"""Where versions are run after events of these kinds, or may be again."""
 
 _ORDER: Final = (Isolation.IN_PROCESS, Isolation.ISOLATED, Isolation.QUARANTINED)
 
@@ -58,7 +55,6 @@ class _Course:
     """How the children of a version have fared here."""
 
     streak: int = 0
-    good_at: float = float("-inf")
     told_at: float = float("-inf")
     since: float = field(default_factory=time.monotonic)
     answers: int = 0
@@ -72,6 +68,7 @@ class Isolating:
         executor: where it is done; one thread, so that it is told in order.
         changed: called on the event loop for each version that may run elsewhere from now on.
         make_ready: called in ``executor`` when a version is to run in children: these need something that takes time.
+        answered: when children of each version last answered, here or in a sibling.
         host: for the record.
         actor: for the record.
         clock: monotonic seconds.
@@ -84,6 +81,7 @@ class Isolating:
         executor: Executor,
         changed: Callable[[Key], None],
         make_ready: Callable[[], None],
+        answered: AnswerTimes,
         host: str,
         actor: str,
         clock: Callable[[], float] = time.monotonic,
@@ -92,6 +90,7 @@ class Isolating:
         self._executor = executor
         self._changed = changed
         self._make_ready = make_ready
+        self._answered = answered
         self._host = host
         self._actor = actor
         self._clock = clock
@@ -121,14 +120,19 @@ class Isolating:
             self._tell_change(key)
 
     def apply(self, event: Event) -> None:
-        """Follow an event of the feed, when the version has been read anew."""
-        if event.kind not in ABOUT_A_STANDING or event.model is None or event.version is None:
+        """Follow an event of the feed, when the version has been read anew.
+
+        What it says is kept: a request that has come before may still have the version as it was then.
+        """
+        if event.kind not in _MOVES or event.model is None or event.version is None:
             return
         key = event.model, event.version
         with self._lock:
-            self._here.pop(key, None)
             if event.kind is EventKind.VERSION_CLEARED:
+                self._here.pop(key, None)
                 self._courses.pop(key, None)
+            else:
+                self._here[key] = _MOVES[event.kind]
         self._changed(key)
 
     # --- what others have done ----------------------------------------------------------------------------------------
@@ -153,11 +157,12 @@ class Isolating:
         """Take note that a child has died; return what to tell whoever comes now, if the version is quarantined."""
         key, now = key_of(version), self._clock()
         self.death_count += 1
+        answered_at = self._answered.of(key)
         with self._lock:
             course = self._courses.setdefault(key, _Course())
             course.streak += 1
             course.answers, course.since = 0, now
-            is_hopeless = course.streak >= _STREAK and now - course.good_at >= _QUIET_SECONDS
+            is_hopeless = course.streak >= _STREAK and (not answered_at or now - answered_at >= _QUIET_SECONDS)
             is_due = (
                 version.standing.deaths + course.streak <= LASTING_DEATHS or now - course.told_at >= _TELLING_SECONDS
             )
@@ -175,9 +180,10 @@ class Isolating:
     def note_answer(self, version: Version) -> None:
         """Take note that a child has answered."""
         key, now = key_of(version), self._clock()
+        self._answered.note(key, now)
         with self._lock:
             course = self._courses.setdefault(key, _Course())
-            course.streak, course.good_at = 0, now
+            course.streak = 0
             course.answers += 1
             has_passed = course.answers >= _PROBATION_ANSWERS and now - course.since >= _PROBATION_SECONDS
             if has_passed:

@@ -133,7 +133,7 @@ class Predictor:
         course = self._courses.reconsider_key(key)
         session = self._cache.look_at(key)
         if course is not None and session is not None and session.is_elsewhere != course.is_away:
-            self._cache.displace(key)
+            self._cache.displace(course.version)
 
     def try_predict_now(self, version: Version, feed: Feed, outputs: Outputs, deadline: float) -> list[Array] | None:
         """Return the answer if the version is loaded and the run is short, else None, in which case nothing was run.
@@ -287,7 +287,7 @@ class Predictor:
             if lease.session.is_elsewhere == course.is_away and not lease.session.is_displaced:
                 return course, lease
             lease.release()
-            self._cache.displace(course.key)
+            self._cache.displace(version)
         raise _moving(version)
 
     def _send_elsewhere(self, request: Request) -> None:

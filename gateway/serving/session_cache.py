@@ -180,14 +180,19 @@ class SessionCache(CacheView[S]):
         self._give_room()
         return True
 
-    def displace(self, key: Key) -> None:
-        """Have the version's session used no more: where its runs are made has changed, and it is loaded anew."""
+    def displace(self, version: Version) -> None:
+        """Have the version's session used no more: where its runs are made has changed, and it is loaded anew.
+
+        Args:
+            version: as the registry has it now.
+        """
+        key = key_of(version)
         entry = self._ready.get(key)
         if entry is not None and entry.session is not None:
             entry.session.is_displaced = True
             self._let_go(entry)
             with suppress(ServiceError):
-                self._join_line(key, entry.version).uses = entry.uses
+                self._join_line(key, version).uses = entry.uses
             self._give_room()
 
     def unload(self, model: str) -> None:
