@@ -12,6 +12,7 @@ from functools import partial
 
 import structlog
 
+from gateway.child_loading import ChildLoader
 from gateway.codec.json_tensors import drop_parsers
 from gateway.documents import DocumentFolder
 from gateway.evidence import HANG, MEMORY, AnswerTimes
@@ -136,7 +137,7 @@ def open_engine(
         proving=proving,
         places=loads,
         spare=spare,
-        isolating=isolating,
+        load_elsewhere=ChildLoader(parts, isolating, loads).load,
         marks=witness.marks,
         widening=widening,
     )

@@ -2,28 +2,25 @@
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import ExitStack, suppress
 from functools import partial
 
-from gateway.isolation.origin import Allowance, Origin
-from gateway.isolation.session import ChildSession
 from gateway.ledger import Marks
 from gateway.parts import Parts
 from gateway.serving.cache_entry import key_of
 from gateway.serving.isolated import AnySession
-from gateway.serving.isolating import Isolating, quarantined
 from gateway.serving.load_places import LoadPlaces
 from gateway.serving.preparing import Preparing
 from gateway.serving.proving import Proving
-from gateway.serving.runtime import Session
+from gateway.serving.runtime import NO_MARKS, Session
 from gateway.serving.spare_threads import Loan, SpareThreads
 from gateway.serving.store_watch import StoreWatch
 from registry.errors import LoadFailed, StorageUnavailable
 from registry.inspection.host import can_start_threads
 from registry.ports import Haste
 from registry.records import Version
-from registry.standing import Isolation
 
 LOADS_AT_ONCE = 2
 """Many may wait for the store; few load, since that takes processors and memory. (See ``LoadPlaces``, too.)"""
@@ -47,7 +44,7 @@ class Loader:
         proving: what another host has inspected is tried here.
         places: where loads run.
         spare: threads for runs that are shorter with several.
-        isolating: knows which versions are loaded in children.
+        load_elsewhere: returns the session of a version that is not to be loaded into this process; else None.
         marks: where it is marked what is inside the runtime.
         widening: where sessions get them, while their first answers are made; one thread, so that few load at once.
     """
@@ -61,8 +58,8 @@ class Loader:
         proving: Proving,
         places: LoadPlaces,
         spare: SpareThreads,
-        isolating: Isolating,
-        marks: Marks,
+        load_elsewhere: Callable[[Version], AnySession | None] = lambda _: None,
+        marks: Marks = NO_MARKS,
         widening: Executor,
     ) -> None:
         self._parts = parts
@@ -71,7 +68,7 @@ class Loader:
         self._proving = proving
         self._places = places
         self._spare = spare
-        self._isolating = isolating
+        self._load_elsewhere = load_elsewhere
         self._marks = marks
         self._widening = widening
         self._turns = threading.BoundedSemaphore(LOADS_AT_ONCE)
@@ -85,14 +82,12 @@ class Loader:
             LoadFailed, ArtifactMissing, ArtifactCorrupt, StorageUnavailable, InsufficientStorage.
             ModelQuarantined: it is not to be loaded.
         """
-        isolation = self._isolating.of(version)
-        if isolation is Isolation.QUARANTINED:
-            raise quarantined(version)
         if self._parts.example_checks.is_due(version):
             self._places.go_far()
             self._parts.example_checks.check(version, partial(self._parts.rehearsal, haste=Haste.LOADING))
-        if isolation is Isolation.ISOLATED:
-            return self._load_elsewhere(version)
+        elsewhere = self._load_elsewhere(version)
+        if elsewhere is not None:
+            return elsewhere
         is_hopeless = self._failures[version.artifact.digest.hex] >= _PREPARED_TRIES
         session = None if is_hopeless else self._load_prepared(version)
         if session is None:
@@ -142,26 +137,6 @@ class Loader:
         with self._parts.folders.hold(version.artifact) as folder, self._turns:
             mark = self._marks.number(key_of(version))
             return Session.load(folder / version.artifact.graph.name, marks=self._marks, mark=mark)
-
-    def _load_elsewhere(self, version: Version) -> ChildSession:
-        settings = self._parts.settings
-        return ChildSession(
-            version,
-            partial(self._start_origin, version),
-            watching=self._isolating,
-            max_queue=settings.max_queue,
-        )
-
-    def _start_origin(self, version: Version) -> Origin:
-        """Have a process load the version; its files are there, and verified, for as long as that takes."""
-        artifact = version.artifact
-        allowance = Allowance(run_bytes=self._parts.settings.run_memory_bytes)
-        with self._parts.prepared.hold(artifact) as prepared:
-            if prepared is not None:
-                return Origin(prepared.path, prepared.memory_bytes, artifact.size_bytes, allowance)
-        self._places.step_aside(artifact)
-        with self._parts.folders.hold(artifact) as folder:
-            return Origin(folder / artifact.graph.name, None, artifact.size_bytes, allowance)
 
 
 def _can_have(loan: Loan) -> bool:

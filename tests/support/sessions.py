@@ -13,6 +13,7 @@ class PlainSession:
     def __init__(self, version: Version, memory_bytes: int | None = None, load_seconds: float = 0.0) -> None:
         self.version = version
         self.is_closed = False
+        self.is_displaced = False
         self.memory_bytes = memory_bytes
         self.load_seconds = load_seconds
 

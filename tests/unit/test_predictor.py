@@ -67,7 +67,7 @@ class Rig:
 
 @asynccontextmanager
 async def rig(folder: Path, **sizes: int) -> AsyncIterator[Rig]:
-    watchdog = Watchdog(on_stuck=lambda: None, poll_seconds=0.01, grace_seconds=60)
+    watchdog = Watchdog(on_stuck=lambda _: None, poll_seconds=0.01, grace_seconds=60)
     watchdog.start()
     try:
         with ThreadPoolExecutor(4) as executor:

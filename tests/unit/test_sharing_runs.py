@@ -95,7 +95,7 @@ Test = Callable[[Rig], Coroutine[Any, Any, None]]
 
 def run(folder: Path, test: Test) -> None:
     async def body() -> None:
-        watchdog = Watchdog(on_stuck=lambda: None, poll_seconds=0.01, grace_seconds=60)
+        watchdog = Watchdog(on_stuck=lambda _: None, poll_seconds=0.01, grace_seconds=60)
         watchdog.start()
         try:
             with ThreadPoolExecutor(2) as executor:

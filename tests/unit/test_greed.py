@@ -1,0 +1,56 @@
+"""Which runs are found to take too much memory."""
+
+from gateway.serving.deadlines import WatchedRun
+from gateway.serving.greed import Greed
+
+
+class Silent:
+    """A run that may be cancelled."""
+
+    def cancel(self, *, is_for_memory: bool = False) -> None:
+        raise AssertionError(is_for_memory)
+
+
+class Process:
+    """A process whose memory is set by hand."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 1000
+        self.greed = Greed(lambda: self.size_bytes, most_bytes=100)
+
+
+def run(*, is_bounded: bool) -> WatchedRun:
+    return 1.0, Silent(), is_bounded
+
+
+def test_a_run_is_named_once_the_process_has_grown_by_more_than_it_may_since_it_was_first_seen() -> None:
+    process, growing = Process(), run(is_bounded=False)
+    found = []
+    for size_bytes in (1000, 1100, 1101):
+        process.size_bytes = size_bytes
+        found.append(list(process.greed([growing])))
+    assert found == [[], [], [growing]]
+
+
+def test_a_run_whose_input_bounds_it_is_never_named() -> None:
+    process, bounded = Process(), run(is_bounded=True)
+    for size_bytes in (1000, 9000):
+        process.size_bytes = size_bytes
+        assert list(process.greed([bounded])) == []
+
+
+def test_each_run_is_held_against_what_there_was_when_it_began() -> None:
+    process, early, late = Process(), run(is_bounded=False), run(is_bounded=False)
+    process.greed([early])
+    process.size_bytes = 1090
+    process.greed([early, late])
+    process.size_bytes = 1110
+    assert list(process.greed([early, late])) == [early]
+
+
+def test_a_run_that_comes_after_a_pause_is_held_against_what_there_is_then() -> None:
+    process, one = Process(), run(is_bounded=False)
+    process.greed([one])
+    process.greed([])
+    process.size_bytes = 5000
+    assert list(process.greed([one])) == []
