@@ -122,11 +122,11 @@ def test_a_kernel_that_does_not_end_costs_its_child_alone(gateway: GatewayProces
 
 
 def test_a_run_that_grows_without_end_is_stopped_for_its_memory(gateway: GatewayProcess, client: httpx.Client) -> None:
-    upload(client, "growing", models.loop(collects=True, width=1 << 18))
+    upload(client, "growing", models.loop(collects=True, width=1 << 16, is_asked=True))
     before = gateway.workers()
     for place in ("in_process", "isolated"):
         wait_until(lambda place=place: isolation(client, "growing") == place)  # type: ignore[misc]
-        answer = predict(client, "growing", {"inputs": [0.5] * (1 << 18)})
+        answer = predict(client, "growing", {"inputs": {"x": [0.5] * (1 << 16), "trips": 1 << 40}})
         assert answer.status_code == 503, answer.text
         assert answer.json()["code"] == "model_out_of_memory"
         assert_good_requests_work(client)

@@ -167,8 +167,11 @@ def division(divisor: int, dtype: str = "int64") -> ModelProto:
     )
 
 
-def loop(*, trips: int | None = None, collects: bool = False, width: int = 1) -> ModelProto:
-    """Float32 x [width] -> y [width], one added ``trips`` times, for ever if None; ``collects`` keeps every step."""
+def loop(*, trips: int | None = None, collects: bool = False, width: int = 1, is_asked: bool = False) -> ModelProto:
+    """Float32 x [width] -> y [width], one added ``trips`` times, for ever if None; ``collects`` keeps every step.
+
+    With ``is_asked`` the request says how often: another input is int64 ``trips`` [].
+    """
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["go"], ["go_on"]),
@@ -188,8 +191,8 @@ def loop(*, trips: int | None = None, collects: bool = False, width: int = 1) ->
     constants = [initializer("true", np.array(1, np.bool_))]
     constants += [] if trips is None else [initializer("trips", np.array(trips, np.int64))]
     return model(
-        [helper.make_node("Loop", ["" if trips is None else "trips", "true", "x"], outputs, body=body)],
-        [value("x", shape=(width,))],
+        [helper.make_node("Loop", ["trips" if is_asked or trips is not None else "", "true", "x"], outputs, body=body)],
+        [value("x", shape=(width,)), *([value("trips", "int64", ())] if is_asked else [])],
         [value(name, shape=(width,) if name == "y" else (None, width)) for name in outputs],
         initializers=constants,
     )
