@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, func, or_, select
+from sqlalchemy import Connection, RowMapping, Select, and_, func, or_, select, tuple_
 
 from registry.artifact import Artifact, Digest
 from registry.errors import InvalidRequest
@@ -69,6 +69,7 @@ _VERSIONS = (
     )
     .outerjoin(standings, (standings.c.model_id == versions.c.model_id) & (standings.c.number == versions.c.number))
 )
+_AWAY = select(standings.c.model_id, standings.c.number).where(standings.c.isolation != Isolation.IN_PROCESS.value)
 _LATEST = (
     select(versions.c.number)
     .where(versions.c.model_id == models.c.id, versions.c.retired_at.is_(None))
@@ -141,7 +142,7 @@ class SqlCatalog(TokenQueries):
         Raises:
             InvalidRequest: ``after`` is no cursor of such a list.
         """
-        away = and_(standings.c.isolation != Isolation.IN_PROCESS.value, versions.c.retired_at.is_(None))
+        away = and_(tuple_(versions.c.model_id, versions.c.number).in_(_AWAY), versions.c.retired_at.is_(None))
         statement = _VERSIONS.where(away).order_by(models.c.name, versions.c.number).limit(limit + 1)
         if after is not None:
             model, _, digits = after.rpartition(":")

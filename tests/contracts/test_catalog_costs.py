@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
+from registry.crashes import Crashes
 from registry.names import PRODUCTION
 from registry.ports import Catalog
 from registry.promotion import Proposal
@@ -23,6 +24,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
         bench.register_versions(name, 3)
         for alias in (PRODUCTION, "blue"):
             bench.promotion.move(name, alias, Proposal(version=2), actor="ada")
+        Crashes(bench.registry, bench.clock).quarantine(name, 3, reason="tests", actor="ada")
     yield opened
     opened.dispose()
 
@@ -39,6 +41,16 @@ def statements_of(engine: Engine, read: Callable[[Catalog], Any]) -> list[tuple[
         read(catalog)
     event.remove(engine, "before_cursor_execute", note)
     return found
+
+
+def plans_of(engine: Engine, statements: list[tuple[str, Any]]) -> list[str]:
+    """Return what the database does for some statements, step by step."""
+    with engine.connect() as connection:
+        return [
+            row[3]
+            for statement, parameters in statements
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        ]
 
 
 @pytest.mark.parametrize(
@@ -61,10 +73,14 @@ def test_reading_takes_few_statements_and_scans_no_table(
     engine: Engine, read: Callable[[Catalog], Any], statements: int
 ) -> None:
     found = statements_of(engine, read)
-    plans = []
-    with engine.connect() as connection:
-        for statement, parameters in found:
-            plans += [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+    plans = plans_of(engine, found)
     assert len(found) == statements
     assert [step for step in plans if step.startswith("SCAN") and " INDEX " not in step] == []
     assert [step for step in plans if "TEMP B-TREE" in step] == []
+
+
+@pytest.mark.parametrize("after", [None, "a:2"])
+def test_versions_that_run_elsewhere_are_found_by_going_through_those_only(engine: Engine, after: str | None) -> None:
+    found = statements_of(engine, lambda catalog: catalog.list_isolated(limit=2, after=after))
+    assert len(found) == 2
+    assert [step for step in plans_of(engine, found) if step.startswith("SCAN")] == ["SCAN standings"]

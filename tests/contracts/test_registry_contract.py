@@ -29,6 +29,7 @@ from registry.records import (
 )
 from registry.same_answers import Tolerance
 from registry.shadow import OutputDifference, ShadowReport
+from registry.standing import CLEAN, Isolation, Standing
 from tests.support.registries import DATABASES, NOON, digest_of, fresh_registry, make_inspection
 
 
@@ -56,6 +57,7 @@ def test_an_empty_registry_has_nothing(registry: Registry) -> None:
         assert catalog.find_version("iris", 1) is None
         assert catalog.find_version_of_artifact("iris", digest_of(b"a")) is None
         assert catalog.list_versions("iris", limit=10) == Page(items=(), next=None)
+        assert catalog.list_isolated(limit=10) == Page(items=(), next=None)
         assert catalog.find_alias("iris", "production") is None
         assert catalog.find_inspection(digest_of(b"a"), "json 1.0 x86_64") is None
         assert catalog.find_examples("iris", 1) == Examples(())
@@ -240,6 +242,57 @@ def test_a_version_changes_in_what_people_wrote_only(registry: Registry) -> None
         created_by="ada",
         retired_at=None,
     )
+
+
+SUSPECT = Standing(isolation=Isolation.ISOLATED, is_on_probation=True, reason="hang may have ended a worker")
+QUARANTINED = Standing(isolation=Isolation.QUARANTINED, deaths=7, is_requested=True, reason="it ends every child")
+BACK = Standing(deaths=1)
+
+
+@pytest.mark.parametrize("standing", [SUSPECT, QUARANTINED, BACK], ids=["suspect", "quarantined", "back in process"])
+def test_a_standing_comes_back_whole_and_leaves_the_version_as_it_was(registry: Registry, standing: Standing) -> None:
+    with registry.writing() as transaction:
+        add_version(transaction, "iris", "a")
+        before = transaction.find_version("iris", 1)
+        transaction.set_standing("iris", 1, SUSPECT)
+        transaction.set_standing("iris", 1, standing)
+    with registry.reading() as catalog:
+        stands = catalog.find_version("iris", 1)
+        listed = catalog.list_versions("iris", limit=1).items
+    with registry.writing() as transaction:
+        transaction.set_standing("iris", 1, CLEAN)
+        after = transaction.find_version("iris", 1)
+    assert before is not None
+    assert (stands, listed, after) == (replace(before, standing=standing), (stands,), before)
+
+
+def test_versions_that_run_elsewhere_are_listed_by_model_and_number_in_pages(registry: Registry) -> None:
+    with registry.writing() as transaction:
+        for model in ("b", "a"):
+            for content in ("1", "2", "3"):
+                add_version(transaction, model, content)
+            for number in (3, 1):
+                transaction.set_standing(model, number, QUARANTINED)
+        transaction.set_standing("a", 2, BACK)
+        transaction.set_standing("b", 2, SUSPECT)
+        transaction.retire_version("b", 1, actor="ada", at=NOON)
+    pages = []
+    after: str | None = None
+    with registry.reading() as catalog:
+        while after is not None or not pages:
+            page = catalog.list_isolated(limit=2, after=after)
+            pages.append([(version.model, version.number, version.standing) for version in page.items])
+            after = page.next
+    assert pages == [
+        [("a", 1, QUARANTINED), ("a", 3, QUARANTINED)],
+        [("b", 2, SUSPECT), ("b", 3, QUARANTINED)],
+    ]
+
+
+@pytest.mark.parametrize("cursor", ["", "a", "a:", "a:-1", "a:x", "a:1000000000"])
+def test_a_cursor_of_no_version_is_refused(registry: Registry, cursor: str) -> None:
+    with registry.reading() as catalog, pytest.raises(InvalidRequest, match="no cursor of this list"):
+        catalog.list_isolated(limit=1, after=cursor)
 
 
 def test_an_alias_counts_its_generations(registry: Registry) -> None:
@@ -603,6 +656,8 @@ def test_writing_about_no_model_is_refused(registry: Registry) -> None:
             transaction.set_alias("iris", "production", version=1, canary=None, at=NOON)
         with pytest.raises(ModelNotFound):
             transaction.set_examples("iris", 1, Examples(()))
+        with pytest.raises(ModelNotFound):
+            transaction.set_standing("iris", 1, CLEAN)
         with pytest.raises(ModelNotFound):
             transaction.add_shadow_report(trial_of(number=1), SEEN)
         with pytest.raises(ModelNotFound):

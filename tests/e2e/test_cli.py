@@ -6,15 +6,19 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.client import Client
+from registry.crashes import Crashes
 from tests.support import models
 from tests.support.backend import embedded_only
+from tests.support.registries import HandClock
 from tests.support.scaling import scaling_bytes, write_two_files
+from tests.support.tokens import open_registry
 
 SARDONYX = str(Path(sys.executable).with_name("sardonyx"))
 
@@ -223,6 +227,49 @@ def test_a_version_in_use_stays_and_one_that_is_not_retires(sardonyx: Run, two_v
         (version["version"], version["state"]) for version in printed(sardonyx("versions", two_versions, "--json"))
     ]
     assert states == [(2, "retired"), (1, "ready")]
+
+
+def quarantine(gateway: Any, name: str, number: int) -> None:
+    with closing(open_registry(gateway.data_dir)) as registry:
+        Crashes(registry, HandClock()).quarantine(name, number, reason="it ends every child", actor="worker")
+
+
+def test_a_version_in_quarantine_is_listed_shown_and_cleared(sardonyx: Run, two_versions: str, gateway: Any) -> None:
+    name = two_versions
+    quarantine(gateway, name, 1)
+    quarantine(gateway, name, 2)
+    lines = [line.split() for line in sardonyx("quarantine", "list").stdout.splitlines()]
+    documents = [each for each in printed(sardonyx("quarantine", "list", "--json")) if each["model"] == name]
+    shown = [line.split() for line in sardonyx("show", f"{name}:2").stdout.splitlines()]
+
+    assert lines[0] == ["MODEL", "VERSION", "RUNS", "DEATHS", "UNTIL", "REASON"]
+    assert [name, "2", "quarantined", "0", "cleared", "it", "ends", "every", "child"] in lines
+    assert [(each["version"], each["isolation"]) for each in documents] == [(1, "quarantined"), (2, "quarantined")]
+    assert ["runs", "quarantined:", "it", "ends", "every", "child"] in shown
+    assert problem(sardonyx("promote", name, "2", "--json")) == (5, "version_not_promotable", "")
+
+    assert sardonyx("quarantine", "clear", name, "1").stdout == f"Cleared {name}:1; it runs in process\n"
+    assert printed(sardonyx("quarantine", "clear", f"{name}:2", "--json"))["isolation"] == "in_process"
+    left = printed(sardonyx("quarantine", "list", "--json"))
+    assert [each for each in left if each["model"] == name] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"),
+    [(["nobody", "1"], 4), (["nobody:1"], 4), (["nobody"], 2), (["nobody:1", "1"], 2), (["nobody@production", "1"], 2)],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_clearing_names_one_version_that_is_there(sardonyx: Run, arguments: list[str], exit_code: int) -> None:
+    assert sardonyx("quarantine", "clear", *arguments).returncode == exit_code
+
+
+def test_a_version_is_registered_to_run_apart(sardonyx: Run, name: str, doubling: Path) -> None:
+    printed(sardonyx("register", doubling, "--name", name, "--json"))
+    again = printed(sardonyx("register", doubling, "--name", name, "--isolated", "--json"))
+    lines = [line.split() for line in sardonyx("quarantine", "list").stdout.splitlines()]
+
+    assert (again["version"], again["isolation"]) == (1, "isolated")
+    assert [name, "1", "isolated", "0", "its", "publisher's", "word"] in lines
 
 
 def test_a_prediction_reads_a_file_or_the_standard_input(sardonyx: Run, two_versions: str, tmp_path: Path) -> None:

@@ -38,6 +38,19 @@ def test_what_is_registered_predicts_to_the_bit(here: Client, name: str) -> None
     np.testing.assert_array_equal(answer["y"], ROWS * np.float32(2))
 
 
+def test_a_version_that_is_to_run_apart_is_listed_until_it_is_no_more(here: Client, name: str) -> None:
+    golden = [{"inputs": {"x": [[1, 2, 3, 4]]}, "outputs": {"y": [[2, 4, 6, 8]]}}]
+    first = here.register(scaling_bytes(2), name=name, is_isolated=True)
+    second = here.register(scaling_bytes(3), name=name, golden=[], is_isolated=True)
+    third = here.register(scaling_bytes(2), name=f"{name}-x", golden=golden, is_isolated=True)
+
+    versions = (first, second, third)
+    assert [version.document["isolation"] for version in versions] == ["isolated"] * 3
+    found = [(each["model"], each["version"]) for each in here.quarantine() if each["model"].startswith(name)]
+    assert found == [(name, 1), (name, 2), (f"{name}-x", 1)]
+    assert here.clear(name, 1)["isolation"] == "isolated", "that was asked for, and nothing else keeps it there"
+
+
 def test_the_same_bytes_in_another_form_are_the_same_version(here: Client, name: str, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(scaling_bytes(2))
 

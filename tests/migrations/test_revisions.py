@@ -12,6 +12,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
+from registry.crashes import Crashes
 from registry.errors import SchemaMismatch
 from registry.promotion import Proposal
 from registry.records import Canary
@@ -177,6 +178,22 @@ def test_the_way_to_trials_and_back_keeps_where_aliases_point(tmp_path: Path) ->
     assert (alias.version, alias.canary) == (1, Canary(version=2, percent=5))
 
 
+def test_the_way_to_standings_and_back_forgets_them_and_nothing_else(tmp_path: Path) -> None:
+    old, path = tmp_path / "old.db", tmp_path / "registry.db"
+    schema.upgrade(f"sqlite:///{old}", revision="0003")
+    url = f"sqlite:///{path}"
+    schema.upgrade(url)
+    with closing(SqlRegistry.open(url)) as registry:
+        bench = Bench(registry, tmp_path)
+        before = bench.register("iris", {}).version
+        Crashes(registry, bench.clock).quarantine("iris", 1, reason="tests", actor="ada")
+        schema.downgrade(url, revision="0003")
+        assert (columns_of(path), triggers_of(path)) == (columns_of(old), triggers_of(old))
+        schema.upgrade(url)
+        with registry.reading() as catalog:
+            assert catalog.find_version("iris", 1) == before
+
+
 @pytest.fixture
 def written(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     """A bare connection to a database that has rows in every table."""
@@ -190,6 +207,7 @@ def written(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         )
         with registry.writing() as transaction:
             transaction.retire_version("iris", 3, actor="ada", at=bench.clock.now())
+        Crashes(registry, bench.clock).quarantine("iris", 1, reason="tests", actor="ada")
         tokens = Tokens(registry, bench.clock)
         tokens.create("good", Role.ADMIN, actor="ada")
         tokens.revoke(tokens.create("gone", Role.PREDICT, actor="ada").token.id, actor="ada")
@@ -263,10 +281,16 @@ def test_the_database_itself_refuses_to_rewrite_what_was(
         pytest.param("UPDATE tokens SET last_used_at = '2026-01-01 00:00:00'", id="a token's use"),
         pytest.param("UPDATE tokens SET revoked_at = created_at WHERE revoked_at IS NULL", id="revoking"),
         pytest.param("DELETE FROM aliases", id="dropping an alias"),
+        pytest.param("DELETE FROM standings", id="a standing"),
     ],
 )
 def test_the_database_lets_through_what_may_change(written: sqlite3.Connection, statement: str) -> None:
     assert written.execute(statement).rowcount > 0
+
+
+def test_only_a_version_that_is_there_stands_anywhere(written: sqlite3.Connection) -> None:
+    with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+        written.execute("UPDATE standings SET number = 99")
 
 
 def test_an_alias_cannot_point_to_what_is_not_there(written: sqlite3.Connection) -> None:

@@ -1,15 +1,17 @@
 """A registry in memory: the visits that serving makes, for real, and a feed that grows with every write."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from registry.errors import ModelNotFound, NoActiveVersion, RegistryUnavailable, VersionNotFound, VersionRetired
 from registry.events import Event, EventKind
 from registry.names import Reference
 from registry.records import Alias, Canary, Trial, Version, WorkerReport
 from registry.shadow import ShadowReport
+from registry.standing import Standing
 from tests.support.serving_models import CREATED_AT
 
 DATABASE_TIME = CREATED_AT + timedelta(days=1)
@@ -67,6 +69,33 @@ class MemoryRegistry:
     def add_shadow_report(self, trial: Trial, report: ShadowReport) -> None:
         self.shadow_reports.append((trial, report))
 
+    def set_standing(self, model: str, number: int, standing: Standing) -> None:
+        self.versions[model, number] = replace(self.versions[model, number], standing=standing)
+
+    def add_event(
+        self,
+        kind: EventKind,
+        *,
+        model: str,
+        version: int | None = None,
+        alias: str | None = None,
+        actor: str,
+        at: datetime,
+        detail: Mapping[str, Any],
+    ) -> int:
+        event = Event(
+            sequence=len(self.events) + 1,
+            kind=kind,
+            model=model,
+            version=version,
+            alias=alias,
+            actor=actor,
+            at=at,
+            detail=detail,
+        )
+        self.events.append(event)
+        return event.sequence
+
     def register(self, version: Version) -> Event:
         self.versions[version.model, version.number] = version
         return self._event(EventKind.VERSION_REGISTERED, version.model, version=version.number)
@@ -78,6 +107,10 @@ class MemoryRegistry:
     def retire(self, model: str, number: int) -> Event:
         self.versions[model, number] = replace(self.versions[model, number], retired_at=CREATED_AT)
         return self._event(EventKind.VERSION_RETIRED, model, version=number)
+
+    def stand(self, model: str, number: int, standing: Standing, kind: EventKind) -> Event:
+        self.set_standing(model, number, standing)
+        return self._event(kind, model, version=number)
 
     def move(self, model: str, number: int, *, alias: str = "production", canary: Canary | None = None) -> Event:
         before = self.aliases.get((model, alias))
@@ -92,18 +125,8 @@ class MemoryRegistry:
         return self._event(EventKind.ALIAS_MOVED, model, version=number, alias=alias)
 
     def _event(self, kind: EventKind, model: str, *, version: int, alias: str | None = None) -> Event:
-        event = Event(
-            sequence=len(self.events) + 1,
-            kind=kind,
-            model=model,
-            version=version,
-            alias=alias,
-            actor="tests",
-            at=CREATED_AT,
-            detail={},
-        )
-        self.events.append(event)
-        return event
+        self.add_event(kind, model=model, version=version, alias=alias, actor="tests", at=CREATED_AT, detail={})
+        return self.events[-1]
 
 
 def resolve(catalog: MemoryRegistry, reference: Reference) -> Version:

@@ -14,6 +14,7 @@ from registry.artifact import Digest, make_artifact
 from registry.batching import Batching, BatchReport, Level, Shapes
 from registry.records import Inspection, Version
 from registry.signature import Signature
+from registry.standing import CLEAN, Standing
 from registry.tensor import DTYPES, TensorSpec
 from registry.threads import ThreadReport, WholeShapes
 
@@ -21,7 +22,7 @@ FLOAT_ROW = TensorSpec(name="x", dtype=DTYPES["float32"], shape=("n", 4))
 CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def make_version(
+def make_version(  # noqa: PLR0913 - a version has many parts
     model: str = "iris",
     number: int = 1,
     *,
@@ -33,6 +34,7 @@ def make_version(
     description: str = "",
     batch: BatchReport | None = None,
     batching: Batching = Batching.EXACT,
+    standing: Standing = CLEAN,
 ) -> Version:
     """Return a version; only what serving looks at differs between two of them."""
     digest = Digest(hashlib.sha256(f"{model}:{number}".encode()).hexdigest())
@@ -59,6 +61,7 @@ def make_version(
         created_at=CREATED_AT,
         created_by="tests",
         retired_at=None,
+        standing=standing,
     )
 
 

@@ -23,14 +23,14 @@ def make_token(
 ) -> NewToken:
     """Make a token and return it."""
     clock = HandClock(LONG_AGO) if is_expired else HandClock()
-    with closing(_open(data_dir)) as registry:
+    with closing(open_registry(data_dir)) as registry:
         expires = "1h" if is_expired else None
         return Tokens(registry, clock).create(name, Role(role), actor="tests", models=models, expires=expires)
 
 
 def revoke(data_dir: Path, made: NewToken) -> None:
     """Revoke a token."""
-    with closing(_open(data_dir)) as registry:
+    with closing(open_registry(data_dir)) as registry:
         Tokens(registry, HandClock()).revoke(made.token.id, actor="tests")
 
 
@@ -67,7 +67,8 @@ def _rename(engine: Engine, names: Mapping[str, str]) -> None:
             connection.execute(text(f"ALTER TABLE {before} RENAME TO {after}"))
 
 
-def _open(data_dir: Path) -> SqlRegistry:
+def open_registry(data_dir: Path) -> SqlRegistry:
+    """Open the registry of a gateway that a test runs."""
     return SqlRegistry.open(_url_of(data_dir))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.models import spell_aliases
+from gateway.cli.models import spell_aliases, spell_standing
 from gateway.cli.moves import cost_lines, move_lines, parse_time
 from gateway.cli.register import curl_line, parse_tags, version_lines
 from gateway.cli.trials import canary_lines, report_lines, shadow_lines
@@ -201,6 +201,23 @@ def test_aliases_are_spelt_with_their_canaries() -> None:
     }
 
     assert spell_aliases(model) == "production -> 3 (10 % -> 4), staging -> 4"
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        ({"isolation": "in_process", "deaths": 0, "isolation_reason": ""}, "in process"),
+        ({"isolation": "in_process", "deaths": 1, "isolation_reason": ""}, "in process, 1 death"),
+        (
+            {"isolation": "isolated", "deaths": 2, "isolation_reason": "hang ended its child during a load"},
+            "isolated, 2 deaths: hang ended its child during a load",
+        ),
+        ({}, "in process"),
+    ],
+    ids=["nothing has happened", "a probation is over", "two deaths", "a gateway of an earlier release"],
+)
+def test_where_a_version_runs_is_said_with_the_reason(version: dict[str, Any], words: str) -> None:
+    assert spell_standing(version) == words
 
 
 def test_a_time_without_a_zone_is_this_machines_and_keeps_its_moment() -> None:

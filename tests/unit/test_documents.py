@@ -1,11 +1,15 @@
 """Documents that are there whole or not at all."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.documents import DocumentFolder
 from gateway.serving.routes import Reading
+from registry.records import Version
+from registry.standing import CLEAN, Isolation, Standing
 from tests.support.registries import Bench, fresh_bench
 from tests.support.serving_models import make_version
 
@@ -52,6 +56,14 @@ def test_readings_come_back_as_they_were(tmp_path: Path) -> None:
     with fresh_bench(tmp_path) as bench:
         registered = _registered(bench)
     assert Reading.from_json(registered.as_json()) == registered
+
+
+def test_where_a_version_runs_comes_back_and_what_an_earlier_release_wrote_runs_in_process() -> None:
+    version = make_version(standing=Standing(isolation=Isolation.ISOLATED, deaths=1, is_on_probation=True, reason="x"))
+    document = json.loads(json.dumps(version.as_json()))
+    assert Version.from_json(document) == version
+    del document["standing"]
+    assert Version.from_json(document) == replace(version, standing=CLEAN)
 
 
 def _registered(bench: Bench) -> Reading:

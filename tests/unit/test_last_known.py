@@ -8,9 +8,10 @@ from gateway.documents import DocumentFolder
 from gateway.serving.last_known import LastKnown
 from gateway.serving.routes import Reading, read
 from registry.errors import RegistryUnavailable, ServiceError
-from registry.events import Event
+from registry.events import Event, EventKind
 from registry.names import Reference
 from registry.records import Canary
+from registry.standing import Isolation, Standing
 from tests.support.memory_registry import resolve
 from tests.support.routing_bench import FIRST, LIVE, SECOND, THIRD, RoutingBench
 from tests.support.virtual_time import ImmediateExecutor, run_virtually
@@ -96,6 +97,23 @@ def test_what_an_event_makes_doubtful_is_read_again_by_whoever_hears_of_it(tmp_p
         witness.registry.move("iris", 2)
         await witness.routing.apply(witness.registry.events[-1])
         assert await _recalled(tmp_path) == 2
+
+    run_virtually(outlive)
+
+
+@pytest.mark.parametrize("reference", [LIVE, Reference("iris", 1)], ids=str)
+def test_how_a_version_stands_is_known_to_those_who_come_after_its_last_worker(
+    tmp_path: Path, reference: Reference
+) -> None:
+    async def outlive() -> None:
+        await knowing(tmp_path, reference)
+        standing = Standing(isolation=Isolation.ISOLATED, deaths=2, reason="SIGFPE ended its child during a run")
+        following = worker(tmp_path)
+        following.registry.stand("iris", 1, standing, EventKind.VERSION_ISOLATED)
+        following.routing.begin(following.registry.latest_sequence())
+        starting = worker(tmp_path)
+        starting.registry.is_down = True
+        assert (await starting.routing.resolve(reference)).version.standing == standing
 
     run_virtually(outlive)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from registry.compatibility import Compatibility
+from registry.crashes import Crashes
 from registry.errors import (
     BreakingSignature,
     Difference,
@@ -22,7 +23,7 @@ from registry.errors import (
 from registry.events import Event, EventKind
 from registry.lookup import resolve_version
 from registry.promotion import AliasMove, Plan, Proposal
-from registry.records import Alias, Canary, Move, MoveKind
+from registry.records import Alias, Canary, Move, MoveKind, Shadow
 from tests.support.registries import NOON, PLAIN, Bench, fresh_bench
 
 WIDER = {
@@ -176,6 +177,34 @@ def test_a_refused_promotion_changes_nothing_and_its_plan_is_refused_alike(
         bench.promotion.plan(*place, Proposal(**asked))
     assert moved.value.detail == planned.value.detail
     assert state_of(bench) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param({"version": 3}, id="to go live"),
+        pytest.param({"canary": Canary(version=3, percent=5)}, id="as canary"),
+        pytest.param({"shadow": Shadow(version=3, percent=5)}, id="as shadow"),
+    ],
+)
+def test_nothing_is_promoted_out_of_quarantine(bench: Bench, words: dict[str, Any]) -> None:
+    bench.promotion.move("iris", "production", Proposal(version=1), actor="ada")
+    Crashes(bench.registry, bench.clock).quarantine("iris", 3, reason="tests", actor="worker")
+    before = state_of(bench)
+    proposal = Proposal(**{"version": 1, **words})
+    with pytest.raises(NotPromotable, match="version 3 of model 'iris' is in quarantine") as moved:
+        bench.promotion.move("iris", "production", proposal, actor="ada")
+    with pytest.raises(NotPromotable) as planned:
+        bench.promotion.plan("iris", "production", proposal)
+    assert (planned.value.detail, state_of(bench)) == (moved.value.detail, before)
+
+
+def test_a_live_version_in_quarantine_may_lose_its_canary_and_be_replaced(bench: Bench) -> None:
+    bench.promotion.move("iris", "production", Proposal(version=1, canary=Canary(version=2, percent=5)), actor="ada")
+    Crashes(bench.registry, bench.clock).quarantine("iris", 1, reason="tests", actor="worker")
+    dropped = bench.promotion.move("iris", "production", Proposal(version=1, canary=None), actor="ada")
+    replaced = bench.promotion.move("iris", "production", Proposal(version=2), actor="ada")
+    assert (dropped.alias.version, dropped.alias.canary, replaced.alias.version) == (1, None, 2)
 
 
 def test_a_malformed_reason_is_refused(bench: Bench) -> None:

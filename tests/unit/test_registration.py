@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from registry.errors import (
 from registry.events import Event, EventKind
 from registry.records import Version
 from registry.registration import Registered
+from registry.standing import Isolation, Standing
 from tests.support.backend import embedded_only
 from tests.support.registries import NOON, Bench, JsonInspector, digest_of, fresh_bench, make_inspection
 
@@ -64,6 +66,21 @@ def test_an_upload_becomes_a_version_with_its_bytes_and_its_event(bench: Bench) 
             at=NOON,
             detail={"digest": str(upload.digest)},
         )
+    ]
+
+
+@pytest.mark.parametrize("as_blobs", [False, True], ids=["an upload", "blobs"])
+def test_a_version_runs_apart_from_the_start_where_that_was_asked_for(bench: Bench, *, as_blobs: bool) -> None:
+    upload = bench.upload({})
+    words: dict[str, Any] = {"isolation": Isolation.ISOLATED, "actor": "ada"}
+    if as_blobs:
+        bench.registration.put_blob(upload, announced=upload.digest)
+        result = bench.registration.register_blobs("iris", {"model.onnx": upload.digest}, **words)
+    else:
+        result = bench.registration.register_upload("iris", upload, **words)
+    assert result.version.standing == Standing(isolation=Isolation.ISOLATED, is_requested=True)
+    assert [(event.kind, event.detail) for event in events_of(bench)] == [
+        (EventKind.VERSION_REGISTERED, {"digest": str(upload.digest), "isolation": "isolated"})
     ]
 
 

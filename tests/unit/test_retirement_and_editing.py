@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from registry.batching import Batching
+from registry.crashes import Crashes
 from registry.editing import Editing
 from registry.errors import (
     InvalidRequest,
@@ -21,6 +22,7 @@ from registry.events import Event, EventKind
 from registry.promotion import Proposal
 from registry.records import Canary, Version
 from registry.retirement import Retirement
+from registry.standing import CLEAN, Death, Isolation, Stage, Standing
 from tests.support.registries import NOON, Bench, fresh_bench
 
 LATER = NOON + timedelta(hours=1)
@@ -105,9 +107,32 @@ def test_what_is_given_about_a_version_replaces_what_was(bench: Bench) -> None:
     assert events_after(bench, 3) == [changed(EventKind.VERSION_CHANGED, 2, {"tags": {"a": "1"}, "batching": "off"})]
 
 
+def test_a_publisher_asks_for_a_child_and_takes_it_back(bench: Bench) -> None:
+    editing = Editing(bench.registry, bench.clock)
+    isolated = editing.change_version("iris", 2, isolation=Isolation.ISOLATED, actor="bob")
+    assert find(bench, 2) == isolated
+    assert events_after(bench, 3) == [changed(EventKind.VERSION_CHANGED, 2, {"isolation": "isolated"})]
+    back = editing.change_version("iris", 2, isolation=Isolation.IN_PROCESS, actor="bob")
+    assert (isolated.standing, back.standing) == (Standing(isolation=Isolation.ISOLATED, is_requested=True), CLEAN)
+    assert [event.detail for event in events_after(bench, 4)] == [{"isolation": "in_process"}]
+
+
+def test_a_publisher_cannot_take_back_what_deaths_have_brought_about(bench: Bench) -> None:
+    crash = Death(where=Isolation.ISOLATED, stage=Stage.RUN, cause="SIGSEGV", is_certain=True)
+    for _ in range(2):
+        Crashes(bench.registry, bench.clock).record_death("iris", 2, death=crash, actor="worker")
+    before = find(bench, 2)
+    told = len(events_after(bench, 0))
+    editing = Editing(bench.registry, bench.clock)
+    assert editing.change_version("iris", 2, isolation=Isolation.IN_PROCESS, actor="bob") == before
+    assert len(events_after(bench, 0)) == told
+
+
 def test_what_is_so_already_is_no_event(bench: Bench) -> None:
     editing = Editing(bench.registry, bench.clock)
-    assert editing.change_version("iris", 2, batching=Batching.EXACT, tags={}, actor="bob") == find(bench, 2)
+    assert editing.change_version(
+        "iris", 2, batching=Batching.EXACT, tags={}, isolation=Isolation.IN_PROCESS, actor="bob"
+    ) == find(bench, 2)
     editing.change_version("iris", 2, actor="bob")
     editing.change_model("iris", description="", actor="bob")
     assert events_after(bench, 3) == []

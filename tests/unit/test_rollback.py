@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from registry.crashes import Crashes
 from registry.errors import (
     InvalidRequest,
     ModelNotFound,
@@ -29,7 +30,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def play(bench: Bench, script: str) -> None:
-    """Act out ``1 2 back back:1 retire:2``; each act takes a minute."""
+    """Act out ``1 2 back back:1 retire:2 quarantine:1``; each act takes a minute."""
     for act in script.split():
         bench.clock.moment += timedelta(minutes=1)
         word, _, number = act.rpartition(":")
@@ -39,6 +40,8 @@ def play(bench: Bench, script: str) -> None:
             bench.promotion.rollback("iris", "production", to=int(number), actor="ada")
         elif word == "retire":
             Retirement(bench.registry, bench.clock).retire("iris", int(number), actor="ada")
+        elif word == "quarantine":
+            Crashes(bench.registry, bench.clock).quarantine("iris", int(number), reason="tests", actor="worker")
         else:
             bench.promotion.move("iris", "production", Proposal(version=int(act)), actor="ada")
 
@@ -55,6 +58,7 @@ def play(bench: Bench, script: str) -> None:
         pytest.param("1 2 3 retire:2", 1, 2, id="a retired version is stepped over"),
         pytest.param("1 2 1 2", 1, 4, id="back and forth"),
         pytest.param("3 1 2 1 retire:2", 3, 2, id="what is live already is stepped over"),
+        pytest.param("1 2 quarantine:2", 1, 2, id="what is live may be in quarantine"),
     ],
 )
 def test_a_rollback_goes_to_the_last_standing_way_back(bench: Bench, script: str, version: int, undoes: int) -> None:
@@ -88,6 +92,8 @@ def test_a_rollback_goes_to_the_last_standing_way_back(bench: Bench, script: str
         pytest.param("1 2", {"to": 3}, NoPreviousVersion, id="to what was never live"),
         pytest.param("1 2", {"to": 9}, VersionNotFound, id="to what does not exist"),
         pytest.param("1 2 retire:1", {"to": 1}, NotPromotable, id="to what is retired"),
+        pytest.param("1 2 quarantine:1", {"to": 1}, NotPromotable, id="to what is in quarantine"),
+        pytest.param("1 2 3 quarantine:2", {}, NotPromotable, id="one back, to what is in quarantine"),
         pytest.param("1 2", {"to_time": NOON}, NoPreviousVersion, id="to before the first move"),
         pytest.param("1 2", {"to": 1, "to_time": NOON}, InvalidRequest, id="to a version and a moment"),
         pytest.param("1 2", {"to_time": datetime(2026, 5, 17)}, InvalidRequest, id="to a moment somewhere"),  # noqa: DTZ001 - the fault

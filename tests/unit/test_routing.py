@@ -14,8 +14,10 @@ from registry.errors import (
     VersionNotFound,
     VersionRetired,
 )
+from registry.events import EventKind
 from registry.names import Reference
-from registry.records import Canary
+from registry.records import Canary, Shadow
+from registry.standing import Isolation, Standing
 from tests.support.routing_bench import FIRST, LIVE, SECOND, THIRD, RoutingBench
 from tests.support.serving_models import make_version
 from tests.support.virtual_time import SteppedExecutor, run_virtually, settle
@@ -288,6 +290,45 @@ def test_a_changed_version_is_built_again_once_and_answers_everywhere() -> None:
         assert by_alias is not None
         assert by_alias.version.description == "better"
         assert (bench.built, bench.warmed) == ({1: 2}, [])
+
+    run_virtually(test)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        EventKind.VERSION_CRASHED,
+        EventKind.VERSION_ISOLATED,
+        EventKind.VERSION_QUARANTINED,
+        EventKind.VERSION_CLEARED,
+    ],
+)
+def test_a_version_that_stands_elsewhere_is_built_again_under_every_name(kind: EventKind) -> None:
+    async def test() -> None:
+        bench = RoutingBench()
+        for reference in (LIVE, Reference("iris", 1)):
+            await bench.routing.resolve(reference)
+        standing = Standing(isolation=Isolation.ISOLATED, deaths=2)
+        await bench.routing.apply(bench.registry.stand("iris", 1, standing, kind))
+        found = [bench.routing.find(reference) for reference in (LIVE, Reference("iris", 1))]
+        assert [end.version.standing for end in found if end is not None] == [standing, standing]
+        assert bench.built == {1: 2}
+
+    run_virtually(test)
+
+
+def test_an_alias_is_read_again_when_its_shadow_stands_elsewhere() -> None:
+    async def test() -> None:
+        bench = RoutingBench()
+        shadow = Shadow(version=3, percent=50)
+        bench.registry.move("iris", 1)
+        alias = bench.registry.aliases["iris", "production"]
+        bench.registry.aliases["iris", "production"] = replace(alias, shadow=shadow)
+        await bench.routing.resolve(LIVE)
+        visits = bench.registry.visits
+        standing = Standing(isolation=Isolation.QUARANTINED)
+        await bench.routing.apply(bench.registry.stand("iris", 3, standing, EventKind.VERSION_QUARANTINED))
+        assert bench.registry.visits == visits + 1
 
     run_virtually(test)
 
