@@ -61,9 +61,10 @@ def confine(limits: ChildLimits, parent_pid: int, *, has_low_priority: bool = Fa
         lower_priority()
     die_with(parent_pid)
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_CLONE_NEWNET) != 0 and os.geteuid() != 0:
+    is_root = os.geteuid() == 0
+    if libc.unshare(_CLONE_NEWNET) != 0 and not is_root:
         libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)  # root without the right would only lose more rights by this
-    _give_up_rights(libc)
+    _give_up_rights(libc, but=_DAC_READ_SEARCH if is_root else 0)
     filter_calls()
 
 
@@ -110,14 +111,14 @@ def allow_probing() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
 
 
-def _give_up_rights(libc: ctypes.CDLL) -> None:
-    """Keep at most the right to read and find files whose owner is another one (rule 3)."""
+def _give_up_rights(libc: ctypes.CDLL, *, but: int) -> None:
+    """Keep at most these of the rights of root, which whoever makes namespaces of his own has in there."""
     header = struct.pack("=Ii", _CAPABILITY_VERSION, 0)
     room = ctypes.create_string_buffer(24)
     if libc.capget(header, room) != 0:
         return
     effective, permitted, *_ = struct.unpack("=6I", room.raw)
-    kept = effective & permitted & _DAC_READ_SEARCH
+    kept = effective & permitted & but
     libc.capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0))
 
 
