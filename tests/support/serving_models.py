@@ -12,6 +12,7 @@ from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper, nu
 
 from registry.artifact import Digest, make_artifact
 from registry.batching import Batching, BatchReport, Level, Shapes
+from registry.inspection.host import runtime_name
 from registry.records import Inspection, Version
 from registry.signature import Signature
 from registry.tensor import DTYPES, TensorSpec
@@ -46,7 +47,7 @@ def make_version(
             opset_imports={"ai.onnx": 17},
             producer="tests",
             metadata={},
-            runtime="onnxruntime",
+            runtime=runtime_name(),
             memory_bytes=memory_bytes,
             load_seconds=0.001,
             run_seconds=run_seconds,
