@@ -1,4 +1,4 @@
-"""How a worker loads a version: prepared, if it is, else plainly."""
+"""How a worker loads a version: once this runtime has inspected it; prepared, if it is, else plainly."""
 
 import threading
 from collections import Counter
@@ -81,7 +81,13 @@ class Loader:
         Raises:
             LoadFailed, ArtifactMissing, ArtifactCorrupt, StorageUnavailable, InsufficientStorage.
             ModelQuarantined: it is not to be loaded.
+            Overloaded, InternalError: it has to be inspected first, and cannot be now.
         """
+        if self._parts.runtime_checks.is_due(version):
+            self._places.go_far()
+            found = self._parts.runtime_checks.check(version)
+            if found is not None:
+                self._proving.note(version, found)
         if self._parts.example_checks.is_due(version):
             self._places.go_far()
             self._parts.example_checks.check(version, partial(self._parts.rehearsal, haste=Haste.LOADING))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from gateway.documents import DocumentFolder
 from gateway.example_checks import ExampleChecks
+from gateway.runtime_checks import RuntimeChecks
 from gateway.settings import Settings
 from model_store.disk_cache import DiskCache
 from model_store.local import FolderStore
@@ -54,6 +55,7 @@ class Parts:
     inspector: SandboxedInspector
     clock: SystemClock
     example_checks: ExampleChecks
+    runtime_checks: RuntimeChecks
     rehearsal: Rehearsal
 
     def upgrade_schema(self) -> tuple[str | None, str | None]:
@@ -127,7 +129,8 @@ def open_parts(settings: Settings) -> Parts:
     folders = SharedFolders(settings.folders_dir, settings.folders_limit_bytes)
     copies = DiskCache(store, folders)
     registry, inspector, clock = SqlRegistry.open(settings.registry_url), SandboxedInspector(), SystemClock()
-    checks = ExampleChecks(host_key(), DocumentFolder(settings.proofs_dir))
+    proofs = DocumentFolder(settings.proofs_dir)
+    checks = ExampleChecks(host_key(), proofs)
     return Parts(
         settings=settings,
         registry=registry,
@@ -139,6 +142,9 @@ def open_parts(settings: Settings) -> Parts:
         inspector=inspector,
         clock=clock,
         example_checks=checks,
+        runtime_checks=RuntimeChecks(
+            registry=registry, inspector=inspector, hold=copies.hold, documents=proofs, clock=clock
+        ),
         rehearsal=Rehearsal(registry=registry, folders=copies, inspector=inspector, clock=clock, passed=checks.note),
     )
 

@@ -1,7 +1,8 @@
 """Making sure that a version can be loaded, and gives what its examples say, before anything points to it.
 
 1. Its bytes are to be had and are the right ones: a copy is verified, which the load that follows finds ready.
-2. The runtime of today has looked into it: what only another one has inspected is inspected again, in a child process.
+2. The runtime of today has looked into it: what only another one has inspected is inspected again, in a child process
+   (``reinspection``).
 3. A child process loads it and runs its golden examples. What has passed on this host a minute ago, for a plan or for
    another alias, is not loaded once more.
 """
@@ -16,6 +17,7 @@ from registry.examples import Examples
 from registry.names import quoted
 from registry.ports import Clock, Haste, Inspector, Registry
 from registry.records import Version
+from registry.reinspection import inspect_again
 from registry.storage import ArtifactFolders
 
 _GOOD_FOR_SECONDS: Final = 60.0
@@ -67,7 +69,7 @@ class Rehearsal:
                 known = catalog.find_inspection(artifact.digest, self._inspector.runtime)
                 examples = catalog.find_examples(version.model, version.number)
             try:
-                inspection = self._inspector.inspect(folder, artifact) if known is None else None
+                found = inspect_again(self._inspector, folder, version, known)
                 if not self._has_passed(version, examples):
                     self._inspector.rehearse(folder, artifact, examples, haste=haste)
             except InvalidArtifact as error:
@@ -82,9 +84,9 @@ class Rehearsal:
                     violations=error.violations,
                 ) from error
         self._note(version, examples)
-        if inspection is not None:
+        if known is None:
             with self._registry.writing() as transaction:
-                transaction.add_artifact(artifact, inspection, at=self._clock.now())
+                transaction.add_artifact(artifact, found, at=self._clock.now())
 
     def _has_passed(self, version: Version, examples: Examples) -> bool:
         with self._lock:

@@ -2,6 +2,7 @@
 
 1. Each check stands alone: one that fails does not keep the others from being made.
 2. A failure is something that keeps the gateway from working (exit 1); a warning is something to know.
+3. What confines the children that look at uploaded models is found out by one of them, not guessed from the kernel.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from gateway.cli.confinement_checks import list_measures
 from gateway.cli.connection import local_settings
 from gateway.cli.exits import EXPECTED, ExitCode, document_of
 from gateway.cli.options import AsJson
@@ -65,6 +67,7 @@ def examine(settings: "Settings") -> Iterator[Check]:
     yield Check(name="settings", verdict=Verdict.OK, detail=f"data in {settings.data_dir.absolute()}")
     yield check_locale()
     yield from _check_machine(settings)
+    yield from check_confinement()
     yield _attempt("cache", lambda: check_folder(settings.folders_dir))
     from gateway.parts import open_parts
 
@@ -90,6 +93,20 @@ def check_locale() -> Check:
     finally:
         locale.setlocale(locale.LC_CTYPE, before)
     return Check(name="locale", verdict=Verdict.OK, detail=STRING_LOCALE)
+
+
+def check_confinement() -> Iterator[Check]:
+    """Have a child confine itself as those do that look at uploaded models, and yield what it says is in force."""
+    from registry.inspection.measures import ask
+
+    try:
+        measures = list(list_measures(ask()))
+    except OSError as error:
+        yield Check(name="inspection", verdict=Verdict.FAILED, detail=str(error))
+        return
+    for measure in measures:
+        verdict = Verdict.OK if measure.is_in_force else Verdict.WARNING
+        yield Check(name=measure.name, verdict=verdict, detail=measure.detail)
 
 
 def check_folder(folder: Path) -> str:

@@ -1,6 +1,6 @@
 """The programs of an isolated version: an origin, which loads its model, and the forks of it, which run it.
 
-1. The origin confines itself, loads the model and runs nothing. It forks when it is told to: a child is there in
+1. The origin confines itself as inspection does, loads the model and runs nothing. It forks when it is told to: a child is there in
    milliseconds, however long the model takes to load, and shares its memory with all others until it writes to it.
 2. A fork is a child of the worker (``registry.inspection.siblings``), in a session of its own. It has one socket for
    requests and answers, and one on which it is told to stop a run.
@@ -23,8 +23,9 @@ from typing import Any, Final, NoReturn
 from gateway.isolation.frames import FORK, NUMBER_BYTES, READY, REFUSED, BrokenFrameError, receive, send
 from gateway.serving.runtime import Cancellation, Session
 from registry.errors import LoadFailed, ServiceError
-from registry.inspection.confinement import confine, die_with, forbid_processes
+from registry.inspection.confinement import confine, die_with, forbid_processes, shut_in
 from registry.inspection.limits import ChildLimits
+from registry.inspection.process_filter import filter_calls
 from registry.inspection.siblings import fork_sibling, is_possible
 from registry.inspection.trial import draw_anew
 
@@ -34,7 +35,9 @@ _LOOK_MILLISECONDS: Final = 50
 
 def main(orders: dict[str, Any], *, has_low_priority: bool = False) -> None:
     """Be an origin as ordered by ``gateway.isolation.origin``."""
-    confine(ChildLimits(**orders["limits"]), orders["parent_pid"], has_low_priority=has_low_priority)
+    limits, parent_pid = ChildLimits(**orders["limits"]), orders["parent_pid"]
+    confine(limits, parent_pid, has_low_priority=has_low_priority, is_to_fork=True)
+    shut_in(read=[Path()])
     os.set_blocking(sys.stderr.fileno(), False)  # nobody reads before the end: a full pipe must not hold a run
     channel = socket.socket(fileno=orders["examples"])
     try:
@@ -60,6 +63,7 @@ def _be_child(session: Session, orders: dict[str, Any], data: int, control: int)
         if os.getpid() != os.getpgid(0):
             os.setsid()
         die_with(orders["parent_pid"])
+        filter_calls()
         draw_anew()
         serve = _Serving(session, socket.socket(fileno=data), socket.socket(fileno=control), orders["most_bytes"])
         forbid_processes()

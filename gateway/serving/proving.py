@@ -71,6 +71,13 @@ class Proving:
         if not self._line.is_closed and not self._is_tried(version):
             self._line.add(version)
 
+    def note(self, version: Version, found: Inspection) -> BatchReport:
+        """Keep what an inspection on this host has found, and return it."""
+        batch = found.batch or unproven(self._host, "no made-up input is accepted")
+        threads = found.threads or one_thread(self._host, "it could not be tried to its end")
+        self._documents.put(self._key(version), {"report": batch.as_json(), "threads": threads.as_json()})
+        return batch
+
     def _is_tried(self, version: Version) -> bool:
         return self.find(version) is not None and self.find_threads(version) is not None
 
@@ -78,10 +85,7 @@ class Proving:
         log = structlog.get_logger().bind(model=version.model, version=version.number)
         try:
             if not self._is_tried(version):  # no sibling has been quicker
-                found = self._inspect(version)
-                batch = found.batch or unproven(self._host, "no made-up input is accepted")
-                threads = found.threads or one_thread(self._host, "it could not be tried to its end")
-                self._documents.put(self._key(version), {"report": batch.as_json(), "threads": threads.as_json()})
+                batch = self.note(version, self._inspect(version))
                 log.info("batching_tried", found=batch.level.value)
             self._done(version)
         except ServiceError as error:

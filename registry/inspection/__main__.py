@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from registry.errors import InvalidArtifact
-from registry.inspection.confinement import allow_probing, allow_threads, confine, forbid_processes
+from registry.inspection.confinement import allow_probing, allow_threads, confine, forbid_processes, shut_in
 from registry.inspection.host import runtime_name
 from registry.inspection.limits import ChildLimits, WireLimits
 from registry.inspection.report import Reporter
@@ -30,14 +30,16 @@ def main(orders: dict[str, Any], *, has_low_priority: bool = False) -> None:
         importlib.import_module(orders["program"]).main(orders, has_low_priority=has_low_priority)
         return
     confine(ChildLimits(**orders["limits"]), orders["parent_pid"], has_low_priority=has_low_priority)
+    into = orders["into"]
+    shut_in(read=[Path()], write=[] if into is None else [Path(into)])
     reporter = Reporter(orders["report"])
     graph = Path(orders["graph"])
     wire_limits = WireLimits(**orders["wire_limits"])
     if orders["examples"] is not None:
         _rehearse(graph, orders["examples"], orders["names"], reporter)
         return
-    if orders["into"] is not None:
-        _prepare(graph, Path(orders["into"]), orders["memory_bytes"], wire_limits, reporter)
+    if into is not None:
+        _prepare(graph, Path(into), orders["memory_bytes"], wire_limits, reporter)
         return
     try:
         reporter.stage("scan")

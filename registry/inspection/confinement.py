@@ -4,26 +4,38 @@
    core dump, lowest usual priority.
 2. It dies with its parent, gains no rights by running other programs, and has no network where the kernel lets it go
    without: best effort, since containers often forbid new namespaces.
-3. Once its own threads run, it can start neither processes nor threads, until the model has been found to load and
-   run; then threads, to try the model with several. Root is exempt from the limit, but not from the kernel's filter of
-   system calls, where there is one; where there is none, an ordinary user's child can never start a thread again.
+3. Root keeps one right of its rights, to find what it is ordered to read wherever an owner has put it. It becomes no
+   other user: none could read what the gateway keeps to itself, and to let one read it would be the larger hole.
+4. It sees the folder of its model, the program's own files, and nothing else (``landlock``, ``program_files``).
+5. The kernel's filter of system calls (``process_filter``), where there is one, lets it start threads and no processes,
+   and refuses what it never needs: sockets, signals to others, other processes' memory, and more.
+6. Once its own threads run, it can start neither processes nor threads, until the model has been found to load and
+   run; then threads, to try the model with several. Root is exempt from the limit, but not from the filter; where there
+   is no filter, an ordinary user's child can never start a thread again.
 
-Source: Linux man pages setrlimit(2), prctl(2), unshare(2).
+Source: Linux man pages setrlimit(2), prctl(2), unshare(2), capset(2).
 """
 
 import ctypes
 import os
 import resource
 import signal
+import struct
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
+from registry.inspection.landlock import restrict
 from registry.inspection.limits import ChildLimits
-from registry.inspection.process_filter import allow_threads_only
+from registry.inspection.process_filter import filter_calls, makes_threads_only
+from registry.inspection.program_files import program_files
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _CLONE_NEWUSER: Final = 0x1000_0000
 _CLONE_NEWNET: Final = 0x4000_0000
+_CAPABILITY_VERSION: Final = 0x2008_0522
+_DAC_READ_SEARCH: Final = 1 << 2
 
 _NICENESS = 10
 """Not 19: a child that gets a fiftieth of a busy machine is taken for one that hangs."""
@@ -32,13 +44,14 @@ _PROBING_CPU_SECONDS = 35
 """What a single thread can take in the time that there is for runs, and several in the time that they are tried."""
 
 
-def confine(limits: ChildLimits, parent_pid: int, *, has_low_priority: bool = False) -> None:
-    """Apply rules 1 and 2 to this process, which must have one thread only.
+def confine(limits: ChildLimits, parent_pid: int, *, has_low_priority: bool = False, is_to_fork: bool = False) -> None:
+    """Apply rules 1, 2, 3 and 5 to this process, which must have one thread only.
 
     Args:
         limits: for the size of what is inspected (``ChildLimits.for_size``).
         parent_pid: exits if the parent is another one by now.
         has_low_priority: whether it was lowered before this process was forked.
+        is_to_fork: True if this process has to fork; then each fork applies rule 5 by itself (``filter_calls``).
     """
     _limit(resource.RLIMIT_AS, limits.memory_bytes)
     _limit(resource.RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + _PROBING_CPU_SECONDS)
@@ -49,8 +62,22 @@ def confine(limits: ChildLimits, parent_pid: int, *, has_low_priority: bool = Fa
         lower_priority()
     die_with(parent_pid)
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_CLONE_NEWNET) != 0 and os.geteuid() != 0:
+    is_root = os.geteuid() == 0
+    if libc.unshare(_CLONE_NEWNET) != 0 and not is_root:
         libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)  # root without the right would only lose more rights by this
+    _give_up_rights(libc, but=_DAC_READ_SEARCH if is_root else 0)
+    if not is_to_fork:
+        filter_calls()
+
+
+def shut_in(*, read: Iterable[Path], write: Iterable[Path] = ()) -> int:
+    """Apply rule 4 to this process, which must have one thread only; return which ABI of Landlock is in force, or 0.
+
+    Args:
+        read: what it may read besides the program's own files.
+        write: the folders in which it may make, write and remove files.
+    """
+    return restrict(read=[*program_files(), *read], write=write)
 
 
 def lower_priority() -> None:
@@ -68,8 +95,8 @@ def die_with(parent_pid: int) -> None:
 
 
 def forbid_processes(*, but_threads_later: bool = False) -> None:
-    """Apply rule 3; ``allow_threads`` is of use later only if it is said here."""
-    is_filtered = allow_threads_only()
+    """Apply rule 6; ``allow_threads`` is of use later only if it is said here."""
+    is_filtered = makes_threads_only()
     _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
     resource.setrlimit(resource.RLIMIT_NPROC, (0, hard if is_filtered and but_threads_later else 0))
 
@@ -84,6 +111,17 @@ def allow_probing() -> None:
     """Raise the limit of processor time for the runs that follow a successful load, which have a clock of their own."""
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
+
+
+def _give_up_rights(libc: ctypes.CDLL, *, but: int) -> None:
+    """Keep at most these of the rights of root, which whoever makes namespaces of his own has in there."""
+    header = struct.pack("=Ii", _CAPABILITY_VERSION, 0)
+    room = ctypes.create_string_buffer(24)
+    if libc.capget(header, room) != 0:
+        return
+    effective, permitted, *_ = struct.unpack("=6I", room.raw)
+    kept = effective & permitted & but
+    libc.capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0))
 
 
 def _limit(which: int, soft: int, hard: int | None = None) -> None:

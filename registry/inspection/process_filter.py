@@ -1,20 +1,25 @@
-"""A filter of system calls under which this process makes threads and no processes, and becomes no other program.
+"""A filter of system calls: this process makes threads and no processes, and asks for nothing that it never needs.
 
-1. The kernel decides by the call's number and the flags of ``clone``; a thread is a clone that says so. ``clone3``,
+1. The kernel decides by the call's number and its first argument. A thread is a ``clone`` that says so. ``clone3``,
    whose flags a filter cannot see, is answered as by a kernel that has no such call: the C library then uses ``clone``.
-2. It holds for all threads that there are, and can never be taken off again.
-3. Only for x86-64 and 64-bit ARM, on kernels that take filters; elsewhere the caller is told that there is none.
+2. Signals go to this process and no other: the C library needs them to abort.
+3. Refused besides: sockets of all kinds, other processes' memory, rights and owners of files, keys, mounts, namespaces,
+   clocks, and the doors that kernels have been broken into by (bpf, io_uring, perf, userfaultfd, modules).
+4. It holds for all threads that there are, and can never be taken off again.
+5. Only for x86-64 and 64-bit ARM, on kernels that take filters; elsewhere the caller is told that there is none.
 
-Source: Linux man page seccomp(2), include/uapi/linux/{audit,filter,seccomp}.h.
+Source: Linux man page seccomp(2), include/uapi/linux/{audit,filter,seccomp}.h; the numbers are those of
+arch/x86/entry/syscalls/syscall_64.tbl and scripts/syscall.tbl.
 """
 
 import ctypes
 import errno
+import os
 import platform
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 _SET_MODE_FILTER: Final = 1
 _ALL_THREADS: Final = 1
@@ -25,15 +30,118 @@ _JUMP_IF_AT_LEAST: Final = 0x35
 _JUMP_IF_ANY_BIT: Final = 0x45
 _RETURN: Final = 0x06
 
-_NUMBER, _ARCHITECTURE, _FLAGS = 0, 4, 16
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
 """Where the call's number, the architecture and the low half of the first argument lie, in bytes."""
 
 _ALLOW: Final = 0x7FFF_0000
 _REFUSE: Final = 0x0005_0000
 _CLONE_THREAD: Final = 0x0001_0000
+_CLONE_SIGHAND: Final = 0x0000_0800
 _CLONE3: Final = 435
 _X32: Final = 0x4000_0000
 """Numbers from here on are those of another convention on x86-64; 64-bit ARM has none as large."""
+
+_Numbers: TypeAlias = tuple[int | None, int | None]
+"""Of one call, on x86-64 and on 64-bit ARM."""
+
+_PROCESSES: Final[Mapping[str, _Numbers]] = {
+    "fork": (57, None),
+    "vfork": (58, None),
+    "execve": (59, 221),
+    "execveat": (322, 281),
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "process_madvise": (440, 440),
+    "kcmp": (312, 272),
+    "pidfd_getfd": (438, 438),
+    "pidfd_send_signal": (424, 424),
+}
+
+_NETWORK: Final[Mapping[str, _Numbers]] = {
+    "socket": (41, 198),
+    "socketpair": (53, 199),
+    "connect": (42, 203),
+    "bind": (49, 200),
+    "listen": (50, 201),
+    "accept": (43, 202),
+    "accept4": (288, 242),
+}
+
+_RIGHTS: Final[Mapping[str, _Numbers]] = {
+    "chmod": (90, None),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "chown": (92, None),
+    "fchown": (93, 55),
+    "lchown": (94, None),
+    "fchownat": (260, 54),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "setxattrat": (463, 463),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+    "personality": (135, 92),
+    "name_to_handle_at": (303, 264),
+    "open_by_handle_at": (304, 265),
+}
+
+_MACHINE: Final[Mapping[str, _Numbers]] = {
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "pivot_root": (155, 41),
+    "chroot": (161, 51),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "fsopen": (430, 430),
+    "fsconfig": (431, 431),
+    "fsmount": (432, 432),
+    "fspick": (433, 433),
+    "mount_setattr": (442, 442),
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    "bpf": (321, 280),
+    "perf_event_open": (298, 241),
+    "userfaultfd": (323, 282),
+    "io_uring_setup": (425, 425),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "init_module": (175, 105),
+    "finit_module": (313, 273),
+    "delete_module": (176, 106),
+    "kexec_load": (246, 104),
+    "kexec_file_load": (320, 294),
+    "reboot": (169, 142),
+    "swapon": (167, 224),
+    "swapoff": (168, 225),
+    "acct": (163, 89),
+    "quotactl": (179, 60),
+    "syslog": (103, 116),
+    "sethostname": (170, 161),
+    "setdomainname": (171, 162),
+    "settimeofday": (164, 170),
+    "clock_settime": (227, 112),
+    "adjtimex": (159, 171),
+    "clock_adjtime": (305, 266),
+    "iopl": (172, None),
+    "ioperm": (173, None),
+    "modify_ldt": (154, None),
+}
+
+REFUSED: Final = {**_PROCESSES, **_NETWORK, **_RIGHTS, **_MACHINE}
+"""By name: what nobody needs who looks at a model or runs it."""
+
+_SIGNALS: Final[Mapping[str, _Numbers]] = {
+    "kill": (62, 129),
+    "tkill": (200, 130),
+    "tgkill": (234, 131),
+    "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240),
+}
+"""Whose first argument says which process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +150,13 @@ class _Machine:
     """What the kernel calls the architecture."""
     seccomp: int
     clone: int
-    others: tuple[int, ...]
-    """fork, vfork, execve, execveat, as far as there are such."""
+    column: int
+    """Where its numbers stand in the tables."""
 
 
 _MACHINES: Final[Mapping[str, _Machine]] = {
-    "x86_64": _Machine(audit=0xC000_003E, seccomp=317, clone=56, others=(57, 58, 59, 322)),
-    "aarch64": _Machine(audit=0xC000_00B7, seccomp=277, clone=220, others=(221, 281)),
+    "x86_64": _Machine(audit=0xC000_003E, seccomp=317, clone=56, column=0),
+    "aarch64": _Machine(audit=0xC000_00B7, seccomp=277, clone=220, column=1),
 }
 
 
@@ -56,37 +164,71 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
 
-def allow_threads_only() -> bool:
+def filter_calls() -> bool:
     """Put the filter on; return whether it is. The process must have given up gaining rights (PR_SET_NO_NEW_PRIVS)."""
-    machine = _MACHINES.get(platform.machine())
-    if machine is None or ctypes.sizeof(ctypes.c_void_p) != 8:  # noqa: PLR2004 - a 32-bit program on such a machine
+    machine = _machine()
+    if machine is None:
         return False
-    instructions = _instructions(machine)
+    instructions = _instructions(machine, os.getpid())
     program = _Program(len(instructions) // 8, instructions)
     libc = ctypes.CDLL(None, use_errno=True)
     return bool(libc.syscall(machine.seccomp, _SET_MODE_FILTER, _ALL_THREADS, ctypes.byref(program)) == 0)
 
 
-def _instructions(machine: _Machine) -> bytes:
-    """Return the filter as the kernel reads it: code, jump if true, jump if false, operand; jumps skip so many."""
-    refused = [(_JUMP_IF_EQUAL, 0, 1, number) for number in machine.others]
-    lines: list[tuple[int, int, int, int]] = [
+def makes_threads_only() -> bool:
+    """Tell whether a filter keeps this process from making another one, by asking for one that cannot be.
+
+    The kernel itself calls the request invalid; a filter does not let it come so far.
+    """
+    machine = _machine()
+    if machine is None:
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    return libc.syscall(machine.clone, _CLONE_SIGHAND, 0, 0, 0, 0) == -1 and ctypes.get_errno() == errno.EPERM
+
+
+def number_of(name: str) -> int | None:
+    """Return the number of a refused call on this machine; None where it has no such call, or we have no filter."""
+    machine = _machine()
+    return None if machine is None else REFUSED[name][machine.column]
+
+
+def _machine() -> _Machine | None:
+    is_64_bit = ctypes.sizeof(ctypes.c_void_p) == 8  # noqa: PLR2004 - a 32-bit program may run on such a machine
+    return _MACHINES.get(platform.machine()) if is_64_bit else None
+
+
+_Line: TypeAlias = tuple[int, int, int, int]
+"""Code, jump if true, jump if false, operand; jumps skip so many lines."""
+
+_NOT_PERMITTED: Final[_Line] = (_RETURN, 0, 0, _REFUSE | errno.EPERM)
+_PERMITTED: Final[_Line] = (_RETURN, 0, 0, _ALLOW)
+
+
+def _instructions(machine: _Machine, pid: int) -> bytes:
+    """Return the filter as the kernel reads it."""
+    lines: list[_Line] = [
         (_LOAD_WORD, 0, 0, _ARCHITECTURE),
         (_JUMP_IF_EQUAL, 1, 0, machine.audit),
-        (_RETURN, 0, 0, _REFUSE | errno.EPERM),
+        _NOT_PERMITTED,
         (_LOAD_WORD, 0, 0, _NUMBER),
         (_JUMP_IF_AT_LEAST, 0, 1, _X32),
-        (_RETURN, 0, 0, _REFUSE | errno.EPERM),
+        _NOT_PERMITTED,
         (_JUMP_IF_EQUAL, 0, 1, _CLONE3),
         (_RETURN, 0, 0, _REFUSE | errno.ENOSYS),
+        (_JUMP_IF_EQUAL, 0, 4, machine.clone),
+        (_LOAD_WORD, 0, 0, _FIRST_ARGUMENT),
+        (_JUMP_IF_ANY_BIT, 0, 1, _CLONE_THREAD),
+        _PERMITTED,
+        _NOT_PERMITTED,
     ]
-    for line in refused:
-        lines += [line, (_RETURN, 0, 0, _REFUSE | errno.EPERM)]
-    lines += [
-        (_JUMP_IF_EQUAL, 0, 3, machine.clone),
-        (_LOAD_WORD, 0, 0, _FLAGS),
-        (_JUMP_IF_ANY_BIT, 1, 0, _CLONE_THREAD),
-        (_RETURN, 0, 0, _REFUSE | errno.EPERM),
-        (_RETURN, 0, 0, _ALLOW),
-    ]
-    return b"".join(struct.pack("=HBBI", *line) for line in lines)
+    for numbers in _SIGNALS.values():
+        number = numbers[machine.column]
+        assert number is not None  # noqa: S101 - every machine has them
+        own = [(_LOAD_WORD, 0, 0, _FIRST_ARGUMENT), (_JUMP_IF_EQUAL, 0, 1, pid), _PERMITTED, _NOT_PERMITTED]
+        lines += [(_JUMP_IF_EQUAL, 0, len(own), number), *own]
+    for numbers in REFUSED.values():
+        number = numbers[machine.column]
+        if number is not None:
+            lines += [(_JUMP_IF_EQUAL, 0, 1, number), _NOT_PERMITTED]
+    return b"".join(struct.pack("=HBBI", *line) for line in [*lines, _PERMITTED])

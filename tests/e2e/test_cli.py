@@ -341,6 +341,8 @@ def test_the_machine_is_well(local: Run) -> None:
     assert printed(local("db", "upgrade", "--json"))["current"] is not None
     checks = {check["name"]: check["verdict"] for check in printed(local("doctor", "--json"))}
     assert {checks[name] for name in ("settings", "database", "store", "cache", "runtime", "memory")} == {"ok"}
+    kinds = ("files", "system calls", "network", "new rights", "user")
+    assert {name for name in checks if name.startswith("inspection")} == {f"inspection: {kind}" for kind in kinds}
 
 
 @embedded_only

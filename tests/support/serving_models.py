@@ -12,6 +12,7 @@ from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper, nu
 
 from registry.artifact import Digest, make_artifact
 from registry.batching import Batching, BatchReport, Level, Shapes
+from registry.inspection.host import runtime_name
 from registry.records import Inspection, Version
 from registry.signature import Signature
 from registry.standing import CLEAN, Standing
@@ -48,7 +49,7 @@ def make_version(  # noqa: PLR0913 - a version has many parts
             opset_imports={"ai.onnx": 17},
             producer="tests",
             metadata={},
-            runtime="onnxruntime",
+            runtime=runtime_name(),
             memory_bytes=memory_bytes,
             load_seconds=0.001,
             run_seconds=run_seconds,

@@ -22,7 +22,7 @@ from registry.examples import Example, Examples
 from registry.inspection.forks import FORKS, Forks
 from registry.inspection.limits import ChildLimits, WireLimits
 from registry.inspection.sandbox import SandboxedInspector
-from registry.inspection.starting import Child, as_descriptor, start_program
+from registry.inspection.starting import ENVIRONMENT, Child, as_descriptor, start_program
 from tests.support import models
 from tests.support.gateway_process import children_of, command_of, wait_until
 from tests.support.inspecting import inspect_files, lay_out
@@ -117,6 +117,30 @@ def test_a_fork_is_given_and_denied_what_a_program_is(tmp_path: Path, forks: For
         expected = seen(program)
     with running(forks.start, tmp_path) as first, running(forks.start, tmp_path) as second:
         assert (seen(first), seen(second)) == (expected, expected)
+
+
+def test_a_child_has_the_limits_that_it_was_ordered_and_none_of_the_rights_of_root(
+    tmp_path: Path, forks: Forks
+) -> None:
+    limits = ChildLimits()
+    with running(forks.start, tmp_path) as child:
+        proc = Path(f"/proc/{child.pid}")
+        table = {line[:26].strip(): line[26:].split()[:2] for line in (proc / "limits").read_text().splitlines()}
+        rights = {name: int(seen(child)[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")}
+        environment = dict(entry.split("=", 1) for entry in seen(child)["environment"].decode().split("\0")[:-1])
+        niceness = int(seen(child)["niceness"])
+    kept = ["Max address space", "Max cpu time", "Max file size", "Max open files", "Max core file size"]
+    assert {name: table[name] for name in kept} == {
+        "Max address space": [str(limits.memory_bytes)] * 2,
+        "Max cpu time": [str(limits.cpu_seconds), str(limits.cpu_seconds + 35)],
+        "Max file size": ["0", "0"],
+        "Max open files": [str(limits.open_files)] * 2,
+        "Max core file size": ["0", "0"],
+    }
+    assert table["Max processes"][0] == "0"
+    read_only = 1 << 2 if os.geteuid() == 0 else 0
+    assert rights == {"CapInh": 0, "CapPrm": read_only, "CapEff": read_only, "CapAmb": 0}
+    assert (environment, niceness) == (ENVIRONMENT, min(19, os.nice(0) + 10))
 
 
 def test_forks_share_no_namespace_that_programs_do_not_share(tmp_path: Path, forks: Forks) -> None:
