@@ -1,7 +1,7 @@
 """The programs of an isolated version: an origin, which loads its model, and the forks of it, which run it.
 
-1. The origin confines itself as inspection does, loads the model and runs nothing. It forks when it is told to: a child is there in
-   milliseconds, however long the model takes to load, and shares its memory with all others until it writes to it.
+1. The origin confines itself as inspection does, loads the model and runs nothing. It forks when it is told to: a child
+   is there in milliseconds, however long the model takes to load, and shares memory with the others until it writes.
 2. A fork is a child of the worker (``registry.inspection.siblings``), in a session of its own. It has one socket for
    requests and answers, and one on which it is told to stop a run.
 3. Where this process cannot be forked, it serves by itself, once.
