@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -55,8 +55,9 @@ class _Course:
     """How the children of a version have fared here."""
 
     streak: int = 0
-    told_at: float = float("-inf")
-    since: float = field(default_factory=time.monotonic)
+    told_count: int = 0
+    told_at: float = 0.0
+    since: float = 0.0
     answers: int = 0
 
 
@@ -159,15 +160,14 @@ class Isolating:
         self.death_count += 1
         answered_at = self._answered.of(key)
         with self._lock:
-            course = self._courses.setdefault(key, _Course())
+            course = self._courses.setdefault(key, _Course(since=now))
             course.streak += 1
             course.answers, course.since = 0, now
             is_hopeless = course.streak >= _STREAK and (not answered_at or now - answered_at >= _QUIET_SECONDS)
-            is_due = (
-                version.standing.deaths + course.streak <= LASTING_DEATHS or now - course.told_at >= _TELLING_SECONDS
-            )
+            known = max(version.standing.deaths, course.told_count)
+            is_due = known < LASTING_DEATHS or now - course.told_at >= _TELLING_SECONDS
             if is_due:
-                course.told_at = now
+                course.told_count, course.told_at = course.told_count + 1, now
         if is_due:
             death = Death(where=Isolation.ISOLATED, stage=stage, cause=cause, is_certain=True, host=self._host)
             self._submit(self._record, key, death)
@@ -182,7 +182,7 @@ class Isolating:
         key, now = key_of(version), self._clock()
         self._answered.note(key, now)
         with self._lock:
-            course = self._courses.setdefault(key, _Course())
+            course = self._courses.setdefault(key, _Course(since=now))
             course.streak = 0
             course.answers += 1
             has_passed = course.answers >= _PROBATION_ANSWERS and now - course.since >= _PROBATION_SECONDS
