@@ -242,6 +242,8 @@ def test_a_version_in_quarantine_is_listed_shown_and_cleared(sardonyx: Run, two_
     documents = [each for each in printed(sardonyx("quarantine", "list", "--json")) if each["model"] == name]
     shown = [line.split() for line in sardonyx("show", f"{name}:2").stdout.splitlines()]
 
+    states = [line.split()[:2] for line in sardonyx("versions", name).stdout.splitlines()]
+    assert states[1:] == [["2", "quarantined"], ["1", "quarantined"]]
     assert lines[0] == ["MODEL", "VERSION", "RUNS", "DEATHS", "UNTIL", "REASON"]
     assert [name, "2", "quarantined", "0", "cleared", "it", "ends", "every", "child"] in lines
     assert [(each["version"], each["isolation"]) for each in documents] == [(1, "quarantined"), (2, "quarantined")]
