@@ -42,7 +42,7 @@ def versions(name: Model, *, as_json: AsJson = False, url: Url = None) -> None:
     rows = [
         (
             version["version"],
-            version["state"],
+            _spell_state(version),
             spell_bytes(version["size_bytes"]),
             version["digest"][:_DIGEST_SHOWN],
             spell_time(version["created_at"]),
@@ -168,6 +168,12 @@ def _version_facts(version: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "location", version["location"]
     for file in version["files"]:
         yield "file", f"{file['name']}, {spell_bytes(file['size_bytes'])}, {file['digest']}"
+
+
+def _spell_state(version: Mapping[str, Any]) -> str:
+    """Spell whether a version answers: one that runs apart, or not at all, is not simply ready."""
+    place = str(version.get("isolation", "in_process"))
+    return version["state"] if version["state"] == "retired" or place == "in_process" else place
 
 
 def spell_standing(version: Mapping[str, Any]) -> str:

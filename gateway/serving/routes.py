@@ -38,18 +38,13 @@ class Route(Generic[E]):
     """Of the canary, from 0 to 1."""
     ends: tuple[E, E | None]
     """What answers: the endpoints of both, or what stands for them here, since something is tried with them."""
-    shadow: int | None = None
-    """The number of the version that gets copies."""
+    numbers: tuple[int, ...]
+    """Of every version that the registry has it lead to, a shadow included, and what gets nothing for now."""
 
     @property
     def targets(self) -> tuple[Built[E], ...]:
         """Everything that the route may lead to."""
         return (self.main,) if self.canary is None else (self.main, self.canary)
-
-    @property
-    def numbers(self) -> tuple[int | None, ...]:
-        """The versions that it was made from."""
-        return (*(built.version.number for built in self.targets), self.shadow)
 
     def choose(self, reference: Reference, routing_key: bytes | None, draw: Callable[[], float]) -> E:
         """Return the endpoint for one request.
@@ -124,7 +119,8 @@ class Visit(Generic[E]):
 def read(registry: Registry, resolve: Callable[[Catalog, Reference], Version], reference: Reference) -> Reading:
     """Read what a reference leads to; blocks.
 
-    A canary that is not there, or retired, is no canary: it never had a right to the requests. So with a shadow.
+    A canary that is not there, or retired, is no canary: it never had a right to the requests. One in quarantine would
+    fail them all, so it gets none until it is cleared. So with a shadow.
 
     Raises:
         What ``resolve`` raises; RegistryUnavailable, RegistryBusy.
@@ -142,7 +138,7 @@ def read(registry: Registry, resolve: Callable[[Catalog, Reference], Version], r
 
 def _present(catalog: Catalog, model: str, number: int) -> Version | None:
     found = catalog.find_version(model, number)
-    return None if found is None or found.is_retired else found
+    return None if found is None or found.is_retired or found.standing.is_quarantined else found
 
 
 def _point(reference: Reference, routing_key: bytes) -> float:

@@ -228,8 +228,7 @@ class Routing(Generic[E]):
         ends = main.endpoint, None if canary is None else canary.endpoint
         if found.alias is not None:
             ends = self._attend(found, *ends)
-        shadow = None if found.shadow is None else found.shadow.number
-        route = Route(main, canary, found.share, ends, shadow)
+        route = Route(main, canary, found.share, ends, found.numbers if found.alias is None else found.alias.targets)
         if reference.version is None:
             self._aliases.setdefault(reference.model, {})[reference.alias] = route
         return route

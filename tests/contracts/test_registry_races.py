@@ -8,9 +8,11 @@ from typing import TypeVar
 
 import pytest
 
+from registry.crashes import Crashes
 from registry.errors import GenerationConflict
 from registry.events import EventKind
 from registry.promotion import AliasMove, Proposal
+from registry.standing import Death, Isolation, Stage
 from tests.support.registries import DATABASES, Bench, fresh_bench
 
 T = TypeVar("T")
@@ -95,3 +97,25 @@ def test_twenty_promotions_that_expect_nothing_in_particular_are_twenty_moves_in
     assert sorted(move.to_version for move in moves) == list(range(1, MANY + 1))
     assert alias is not None
     assert (alias.version, alias.generation) == (moves[-1].to_version, MANY)
+
+
+def test_of_twenty_deaths_each_counts_and_one_isolates(bench: Bench) -> None:
+    bench.register("iris", {})
+    crashes = Crashes(bench.registry, bench.clock)
+    death = Death(where=Isolation.IN_PROCESS, stage=Stage.RUN, cause="SIGFPE", is_certain=True)
+    at_once(lambda number: crashes.record_death("iris", 1, death=death, actor=str(number)))
+    with bench.registry.reading() as catalog:
+        version = catalog.find_version("iris", 1)
+        kinds = [event.kind for event in catalog.list_events(after=1, limit=100)]
+    assert version is not None
+    assert (version.standing.isolation, version.standing.deaths) == (Isolation.ISOLATED, MANY)
+    assert kinds == [EventKind.VERSION_CRASHED, EventKind.VERSION_ISOLATED, *[EventKind.VERSION_CRASHED] * (MANY - 1)]
+
+
+def test_twenty_who_quarantine_one_version_are_one_fact(bench: Bench) -> None:
+    bench.register("iris", {})
+    crashes = Crashes(bench.registry, bench.clock)
+    at_once(lambda number: crashes.quarantine("iris", 1, reason=str(number), actor="worker"))
+    with bench.registry.reading() as catalog:
+        kinds = [event.kind for event in catalog.list_events(after=1, limit=100)]
+    assert kinds == [EventKind.VERSION_QUARANTINED]

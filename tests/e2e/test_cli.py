@@ -234,24 +234,32 @@ def quarantine(gateway: Any, name: str, number: int) -> None:
         Crashes(registry, HandClock()).quarantine(name, number, reason="it ends every child", actor="worker")
 
 
-def test_a_version_in_quarantine_is_listed_shown_and_cleared(sardonyx: Run, two_versions: str, gateway: Any) -> None:
+def test_a_version_in_quarantine_is_listed_shown_and_not_promoted(
+    sardonyx: Run, two_versions: str, gateway: Any
+) -> None:
     name = two_versions
-    quarantine(gateway, name, 1)
     quarantine(gateway, name, 2)
-    lines = [line.split() for line in sardonyx("quarantine", "list").stdout.splitlines()]
-    documents = [each for each in printed(sardonyx("quarantine", "list", "--json")) if each["model"] == name]
+    listed = [line.split() for line in sardonyx("quarantine", "list").stdout.splitlines()]
+    versions = [line.split()[:2] for line in sardonyx("versions", name).stdout.splitlines()]
     shown = [line.split() for line in sardonyx("show", f"{name}:2").stdout.splitlines()]
 
-    assert lines[0] == ["MODEL", "VERSION", "RUNS", "DEATHS", "UNTIL", "REASON"]
-    assert [name, "2", "quarantined", "0", "cleared", "it", "ends", "every", "child"] in lines
-    assert [(each["version"], each["isolation"]) for each in documents] == [(1, "quarantined"), (2, "quarantined")]
+    assert listed[0] == ["MODEL", "VERSION", "RUNS", "DEATHS", "UNTIL", "REASON"]
+    assert [name, "2", "quarantined", "0", "cleared", "it", "ends", "every", "child"] in listed
+    assert versions[1:] == [["2", "quarantined"], ["1", "ready"]]
     assert ["runs", "quarantined:", "it", "ends", "every", "child"] in shown
     assert problem(sardonyx("promote", name, "2", "--json")) == (5, "version_not_promotable", "")
 
+
+def test_a_version_is_cleared_by_its_number_or_its_reference(sardonyx: Run, two_versions: str, gateway: Any) -> None:
+    name = two_versions
+    for number in (1, 2):
+        quarantine(gateway, name, number)
+    before = printed(sardonyx("quarantine", "list", "--json"))
     assert sardonyx("quarantine", "clear", name, "1").stdout == f"Cleared {name}:1; it runs in process\n"
     assert printed(sardonyx("quarantine", "clear", f"{name}:2", "--json"))["isolation"] == "in_process"
-    left = printed(sardonyx("quarantine", "list", "--json"))
-    assert [each for each in left if each["model"] == name] == []
+    after = printed(sardonyx("quarantine", "list", "--json"))
+    numbers = [[each["version"] for each in found if each["model"] == name] for found in (before, after)]
+    assert numbers == [[1, 2], []]
 
 
 @pytest.mark.parametrize(

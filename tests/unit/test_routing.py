@@ -17,7 +17,7 @@ from registry.errors import (
 from registry.events import EventKind
 from registry.names import Reference
 from registry.records import Canary, Shadow
-from registry.standing import Isolation, Standing
+from registry.standing import CLEAN, Isolation, Standing
 from tests.support.routing_bench import FIRST, LIVE, SECOND, THIRD, RoutingBench
 from tests.support.serving_models import make_version
 from tests.support.virtual_time import SteppedExecutor, run_virtually, settle
@@ -313,6 +313,22 @@ def test_a_version_that_stands_elsewhere_is_built_again_under_every_name(kind: E
         found = [bench.routing.find(reference) for reference in (LIVE, Reference("iris", 1))]
         assert [end.version.standing for end in found if end is not None] == [standing, standing]
         assert bench.built == {1: 2}
+
+    run_virtually(test)
+
+
+def test_a_canary_in_quarantine_gets_nothing_until_it_is_cleared() -> None:
+    async def test() -> None:
+        bench = RoutingBench(draws=[0.5] * 4)
+        bench.registry.move("iris", 1, canary=Canary(version=2, percent=100))
+        answers = [(await bench.routing.resolve(LIVE)).number]
+        for standing, kind in (
+            (Standing(isolation=Isolation.QUARANTINED), EventKind.VERSION_QUARANTINED),
+            (CLEAN, EventKind.VERSION_CLEARED),
+        ):
+            await bench.routing.apply(bench.registry.stand("iris", 2, standing, kind))
+            answers.append(bench.live() or 0)
+        assert answers == [2, 1, 2]
 
     run_virtually(test)
 
