@@ -8,7 +8,9 @@
 6. No more than 32 dimensions; every tensor's data as long as its dimensions say, in one place, in the file itself or
    in a listed file of the same version (``tensors``).
 7. Operators of the standard domains, of the runtime's contributed one, and of the model's own functions; none that
-   names a file (EPContext).
+   names a file (EPContext). A function in a domain of the runtime's own counts for nothing: where the runtime has an
+   operator of that name, it takes its own.
+8. The names of operators and functions are at most 256 bytes of printable UTF-8, and what is shown of a model is UTF-8.
 
 The walk is in place: it keeps counts and operator names, never a message. It is the first code to see hostile bytes, so
 its own cost is bounded by rules 1 and 2.
@@ -16,6 +18,7 @@ its own cost is bounded by rules 1 and 2.
 Source of the numbers: onnx.proto.
 """
 
+from codecs import getincrementaldecoder
 from collections.abc import Mapping
 from typing import Final
 
@@ -33,11 +36,37 @@ DOMAINS: Final = frozenset({b"", b"ai.onnx.ml", b"com.microsoft"})
 
 _FILE_OPERATORS = frozenset({b"EPContext"})
 
+_RUNTIME_DOMAINS = frozenset(
+    {
+        b"ai.onnx.preview",
+        b"ai.onnx.preview.training",
+        b"ai.onnx.training",
+        b"com.microsoft.dml",
+        b"com.microsoft.experimental",
+        b"com.microsoft.extensions",
+        b"com.microsoft.mlfeaturizers",
+        b"com.microsoft.nchwc",
+        b"com.ms.internal.nhwc",
+        b"com.xilinx",
+        b"org.pytorch.aten",
+    }
+)
+"""Besides DOMAINS, those in which a runtime may have operators that nobody should write down."""
+
 _GRAPH = 7
 _VALUE_NAME, _SHAPE_DIM, _SPARSE_DIMS = 1, 1, 3
 _INITIALIZER, _INPUT, _OUTPUT, _SPARSE_INITIALIZER = 5, 11, 12, 15
 _ATTRIBUTE, _OP_TYPE, _DOMAIN, _OVERLOAD = 5, 4, 7, 8
 _FUNCTION_NAME, _FUNCTION_DOMAIN, _FUNCTION_OVERLOAD = 1, 10, 13
+
+_TEXTS = {
+    "ModelProto": frozenset({2, 3}),
+    "OperatorSetIdProto": frozenset({1}),
+    "StringStringEntryProto": frozenset({1, 2}),
+    "Dimension": frozenset({2}),
+}
+"""The fields that the registry shows: producer, operator sets, metadata, names of sizes."""
+_CHUNK_BYTES = 1 << 20
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -84,6 +113,7 @@ class _Scan:
             if number not in MODEL_FIELDS:
                 raise InvalidArtifact("invalid_model", f"the file is not an ONNX model: it has a field number {number}")
             graphs += number == _GRAPH
+            self._check_text("ModelProto", number, wire, begin, end)
             self._enter("ModelProto", number, wire, begin, end, 1)
             if number == _GRAPH:
                 self._interface(begin, end)
@@ -116,6 +146,7 @@ class _Scan:
     def _other(self, kind: str, begin: int, end: int, depth: int) -> None:
         is_leaf = kind not in MESSAGES
         for number, wire, start, stop in fields(self._data, begin, end, self._tally):
+            self._check_text(kind, number, wire, start, stop)
             if not is_leaf:
                 self._enter(kind, number, wire, start, stop, depth + 1)
 
@@ -214,22 +245,43 @@ class _Scan:
                 "printable UTF-8",
             )
 
+    def _check_text(self, kind: str, number: int, wire: int, begin: int, end: int) -> None:
+        """Make sure that a text which is shown is one; piece by piece, since it may be as long as the file."""
+        if wire != LENGTH or number not in _TEXTS.get(kind, ()):
+            return
+        decoder = getincrementaldecoder("utf-8")()
+        try:
+            for start in range(begin, end, _CHUNK_BYTES):
+                stop = min(end, start + _CHUNK_BYTES)
+                decoder.decode(self._data[start:stop], final=stop == end)
+        except UnicodeDecodeError as error:
+            raise InvalidArtifact("invalid_model", "a text of the model is not UTF-8") from error
+
     def _name(self, begin: int, end: int) -> bytes:
-        if end - begin > self._limits.name_bytes:
+        name = self._data[begin : min(end, begin + self._limits.name_bytes + 1)]
+        text = name.decode("utf-8", "replace")
+        if len(name) > self._limits.name_bytes or not text.isprintable() or _REPLACEMENT in text:
             raise InvalidArtifact(
-                "invalid_model", f"an operator's name or domain is longer than {self._limits.name_bytes} bytes"
+                "invalid_model",
+                f"an operator's name or domain is {quoted(text)}: they are at most {self._limits.name_bytes} bytes of "
+                "printable UTF-8",
             )
-        return self._data[begin:end]
+        return name
 
     def _check_operators(self, body: Body) -> None:
         for operator in body.calls:
-            domain, name, _ = operator
-            if operator not in self._functions and (domain not in DOMAINS or name in _FILE_OPERATORS):
+            if not self._is_allowed(operator):
                 raise InvalidArtifact(
                     "unsupported_operator",
                     f"the model uses the operator {_shown(operator)}, which is neither standard ONNX nor a function "
                     "of the model itself: export it with standard operators, or with its functions inside",
                 )
+
+    def _is_allowed(self, operator: Operator) -> bool:
+        domain, name, _ = operator
+        if domain in DOMAINS:
+            return name not in _FILE_OPERATORS
+        return operator in self._functions and domain not in _RUNTIME_DOMAINS
 
 
 def _domain(name: bytes) -> bytes:
