@@ -8,9 +8,9 @@
 6. No more than 32 dimensions; every tensor's data as long as its dimensions say, in one place, in the file itself or
    in a listed file of the same version (``tensors``).
 7. Operators of the standard domains, of the runtime's contributed one, and of the model's own functions; none that
-   names a file (EPContext). A function in a domain of the runtime's own counts for nothing: where the runtime has an
-   operator of that name, it takes its own.
-8. The names of operators and functions are at most 256 bytes of printable UTF-8, and what is shown of a model is UTF-8.
+   names a file (``operators``).
+8. The names of operators and functions are at most 256 bytes of printable UTF-8, and what is shown of a model is UTF-8
+   (``texts``).
 
 The walk is in place: it keeps counts and operator names, never a message. It is the first code to see hostile bytes, so
 its own cost is bounded by rules 1 and 2.
@@ -18,57 +18,24 @@ its own cost is bounded by rules 1 and 2.
 Source of the numbers: onnx.proto.
 """
 
-from codecs import getincrementaldecoder
 from collections.abc import Mapping
-from typing import Final
 
 from registry.errors import InvalidArtifact
 from registry.inspection.expansion import Body, Operator, check_expansion
 from registry.inspection.limits import WireLimits
+from registry.inspection.operators import check_operators, shown
 from registry.inspection.schema import MESSAGES, MODEL_FIELDS
 from registry.inspection.tensors import EXTERNAL_DATA, Tensor
+from registry.inspection.texts import check_text, is_printable
 from registry.inspection.trees import TREE_OPERATORS, check_trees
 from registry.inspection.wire import LENGTH, VARINT, Bytes, Tally, fields, malformed, varints
 from registry.names import quoted
-
-DOMAINS: Final = frozenset({b"", b"ai.onnx.ml", b"com.microsoft"})
-"""Of operators; ``ai.onnx`` is another spelling of the empty one."""
-
-_FILE_OPERATORS = frozenset({b"EPContext"})
-
-_RUNTIME_DOMAINS = frozenset(
-    {
-        b"ai.onnx.preview",
-        b"ai.onnx.preview.training",
-        b"ai.onnx.training",
-        b"com.microsoft.dml",
-        b"com.microsoft.experimental",
-        b"com.microsoft.extensions",
-        b"com.microsoft.mlfeaturizers",
-        b"com.microsoft.nchwc",
-        b"com.ms.internal.nhwc",
-        b"com.xilinx",
-        b"org.pytorch.aten",
-    }
-)
-"""Besides DOMAINS, those in which a runtime may have operators that nobody should write down."""
 
 _GRAPH = 7
 _VALUE_NAME, _SHAPE_DIM, _SPARSE_DIMS = 1, 1, 3
 _INITIALIZER, _INPUT, _OUTPUT, _SPARSE_INITIALIZER = 5, 11, 12, 15
 _ATTRIBUTE, _OP_TYPE, _DOMAIN, _OVERLOAD = 5, 4, 7, 8
 _FUNCTION_NAME, _FUNCTION_DOMAIN, _FUNCTION_OVERLOAD = 1, 10, 13
-
-_TEXTS = {
-    "ModelProto": frozenset({2, 3}),
-    "OperatorSetIdProto": frozenset({1}),
-    "StringStringEntryProto": frozenset({1, 2}),
-    "Dimension": frozenset({2}),
-}
-"""The fields that the registry shows: producer, operator sets, metadata, names of sizes."""
-_CHUNK_BYTES = 1 << 20
-
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 def scan(data: Bytes, files: Mapping[str, int], limits: WireLimits | None = None) -> None:
@@ -113,14 +80,14 @@ class _Scan:
             if number not in MODEL_FIELDS:
                 raise InvalidArtifact("invalid_model", f"the file is not an ONNX model: it has a field number {number}")
             graphs += number == _GRAPH
-            self._check_text("ModelProto", number, wire, begin, end)
+            check_text(self._data, "ModelProto", (number, wire, begin, end))
             self._enter("ModelProto", number, wire, begin, end, 1)
             if number == _GRAPH:
                 self._interface(begin, end)
         if graphs != 1:
             raise InvalidArtifact("invalid_model", f"the file is not an ONNX model: it has {graphs} graphs")
         for body in (self._main, *self._functions.values()):
-            self._check_operators(body)
+            check_operators(body, self._functions)
         check_expansion(self._main, self._functions, limit=self._limits.nodes)
 
     def _enter(self, kind: str, number: int, wire: int, begin: int, end: int, depth: int) -> None:
@@ -146,7 +113,7 @@ class _Scan:
     def _other(self, kind: str, begin: int, end: int, depth: int) -> None:
         is_leaf = kind not in MESSAGES
         for number, wire, start, stop in fields(self._data, begin, end, self._tally):
-            self._check_text(kind, number, wire, start, stop)
+            check_text(self._data, kind, (number, wire, start, stop))
             if not is_leaf:
                 self._enter(kind, number, wire, start, stop, depth + 1)
 
@@ -183,7 +150,7 @@ class _Scan:
         self._body = self._main
         operator = (_domain(names[_FUNCTION_DOMAIN]), names[_FUNCTION_NAME], names[_FUNCTION_OVERLOAD])
         if operator in self._functions:
-            raise InvalidArtifact("invalid_model", f"the model defines its function {_shown(operator)} twice")
+            raise InvalidArtifact("invalid_model", f"the model defines its function {shown(operator)} twice")
         self._functions[operator] = body
 
     def _tensor(self, begin: int, end: int, depth: int) -> None:
@@ -237,30 +204,18 @@ class _Scan:
         for number, wire, start, stop in fields(self._data, begin, end, self._tally):
             if number == _VALUE_NAME and wire == LENGTH:
                 name = self._data[start : min(stop, start + self._limits.name_bytes + 1)]
-        text = name.decode("utf-8", "replace")
-        if not 0 < len(name) <= self._limits.name_bytes or not text.isprintable() or _REPLACEMENT in text:
+        if not 0 < len(name) <= self._limits.name_bytes or not is_printable(name):
+            text = name.decode("utf-8", "replace")
             raise InvalidArtifact(
                 "invalid_tensor_name",
                 f"an input or output is called {quoted(text)}: names are 1 to {self._limits.name_bytes} bytes of "
                 "printable UTF-8",
             )
 
-    def _check_text(self, kind: str, number: int, wire: int, begin: int, end: int) -> None:
-        """Make sure that a text which is shown is one; piece by piece, since it may be as long as the file."""
-        if wire != LENGTH or number not in _TEXTS.get(kind, ()):
-            return
-        decoder = getincrementaldecoder("utf-8")()
-        try:
-            for start in range(begin, end, _CHUNK_BYTES):
-                stop = min(end, start + _CHUNK_BYTES)
-                decoder.decode(self._data[start:stop], final=stop == end)
-        except UnicodeDecodeError as error:
-            raise InvalidArtifact("invalid_model", "a text of the model is not UTF-8") from error
-
     def _name(self, begin: int, end: int) -> bytes:
         name = self._data[begin : min(end, begin + self._limits.name_bytes + 1)]
-        text = name.decode("utf-8", "replace")
-        if len(name) > self._limits.name_bytes or not text.isprintable() or _REPLACEMENT in text:
+        if len(name) > self._limits.name_bytes or not is_printable(name):
+            text = name.decode("utf-8", "replace")
             raise InvalidArtifact(
                 "invalid_model",
                 f"an operator's name or domain is {quoted(text)}: they are at most {self._limits.name_bytes} bytes of "
@@ -268,26 +223,6 @@ class _Scan:
             )
         return name
 
-    def _check_operators(self, body: Body) -> None:
-        for operator in body.calls:
-            if not self._is_allowed(operator):
-                raise InvalidArtifact(
-                    "unsupported_operator",
-                    f"the model uses the operator {_shown(operator)}, which is neither standard ONNX nor a function "
-                    "of the model itself: export it with standard operators, or with its functions inside",
-                )
-
-    def _is_allowed(self, operator: Operator) -> bool:
-        domain, name, _ = operator
-        if domain in DOMAINS:
-            return name not in _FILE_OPERATORS
-        return operator in self._functions and domain not in _RUNTIME_DOMAINS
-
 
 def _domain(name: bytes) -> bytes:
     return b"" if name == b"ai.onnx" else name
-
-
-def _shown(operator: Operator) -> str:
-    domain, name, _ = operator
-    return quoted((domain + b"." + name if domain else name).decode("utf-8", "replace"))
