@@ -9,8 +9,8 @@
    in a listed file of the same version (``tensors``).
 7. Operators of the standard domains, of the runtime's contributed one, and of the model's own functions; none that
    names a file (``operators``).
-8. The names of operators and functions are at most 256 bytes of printable UTF-8, and what is shown of a model is UTF-8
-   (``texts``).
+8. The names of operators and functions are at most 256 bytes of printable UTF-8. Other texts may be anything; whoever
+   shows them (``graph``) makes them text first.
 
 The walk is in place: it keeps counts and operator names, never a message. It is the first code to see hostile bytes, so
 its own cost is bounded by rules 1 and 2.
@@ -26,7 +26,6 @@ from registry.inspection.limits import WireLimits
 from registry.inspection.operators import check_operators, shown
 from registry.inspection.schema import MESSAGES, MODEL_FIELDS
 from registry.inspection.tensors import EXTERNAL_DATA, Tensor
-from registry.inspection.texts import check_text, is_printable
 from registry.inspection.trees import TREE_OPERATORS, check_trees
 from registry.inspection.wire import LENGTH, VARINT, Bytes, Tally, fields, malformed, varints
 from registry.names import quoted
@@ -36,6 +35,8 @@ _VALUE_NAME, _SHAPE_DIM, _SPARSE_DIMS = 1, 1, 3
 _INITIALIZER, _INPUT, _OUTPUT, _SPARSE_INITIALIZER = 5, 11, 12, 15
 _ATTRIBUTE, _OP_TYPE, _DOMAIN, _OVERLOAD = 5, 4, 7, 8
 _FUNCTION_NAME, _FUNCTION_DOMAIN, _FUNCTION_OVERLOAD = 1, 10, 13
+
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 def scan(data: Bytes, files: Mapping[str, int], limits: WireLimits | None = None) -> None:
@@ -80,7 +81,6 @@ class _Scan:
             if number not in MODEL_FIELDS:
                 raise InvalidArtifact("invalid_model", f"the file is not an ONNX model: it has a field number {number}")
             graphs += number == _GRAPH
-            check_text(self._data, "ModelProto", (number, wire, begin, end))
             self._enter("ModelProto", number, wire, begin, end, 1)
             if number == _GRAPH:
                 self._interface(begin, end)
@@ -113,7 +113,6 @@ class _Scan:
     def _other(self, kind: str, begin: int, end: int, depth: int) -> None:
         is_leaf = kind not in MESSAGES
         for number, wire, start, stop in fields(self._data, begin, end, self._tally):
-            check_text(self._data, kind, (number, wire, start, stop))
             if not is_leaf:
                 self._enter(kind, number, wire, start, stop, depth + 1)
 
@@ -204,7 +203,7 @@ class _Scan:
         for number, wire, start, stop in fields(self._data, begin, end, self._tally):
             if number == _VALUE_NAME and wire == LENGTH:
                 name = self._data[start : min(stop, start + self._limits.name_bytes + 1)]
-        if not 0 < len(name) <= self._limits.name_bytes or not is_printable(name):
+        if not 0 < len(name) <= self._limits.name_bytes or not _is_printable(name):
             text = name.decode("utf-8", "replace")
             raise InvalidArtifact(
                 "invalid_tensor_name",
@@ -214,7 +213,7 @@ class _Scan:
 
     def _name(self, begin: int, end: int) -> bytes:
         name = self._data[begin : min(end, begin + self._limits.name_bytes + 1)]
-        if len(name) > self._limits.name_bytes or not is_printable(name):
+        if len(name) > self._limits.name_bytes or not _is_printable(name):
             text = name.decode("utf-8", "replace")
             raise InvalidArtifact(
                 "invalid_model",
@@ -222,6 +221,11 @@ class _Scan:
                 "printable UTF-8",
             )
         return name
+
+
+def _is_printable(octets: bytes) -> bool:
+    text = octets.decode("utf-8", "replace")
+    return text.isprintable() and _REPLACEMENT not in text
 
 
 def _domain(name: bytes) -> bytes:

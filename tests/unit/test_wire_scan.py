@@ -137,37 +137,6 @@ def test_a_function_makes_no_operator_of_the_runtimes_own_harmless(domain: str, 
     assert code_of(source.SerializeToString()) == code
 
 
-def with_texts(change: Callable[[ModelProto], object]) -> bytes:
-    """A model with ``QQQQ`` somewhere, which becomes bytes that are no text."""
-    changed = relu_chain(2)
-    change(changed)
-    octets = changed.SerializeToString()
-    assert b"QQQQ" in octets
-    return octets.replace(b"QQQQ", b"\xff\xfe\xff\xfe")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param(lambda model: setattr(model, "producer_name", "QQQQ"), id="producer"),
-        pytest.param(lambda model: helper.set_model_props(model, {"QQQQ": "a"}), id="key of the metadata"),
-        pytest.param(lambda model: helper.set_model_props(model, {"a": "b" * (1 << 20) + "QQQQ"}), id="long metadata"),
-        pytest.param(lambda model: model.opset_import.append(helper.make_opsetid("QQQQ", 1)), id="operator set"),
-        pytest.param(lambda model: model.graph.input.append(models.value("z", shape=("QQQQ",))), id="name of a size"),
-        pytest.param(lambda model: setattr(model.graph.node[0], "domain", "QQQQ"), id="domain"),
-        pytest.param(lambda model: setattr(model.graph.node[0], "op_type", "QQQQ"), id="operator"),
-    ],
-)
-def test_what_is_shown_of_a_model_is_text(change: Callable[[ModelProto], object]) -> None:
-    assert code_of(with_texts(change)) == "invalid_model"
-
-
-def test_a_text_may_be_cut_by_the_walk_wherever_it_is() -> None:
-    source = relu_chain(2)
-    helper.set_model_props(source, {"a": "a" * ((1 << 20) - 1) + "\N{GRINNING FACE}" * 3})
-    assert code_of(source.SerializeToString()) == "accepted"
-
-
 @pytest.mark.parametrize("name", ["a\nb", "a\x1b[31m", "a\x00b", "\u202ex"])
 def test_names_of_operators_and_functions_are_printable(name: str) -> None:
     body = helper.make_node("Relu", ["x"], ["y"])
