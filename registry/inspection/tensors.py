@@ -8,7 +8,7 @@ Source: onnx.proto, TensorProto; the traversals and overflows that rule 3 and ru
 CVE-2024-27318, CVE-2026-34446 and CVE-2026-34447.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,6 +23,7 @@ _DTYPE, _SEGMENT, _FLOATS, _INT32S, _STRINGS, _INT64S, _RAW, _DOUBLES, _UINT64S 
 EXTERNAL_DATA: Final = 13
 _LOCATION = 14
 _EXTERNAL = 1
+_EXTERNAL_KEYS = frozenset({b"location", b"offset", b"length"})
 
 _FIXED_SIZES = {_FLOATS: 4, _DOUBLES: 8}
 _TYPED = {_FLOATS, _INT32S, _STRINGS, _INT64S, _DOUBLES, _UINT64S}
@@ -62,7 +63,8 @@ class Tensor:
         """Note one field of the message.
 
         Raises:
-            InvalidArtifact: ``invalid_model``: more dimensions than any tensor has, raw data twice, or a segment.
+            InvalidArtifact: ``invalid_model``: more dimensions than any tensor has, raw data twice, a segment,
+                or a type many times over.
         """
         number, wire, begin, end = found
         if number == _DIMS and wire in (VARINT, LENGTH):
@@ -75,7 +77,7 @@ class Tensor:
         elif number in _TYPED:
             self.typed[number] = self.typed.get(number, 0) + _count(data, found)
         elif number in (_DTYPE, _LOCATION) and wire == VARINT:
-            self._take_scalar(number, list(varints(data, found)))
+            self._take_scalar(number, varints(data, found))
         elif number == _SEGMENT:
             raise InvalidArtifact("invalid_model", "a tensor is stored in segments, which no runtime reads")
 
@@ -87,7 +89,8 @@ class Tensor:
         key = entry.get(1, b"")
         if key in self.external:
             raise InvalidArtifact("external_data", "a tensor says twice where its external data is")
-        self.external[key] = entry.get(2, b"")
+        if key in _EXTERNAL_KEYS:  # others are not kept, however many there are
+            self.external[key] = entry.get(2, b"")
         self.is_external = True  # without the flag too: two halves of a message may yet be merged
 
     def check(self, files: Mapping[str, int]) -> None:
@@ -110,11 +113,14 @@ class Tensor:
             raise InvalidArtifact("invalid_model", "a tensor has its data twice")
         self.raw_bytes = size_bytes
 
-    def _take_scalar(self, number: int, values: list[int]) -> None:
+    def _take_scalar(self, number: int, values: Iterator[int]) -> None:
+        value = next(values)
+        if next(values, None) is not None:
+            raise InvalidArtifact("invalid_model", "a tensor says many times what it is")
         if number == _DTYPE:
-            self.dtype = values[-1]
+            self.dtype = value
         else:
-            self.is_external = self.is_external or _EXTERNAL in values
+            self.is_external = self.is_external or value == _EXTERNAL
 
     def _elements(self) -> int:
         product = 1

@@ -8,7 +8,9 @@
 6. No more than 32 dimensions; every tensor's data as long as its dimensions say, in one place, in the file itself or
    in a listed file of the same version (``tensors``).
 7. Operators of the standard domains, of the runtime's contributed one, and of the model's own functions; none that
-   names a file (EPContext).
+   names a file (``operators``).
+8. The names of operators and functions are at most 256 bytes of printable UTF-8. Other texts may be anything; whoever
+   shows them (``graph``) makes them text first.
 
 The walk is in place: it keeps counts and operator names, never a message. It is the first code to see hostile bytes, so
 its own cost is bounded by rules 1 and 2.
@@ -17,21 +19,16 @@ Source of the numbers: onnx.proto.
 """
 
 from collections.abc import Mapping
-from typing import Final
 
 from registry.errors import InvalidArtifact
 from registry.inspection.expansion import Body, Operator, check_expansion
 from registry.inspection.limits import WireLimits
+from registry.inspection.operators import check_operators, shown
 from registry.inspection.schema import MESSAGES, MODEL_FIELDS
 from registry.inspection.tensors import EXTERNAL_DATA, Tensor
 from registry.inspection.trees import TREE_OPERATORS, check_trees
 from registry.inspection.wire import LENGTH, VARINT, Bytes, Tally, fields, malformed, varints
 from registry.names import quoted
-
-DOMAINS: Final = frozenset({b"", b"ai.onnx.ml", b"com.microsoft"})
-"""Of operators; ``ai.onnx`` is another spelling of the empty one."""
-
-_FILE_OPERATORS = frozenset({b"EPContext"})
 
 _GRAPH = 7
 _VALUE_NAME, _SHAPE_DIM, _SPARSE_DIMS = 1, 1, 3
@@ -90,7 +87,7 @@ class _Scan:
         if graphs != 1:
             raise InvalidArtifact("invalid_model", f"the file is not an ONNX model: it has {graphs} graphs")
         for body in (self._main, *self._functions.values()):
-            self._check_operators(body)
+            check_operators(body, self._functions)
         check_expansion(self._main, self._functions, limit=self._limits.nodes)
 
     def _enter(self, kind: str, number: int, wire: int, begin: int, end: int, depth: int) -> None:
@@ -152,7 +149,7 @@ class _Scan:
         self._body = self._main
         operator = (_domain(names[_FUNCTION_DOMAIN]), names[_FUNCTION_NAME], names[_FUNCTION_OVERLOAD])
         if operator in self._functions:
-            raise InvalidArtifact("invalid_model", f"the model defines its function {_shown(operator)} twice")
+            raise InvalidArtifact("invalid_model", f"the model defines its function {shown(operator)} twice")
         self._functions[operator] = body
 
     def _tensor(self, begin: int, end: int, depth: int) -> None:
@@ -206,8 +203,8 @@ class _Scan:
         for number, wire, start, stop in fields(self._data, begin, end, self._tally):
             if number == _VALUE_NAME and wire == LENGTH:
                 name = self._data[start : min(stop, start + self._limits.name_bytes + 1)]
-        text = name.decode("utf-8", "replace")
-        if not 0 < len(name) <= self._limits.name_bytes or not text.isprintable() or _REPLACEMENT in text:
+        if not 0 < len(name) <= self._limits.name_bytes or not _is_printable(name):
+            text = name.decode("utf-8", "replace")
             raise InvalidArtifact(
                 "invalid_tensor_name",
                 f"an input or output is called {quoted(text)}: names are 1 to {self._limits.name_bytes} bytes of "
@@ -215,27 +212,21 @@ class _Scan:
             )
 
     def _name(self, begin: int, end: int) -> bytes:
-        if end - begin > self._limits.name_bytes:
+        name = self._data[begin : min(end, begin + self._limits.name_bytes + 1)]
+        if len(name) > self._limits.name_bytes or not _is_printable(name):
+            text = name.decode("utf-8", "replace")
             raise InvalidArtifact(
-                "invalid_model", f"an operator's name or domain is longer than {self._limits.name_bytes} bytes"
+                "invalid_model",
+                f"an operator's name or domain is {quoted(text)}: they are at most {self._limits.name_bytes} bytes of "
+                "printable UTF-8",
             )
-        return self._data[begin:end]
+        return name
 
-    def _check_operators(self, body: Body) -> None:
-        for operator in body.calls:
-            domain, name, _ = operator
-            if operator not in self._functions and (domain not in DOMAINS or name in _FILE_OPERATORS):
-                raise InvalidArtifact(
-                    "unsupported_operator",
-                    f"the model uses the operator {_shown(operator)}, which is neither standard ONNX nor a function "
-                    "of the model itself: export it with standard operators, or with its functions inside",
-                )
+
+def _is_printable(octets: bytes) -> bool:
+    text = octets.decode("utf-8", "replace")
+    return text.isprintable() and _REPLACEMENT not in text
 
 
 def _domain(name: bytes) -> bytes:
     return b"" if name == b"ai.onnx" else name
-
-
-def _shown(operator: Operator) -> str:
-    domain, name, _ = operator
-    return quoted((domain + b"." + name if domain else name).decode("utf-8", "replace"))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from onnx import ModelProto, TensorProto, helper
+from onnx import GraphProto, ModelProto, TensorProto, helper
 
 from registry.errors import InvalidArtifact
 from registry.inspection.limits import WireLimits
@@ -119,6 +119,51 @@ def test_operators_come_from_known_domains(domain: str, operator: str, code: str
 
 
 @pytest.mark.parametrize(
+    ("domain", "operator", "code"),
+    [
+        ("own", "Relu", "accepted"),
+        ("com.microsoft", "Own", "accepted"),
+        ("com.microsoft", "EPContext", "unsupported_operator"),
+        ("com.microsoft.nchwc", "Conv", "unsupported_operator"),
+        ("com.ms.internal.nhwc", "Conv", "unsupported_operator"),
+        ("org.pytorch.aten", "ATen", "unsupported_operator"),
+    ],
+)
+def test_a_function_makes_no_operator_of_the_runtimes_own_harmless(domain: str, operator: str, code: str) -> None:
+    body = helper.make_node("Relu", ["x"], ["y"])
+    function = helper.make_function(domain, operator, ["x"], ["y"], [body], [helper.make_opsetid("", 18)])
+    call = helper.make_node(operator, ["x"], ["y"], domain=domain)
+    source = models.model([call], [models.value("x")], [models.value("y")], functions=[function])
+    assert code_of(source.SerializeToString()) == code
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[31m", "a\x00b", "\u202ex"])
+def test_names_of_operators_and_functions_are_printable(name: str) -> None:
+    body = helper.make_node("Relu", ["x"], ["y"])
+    function = helper.make_function("own", name, ["x"], ["y"], [body], [helper.make_opsetid("", 18)])
+    assert code_of(models.model([], [], [], functions=[function]).SerializeToString()) == "invalid_model"
+    operator = helper.make_node(name, ["x"], ["y"])
+    assert code_of(models.model([operator], [], []).SerializeToString()) == "invalid_model"
+
+
+@pytest.mark.parametrize("number", [pytest.param(2, id="its type"), pytest.param(14, id="where its data is")])
+def test_a_tensor_says_once_what_it_is(number: int) -> None:
+    said = bytes([number << 3, 1]) * 1000
+    assert code_of(b"\x3a" + _varint(3 + len(said)) + b"\x2a" + _varint(len(said)) + said) == "invalid_model"
+
+
+def test_entries_of_external_data_that_mean_nothing_are_not_kept() -> None:
+    tensor = models.make_external(TensorProto(dims=[1], data_type=1), "w.data")
+    for number in range(1000):
+        tensor.external_data.add(key=f"k{number}", value="v")
+    source = models.model([], [], [models.value("y")], initializers=[tensor])
+    assert code_of(source.SerializeToString(), {"w.data": 64}) == "accepted"
+    tensor.external_data.add(key="location", value="w.data")
+    again = models.model([], [], [models.value("y")], initializers=[tensor])
+    assert code_of(again.SerializeToString(), {"w.data": 64}) == "external_data"
+
+
+@pytest.mark.parametrize(
     ("change", "code"),
     [
         pytest.param(set_fields(raw_data=None), "invalid_model", id="no data"),
@@ -180,12 +225,20 @@ def test_external_data_is_in_a_listed_file(location: str, entries: dict[str, int
     assert code_of(with_weight(change), {"w.data": 64}) == code
 
 
+def trained(part: str, graph: GraphProto) -> ModelProto:
+    source = models.model([], [], [models.value("y")])
+    getattr(source.training_info.add(), part).CopyFrom(graph)
+    return source
+
+
 def test_external_data_is_found_wherever_a_tensor_can_be() -> None:
     hidden = models.make_external(TensorProto(dims=[1], data_type=1), "/etc/passwd")
     sparse = helper.make_sparse_tensor(hidden, models.initializer("", np.array([0])), [4])
     constant = helper.make_node("Constant", [], ["y"], value=hidden)
     body = helper.make_graph([constant], "body", [], [models.value("y")])
     function = helper.make_function("own", "f", [], ["y"], [constant], [helper.make_opsetid("", 18)])
+    with_default = helper.make_function("own", "g", [], [], [], [helper.make_opsetid("", 18)])
+    with_default.attribute_proto.append(helper.make_attribute("value", hidden))
     places = {
         "initialiser": models.model([], [], [models.value("y")], initializers=[hidden]),
         "constant": models.model([constant], [], [models.value("y")]),
@@ -194,6 +247,9 @@ def test_external_data_is_found_wherever_a_tensor_can_be() -> None:
         "branch": models.model([helper.make_node("If", ["c"], ["y"], then_branch=body)], [], []),
         "list of graphs": models.model([helper.make_node("A", [], ["y"], g=[body])], [], []),
         "function": models.model([], [], [], functions=[function]),
+        "default of a function's attribute": models.model([], [], [], functions=[with_default]),
+        "start of a training": trained("initialization", body),
+        "step of a training": trained("algorithm", body),
     }
     assert {place: code_of(source.SerializeToString()) for place, source in places.items()} == dict.fromkeys(
         places, "external_data"
