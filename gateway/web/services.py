@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
 
 from gateway.metrics import Metrics
@@ -21,7 +22,7 @@ from gateway.web.denials import Denials
 from gateway.web.endpoint import Endpoint
 from registry.crashes import Crashes
 from registry.editing import Editing
-from registry.errors import RegistryUnavailable
+from registry.errors import Overloaded, RegistryUnavailable
 from registry.ports import Clock, Registry
 from registry.promotion import Promotion
 from registry.recording import Recording
@@ -34,6 +35,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _CATCH_UP_SECONDS = 5.0
+_PATIENCE_SECONDS = 30.0
+"""How long anybody waits for a thread; what it does then has limits of its own."""
+
+_LONG_PATIENCE_SECONDS = 120.0
+"""How long who registers or promotes waits for others who do: each of them may take a minute."""
 
 
 class Spool(Protocol):
@@ -106,12 +112,17 @@ class Services:
     """Where large predict bodies are decoded: one thread, so that they take turns with the memory that this takes."""
 
     async def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run a blocking function off the event loop."""
-        return await _run(self.executor, lambda: function(*args, **kwargs))
+        """Run a blocking function off the event loop.
+
+        Raises:
+            Overloaded: others had the threads for too long, and it has not been called; as in all that follow.
+        """
+        return await run_in_line(self.executor, partial(function, *args, **kwargs))
 
     async def take_in(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run what may take as long as a registration, and changes nothing in the registry."""
-        return await _run(self.registering, lambda: function(*args, **kwargs))
+        work = partial(function, *args, **kwargs)
+        return await run_in_line(self.registering, work, patience_seconds=_LONG_PATIENCE_SECONDS)
 
     async def register(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a registration, and follow the change before returning."""
@@ -121,7 +132,8 @@ class Services:
 
     async def rehearse(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run what waits for a rehearsal, and changes nothing in the registry."""
-        return await _run(self.promoting, lambda: function(*args, **kwargs))
+        work = partial(function, *args, **kwargs)
+        return await run_in_line(self.promoting, work, patience_seconds=_LONG_PATIENCE_SECONDS)
 
     async def promote(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a promotion, and follow the change before returning."""
@@ -148,8 +160,29 @@ class Services:
         """
         if not self.feed.is_ready:
             raise self.feed.read_error or RegistryUnavailable("the change feed has not been read yet")
-        await _run(self.checking, self.folders.check)
+        await run_in_line(self.checking, self.folders.check)
 
 
-async def _run(executor: Executor, function: Callable[[], R]) -> R:
-    return await asyncio.get_running_loop().run_in_executor(executor, function)
+async def run_in_line(
+    executor: Executor, function: Callable[[], R], *, patience_seconds: float = _PATIENCE_SECONDS
+) -> R:
+    """Return what a blocking function returns that waits in line for one of an executor's threads.
+
+    Args:
+        executor: whose threads.
+        function: once it has begun it is waited for, whatever it takes.
+        patience_seconds: how long it may stand in line.
+
+    Raises:
+        Overloaded: that was not long enough; the function will never be called.
+    """
+    begun = executor.submit(function)
+    answer = asyncio.wrap_future(begun)
+    try:
+        await asyncio.wait((answer,), timeout=patience_seconds)
+    except asyncio.CancelledError:
+        answer.cancel()
+        raise
+    if not answer.done() and begun.cancel():
+        raise Overloaded("other requests of this kind take too long", retry_after_seconds=30)
+    return await answer

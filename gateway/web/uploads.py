@@ -236,20 +236,23 @@ def _registered(services: Services, registered: Registered) -> Response:
 
 async def _receive(services: Services, request: Request, spool: Spool) -> Upload:
     """Write the body to the spool, a megabyte at a time and off the event loop."""
-    check_length(request.headers.get("content-length", "").encode() or None, services.settings.max_upload_bytes)
-    async for chunk in _megabytes(request):
+    limit_bytes = services.settings.max_upload_bytes
+    check_length(request.headers.get("content-length", "").encode() or None, limit_bytes)
+    async for chunk in _megabytes(request, limit_bytes):
         await services.call(spool.write, chunk)
     return await services.call(spool.finish)
 
 
-async def _megabytes(request: Request) -> AsyncIterator[bytes]:
+async def _megabytes(request: Request, limit_bytes: int) -> AsyncIterator[bytes]:
+    """Yield the body in large pieces; what passes the limit at once, since the rest may never come."""
     waiting: list[bytes] = []
     size = 0
     try:
         async for chunk in request.stream():
             waiting.append(chunk)
             size += len(chunk)
-            if size >= _CHUNK_BYTES:
+            limit_bytes -= len(chunk)
+            if size >= _CHUNK_BYTES or limit_bytes < 0:
                 yield b"".join(waiting)
                 waiting, size = [], 0
     except ClientDisconnect as error:

@@ -15,12 +15,26 @@ import pytest
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 from tests.support.problems import assert_problem
+from tests.support.raw_http import read_answer, request_bytes
 from tests.support.real_models import plain_session
 from tests.support.wire import array_of, same_bits
 
 BYTES = {"content-type": "application/octet-stream"}
 ROW = np.array([[1, 2, 3, 4]], np.float32)
 GOOD = models.linear(seed=99).SerializeToString()
+
+
+CAP_BYTES = 65536
+BEYOND_THE_CAP = b"10000\r\n" + bytes(65536) + b"\r\n"
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """A gateway that takes files of 64 KiB, with a good model."""
+    folder = tmp_path_factory.mktemp("tiny") / "data"
+    with running_gateway(folder, max_upload_bytes=str(CAP_BYTES)) as running, running.client() as opened:
+        assert_a_good_model_answers(opened)
+        yield running
 
 
 @pytest.fixture
@@ -33,6 +47,11 @@ def upload(client: httpx.Client, name: str, content: bytes, **query: str) -> htt
     return client.post(f"/registry/models/{name}/versions", content=content, headers=BYTES, params=query)
 
 
+def connected(gateway: GatewayProcess) -> socket.socket:
+    parts = urlsplit(gateway.url)
+    return socket.create_connection((parts.hostname or "", parts.port or 80), timeout=30)
+
+
 def files_under(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file()) if folder.exists() else []
 
@@ -40,8 +59,18 @@ def files_under(folder: Path) -> list[Path]:
 def assert_nothing_is_left(gateway: GatewayProcess, client: httpx.Client, name: str, before: list[Path]) -> None:
     assert files_under(gateway.data_dir / "store") == before
     assert files_under(gateway.data_dir / "spool") == []
-    assert client.get(f"/registry/models/{name}").json()["code"] == "model_not_found"
+    missing = client.get(f"/registry/models/{name}")
+    assert_problem(missing, 404, code="model_not_found", detail=f"there is no model '{name}'")
+    assert_a_good_model_answers(client)
+
+
+def assert_a_good_model_answers(client: httpx.Client) -> None:
     assert upload(client, "good", GOOD).status_code in (200, 201)
+    answer = client.post("/v1/models/good/predict", json={"inputs": [[0, 0, 0, 0]]})
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"model": "good", "version": 1, "outputs": {"y": [[0.0, 0.0, 0.0]]}},
+    )
 
 
 def test_a_digest_that_differs_is_refused(gateway: GatewayProcess, client: httpx.Client) -> None:
@@ -59,17 +88,17 @@ def test_a_digest_that_differs_is_refused(gateway: GatewayProcess, client: httpx
 
 
 def test_a_connection_cut_shortly_before_the_end_leaves_nothing(gateway: GatewayProcess, client: httpx.Client) -> None:
+    assert_a_good_model_answers(client)
+    before, workers = files_under(gateway.data_dir / "store"), gateway.workers()
     content = models.wide_linear(512).SerializeToString()
-    parts = urlsplit(gateway.url)
-    head = (
-        f"POST /registry/models/cut-off/versions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(content)}\r\n\r\n"
-    )
-    with socket.create_connection((parts.hostname or "", parts.port or 80)) as connection:
-        connection.sendall(head.encode() + content[: len(content) * 99 // 100])
+    line = "POST /registry/models/cut-off/versions HTTP/1.1"
+    head = request_bytes(line, "Host: localhost", f"Content-Length: {len(content)}")
+    with connected(gateway) as connection:
+        connection.sendall(head + content[: len(content) * 99 // 100])
         wait_until(lambda: files_under(gateway.data_dir / "spool") != [])
     wait_until(lambda: files_under(gateway.data_dir / "spool") == [])
-    assert client.get("/registry/models/cut-off").status_code == 404
-    assert upload(client, "good", GOOD).status_code in (200, 201)
+    assert_nothing_is_left(gateway, client, "cut-off", before)
+    assert gateway.workers() == workers
 
 
 def test_the_same_bytes_again_are_the_same_version(client: httpx.Client) -> None:
@@ -88,6 +117,9 @@ def test_twenty_uploads_at_once_get_twenty_numbers_and_stay_intact(client: httpx
         answers = list(pool.map(lambda content: upload(client, "twenty", content), contents))
     assert [answer.status_code for answer in answers] == [201] * 20
     assert sorted(answer.json()["version"] for answer in answers) == list(range(1, 21))
+    items = client.get("/registry/events", params={"limit": 1000}).json()["items"]
+    noted = [(event["kind"], event["version"]) for event in items if event["model"] == "twenty"]
+    assert noted == [("version_registered", number) for number in range(1, 21)]
     for answer, content in zip(answers, contents, strict=True):
         version = answer.json()
         stored = client.get(f"/registry/models/twenty/versions/{version['version']}/artifact")
@@ -119,8 +151,29 @@ def test_a_file_over_the_cap_is_refused(tmp_path: Path) -> None:
         counted = "the file is larger than 1048576 bytes, the most that is accepted"
         assert_problem(chunked, 413, code="too_large", detail=counted)
         assert (announced.headers["connection"], chunked.headers["connection"]) == ("close", "close")
-        assert files_under(tmp_path / "data" / "spool") == []
-        assert upload(client, "good", GOOD).status_code == 201
+        assert_nothing_is_left(gateway, client, "big", [])
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 65536], ids=["tiny chunks", "large chunks"])
+@pytest.mark.parametrize(
+    "line",
+    ["POST /registry/models/endless/versions", f"PUT /registry/blobs/sha256:{'0' * 64}"],
+    ids=["version", "blob"],
+)
+def test_a_body_without_end_is_refused_as_soon_as_it_passes_the_cap(
+    tiny: GatewayProcess, line: str, chunk_bytes: int
+) -> None:
+    head = request_bytes(f"{line} HTTP/1.1", "Host: localhost", "Transfer-Encoding: chunked")
+    chunk = b"%x\r\n%b\r\n" % (chunk_bytes, b"x" * chunk_bytes)
+    with connected(tiny) as connection, tiny.client() as client:
+        before = files_under(tiny.data_dir / "store")
+        connection.sendall(head + chunk * (CAP_BYTES // chunk_bytes) + BEYOND_THE_CAP)
+        answer = read_answer(connection)  # though the body has not ended
+        detail = f"the file is larger than {CAP_BYTES} bytes, the most that is accepted"
+        received = httpx.Response(answer.status, headers=answer.headers, content=answer.body)
+        assert_problem(received, 413, code="too_large", detail=detail)
+        assert (answer.headers["connection"], connection.recv(1)) == ("close", b"")
+        assert_nothing_is_left(tiny, client, "endless", before)
 
 
 def test_a_full_disk_refuses_the_upload_and_predicts_go_on(tmp_path: Path) -> None:
