@@ -34,7 +34,7 @@ class Listener:
         listening: a socket that listens already; it stays whoever's it is.
         make_protocol: makes the protocol of a connection.
         workers: how many processes take connections from the same socket.
-        make_room: returns whether one more may be taken.
+        make_room: returns whether one more may be taken, given how many have been that are not open yet.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Listener:
         listening: socket.socket,
         make_protocol: Callable[[], asyncio.Protocol],
         workers: int,
-        make_room: Callable[[], bool] = lambda: True,
+        make_room: Callable[[int], bool] = lambda _: True,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._listening = listening
@@ -50,6 +50,8 @@ class Listener:
         self._share = 2 * workers
         self._make_room = make_room
         self._opening: set[asyncio.Task[None]] = set()
+        self._opening_count = 0
+        """How many have been taken whose protocol may not have heard of it yet."""
         self._is_closed = self._is_exhausted = False
         listening.setblocking(False)
         self._listen()
@@ -71,8 +73,9 @@ class Listener:
 
     def _accept(self) -> None:
         for _ in range(max(1, min(waiting_count(self._listening) // self._share, _MOST_A_TURN))):
-            if not self._make_room():
-                self._pause("there are too many connections")
+            if not self._make_room(self._opening_count):
+                if not self._opening_count:
+                    self._pause("there are too many connections")
                 return
             try:
                 connection, _ = self._listening.accept()
@@ -84,6 +87,7 @@ class Listener:
                 self._pause(error.strerror)
                 return
             self._is_exhausted = False
+            self._opening_count += 1
             task = self._loop.create_task(self._open(connection))
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)
@@ -103,6 +107,8 @@ class Listener:
         except Exception:  # noqa: BLE001 - whatever it is, the client must not wait for ever
             connection.close()
             structlog.get_logger().exception("connection_not_opened")
+        finally:
+            self._opening_count -= 1
 
 
 def waiting_count(listening: socket.socket) -> int:

@@ -47,14 +47,20 @@ class Crowd:
         self._connections = connections
         self._most = most
 
-    def make_room(self) -> bool:
-        """Return whether one more connection may be taken; close some, if there are too many."""
+    def make_room(self, opening_count: int) -> bool:
+        """Return whether one more connection may be taken; close some, if there are too many.
+
+        Args:
+            opening_count: how many have been taken that are not among the connections yet.
+        """
         connections = self._connections()
-        if len(connections) < self._most:
+        if len(connections) + opening_count < self._most:
             return True
         open_ones = [one for one in connections if not one.transport.is_closing()]
-        if len(open_ones) < self._most:
+        if len(open_ones) + opening_count < self._most:
             return True
+        if opening_count:
+            return False  # they may be the ones to go: that is seen when they are there
         leaving = _idlest_of_the_greediest(open_ones, max(1, self._most // _AT_A_TIME))
         for one in leaving:
             one.transport.close()

@@ -136,6 +136,7 @@ class PredictProtocol(HttpProtocol):
     def begin(self) -> None:
         """Put the request aside if it may qualify, else let uvicorn begin with it."""
         self._answer_tick()
+        self._waiting_since = None  # that answer has begun to wait for this request
         self._head = self._qualify()
         if self._head is None:
             super().begin()

@@ -38,32 +38,38 @@ def closed(lines: list[Line]) -> list[int]:
 
 def test_below_the_limit_nobody_goes() -> None:
     lines = [Line("a", 0.0), Line("a", 1.0)]
-    assert (Crowd(lambda: lines, 3).make_room(), closed(lines)) == (True, [])
+    assert (Crowd(lambda: lines, 3).make_room(0), closed(lines)) == (True, [])
 
 
 def test_at_the_limit_the_one_that_has_waited_longest_goes() -> None:
     lines = [Line("a", 2.0), Line("a", 1.0), Line("a", None)]
-    assert (Crowd(lambda: lines, 3).make_room(), closed(lines)) == (True, [1])
+    assert (Crowd(lambda: lines, 3).make_room(0), closed(lines)) == (True, [1])
 
 
 def test_who_has_most_connections_closes_his_own() -> None:
     lines = [Line("honest", 0.0), Line("greedy", 8.0), Line("greedy", 9.0)]
-    assert (Crowd(lambda: lines, 3).make_room(), closed(lines)) == (True, [1])
+    assert (Crowd(lambda: lines, 3).make_room(0), closed(lines)) == (True, [1])
 
 
 def test_connections_at_work_stay_and_newcomers_wait() -> None:
     lines = [Line("a", None), Line("a", None)]
-    assert (Crowd(lambda: lines, 2).make_room(), closed(lines)) == (False, [])
+    assert (Crowd(lambda: lines, 2).make_room(0), closed(lines)) == (False, [])
 
 
 def test_those_that_are_being_closed_are_not_counted() -> None:
     lines = [Line("a", 0.0, Transport(is_closed=True)), Line("a", 1.0)]
-    assert (Crowd(lambda: lines, 2).make_room(), closed(lines)) == (True, [0])
+    assert (Crowd(lambda: lines, 2).make_room(0), closed(lines)) == (True, [0])
+
+
+def test_those_that_are_just_being_opened_are_counted() -> None:
+    lines = [Line("a", 0.0), Line("a", 1.0), Line("a", None)]
+    assert (Crowd(lambda: lines, 5).make_room(1), closed(lines)) == (True, [])
+    assert (Crowd(lambda: lines, 5).make_room(2), closed(lines)) == (False, [])
 
 
 def test_of_many_some_go_at_once() -> None:
     lines = [Line("a", float(number)) for number in range(640)]
-    assert (Crowd(lambda: lines, 640).make_room(), closed(lines)) == (True, list(range(10)))
+    assert (Crowd(lambda: lines, 640).make_room(0), closed(lines)) == (True, list(range(10)))
 
 
 @pytest.fixture
