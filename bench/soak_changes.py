@@ -47,7 +47,7 @@ class Mover:
             self._live[model] = 3 - self._live[model]
             self._notes.done["move"] += 1
         else:
-            self._notes.failures[f"move: {answer.status} {answer.body[:300]!r}"] += 1
+            self._notes.fails(f"move: {answer.status} {answer.body[:300]!r}")
         await asyncio.sleep(MOVE_SECONDS - (time.monotonic() - began))
 
     async def rest(self) -> None:
@@ -76,7 +76,7 @@ class Publisher:
             if number > KEPT:
                 await self._retire(number - KEPT)
         except first_run.RefusedError as error:
-            self._notes.failures[f"publisher: {error}"] += 1
+            self._notes.fails(f"publisher: {error}")
         await asyncio.sleep(REGISTERING_SECONDS - (time.monotonic() - began))
 
     async def rest(self) -> None:
@@ -113,7 +113,7 @@ class Publisher:
             if fault is None:
                 self._notes.answered[dialect.name] += 1
             else:
-                self._notes.failures[f"{dialect.name}: {fault}"] += 1
+                self._notes.fails(f"{dialect.name}: {fault}")
 
     async def _retire(self, number: int) -> None:
         read(await self._connection.request("DELETE", f"/registry/models/{GROWING}/versions/{number}"), 200)

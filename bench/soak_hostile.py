@@ -91,7 +91,7 @@ class Villain:
         except grpc.aio.AioRpcError as error:
             self._note("a limit of its own", error.code().name, "DEADLINE_EXCEEDED")
         else:
-            self._notes.failures["an endless loop has ended"] += 1
+            self._notes.fails("an endless loop has ended")
         finally:
             await channel.close()
 
@@ -129,4 +129,4 @@ class Villain:
         if told == expected:
             self._notes.done[what] += 1
         else:
-            self._notes.failures[f"{what}: {told} instead of {expected}"] += 1
+            self._notes.fails(f"{what}: {told} instead of {expected}")

@@ -32,6 +32,14 @@ class Notes:
     """Everything else that went as it should, by what it was."""
     failures: collections.Counter[str] = field(default_factory=collections.Counter)
     slowest_seconds: float = 0.0
+    began: float = field(default_factory=time.monotonic)
+
+    def fails(self, what: str) -> None:
+        """Take note of a failure, and print the first of its kind: whoever watches wants to look at once."""
+        what = what[:400]
+        self.failures[what] += 1
+        if self.failures[what] == 1:
+            print(f"{time.monotonic() - self.began:7.1f} s  {what}", flush=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +66,8 @@ async def act_until(ends_at: float, actors: Iterable[Actor], notes: Notes) -> No
         while time.monotonic() < ends_at:
             try:
                 await actor.act()
-            except (OSError, EOFError, TimeoutError) as error:
-                notes.failures[f"{type(actor).__name__}: {type(error).__name__} {error}"[:200]] += 1
+            except (OSError, EOFError, TimeoutError, ValueError) as error:
+                notes.fails(f"{type(actor).__name__}: {type(error).__name__} {error}"[:200])
                 await actor.rest()
         await actor.rest()
 
@@ -167,4 +175,4 @@ def _note(notes: Notes, dialect: str, fault: str | None, seconds: float) -> None
     if fault is None:
         notes.answered[dialect] += 1
     else:
-        notes.failures[f"{dialect}: {fault}"[:400]] += 1
+        notes.fails(f"{dialect}: {fault}"[:400])

@@ -1,6 +1,7 @@
 """One run of the soak on a gateway that is ready: warm up, read, load, read again."""
 
 import asyncio
+import itertools
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from bench.http_connection import Connection
 from bench.servers import Server
 from bench.soak_balance import Highest, Line, Reading, balance, middle
 from bench.soak_changes import Mover, Publisher
+from bench.soak_crowd import crowd
 from bench.soak_dialects import NATIVE
 from bench.soak_hostile import Villain
 from bench.soak_judgement import Judge
@@ -22,6 +24,9 @@ RPC_CALLERS = 4
 STRANGERS = 3
 DAWDLERS = 3
 EVERY_SECONDS = 1.0
+EVERY_READINGS = 60
+"""One in so many is printed, or rather what is watched of it."""
+WATCHED = ("anonymous of workers, bytes", "threads of all", "descriptors of all", "temporary files")
 ROUNDS = 12
 """Requests for each version on a connection of its own, so that each worker has had all of them."""
 SETTLING_SECONDS = 40.0
@@ -70,6 +75,7 @@ class Run:
         """Return what became of each measure."""
         reading = asyncio.create_task(self._read_each_second())
         try:
+            await crowd(self._place, self._versions, self._inputs[0], notes=self.notes, choice=self._choice)
             await self._load(warm_up_seconds)
             start = await self._quiet()
             self._say("the beginning is read")
@@ -100,8 +106,11 @@ class Run:
         await act_until(time.monotonic() + seconds, self._actors, self.notes)
 
     async def _read_each_second(self) -> None:
-        while True:
-            self.highest.add(await asyncio.to_thread(self._take))
+        for second in itertools.count():
+            reading = await asyncio.to_thread(self._take)
+            self.highest.add(reading)
+            if second % EVERY_READINGS == 0:
+                self._say(", ".join(f"{reading[measure]} {measure}" for measure in WATCHED))
             await asyncio.sleep(EVERY_SECONDS)
 
     # --- quiet moments ------------------------------------------------------------------------------------------------
@@ -128,9 +137,9 @@ class Run:
             connection.close()
         fault = self._judge.fault(answer, version.model, 0)
         if fault is not None:
-            self.notes.failures[f"in a quiet moment: {fault}"] += 1
+            self.notes.fails(f"in a quiet moment: {fault}")
 
     def _say(self, words: str) -> None:
-        print(
-            f"{words}: {self.notes.answered.total()} right answers, {self.notes.failures.total()} failures", flush=True
-        )
+        notes = self.notes
+        counts = f"{notes.answered.total()} right answers, {notes.failures.total()} failures"
+        print(f"{time.monotonic() - notes.began:7.1f} s  {counts}; {words}", flush=True)
