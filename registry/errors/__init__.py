@@ -34,7 +34,7 @@
     │   ├── ModelUnloaded, ModelPinned
     │   └── SourceChanged, NoDirectUploads
     ├── Busy               come back later
-    │   ├── Overloaded, DeadlinePassed, InsufficientMemory
+    │   ├── Overloaded, DeadlinePassed, RequestTimeout, InsufficientMemory
     │   ├── LoadFailed             model_load_failed, until its back-off has passed
     │   └── StorageUnavailable, InsufficientStorage, RegistryUnavailable, RegistryBusy
     └── Fault              an operator must act
@@ -73,6 +73,7 @@ from registry.errors.busy import (
     Overloaded,
     RegistryBusy,
     RegistryUnavailable,
+    RequestTimeout,
     StorageUnavailable,
 )
 from registry.errors.caller import (
@@ -178,6 +179,7 @@ __all__ = [
     "RegistryBusy",
     "RegistryUnavailable",
     "RehearsalFailed",
+    "RequestTimeout",
     "RouteNotFound",
     "RunFailed",
     "SchemaMismatch",
