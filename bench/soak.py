@@ -43,6 +43,7 @@ MINUTES = 30.0
 WARM_UP_MINUTES = 3.0
 WORKERS = 2
 DATABASE = "soak"
+HAS_KILLERS = False
 MOST_LINES = 20
 
 
@@ -155,7 +156,12 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="of all chance (drawn)")
     parser.add_argument("--production", action="store_true", help="on PostgreSQL and S3")
-    parser.add_argument("--killers", action="store_true", help="numbers that kill, too, sent to an isolated model")
+    parser.add_argument(
+        "--killers",
+        action=argparse.BooleanOptionalAction,
+        default=HAS_KILLERS,
+        help="numbers that kill, too, sent to a model that is isolated",
+    )
     options = parser.parse_args()
     end_tidily()
     began = time.monotonic()
