@@ -75,7 +75,7 @@ bench-density: $(VENV)/.dev ## what four workers take beside one, and a thousand
 bench-shadow: $(VENV)/.dev ## live latencies with a shadow on all requests beside those without
 	@$(BIN)/python -m bench.shadow $(ARGS)
 
-soak: $(VENV)/.dev ## a minute of mixed load while models are evicted, promoted and rolled back
+soak: $(VENV)/.dev ## half an hour of everything at once; the gateway has to end where it began
 	@$(BIN)/python -m bench.soak $(ARGS)
 
 chaos: $(VENV)/.dev ## deaths while writing, then a thousand moves under load while everything fails; 15 minutes

@@ -11,7 +11,7 @@ import orjson
 
 from bench.http_connection import Connection
 from bench.servers import HOST, Server, ServerFailedError, free_port
-from bench.soak import MODELS_IN_BUDGET
+from bench.soak_gateway import MODELS_IN_BUDGET
 from bench.soak_models import Rows, SoakVersion, perceptron
 from examples import first_run
 

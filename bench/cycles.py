@@ -17,7 +17,7 @@ import orjson
 
 from bench.memory import metrics_of, taken_by
 from bench.servers import Server, ServerFailedError, running
-from bench.soak import LOG, start_gateway, wait_until_prepared
+from bench.soak_gateway import LOG, start_gateway, wait_until_prepared
 from bench.soak_models import perceptron
 from examples import first_run
 from tests.support.gateway_process import children_of

@@ -19,7 +19,7 @@ import orjson
 
 from bench.memory import Taken, taken_by
 from bench.servers import HOST, ROOT, Server, ServerFailedError, running
-from bench.soak import LOG, start_gateway, wait_until_prepared
+from bench.soak_gateway import LOG, start_gateway, wait_until_prepared
 from examples import first_run
 from tests.support.real_models import RealModel, backend_models, published_models
 

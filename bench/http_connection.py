@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bench.servers import HOST
 
 ANSWER_SECONDS = 60
+JSON_BODY: Mapping[str, str] = {"content-type": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +23,29 @@ class Connection:
     """Opened when first used, and again after ``close``. One request at a time.
 
     ``request`` raises OSError or EOFError where the connection fails, TimeoutError after a minute.
+
+    Args:
+        port: of the server.
+        token: presented with each request, if there is one.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, token: str | None = None) -> None:
         self._port = port
+        self._always = "" if token is None else f"authorization: Bearer {token}\r\n"
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def request(self, method: str, path: str, body: bytes = b"") -> Answer:
+    async def request(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] = JSON_BODY
+    ) -> Answer:
         async with asyncio.timeout(ANSWER_SECONDS):
             if self._streams is None:
                 self._streams = await asyncio.open_connection(HOST, self._port)
             reader, writer = self._streams
-            head = f"{method} {path} HTTP/1.1\r\nhost: {HOST}:{self._port}\r\ncontent-type: application/json\r\n"
+            named = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+            head = f"{method} {path} HTTP/1.1\r\nhost: {HOST}:{self._port}\r\n{self._always}{named}"
             writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
             await writer.drain()
-            answer = await _read_answer(reader)
+            answer = await read_answer(reader)
         if answer.headers.get("connection") == "close":
             self.close()
         return answer
@@ -52,7 +61,8 @@ class Connection:
             self._streams = None
 
 
-async def _read_answer(reader: asyncio.StreamReader) -> Answer:
+async def read_answer(reader: asyncio.StreamReader) -> Answer:
+    """Read one answer, or raise EOFError where the connection ends before it does."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
     if headers.get("transfer-encoding") == "chunked":

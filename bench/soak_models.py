@@ -47,7 +47,7 @@ def make_versions(folder: Path, inputs: Sequence[Rows], *, version_count: int = 
             digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
             made.append(
                 SoakVersion(
-                    model=f"soak-{model}", number=number, path=path, digest=digest, answers=_answers(path, inputs)
+                    model=f"soak-{model}", number=number, path=path, digest=digest, answers=answers_of(path, inputs)
                 )
             )
     return made
@@ -75,7 +75,8 @@ def perceptron(seed: int, layers: Sequence[int]) -> bytes:
     return content
 
 
-def _answers(path: Path, inputs: Sequence[Rows]) -> tuple[bytes, ...]:
+def answers_of(path: Path, inputs: Sequence[Rows]) -> tuple[bytes, ...]:
+    """Return the bytes of the outputs that a plain session of one thread gives for these inputs."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -32,7 +32,7 @@ import orjson
 from bench.http_connection import Connection
 from bench.memory import metrics_of, taken_by
 from bench.servers import Server, ServerFailedError, running
-from bench.soak import LOG, start_gateway
+from bench.soak_gateway import LOG, start_gateway
 from bench.soak_models import perceptron
 from examples import first_run
 

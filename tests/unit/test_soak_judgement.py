@@ -49,3 +49,9 @@ WRONG = {
 @pytest.mark.parametrize(("status", "headers", "body"), WRONG.values(), ids=WRONG.keys())
 def test_a_wrong_answer_is_noticed(status: int, headers: dict[str, str], body: dict[str, object]) -> None:
     assert _judge(status, headers, body) is not None
+
+
+def test_a_version_that_came_meanwhile_is_judged_too() -> None:
+    judge = Judge(VERSIONS[1:])
+    judge.add(VERSIONS[0])
+    assert judge.fault(Answer(200, HEADERS, orjson.dumps(BODY)), "soak-0", 0) is None

@@ -1,0 +1,47 @@
+"""Many at once, before anything is read: a pool of threads grows to its size, and to no more.
+
+Pools start a thread when all others are busy. A rare moment late in a run would otherwise look like a leak. What the
+crowd gets is counted by its status and not judged: it may be told that it is too large.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+from bench.http_connection import JSON_BODY, Connection
+from bench.soak_dialects import NATIVE
+from bench.soak_gateway import BYTES
+from bench.soak_load import Notes, Place
+from bench.soak_models import Rows, SoakVersion, perceptron
+
+ROUNDS = 3
+REGISTRATIONS = 8
+LISTINGS = 48
+STRANGE_NAMES = 24
+TINY_LAYERS = (4, 8, 3)
+
+
+async def crowd(
+    place: Place, versions: Sequence[SoakVersion], rows: Rows, *, notes: Notes, choice: random.Random
+) -> None:
+    """Ask for everything at once, a few times."""
+
+    async def ask(method: str, path: str, body: bytes = b"", *, is_file: bool = False) -> None:
+        connection = Connection(place.port, place.token)
+        try:
+            answer = await connection.request(method, path, body, BYTES if is_file else JSON_BODY)
+            notes.done[f"in the crowd {answer.status}"] += 1
+        finally:
+            connection.close()
+
+    question = NATIVE.encode(rows)
+    for turn in range(ROUNDS):
+        asked = [ask("GET", "/registry/models") for _ in range(LISTINGS)]
+        asked += [ask("POST", f"/models/nobody-{turn}-{number}/predict", question) for number in range(STRANGE_NAMES)]
+        for version in versions:
+            path = f"/v{version.number}/models/{version.model}/predict"
+            asked += [ask("POST", path, question) for _ in range(4)]
+        for _ in range(REGISTRATIONS):
+            content = perceptron(choice.getrandbits(62), TINY_LAYERS)
+            asked.append(ask("POST", "/registry/models/crowd/versions", content, is_file=True))
+        await asyncio.gather(*asked)
