@@ -9,7 +9,7 @@ ON_BOTH := tests/e2e tests/properties/test_history_laws.py $(addprefix tests/uni
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check format bench bench-peers bench-tails bench-docs bench-cold bench-codec bench-cycles \
-	bench-zipf bench-density bench-shadow soak chaos conformance schemathesis clean
+	bench-zipf bench-density bench-shadow soak chaos conformance schemathesis fuzz clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,10 @@ chaos: $(VENV)/.dev ## deaths while writing, then a thousand moves under load wh
 
 schemathesis: $(VENV)/.dev ## ten minutes of requests made up from the OpenAPI document, and every answer held against it
 	@$(BIN)/python -m tests.schemathesis $(ARGS)
+
+fuzz: $(VENV)/.dev ## ten minutes of bytes that strangers might send, at everything that reads them
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
 conformance: $(VENV)/.dev ## all of ONNX's conformance set through a live gateway, bit for bit, over every wire
 	@$(BIN)/python -m tests.conformance $(ARGS)
 

@@ -18,7 +18,7 @@ import numpy as np
 from msgspec import UNSET, Meta, UnsetType
 
 from gateway.codec.body import Array, PredictBody
-from gateway.codec.fit import Doubt, FeedFit, ShapeFit
+from gateway.codec.fit import DOUBTS, Doubt, FeedFit, ShapeFit
 from gateway.codec.frame import frame_fields, list_of
 from gateway.codec.joined_rows import RowsReader
 from gateway.codec.limits import MAX_DEPTH, MAX_INTEGER_DIGITS
@@ -63,7 +63,7 @@ class FastDecoder:
         """Return what a plain body says.
 
         Raises:
-            Doubt, ValueError, OverflowError, msgspec.DecodeError: the second parse must decide.
+            Those of ``DOUBTS``: the second parse must decide.
         """
         request: Any = self._decode_request(body)
         feed, texts = self._read_inputs(request)
@@ -159,7 +159,7 @@ def short_rows_reader(spec: TensorSpec) -> RowsReader:
     def read(text: bytes, shape: tuple[int, ...]) -> Array | None:
         try:
             array = item.read(decode(text))
-        except (Doubt, ValueError, OverflowError, msgspec.DecodeError):
+        except DOUBTS:
             return None
         return array if array.shape == shape else None
 

@@ -2,6 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import Final
+
+import msgspec
 
 from gateway.codec.body import Array
 from gateway.codec.limits import MAX_ELEMENTS
@@ -12,6 +15,10 @@ from registry.tensor import TensorSpec
 
 class Doubt(Exception):  # noqa: N818 - no error: a slower parse will know
     """A quick parse cannot tell what the body says, or whether it is right."""
+
+
+DOUBTS: Final = (Doubt, ValueError, OverflowError, RecursionError, msgspec.DecodeError)
+"""What a quick parse by msgspec's types raises where the second one must decide; what it skips may nest too deep."""
 
 
 class ShapeFit:

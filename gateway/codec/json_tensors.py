@@ -5,13 +5,12 @@ from importlib.util import find_spec
 from math import prod
 from typing import Any
 
-import msgspec
 import orjson
 
 from gateway.codec.body import Array, PredictBody
 from gateway.codec.exact_decode import decode_exactly
 from gateway.codec.fast_decode import FastDecoder, can_read_fast, short_rows_reader
-from gateway.codec.fit import Doubt
+from gateway.codec.fit import DOUBTS, Doubt
 from gateway.codec.joined_rows import JoinedRowsDecoder, has_joined_rows
 from gateway.codec.json_output import write_outputs, write_rows, write_values
 from registry.signature import Signature
@@ -73,7 +72,7 @@ class JsonCodec:
         if self._fast is not None:
             try:
                 return self._fast.decode(body)
-            except (Doubt, ValueError, OverflowError, msgspec.DecodeError):
+            except DOUBTS:
                 pass
         return None
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from gateway.codec.body import Array
 from registry.names import quoted
-from registry.tensor import DType
+from registry.tensor import DTYPES, DType
 
 _LENGTH = struct.Struct("<I")
 _ALIGNMENT = 16
@@ -115,6 +115,8 @@ def _read_texts(octets: bytes | memoryview, shape: tuple[int, ...]) -> Array:
     if len(texts) != count:
         received = f"more than {count}" if len(texts) > count else str(len(texts))
         raise BytesDoNotFit(f"{count} texts for {list(shape)}", received)
+    if not count:
+        return _empty(DTYPES["string"], shape)
     array = np.empty(count, object)
     array[:] = texts
     return array.reshape(shape)

@@ -41,6 +41,7 @@ _IR_WITH_OPTIONAL_INPUTS = 4
 """Before IR version 4 every initialiser had to be listed as an input too, and the runtime takes them as constants."""
 
 _MOST_CONTAINERS = 4
+_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,7 @@ def read_graph(path: Path, limits: WireLimits | None = None) -> GraphFacts:
         return GraphFacts(
             signature=_signature(model, limits or WireLimits()),
             opset_imports=_opset_imports(model),
-            producer=_text(f"{model.producer_name} {model.producer_version}".strip())[:_MAX_PRODUCER_CHARACTERS],
+            producer=f"{_text(model.producer_name)} {_text(model.producer_version)}".strip()[:_MAX_PRODUCER_CHARACTERS],
             metadata=_metadata(model),
             is_bounded=is_bounded(model),
             operators=frozenset(_operators(model)),
@@ -89,7 +90,7 @@ def _operators(model: onnx.ModelProto) -> Iterator[str]:
     nodes = [*model.graph.node, *(node for function in model.functions for node in function.node)]
     while nodes:
         node = nodes.pop()
-        yield node.op_type
+        yield _decoded(node.op_type)
         for attribute in node.attribute:
             for graph in (attribute.g, *attribute.graphs):
                 nodes.extend(graph.node)
@@ -190,8 +191,13 @@ def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
     kind = dim.WhichOneof("value")
     if kind == "dim_value":
         return dim.dim_value if dim.dim_value >= 0 else None
-    name = dim.dim_param if kind == "dim_param" else ""
-    is_symbol = name.isprintable() and any(map(str.isalpha, name)) and name.lower() not in _NO_SYMBOLS
+    name = _decoded(dim.dim_param) if kind == "dim_param" else ""
+    is_symbol = (
+        name.isprintable()
+        and _REPLACEMENT not in name
+        and any(map(str.isalpha, name))
+        and name.lower() not in _NO_SYMBOLS
+    )
     return name if is_symbol and len(name.encode()) <= _MAX_SYMBOL_BYTES else None
 
 
@@ -219,9 +225,14 @@ def _cut(entries: Iterator[tuple[str, str]], room_bytes: int) -> Iterator[tuple[
         room_bytes -= len(value.encode())
 
 
-def _text(text: str) -> str:
+def _text(text: str | bytes) -> str:
     """Return text that any database and any log can hold: control characters but for white space become U+FFFD."""
-    return text.translate(_CONTROL)
+    return _decoded(text).translate(_CONTROL)
 
 
-_CONTROL = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), 127) if chr(code) not in "\t\n\r"}
+def _decoded(text: str | bytes) -> str:
+    """Return text; the library gives what is no UTF-8 as bytes, and the runtime does not mind it."""
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+
+
+_CONTROL = {code: _REPLACEMENT for code in (*range(32), 127) if chr(code) not in "\t\n\r"}

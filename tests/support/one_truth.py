@@ -3,14 +3,13 @@
 from contextlib import suppress
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from gateway.codec.body import PredictBody
 from gateway.codec.buffer_decode import BufferDecoder, can_read_buffers
 from gateway.codec.exact_decode import decode_exactly
 from gateway.codec.fast_decode import FastDecoder, can_read_fast
-from gateway.codec.fit import Doubt
+from gateway.codec.fit import DOUBTS, Doubt
 from registry.errors import CallerError
 from registry.signature import Signature
 from registry.tensor import kind_of
@@ -37,7 +36,7 @@ def check_one_truth(what: Signature, body: bytes) -> None:
     """The exact parse gives a value or a caller's error; what the quick ones accept is the same value."""
     exact = outcome_of_exact(what, body)
     if can_read_fast(what):
-        with suppress(Doubt, ValueError, OverflowError, msgspec.DecodeError):
+        with suppress(*DOUBTS):
             check_same(FastDecoder(what).decode(body), exact)
     if can_read_buffers(what):
         with suppress(Doubt):

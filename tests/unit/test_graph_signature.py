@@ -90,6 +90,20 @@ def test_before_ir_version_4_initialisers_are_constants_though_listed_as_inputs(
     assert read(tmp_path, source).signature.inputs == (spec("x", "float32", ("batch",)),)
 
 
+def test_text_that_is_no_utf_8_is_no_obstacle(tmp_path: Path) -> None:
+    source = models.identity(shape=("aaaa", 4))
+    source.producer_name = "bbbb"
+    source.opset_import.append(helper.make_opsetid("cccc", 1))
+    helper.set_model_props(source, {"dddd": "eeee"})
+    octets = source.SerializeToString()
+    for text in (b"aaaa", b"bbbb", b"cccc", b"dddd", b"eeee"):
+        octets = octets.replace(text, text[:3] + b"\xff")
+    (tmp_path / "model.onnx").write_bytes(octets)
+    facts = read_graph(tmp_path / "model.onnx")
+    said = (facts.producer, facts.opset_imports, facts.metadata, facts.signature.inputs[0].shape)
+    assert said == ("bbb\ufffd 1.0", {"ai.onnx": 18, "ccc\ufffd": 1}, {"ddd\ufffd": "eee\ufffd"}, (None, 4))
+
+
 def test_a_sparse_initialiser_is_a_default_too(tmp_path: Path) -> None:
     source = models.optional_bias()
     dense = source.graph.initializer.pop()

@@ -99,6 +99,12 @@ def test_a_hundred_thousand_brackets_end_nobody(body: bytes) -> None:
         JsonCodec(model="m", version=1, signature=IRIS).decode(body)
 
 
+def test_brackets_where_a_row_of_several_inputs_has_an_element_end_nobody() -> None:
+    deep = b"[" * 100_000 + b"]" * 100_000
+    with pytest.raises(JsonTooDeep, match="deeper than 32 levels"):
+        JsonCodec(model="m", version=1, signature=SHOP).decode(b'{"instances": [{"words": ["a", %b]}]}' % deep)
+
+
 def test_quotes_without_end_are_scanned_once() -> None:
     body = b'"' + b'\\"' * 1_000_000  # scanning again from each quote would take hours, past the suite's timeout
     with pytest.raises(UndecodableBody, match="Unterminated string"):

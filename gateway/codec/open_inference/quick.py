@@ -16,7 +16,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from gateway.codec.assembly import assemble
 from gateway.codec.body import Array, PredictBody
-from gateway.codec.fit import Doubt
+from gateway.codec.fit import DOUBTS, Doubt
 from gateway.codec.frame import list_of
 from gateway.codec.limits import MAX_ID_CHARS, MAX_INTEGER_DIGITS
 from gateway.codec.long_numbers import may_hold_long_number
@@ -90,7 +90,7 @@ class QuickDecoder:
             return None
         try:
             return self._decode(head, tail)
-        except (Doubt, ValueError, OverflowError, msgspec.DecodeError, SignatureMismatch, TooManyElements):
+        except (*DOUBTS, SignatureMismatch, TooManyElements):
             return None
 
     def _decode(self, head: bytes, tail: memoryview) -> PredictBody:
