@@ -44,6 +44,9 @@ check: $(VENV)/.dev ## format, lint, types, import contracts, known vulnerabilit
 audit: $(VENV)/.dev ## whether a vulnerability is known in anything that is pinned; `make check` does it too
 	@$(BIN)/python -m tests.supply_chain.audit
 
+sbom: $(VENV)/.dev ## what the gateway runs with, as CycloneDX 1.6 JSON, into dist/
+	@$(BIN)/python -m tests.supply_chain.sbom
+
 format: $(VENV)/.dev ## rewrite the sources as `make check` wants them
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .

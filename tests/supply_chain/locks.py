@@ -1,6 +1,5 @@
 """The two locks as {package: version}, and pyproject."""
 
-import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,15 @@ ROOT = Path(__file__).parents[2]
 RUNNING = ROOT / "requirements.lock"
 TESTING = ROOT / "tests" / "requirements.lock"
 
-_PIN = re.compile(r"([A-Za-z0-9._-]+)==([^;\s]+)")
 
+def read_lock(path: Path, *, is_for_here: bool = False) -> dict[str, str]:
+    """Return the pinned version of each package, by the name that indexes use (``sqlalchemy``, ``ml-dtypes``).
 
-def read_lock(path: Path) -> dict[str, str]:
-    """Return the pinned version of each package, by the name that indexes use (``sqlalchemy``, ``ml-dtypes``)."""
-    pins = map(_PIN.match, path.read_text("utf-8").splitlines())
-    return {str(canonicalize_name(pin[1])): pin[2] for pin in pins if pin}
+    Those that only another Python needs are in it, too, unless it is for here.
+    """
+    lines = (line for line in path.read_text("utf-8").splitlines() if line and not line.startswith("#"))
+    pins = (pin for pin in map(Requirement, lines) if not is_for_here or pin.marker is None or pin.marker.evaluate())
+    return {str(canonicalize_name(pin.name)): str(pin.specifier).removeprefix("==") for pin in pins}
 
 
 def read_project() -> dict[str, Any]:
