@@ -8,8 +8,8 @@ ON_BOTH := tests/e2e tests/properties/test_history_laws.py $(addprefix tests/uni
 	registration promotion rollback retirement_and_editing resolution rehearsal tokens))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench bench-peers bench-tails bench-docs bench-cold bench-codec bench-cycles \
-	bench-zipf bench-density bench-shadow soak chaos conformance schemathesis fuzz clean
+.PHONY: help setup run test check audit sbom format bench bench-peers bench-tails bench-docs bench-cold bench-codec \
+	bench-cycles bench-zipf bench-density bench-shadow soak chaos conformance schemathesis fuzz clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,11 +34,18 @@ test: $(VENV)/.dev ## the whole suite, on SQLite and a folder, then what differs
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 	@TESTS_ON=production $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS) $(ON_BOTH)
 
-check: $(VENV)/.dev ## format, lint, types, import contracts
+check: $(VENV)/.dev ## format, lint, types, import contracts, known vulnerabilities of what is pinned
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.supply_chain.audit
+
+audit: $(VENV)/.dev ## whether a vulnerability is known in anything that is pinned; `make check` does it too
+	@$(BIN)/python -m tests.supply_chain.audit
+
+sbom: $(VENV)/.dev ## what the gateway runs with, as CycloneDX 1.6 JSON, into dist/
+	@$(BIN)/python -m tests.supply_chain.sbom
 
 format: $(VENV)/.dev ## rewrite the sources as `make check` wants them
 	@$(BIN)/ruff format .

@@ -1,7 +1,7 @@
 """Logs.
 
-1. A log line is one JSON object on one line; no value of it is longer than 256 characters, and what a client or a model
-   wrote is escaped like all text in JSON.
+1. A log line is one JSON object on one line; no text in it is longer than 256 characters, nor any line of a traceback,
+   and what a client or a model wrote is escaped like all text in JSON. An exception may quote a name out of a graph.
 2. Access lines are made and written together, some dozens at a time and at least five times a second: one by one, each
    would cost a system call, and making many in a row takes a third of the time.
 3. A line that cannot be written (the disk is full, the reader of the pipe is gone) is lost, and nothing else is.
@@ -21,7 +21,7 @@ import orjson
 import structlog
 
 MAX_VALUE_CHARACTERS = 256
-
+_MAX_TRACEBACK_LINES = 200
 
 _FLUSH_SECONDS = 0.2
 _FLUSH_LINES = 64
@@ -67,13 +67,20 @@ class _LossyStream(io.RawIOBase):
 
 
 def _cut_values(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    return {key: value if key == "exception" else _cut(value) for key, value in event.items()}
+    return {key: _cut_traceback(value) if key == "exception" else _cut(value) for key, value in event.items()}
 
 
 def _cut(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > MAX_VALUE_CHARACTERS:
-        return value[:MAX_VALUE_CHARACTERS] + "..."
-    return value
+    if isinstance(value, str):
+        return value if len(value) <= MAX_VALUE_CHARACTERS else value[:MAX_VALUE_CHARACTERS] + "..."
+    if isinstance(value, Mapping):
+        return {_cut(key): _cut(inner) for key, inner in value.items()}
+    return [_cut(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _cut_traceback(text: str) -> str:
+    """Keep the end, where the error is, and of each line what fits."""
+    return "\n".join(map(_cut, text.splitlines()[-_MAX_TRACEBACK_LINES:]))
 
 
 def _serialize(event: Any, **_options: Any) -> bytes:

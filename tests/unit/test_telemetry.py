@@ -18,6 +18,17 @@ def test_a_log_line_is_one_line_of_json_whatever_is_logged(capfdbinary: pytest.C
     structlog.reset_defaults()
 
 
+def test_what_a_client_wrote_is_cut_in_lists_and_tracebacks_too(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    configure_logs("info")
+    error = ValueError("\n".join(["y" * 1000] * 1000))
+    structlog.get_logger().error("hostile", names=["x" * 1000], by={"z" * 1000: 1}, exc_info=error)
+    [line] = capfdbinary.readouterr().err.splitlines()
+    logged = json.loads(line)
+    assert (logged["names"], logged["by"]) == (["x" * 256 + "..."], {"z" * 256 + "...": 1})
+    assert logged["exception"].splitlines() == ["y" * 256 + "..."] * 200
+    structlog.reset_defaults()
+
+
 def test_access_lines_are_written_together() -> None:
     written: list[bytes] = []
 
