@@ -1,9 +1,6 @@
 """What loads, prepares, keeps and runs models: the serving side of the wiring."""
 
 import asyncio
-import os
-import signal
-import socket
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
@@ -15,10 +12,8 @@ import structlog
 from gateway.child_loading import ChildLoader
 from gateway.codec.json_tensors import drop_parsers
 from gateway.documents import DocumentFolder
-from gateway.evidence import HANG, MEMORY, AnswerTimes
+from gateway.evidence import MEMORY
 from gateway.host import anonymous_bytes, return_free_memory
-from gateway.isolation.origin import make_ready
-from gateway.ledger import Key
 from gateway.loading import LOADS_AT_ONCE, Loader
 from gateway.metrics import Metrics
 from gateway.parts import Parts
@@ -50,9 +45,8 @@ from gateway.serving.store_watch import StoreWatch
 from gateway.serving.trimming import Trimming
 from gateway.settings import Settings
 from gateway.trials import OURSELVES
-from gateway.witness import CrashMemory, Witness
+from gateway.witness import CrashMemory, Witness, end_process, open_isolating
 from registry.batching import Batching
-from registry.crashes import Crashes
 from registry.editing import Editing
 from registry.errors import (
     ModelNotFound,
@@ -88,6 +82,15 @@ class Engine:
     """Tells how many bytes a version's session will take."""
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a process is to whoever started it; see ``gateway.wiring.open_services``."""
+
+    is_worker: bool
+    crash_memory: CrashMemory | None
+    ask_to_be_replaced: Callable[[], None]
+
+
 def open_executor(opened: AsyncExitStack, threads: int, name: str) -> ThreadPoolExecutor:
     """Make an executor that ends with ``opened``."""
     executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
@@ -100,16 +103,14 @@ def open_engine(
     parts: Parts,
     metrics: Metrics,
     store_watch: StoreWatch,
-    *,
-    is_worker: bool,
-    crash_memory: CrashMemory | None,
-    ask_to_be_replaced: Callable[[], None],
+    outside: Outside,
 ) -> Engine:
     """Make it; it ends with ``opened``."""
+    is_worker = outside.is_worker
     settings = parts.settings
     loop = asyncio.get_running_loop()
     loads = _open_load_places(opened, parts)
-    isolating, witness = _open_isolating(opened, parts, crash_memory, changed=lambda key: predictor.displace(key))  # noqa: PLW0108 - it is made below
+    isolating, witness = open_isolating(parts, outside.crash_memory, open_executor(opened, 1, "tell-crashes"))
 
     def renew(version: Version) -> None:
         with suppress(RuntimeError):  # the loop has ended
@@ -119,17 +120,11 @@ def open_engine(
         with suppress(RuntimeError):  # as above
             loop.call_soon_threadsafe(predictor.reconsider, version)
 
-    proving = Proving(
-        host_key(),
-        DocumentFolder(settings.proofs_dir),
-        parts.inspect_again,
-        reconsider,
-        open_executor(opened, 1, "prove") if is_worker else None,
-    )
+    proving = _open_proving(opened, parts, reconsider, is_worker=is_worker)
     spare = _spare_threads(settings, proving)
     expect = _expectation(parts, spare)
     preparing = Preparing(parts.prepare, renew, open_executor(opened, 1, "prepare") if is_worker else None)
-    widening, looking = open_executor(opened, 1, "widen"), open_executor(opened, 1, "look")
+    looking = open_executor(opened, 1, "look")
     loader = Loader(
         parts,
         store_watch,
@@ -139,7 +134,7 @@ def open_engine(
         spare=spare,
         load_elsewhere=ChildLoader(parts, isolating, loads).load,
         marks=witness.marks,
-        widening=widening,
+        widening=open_executor(opened, 1, "widen"),
     )
     cache: SessionCache[AnySession] = SessionCache(
         budget_bytes=settings.worker_budget_bytes,
@@ -153,17 +148,13 @@ def open_engine(
         cache, Residency(parts.registry, parts.clock), executor=open_executor(opened, 1, "tell"), actor=OURSELVES
     )
     predictor = _open_predictor(opened, parts, cache, proving, isolating, witness)
+    isolating.start(predictor.displace)
     if is_worker:
         witness.start()
         opened.push_async_callback(witness.close)
     opened.push_async_callback(cache.drain)  # first of all, while the watchdog still ends runs
     shadowing = _open_shadowing(opened, parts, cache, predictor)
-    renewing = Renewing(
-        cache,
-        is_prepared=lambda version: is_worth_preparing(version) and parts.prepared.has(version.artifact),
-        executor=looking,
-    )
-    memory_guard = _memory_guard(settings, cache, looking, ask_to_be_replaced)
+    memory_guard = _memory_guard(settings, cache, looking, outside.ask_to_be_replaced)
     engine = Engine(
         cache=cache,
         predictor=predictor,
@@ -171,12 +162,26 @@ def open_engine(
         shadowing=shadowing,
         preparing=preparing,
         residence=residence,
-        renewing=renewing,
+        renewing=_renewing(parts, cache, looking),
         memory_guard=memory_guard,
         expect=expect,
     )
     _show(engine, spare, metrics)
     return engine
+
+
+def _open_proving(
+    opened: AsyncExitStack, parts: Parts, reconsider: Callable[[Version], None], *, is_worker: bool
+) -> Proving:
+    documents, executor = DocumentFolder(parts.settings.proofs_dir), open_executor(opened, 1, "prove")
+    return Proving(host_key(), documents, parts.inspect_again, reconsider, executor if is_worker else None)
+
+
+def _renewing(parts: Parts, cache: SessionCache[AnySession], looking: Executor) -> Renewing:
+    def is_prepared(version: Version) -> bool:
+        return is_worth_preparing(version) and parts.prepared.has(version.artifact)
+
+    return Renewing(cache, is_prepared=is_prepared, executor=looking)
 
 
 def _noting(load: Callable[[Version], AnySession], note: Callable[[Version], None]) -> Callable[[Version], AnySession]:
@@ -235,22 +240,6 @@ def _give_back_memory() -> None:
     return_free_memory()
 
 
-def _open_isolating(
-    opened: AsyncExitStack, parts: Parts, crash_memory: CrashMemory | None, *, changed: Callable[[Key], None]
-) -> tuple[Isolating, Witness]:
-    telling = open_executor(opened, 1, "tell-crashes")
-    isolating = Isolating(
-        Crashes(parts.registry, parts.clock),
-        executor=telling,
-        changed=changed,
-        make_ready=make_ready,
-        answered=AnswerTimes(None if crash_memory is None else crash_memory.evidence),
-        host=socket.gethostname(),
-        actor=OURSELVES,
-    )
-    return isolating, Witness(crash_memory, isolating, telling)
-
-
 def _open_predictor(
     opened: AsyncExitStack,
     parts: Parts,
@@ -262,7 +251,7 @@ def _open_predictor(
     places = usable_cpus()
     runs = open_executor(opened, places + _SPARE_RUN_THREADS, "run")
     watchdog = Watchdog(
-        on_stuck=partial(_end_process, witness), find_greedy=Greed(anonymous_bytes, parts.settings.run_memory_bytes)
+        on_stuck=partial(end_process, witness), find_greedy=Greed(anonymous_bytes, parts.settings.run_memory_bytes)
     )
     watchdog.start()
     opened.callback(watchdog.close)
@@ -332,10 +321,3 @@ def _expectation(parts: Parts, spare: SpareThreads) -> Callable[[Version], int]:
         return prepared_bytes * (2 if spare.would_lend(version, prepared_bytes) else 1)
 
     return expect
-
-
-def _end_process(witness: Witness, thread: int) -> None:
-    """End this worker, the run in one of whose threads listens to nothing else; the supervisor starts another."""
-    structlog.get_logger().error("run_is_stuck", pid=os.getpid())
-    witness.accuse(thread, HANG)
-    os.kill(os.getpid(), signal.SIGKILL)

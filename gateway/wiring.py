@@ -11,7 +11,7 @@ from time import monotonic
 import structlog
 
 from gateway.documents import DocumentFolder
-from gateway.engine import Engine, open_engine, open_executor
+from gateway.engine import Engine, Outside, open_engine, open_executor
 from gateway.metrics import Metrics
 from gateway.parts import Parts, open_parts
 from gateway.serving.change_feed import ChangeFeed
@@ -81,15 +81,8 @@ async def open_services(
         metrics = metrics or Metrics()
         following = open_executor(opened, _FOLLOWING_THREADS, "follow")
         store_watch = _watch_store(parts, metrics, following)
-        engine = open_engine(
-            opened,
-            parts,
-            metrics,
-            store_watch,
-            is_worker=is_worker,
-            crash_memory=crash_memory,
-            ask_to_be_replaced=ask_to_be_replaced,
-        )
+        outside = Outside(is_worker, crash_memory, ask_to_be_replaced)
+        engine = open_engine(opened, parts, metrics, store_watch, outside)
         verdicts = _open_verdicts(opened, parts) if is_worker and settings.is_auth_on else None
         routing = _open_routing(opened, parts, metrics, engine)
         pins = _make_pins(settings, routing, engine)

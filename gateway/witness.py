@@ -9,6 +9,8 @@
 import asyncio
 import os
 import re
+import signal
+import socket
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -18,9 +20,13 @@ from typing import Final
 
 import structlog
 
-from gateway.evidence import Accusation, Evidence, LastWords, crashed_threads
+from gateway.evidence import HANG, Accusation, AnswerTimes, Evidence, LastWords, crashed_threads
+from gateway.isolation.origin import make_ready
 from gateway.ledger import Key, Ledger, Marks
+from gateway.parts import Parts
 from gateway.serving.isolating import Isolating
+from gateway.trials import OURSELVES
+from registry.crashes import Crashes
 from registry.records import Version
 from registry.standing import Stage
 
@@ -144,3 +150,23 @@ def _is_ending(pid: int) -> bool:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     found = _STAT.search(stat)
     return found is None or found[1] in "ZX" or bool(int(found[2]) & _EXITING)
+
+
+def open_isolating(parts: Parts, memory: CrashMemory | None, executor: Executor) -> tuple[Isolating, Witness]:
+    """Make what knows where versions run, and what sees the crashes; the registry is told in ``executor``."""
+    isolating = Isolating(
+        Crashes(parts.registry, parts.clock),
+        executor=executor,
+        make_ready=make_ready,
+        answered=AnswerTimes(None if memory is None else memory.evidence),
+        host=socket.gethostname(),
+        actor=OURSELVES,
+    )
+    return isolating, Witness(memory, isolating, executor)
+
+
+def end_process(witness: Witness, thread: int) -> None:
+    """End this worker, the run in one of whose threads listens to nothing else; the supervisor starts another."""
+    structlog.get_logger().error("run_is_stuck", pid=os.getpid())
+    witness.accuse(thread, HANG)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from gateway.serving.lifecycle import State, transition
-from registry.errors import ServiceError
+from registry.errors import DeadlinePassed, InsufficientMemory, ServiceError
 from registry.records import Version
 
 MIN_SESSION_BYTES = 128 * 1024
@@ -111,6 +111,18 @@ class Entry(Generic[S]):
         for waiter in self.waiters:
             if not waiter.done():
                 waiter.set_exception(make_error())
+
+    def expire(self, waiter: "asyncio.Future[Lease[S]]") -> None:
+        """Answer whoever has waited until the deadline."""
+        if waiter.done():
+            return
+        if self.state is State.NEW:
+            error: ServiceError = InsufficientMemory(
+                "no memory became free for the model in time", retry_after_seconds=1
+            )
+        else:
+            error = DeadlinePassed("the model was still being loaded", retry_after_seconds=1)
+        waiter.set_exception(error)
 
 
 class Lease(Generic[S]):

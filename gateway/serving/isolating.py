@@ -67,7 +67,6 @@ class Isolating:
     Args:
         crashes: where the registry is told; that blocks.
         executor: where it is done; one thread, so that it is told in order.
-        changed: called on the event loop for each version that may run elsewhere from now on.
         make_ready: called in ``executor`` when a version is to run in children: these need something that takes time.
         answered: when children of each version last answered, here or in a sibling.
         host: for the record.
@@ -80,7 +79,6 @@ class Isolating:
         crashes: Crashes,
         *,
         executor: Executor,
-        changed: Callable[[Key], None],
         make_ready: Callable[[], None],
         answered: AnswerTimes,
         host: str,
@@ -89,7 +87,7 @@ class Isolating:
     ) -> None:
         self._crashes = crashes
         self._executor = executor
-        self._changed = changed
+        self._changed: Callable[[Key], None] = lambda _: None
         self._make_ready = make_ready
         self._answered = answered
         self._host = host
@@ -102,6 +100,10 @@ class Isolating:
         self._courses: dict[Key, _Course] = {}
         self.death_count = 0
         """Of children, since the start."""
+
+    def start(self, changed: Callable[[Key], None]) -> None:
+        """Have this called, on the event loop, for each version that may run somewhere else from now on."""
+        self._changed = changed
 
     def of(self, version: Version) -> Isolation:
         """Return where a version is to be run."""

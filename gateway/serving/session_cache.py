@@ -35,7 +35,7 @@ from gateway.serving.lifecycle import State
 from gateway.serving.load_failures import LoadFailures
 from gateway.serving.reserved import Reserved
 from gateway.serving.settling import Settling
-from registry.errors import DeadlinePassed, InsufficientMemory, Overloaded, ServiceError
+from registry.errors import InsufficientMemory, Overloaded, ServiceError
 from registry.records import Version
 
 __all__ = ["Closeable", "Lease", "SessionCache", "Stats"]
@@ -131,7 +131,7 @@ class SessionCache(CacheView[S]):
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Lease[S]] = loop.create_future()
         entry.waiters[waiter] = None
-        timer = loop.call_later(max(0.0, deadline - self._clock()), self._expire, entry, waiter)
+        timer = loop.call_later(max(0.0, deadline - self._clock()), entry.expire, waiter)
         self._give_room()
         try:
             return await waiter
@@ -173,11 +173,8 @@ class SessionCache(CacheView[S]):
         entry = self._ready.get(key_of(version))
         if entry is None or entry.lease_count or entry.is_prepared:
             return False
-        self._let_go(entry)
         self.stats.renewals += 1
-        with suppress(ServiceError):
-            self._join_line(entry.key, entry.version).uses = entry.uses
-        self._give_room()
+        self._load_anew(entry, entry.version)
         return True
 
     def displace(self, version: Version) -> None:
@@ -186,14 +183,10 @@ class SessionCache(CacheView[S]):
         Args:
             version: as the registry has it now.
         """
-        key = key_of(version)
-        entry = self._ready.get(key)
+        entry = self._ready.get(key_of(version))
         if entry is not None and entry.session is not None:
             entry.session.is_displaced = True
-            self._let_go(entry)
-            with suppress(ServiceError):
-                self._join_line(key, version).uses = entry.uses
-            self._give_room()
+            self._load_anew(entry, version)
 
     def unload(self, model: str) -> None:
         """Drop the model's sessions when their leases have ended, but for those that never make room for others."""
@@ -217,6 +210,12 @@ class SessionCache(CacheView[S]):
         while self._used_bytes:
             self._changed.clear()
             await self._changed.wait()
+
+    def _load_anew(self, entry: Entry[S], version: Version) -> None:
+        self._let_go(entry)
+        with suppress(ServiceError):
+            self._join_line(entry.key, version).uses = entry.uses
+        self._give_room()
 
     # --- waiting ------------------------------------------------------------------------------------------------------
 
@@ -248,16 +247,6 @@ class SessionCache(CacheView[S]):
     def _bytes_of(self, key: Key) -> int | None:
         entry = self._ready.get(key) or self._loading.get(key)
         return None if entry is None else entry.size_bytes
-
-    def _expire(self, entry: Entry[S], waiter: asyncio.Future[Lease[S]]) -> None:
-        if waiter.done():
-            return
-        if entry.state is State.NEW:
-            waiter.set_exception(
-                InsufficientMemory("no memory became free for the model in time", retry_after_seconds=1)
-            )
-        else:
-            waiter.set_exception(DeadlinePassed("the model was still being loaded", retry_after_seconds=1))
 
     def _leave(self, entry: Entry[S], waiter: asyncio.Future[Lease[S]]) -> None:
         entry.waiters.pop(waiter, None)

@@ -44,13 +44,13 @@ class Rig:
         self.isolating = Isolating(
             Crashes(bench.registry, bench.clock),
             executor=executor,
-            changed=self.changes.append,
             make_ready=self._ready,
             answered=AnswerTimes(evidence),
             host="here",
             actor="gateway",
             clock=lambda: self.now,
         )
+        self.isolating.start(self.changes.append)
 
     def _ready(self) -> None:
         self.readied += 1
