@@ -108,18 +108,11 @@ def open_engine(
     """Make it; it ends with ``opened``."""
     is_worker = outside.is_worker
     settings = parts.settings
-    loop = asyncio.get_running_loop()
     loads = _open_load_places(opened, parts)
     isolating, witness = open_isolating(parts, outside.crash_memory, open_executor(opened, 1, "tell-crashes"))
 
-    def renew(version: Version) -> None:
-        with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(cache.renew, version)
-
-    def reconsider(version: Version) -> None:
-        with suppress(RuntimeError):  # as above
-            loop.call_soon_threadsafe(predictor.reconsider, version)
-
+    reconsider = _on_loop(lambda version: predictor.reconsider(version))  # noqa: PLW0108 - these are made below
+    renew = _on_loop(lambda version: cache.renew(version))  # noqa: PLW0108
     proving = _open_proving(opened, parts, reconsider, is_worker=is_worker)
     spare = _spare_threads(settings, proving)
     expect = _expectation(parts, spare)
@@ -144,14 +137,12 @@ def open_engine(
         max_queue=settings.max_queue,
         expect=expect,
     )
-    residence = Residence(
-        cache, Residency(parts.registry, parts.clock), executor=open_executor(opened, 1, "tell"), actor=OURSELVES
-    )
+    telling = open_executor(opened, 1, "tell")
+    residence = Residence(cache, Residency(parts.registry, parts.clock), executor=telling, actor=OURSELVES)
     predictor = _open_predictor(opened, parts, cache, proving, isolating, witness)
     isolating.start(predictor.displace)
     if is_worker:
-        witness.start()
-        opened.push_async_callback(witness.close)
+        witness.start(opened)
     opened.push_async_callback(cache.drain)  # first of all, while the watchdog still ends runs
     shadowing = _open_shadowing(opened, parts, cache, predictor)
     memory_guard = _memory_guard(settings, cache, looking, outside.ask_to_be_replaced)
@@ -168,6 +159,17 @@ def open_engine(
     )
     _show(engine, spare, metrics)
     return engine
+
+
+def _on_loop(work: Callable[[Version], object]) -> Callable[[Version], None]:
+    """Return what has this done on the event loop; any thread may call it."""
+    loop = asyncio.get_running_loop()
+
+    def do(version: Version) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(work, version)
+
+    return do
 
 
 def _open_proving(

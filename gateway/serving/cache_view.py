@@ -11,6 +11,7 @@ class CacheView(Generic[S]):
 
     def __init__(self) -> None:
         self._ready: dict[Key, Entry[S]] = {}
+        self._loading: dict[Key, Entry[S]] = {}
         self._used_bytes = 0  # loading, ready and draining
 
     def is_resident(self, version: Version) -> bool:
@@ -43,3 +44,7 @@ class CacheView(Generic[S]):
     def resident_bytes(self) -> int:
         """What sessions take that are loaded, being loaded or not yet dropped."""
         return self._used_bytes
+
+    def _bytes_of(self, key: Key) -> int | None:
+        entry = self._ready.get(key) or self._loading.get(key)
+        return None if entry is None else entry.size_bytes

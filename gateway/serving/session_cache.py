@@ -85,7 +85,6 @@ class SessionCache(CacheView[S]):
         self.is_pinned = self._reserved.has_pin
         """Tells whether a version of the model of that name is pinned."""
         self._line: dict[Key, Entry[S]] = {}  # NEW, in the order in which room is given
-        self._loading: dict[Key, Entry[S]] = {}
         self._leaving_bytes = 0  # draining
         self._is_open = True
         self._changed = asyncio.Event()
@@ -243,10 +242,6 @@ class SessionCache(CacheView[S]):
             raise InsufficientMemory(fault)
         self._line[key] = entry
         return entry
-
-    def _bytes_of(self, key: Key) -> int | None:
-        entry = self._ready.get(key) or self._loading.get(key)
-        return None if entry is None else entry.size_bytes
 
     def _leave(self, entry: Entry[S], waiter: asyncio.Future[Lease[S]]) -> None:
         entry.waiters.pop(waiter, None)
