@@ -27,6 +27,7 @@ from gateway.web.exchange import CONTEXT, Exchange
 from gateway.web.guarded import GuardedRoute, public_paths
 from gateway.web.paths import dialect_of
 from gateway.web.problems import problem_answer
+from gateway.web.reception import log_withheld
 from gateway.web.schemas import invalid_fields
 from gateway.web.services import Services
 from registry.errors import (
@@ -86,6 +87,7 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)  # noqa: S101 - what the handler is registered for
     exchange: Exchange = request.scope[CONTEXT]
     exchange.code = error.code
+    log_withheld(error, exchange.request_id)
     dialect = dialect_of(exchange.path)
     status, headers, body = problem_answer(error, request_id=exchange.request_id, dialect=dialect)
     response = Response(body, status_code=status)

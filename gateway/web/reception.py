@@ -60,10 +60,12 @@ class Reception:
             raise
 
     def understand(self, exchange: Exchange, error: Exception) -> ServiceError:
-        """Return what the caller is to be told; of our own mistakes, the log gets the stack."""
+        """Return what the caller is to be told; what is withheld the log gets, of our own mistakes with the stack."""
         if not isinstance(error, ServiceError):
             structlog.get_logger().error("unexpected_error", request_id=exchange.request_id, exc_info=error)
             error = InternalError("unexpected error")
+        else:
+            log_withheld(error, exchange.request_id)
         exchange.code = error.code
         return error
 
@@ -93,3 +95,9 @@ class Reception:
                     "version": None if endpoint is None else endpoint.version.number,
                 }
             )
+
+
+def log_withheld(error: ServiceError, request_id: str) -> None:
+    """Tell the operator, who has the request's id from its caller, what the caller was not told."""
+    if error.is_private:
+        structlog.get_logger().error("withheld", request_id=request_id, code=error.code, detail=error.detail)

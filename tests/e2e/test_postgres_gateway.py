@@ -1,5 +1,6 @@
 """A gateway on PostgreSQL: not there yet, of another schema, restarting under load, standing still, held by others."""
 
+import json
 import os
 import signal
 import threading
@@ -92,6 +93,24 @@ def test_a_database_that_is_not_upgraded_is_named_until_it_is(tmp_path: Path, ur
         wait_until_ready(gateway)
         assert run(SARDONYX, "db", "check", environment=gateway.environment).returncode == 0
         upload(client, "same", models.identity().SerializeToString())
+
+
+def test_an_older_database_is_named_until_it_is_upgraded(tmp_path: Path, url: str, server: PostgresServer) -> None:
+    schema.upgrade(url)
+    with closing(server.connect(url.rpartition("/")[2])) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        head = schema.head_revision()
+        detail = f"the database has the older revision 0001, this code needs {head}: run 'sardonyx db upgrade'"
+        with started_gateway(tmp_path / "data", database_url=url) as gateway, gateway.client() as client:
+            wait_for_status(gateway, "/health/live", 200)
+            wait_until(lambda: client.get("/health/ready").json().get("detail") == detail)
+            assert_problem(client.get("/health/ready"), 503, code="schema_mismatch", detail=detail)
+            done = run(SARDONYX, "models", environment=gateway.environment)
+            assert (done.returncode, detail in done.stderr) == (1, True)
+            connection.execute("UPDATE alembic_version SET version_num = %s", [head])
+            wait_until_ready(gateway)
+            upload(client, "same", models.identity().SerializeToString())
+            assert predict(client) == 200
 
 
 def test_a_newer_database_is_named_and_a_gateway_that_was_there_before_goes_on(
@@ -256,6 +275,37 @@ def test_a_worker_that_starts_while_the_server_is_away_answers_from_what_was_las
         assert moved.status_code == 200
         row = {"inputs": [[0.5] * 8]}
         assert again.post("/models/same/predict", json=row).json()["version"] == 2
+
+
+LOSE_THE_CONNECTION = """
+CREATE FUNCTION lose_the_connection() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$;
+CREATE TRIGGER lose_the_connection BEFORE INSERT ON versions FOR EACH ROW EXECUTE FUNCTION lose_the_connection();
+"""
+
+
+def test_a_database_that_fails_after_the_bytes_are_stored_leaves_bytes_that_a_retry_takes_up(
+    url: str, server: PostgresServer, running: GatewayProcess, client: httpx.Client
+) -> None:
+    content = models.linear(seed=5).SerializeToString()
+    with closing(server.connect(url.rpartition("/")[2])) as connection:
+        connection.execute(LOSE_THE_CONNECTION)
+        answer = client.post("/registry/models/later/versions", content=content, headers=BYTES)
+        connection.execute("DROP TRIGGER lose_the_connection ON versions")
+    assert_problem(answer, 503, code="registry_unavailable", detail="the registry's database does not answer")
+    assert answer.headers["retry-after"] == "5"
+    missing = client.get("/registry/models/later")
+    assert_problem(missing, 404, code="model_not_found", detail="there is no model 'later'")
+    assert list((running.data_dir / "spool").iterdir()) == []
+    left = run(SARDONYX, "fsck", "--json", environment=running.environment)
+    assert (left.returncode, [found["kind"] for found in json.loads(left.stdout)["findings"]]) == (
+        1,
+        ["bytes_without_row"],
+    )
+    assert predict(client) == 200
+    upload(client, "later", content)
+    assert run(SARDONYX, "fsck", environment=running.environment).returncode == 0
+    assert client.post("/v1/models/later/predict", json={"inputs": [[1, 2, 3, 4]]}).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/registry/models?q=%00", "/registry/models?after=%00", "/registry/tokens?after=%00"])

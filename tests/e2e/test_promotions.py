@@ -3,17 +3,30 @@
 import itertools
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from registry.crashes import Crashes
+from registry.sql.unit_of_work import SqlRegistry
 from tests.support import models
-from tests.support.gateway_process import GatewayProcess, children_of, running_gateway
+from tests.support.backend import embedded_only
+from tests.support.gateway_process import SARDONYX, GatewayProcess, children_of, running_gateway
 from tests.support.problems import assert_problem
+from tests.support.registries import HandClock
+from tests.support.running import run
+
+WITHHELD = "Nothing in the request has to change. The operator finds the cause in the log by this request id."
+
+
+def truncate(path: Path) -> None:
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-8])
 
 
 @pytest.fixture
@@ -46,6 +59,12 @@ def live(client: httpx.Client, name: str) -> int:
     return int(answer.json()["version"])
 
 
+def state_of(client: httpx.Client, name: str) -> tuple[Any, Any, Any]:
+    """What the registry says of a model, how it got there, and what is noted of that."""
+    history = client.get(f"/registry/models/{name}/history").json()["items"]
+    return client.get(f"/registry/models/{name}").json(), history, events_of(client, name)
+
+
 def moves(client: httpx.Client, name: str) -> list[tuple[str, int | None, int]]:
     items = client.get(f"/registry/models/{name}/history").json()["items"]
     return [(item["kind"], item["from"], item["to"]) for item in items]
@@ -59,9 +78,10 @@ def test_each_move_is_live_at_once_and_rollbacks_go_one_further_back_each_time(c
     assert roll_back(client, "walk", reason="worse").json()["move"]["reason"] == "worse"
     assert live(client, "walk") == 2
     assert (roll_back(client, "walk").status_code, live(client, "walk")) == (200, 1)
-    refused = roll_back(client, "walk")
-    assert_problem(refused, 409, code="no_previous_version", detail=refused.json()["detail"])
-    assert live(client, "walk") == 1
+    before = state_of(client, "walk")
+    nothing_left = "model 'walk': alias 'production' has no promotion left to roll back"
+    assert_problem(roll_back(client, "walk"), 409, code="no_previous_version", detail=nothing_left)
+    assert (live(client, "walk"), state_of(client, "walk")) == (1, before)
     promoted = [("promote", None, 1), ("promote", 1, 2), ("promote", 2, 3)]
     assert moves(client, "walk") == [*promoted, ("rollback", 3, 2), ("rollback", 2, 1)]
 
@@ -90,8 +110,15 @@ def test_of_many_promotions_from_one_state_exactly_one_wins(client: httpx.Client
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda n: put(client, "race", n % 2 + 2, expected=1), range(16)))
     losers = [answer for answer in answers if answer.status_code != 200]
-    assert (len(losers), {answer.json()["code"] for answer in losers}) == (15, {"generation_conflict"})
-    assert len(moves(client, "race")) == 2
+    now = live(client, "race")
+    assert len(losers) == 15
+    for answer in losers:
+        detail = f"alias 'production' of model 'race' points to version {now} now, not to version 1"
+        assert_problem(answer, 409, code="generation_conflict", detail=detail)
+    assert moves(client, "race") == [("promote", None, 1), ("promote", 1, now)]
+    noted = [(event["kind"], event["version"]) for event in events_of(client, "race")]
+    registered = [("version_registered", number) for number in (1, 2, 3)]
+    assert noted == [*registered, ("alias_moved", 1), ("alias_moved", now)]
 
 
 def test_what_is_so_already_is_no_move(client: httpx.Client) -> None:
@@ -136,25 +163,82 @@ def test_a_promotion_that_breaks_callers_is_refused_with_the_differences(client:
     assert put(client, "breaking", 2, allow_breaking=True).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("version", "status", "code"), [(9, 404, "version_not_found"), (3, 409, "version_not_promotable")]
-)
-def test_what_cannot_serve_is_not_promoted(client: httpx.Client, version: int, status: int, code: str) -> None:
-    name = f"unfit-{version}"
+def quarantine(gateway: GatewayProcess, name: str, number: int) -> None:
+    """Have a version taken for one that ends every process, as a gateway writes it down that has seen this."""
+    embedded = f"sqlite:///{gateway.data_dir}/registry.sqlite3"
+    with closing(SqlRegistry.open(gateway.environment.get("SARDONYX_DATABASE_URL", embedded))) as registry:
+        Crashes(registry, HandClock()).quarantine(name, number, reason="it ends every process", actor="tests")
+
+
+UNFIT: dict[str, tuple[int, int, str, str]] = {
+    "unknown": (9, 404, "version_not_found", "model 'unknown' has no version 9"),
+    "deleted": (3, 409, "version_not_promotable", "version 3 of model 'deleted' is retired"),
+    "quarantined": (
+        2,
+        409,
+        "version_not_promotable",
+        "version 2 of model 'quarantined' is in quarantine: choose another one, or clear it first",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_what_cannot_serve_is_not_promoted(gateway: GatewayProcess, client: httpx.Client, name: str) -> None:
+    version, status, code, detail = UNFIT[name]
     upload(client, name)
     put(client, name, 1)
-    client.delete(f"/registry/models/{name}/versions/3")
-    answer = put(client, name, version)
-    assert_problem(answer, status, code=code, detail=answer.json()["detail"])
-    assert (live(client, name), len(moves(client, name))) == (1, 1)
+    client.delete(f"/registry/models/{name}/versions/3").raise_for_status()
+    quarantine(gateway, name, 2)
+    before = state_of(client, name)
+    assert_problem(put(client, name, version), status, code=code, detail=detail)
+    beside = put(client, name, 1, canary={"version": version, "percent": 5})
+    assert_problem(beside, status, code=code, detail=detail)
+    assert (live(client, name), state_of(client, name)) == (1, before)
+
+
+def test_nothing_of_a_model_that_is_not_there_is_moved(client: httpx.Client) -> None:
+    for answer in (put(client, "nobody", 1), roll_back(client, "nobody")):
+        assert_problem(answer, 404, code="model_not_found", detail="there is no model 'nobody'")
+    assert_problem(
+        client.get("/registry/models/nobody"), 404, code="model_not_found", detail="there is no model 'nobody'"
+    )
 
 
 def test_what_is_live_is_not_retired(client: httpx.Client) -> None:
     upload(client, "active", count=1)
     put(client, "active", 1)
+    before = state_of(client, "active")
     answer = client.delete("/registry/models/active/versions/1")
-    assert_problem(answer, 409, code="version_active", detail=answer.json()["detail"])
-    assert live(client, "active") == 1
+    detail = "version 1 of model 'active' is in use by production: move that first"
+    assert_problem(answer, 409, code="version_active", detail=detail)
+    assert (live(client, "active"), state_of(client, "active")) == (1, before)
+
+
+@embedded_only
+@pytest.mark.parametrize(
+    ("damage", "status", "code", "detail"),
+    [
+        (Path.unlink, 503, "artifact_missing", WITHHELD),
+        (truncate, 503, "artifact_corrupt", WITHHELD),
+    ],
+    ids=["lost", "damaged"],
+)
+def test_a_version_that_does_not_load_moves_nothing_and_the_old_one_serves(
+    tmp_path: Path, damage: Callable[[Path], None], status: int, code: str, detail: str
+) -> None:
+    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
+        upload(client, "old", count=2)
+        put(client, "old", 1)
+        assert live(client, "old") == 1
+        digest = client.get("/registry/models/old/versions/2").json()["digest"].removeprefix("sha256:")
+        (path,) = (gateway.data_dir / "store").rglob(digest)
+        damage(path)
+        before = state_of(client, "old")
+        assert_problem(put(client, "old", 2), status, code=code, detail=detail)
+        for more in ((), ("--wait",), ("--url", gateway.url)):
+            done = run(SARDONYX, "promote", "old", "2", *more, environment=gateway.environment)
+            assert (done.returncode, code in done.stderr) == (1, True), done.stderr
+        assert (live(client, "old"), state_of(client, "old")) == (1, before)
 
 
 def test_a_canary_gets_its_share_and_a_routing_key_stays_on_its_side(client: httpx.Client) -> None:

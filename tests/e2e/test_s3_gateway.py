@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import socket
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import pytest
 from tests.support import models
 from tests.support.backend import embedded_only
 from tests.support.gateway_process import SARDONYX, GatewayProcess, running_gateway, wait_until
+from tests.support.hostile_files import FOREIGN
 from tests.support.problems import assert_problem
 from tests.support.s3_server import BUCKET, S3Server, new_prefix, running_s3_server
 
@@ -260,22 +262,56 @@ def test_what_cannot_be_imported_is_refused_by_name(client: httpx.Client, bucket
     large, junk = f"exports{prefix}/large.onnx", f"exports{prefix}/junk.onnx"
     bucket.put_object(Bucket=BUCKET, Key=large, Body=bytes(1024 * 1024 + 1))
     bucket.put_object(Bucket=BUCKET, Key=junk, Body=b"PK\x03\x04 an archive")
+    absent = "is not there, or the gateway may not read it: check bucket, key and policy"
+    too_large = "the source is larger than 1048576 bytes, the most that is accepted"
     refusals = {
-        "s3://other-bucket/model.onnx": (422, "source_not_allowed"),
-        "file:///etc/passwd": (422, "source_not_allowed"),
-        "http://169.254.169.254/latest/meta-data": (422, "source_not_allowed"),
-        f"s3://{BUCKET}/{prefix}/absent": (404, "source_not_found"),
-        "s3://absent-bucket/model.onnx": (404, "source_not_found"),
-        f"s3://{BUCKET}/{large}": (413, "too_large"),
-        f"s3://{BUCKET}/{junk}": (415, "unsupported_format"),
+        f"s3://{BUCKET}/{prefix}/absent": (404, "source_not_found", f"'s3://{BUCKET}/{prefix}/absent' {absent}"),
+        "s3://absent-bucket/model.onnx": (404, "source_not_found", f"'s3://absent-bucket/model.onnx' {absent}"),
+        f"s3://{BUCKET}/{large}": (413, "too_large", too_large),
+        f"s3://{BUCKET}/{junk}": (415, "unsupported_format", FOREIGN["zip"].says),
     }
-    found = {}
-    for source in refusals:
-        answer = import_from(client, "refused", source)
-        found[source] = (answer.status_code, answer.json()["code"])
-    assert found == refusals
-    assert client.get("/registry/models/refused").json()["code"] == "model_not_found"
+    for source, (status, code, detail) in refusals.items():
+        assert_problem(import_from(client, "refused", source), status, code=code, detail=detail)
+    assert_nothing_was_imported(client, bucket, prefix)
+
+
+def test_a_source_that_is_not_allowed_is_refused_before_any_request_leaves(
+    client: httpx.Client, bucket: Any, prefix: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        nobody.setblocking(False)
+        port = nobody.getsockname()[1]
+        for source in (
+            "s3://other-bucket/model.onnx",
+            f"s3://{BUCKET}@127.0.0.1:{port}/model.onnx",
+            f"s3://127.0.0.1:{port}/{BUCKET}/model.onnx",
+            "file:///etc/passwd",
+            "http://169.254.169.254/latest/meta-data",
+            f"http://127.0.0.1:{port}/model.onnx",
+            "gopher://127.0.0.1/",
+            "/etc/passwd",
+        ):
+            detail = f"'{source}' is not allowed; versions are imported from s3://absent-bucket/, s3://{BUCKET}/"
+            assert_problem(import_from(client, "refused", source), 422, code="source_not_allowed", detail=detail)
+        with pytest.raises(BlockingIOError):  # nobody has come
+            nobody.accept()
+    assert_nothing_was_imported(client, bucket, prefix)
+
+
+def assert_nothing_was_imported(client: httpx.Client, bucket: Any, prefix: str) -> None:
+    missing = client.get("/registry/models/refused")
+    assert_problem(missing, 404, code="model_not_found", detail="there is no model 'refused'")
     assert keys(bucket, prefix) == []
+    assert register(client, "good", content_of(1)).status_code == 201
+    assert predict(client, "good").status_code == 200
+
+
+@embedded_only
+def test_a_gateway_imports_from_nowhere_unless_it_is_told_to(gateway: GatewayProcess) -> None:
+    with gateway.client() as client:
+        answer = import_from(client, "refused", f"s3://{BUCKET}/model.onnx")
+    detail = f"'s3://{BUCKET}/model.onnx' is not allowed; versions are imported from nowhere: no bucket is allowed"
+    assert_problem(answer, 422, code="source_not_allowed", detail=detail)
 
 
 def test_a_body_names_either_files_or_a_source(client: httpx.Client) -> None:
