@@ -5,8 +5,9 @@
 2. So a turn takes a share of those that wait in the kernel's queue, up to ``_MOST_A_TURN``. Workers share the socket,
    and whoever wakes first finds all that has come: the share is half of each worker's part, so that none takes all of
    a crowd at once. Where the system does not tell how many wait, a turn takes one.
-3. Where none can be taken because the process or the system has run out of descriptors or memory, the rest stay in the
-   queue, and it is tried again after a moment. One that has gone before it was taken is nothing.
+3. Where none can be taken because the process or the system has run out of descriptors or memory, or because there are
+   too many already, the rest stay in the queue, and it is tried again after a moment. One that has gone before it was
+   taken is nothing.
 """
 
 import asyncio
@@ -33,14 +34,24 @@ class Listener:
         listening: a socket that listens already; it stays whoever's it is.
         make_protocol: makes the protocol of a connection.
         workers: how many processes take connections from the same socket.
+        make_room: returns whether one more may be taken, given how many have been that are not open yet.
     """
 
-    def __init__(self, listening: socket.socket, make_protocol: Callable[[], asyncio.Protocol], workers: int) -> None:
+    def __init__(
+        self,
+        listening: socket.socket,
+        make_protocol: Callable[[], asyncio.Protocol],
+        workers: int,
+        make_room: Callable[[int], bool] = lambda _: True,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._listening = listening
         self._make_protocol = make_protocol
         self._share = 2 * workers
+        self._make_room = make_room
         self._opening: set[asyncio.Task[None]] = set()
+        self._opening_count = 0
+        """How many have been taken whose protocol may not have heard of it yet."""
         self._is_closed = self._is_exhausted = False
         listening.setblocking(False)
         self._listen()
@@ -62,6 +73,10 @@ class Listener:
 
     def _accept(self) -> None:
         for _ in range(max(1, min(waiting_count(self._listening) // self._share, _MOST_A_TURN))):
+            if not self._make_room(self._opening_count):
+                if not self._opening_count:
+                    self._pause("there are too many connections")
+                return
             try:
                 connection, _ = self._listening.accept()
             except BlockingIOError:
@@ -69,16 +84,20 @@ class Listener:
             except OSError as error:
                 if error.errno not in _EXHAUSTED:
                     continue  # what was wrong with a connection before it was taken, accept(2) reports
-                if not self._is_exhausted:
-                    structlog.get_logger().error("no_connection_taken", reason=error.strerror)
-                self._is_exhausted = True
-                self._loop.remove_reader(self._listening.fileno())
-                self._loop.call_later(_PAUSE_SECONDS, self._listen)
+                self._pause(error.strerror)
                 return
             self._is_exhausted = False
+            self._opening_count += 1
             task = self._loop.create_task(self._open(connection))
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)
+
+    def _pause(self, reason: str | None) -> None:
+        if not self._is_exhausted:
+            structlog.get_logger().error("no_connection_taken", reason=reason)
+        self._is_exhausted = True
+        self._loop.remove_reader(self._listening.fileno())
+        self._loop.call_later(_PAUSE_SECONDS, self._listen)
 
     async def _open(self, connection: socket.socket) -> None:
         try:
@@ -88,6 +107,8 @@ class Listener:
         except Exception:  # noqa: BLE001 - whatever it is, the client must not wait for ever
             connection.close()
             structlog.get_logger().exception("connection_not_opened")
+        finally:
+            self._opening_count -= 1
 
 
 def waiting_count(listening: socket.socket) -> int:

@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=16 * MIB, gt=0)
     predict_timeout_seconds: float = Field(default=30.0, gt=0)
     max_queue: int = Field(default=256, ge=1)
+    max_connections: int = Field(default=4096, ge=16)
+    """Of clients over HTTP, in each worker."""
     run_threads: int = Field(default=0, ge=0, le=256)
     """The most threads that one run may have; 0 leaves it to what was measured."""
     preload: str = ""

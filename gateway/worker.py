@@ -24,9 +24,10 @@ from gateway.bell import READY, REPLACE_ME, ring
 from gateway.host import keep_little_free_memory
 from gateway.listener import Listener
 from gateway.metrics import Metrics
-from gateway.settings import load_settings
+from gateway.settings import Settings, load_settings
 from gateway.shared_counts import Board
 from gateway.telemetry import configure_logs
+from gateway.web.crowd import Crowd, most_connections
 from gateway.web.fast_path import PredictProtocol
 from gateway.web.http_protocol import LAST_ANSWER
 
@@ -73,7 +74,7 @@ def main() -> None:
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
     _calm_garbage_collector()
-    server = _Server(config, application, workers=settings.workers, ready=partial(ring, asked.bell, READY))
+    server = _Server(config, application, settings, ready=partial(ring, asked.bell, READY))
     server.run(sockets=[socket.socket(fileno=asked.socket)])
 
 
@@ -81,18 +82,22 @@ class _Server(uvicorn.Server):
     """uvicorn's, which says when it serves and can let go of its connections one by one."""
 
     def __init__(
-        self, config: uvicorn.Config, application: Application, *, workers: int, ready: Callable[[], None]
+        self, config: uvicorn.Config, application: Application, settings: Settings, *, ready: Callable[[], None]
     ) -> None:
         super().__init__(config)
         self._application = application
-        self._workers = workers
+        self._workers = settings.workers
+        self._most_connections = most_connections(settings.max_connections)
         self._ready = ready
         self._is_letting_go = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to serve."""
         await super().startup(sockets=[])
-        self.servers: Any = [Listener(one, self._make_protocol, self._workers) for one in sockets or ()]
+        crowd = Crowd(lambda: self.server_state.connections, self._most_connections)  # type: ignore[arg-type,return-value]
+        self.servers: Any = [
+            Listener(one, self._make_protocol, self._workers, crowd.make_room) for one in sockets or ()
+        ]
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._let_go)
         self._ready()
 

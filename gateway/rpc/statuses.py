@@ -66,6 +66,7 @@ STATUS_CODE: dict[type[ServiceError], StatusCode] = {
     errors.Busy: StatusCode.UNAVAILABLE,
     errors.Overloaded: StatusCode.RESOURCE_EXHAUSTED,
     errors.DeadlinePassed: StatusCode.DEADLINE_EXCEEDED,
+    errors.RequestTimeout: StatusCode.DEADLINE_EXCEEDED,
     errors.InsufficientMemory: StatusCode.UNAVAILABLE,
     errors.LoadFailed: StatusCode.UNAVAILABLE,
     errors.ModelCrashed: StatusCode.UNAVAILABLE,

@@ -35,6 +35,7 @@ from registry.errors import (
     Forbidden,
     InternalError,
     MethodNotAllowed,
+    RequestTimeout,
     RouteNotFound,
     ServiceError,
     UndecodableBody,
@@ -92,7 +93,7 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     status, headers, body = problem_answer(error, request_id=exchange.request_id, dialect=dialect)
     response = Response(body, status_code=status)
     response.raw_headers = headers
-    if isinstance(error, BodyTooLarge | Forbidden):  # the rest of the body is left unread
+    if isinstance(error, BodyTooLarge | Forbidden | RequestTimeout):  # the rest of the body is left unread
         response.headers["connection"] = "close"
     return response
 

@@ -21,6 +21,7 @@ uvicorn's class is half private: its exact version is pinned, and each of these 
 """
 
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -29,6 +30,7 @@ from gateway.web.asked import Asked
 from gateway.web.front import BEGUN, Front
 from gateway.web.heads import Head
 from gateway.web.http_protocol import HttpProtocol
+from gateway.web.patience import LEAST_BYTES, slow_body
 from gateway.web.tick import Tick
 
 _ORDINARY = frozenset({b"expect", b"upgrade", b"transfer-encoding", b"content-encoding"})
@@ -64,6 +66,9 @@ class PredictProtocol(HttpProtocol):
         self._head: Head | None = None
         """Of the request that is put aside until its body is there."""
         self._parts: list[bytes] = []
+        self._head_at = 0.0
+        """When the first part of what is put aside had come, in monotonic seconds."""
+        self._body_watch = self._watch(self.pause_seconds, LEAST_BYTES, self._body_mark, self._refuse_slow_body)
         self._asked: Asked | None = None
         """The request that waits for the end of the tick."""
         self._tick: Tick | None = None
@@ -102,6 +107,8 @@ class PredictProtocol(HttpProtocol):
             self._octets = data
         super().data_received(data)
         self._octets = b""
+        if self._head is not None:
+            self._body_watch.begin()
 
     def eof_received(self) -> None:
         """Answer before the connection is closed."""
@@ -129,9 +136,12 @@ class PredictProtocol(HttpProtocol):
     def begin(self) -> None:
         """Put the request aside if it may qualify, else let uvicorn begin with it."""
         self._answer_tick()
+        self._waiting_since = None  # that answer has begun to wait for this request
         self._head = self._qualify()
         if self._head is None:
             super().begin()
+        else:
+            self._head_at = monotonic()
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
@@ -244,11 +254,17 @@ class PredictProtocol(HttpProtocol):
         return front.read_head(self.url, headers, int(length))
 
     def _is_idle(self) -> bool:
-        before: Any = self.cycle  # None before the first request
-        return (
-            not self.flow.write_paused
-            and not self._is_draining
-            and self._give_up is None
-            and not self.pipeline
-            and (before is None or before.response_complete)
-        )
+        return not self._is_draining and self._give_up is None and super()._is_idle()
+
+    def _body_mark(self) -> int | None:
+        """Return a number that grows with what comes of the body that is put aside."""
+        return (self._head_count << 40) + self._head_bytes if self._head is not None else None
+
+    def _refuse_slow_body(self) -> None:
+        head, self._head, self._parts = self._head, None, []
+        front: Front | None = self._application.front
+        if head is not None and front is not None:
+            self._asked = Asked(self, head, b"")
+            self._asked.started = self._head_at
+            front.tick.refuse(self._asked, slow_body(self.pause_seconds))
+        self.transport.close()

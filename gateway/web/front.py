@@ -21,6 +21,7 @@ from gateway.web.lessons import lesson_of
 from gateway.web.limits import ClientGone, Receive, Scope, Send
 from gateway.web.native import JSON_FORM
 from gateway.web.paths import Dialect, PredictPaths, Target, Verb, dialect_of
+from gateway.web.patience import patient
 from gateway.web.predict import PredictRoutes
 from gateway.web.problems import Headers, header_lines, problem_answer
 from gateway.web.reception import Reception
@@ -32,6 +33,7 @@ from gateway.web.wires import WIRES
 from registry.errors import (
     InvalidHost,
     MethodNotAllowed,
+    RequestTimeout,
     ServiceError,
     Unauthenticated,
 )
@@ -86,6 +88,7 @@ class Front:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         begun: Asked | None = scope.get(BEGUN)
         started = begun.started if begun is not None and begun.started else None
+        receive = patient(receive)
         exchange = Exchange(scope["method"], scope["path"], headers, self._ids.draw(), started=started)
         answer: Answer | None = None
         try:
@@ -190,7 +193,8 @@ class Front:
             headers.append((b"allow", b"POST"))
         if exchange.endpoint is not None:
             headers.extend(exchange.endpoint.identity)
-        if not exchange.is_body_read and not _is_short(exchange.headers):
+        is_rest_unread = not exchange.is_body_read and not _is_short(exchange.headers)
+        if is_rest_unread or isinstance(error, RequestTimeout):
             # The server would read the rest of the body and throw it away before it could take another request.
             headers.append((b"connection", b"close"))
         return status, headers, body

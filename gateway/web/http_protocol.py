@@ -9,18 +9,31 @@
 4. A connection that has waited for the head of its next request for ``timeout_keep_alive`` is closed, whatever else
    comes meanwhile. One timer a connection sees to that however many requests come: setting one after every answer
    costs as much as parsing the request.
+5. A head that drips, a body in crumbs and an answer that is not taken end their connection (``patience``). What is
+   looked at costs a timer only where a part has come and the rest has not.
 """
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 import httptools
 import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from gateway.web.patience import (
+    HEAD_SECONDS,
+    LEAST_BYTES,
+    MOST_SMALL_CHUNKS,
+    PAUSE_SECONDS,
+    SMALL_CHUNK_BYTES,
+    Watch,
+    slow_head,
+    unsent_bytes,
+)
 from gateway.web.problems import header_lines, problem_answer
-from registry.errors import HeadTooLarge, MalformedRequest, ServiceError
+from registry.errors import BodyTooLarge, HeadTooLarge, MalformedRequest, ServiceError
 
 _MAX_HEAD_BYTES = 64 * 1024
 _OFFER = frozenset({b"upgrade", b"http2-settings"})
@@ -33,6 +46,9 @@ LAST_ANSWER = (b"connection", b"close")
 class HttpProtocol(HttpToolsProtocol):
     """One connection."""
 
+    head_seconds = HEAD_SECONDS
+    pause_seconds = PAUSE_SECONDS
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.url = b""
@@ -40,6 +56,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_in_head = False
         self._head_bytes = 0
         """How much has come since the last request ended, or in the pieces after the one in which it ended."""
+        self._head_count = self._chunk_count = self._resume_count = 0
+        self._watches: list[Watch] = []
+        self._head_watch = self._watch(self.head_seconds, 1, self._head_mark, self._refuse_slow_head)
+        self._answer_watch = self._watch(self.pause_seconds, LEAST_BYTES, self._answer_mark, self._drop)
         self._has_offer = False
         self._waiting_since: float | None = None
         """When the last answer was complete, in the loop's time; None while a request is outstanding."""
@@ -61,6 +81,8 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         if self._timer is not None:
             self._timer.cancel()
+        for watch in self._watches:
+            watch.end()
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, whatever it is."""
@@ -73,10 +95,14 @@ class HttpProtocol(HttpToolsProtocol):
             self.refuse(MalformedRequest("this is not HTTP/1.1"))
         if self._is_in_head and self._head_bytes > _MAX_HEAD_BYTES:
             self.refuse(HeadTooLarge(f"the request line and the headers may have {_MAX_HEAD_BYTES} bytes together"))
+        elif self._is_in_head:
+            self._head_watch.begin()
 
     def on_message_begin(self) -> None:
         """Begin with a head; the scope is made when it is needed."""
         self._is_in_head = True
+        self._head_count += 1
+        self._chunk_count = 0
         self._has_offer = False
         self.url = b""
         self.headers = []
@@ -92,6 +118,12 @@ class HttpProtocol(HttpToolsProtocol):
         self._has_offer = self.parser.should_upgrade()
         if not self._has_offer:
             self.begin()
+
+    def on_chunk_header(self) -> None:
+        """Count a chunk."""
+        self._chunk_count += 1
+        if self._chunk_count > MOST_SMALL_CHUNKS + self._head_bytes // SMALL_CHUNK_BYTES:
+            self.refuse(BodyTooLarge(f"the body comes in more than {MOST_SMALL_CHUNKS} chunks that are tiny"))
 
     def on_message_complete(self) -> None:
         """Let the request end."""
@@ -123,6 +155,21 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.write(b"".join((STATUS_LINE[status], self.default_lines(), lines, b"\r\n", body)))
             self.transport.close()
 
+    def resume_writing(self) -> None:
+        """Go on writing."""
+        super().resume_writing()
+        self._resume_count += 1
+
+    def pause_writing(self) -> None:
+        """Write no more until the client has taken what is there."""
+        super().pause_writing()
+        self._answer_watch.begin()
+
+    @property
+    def waits_since(self) -> float | None:
+        """Since when the next request has been waited for, or the rest of its head; None while one is at work."""
+        return self._waiting_since
+
     def default_lines(self) -> bytes:
         """Return the headers that every answer has, as HTTP/1.1 writes them."""
         defaults = self.server_state.default_headers
@@ -144,6 +191,33 @@ class HttpProtocol(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
         else:
             self._wait()
+
+    def _watch(self, seconds: float, least: int, mark: Callable[[], int | None], give_up: Callable[[], None]) -> Watch:
+        watch = Watch(self.loop, seconds, least, mark=mark, give_up=give_up)
+        self._watches.append(watch)
+        return watch
+
+    def _head_mark(self) -> int | None:
+        return self._head_count if self._is_in_head and not self.transport.is_closing() else None
+
+    def _refuse_slow_head(self) -> None:
+        if self._is_idle():
+            self.refuse(slow_head(self.head_seconds))
+        else:  # a refusal would overtake the answer that is being made, and whether more is read is ours
+            self._head_watch.begin()
+
+    def _answer_mark(self) -> int | None:
+        """Return a number that grows with what the client takes."""
+        return (self._resume_count << 40) - unsent_bytes(self.transport) if self.flow.write_paused else None
+
+    def _drop(self) -> None:
+        structlog.get_logger().info("deaf_client_dropped", unsent_bytes=unsent_bytes(self.transport))
+        self.transport.abort()
+
+    def _is_idle(self) -> bool:
+        """Return whether nothing is outstanding: every request that has come has its answer, and that is taken."""
+        before: Any = self.cycle  # None before the first request
+        return not self.flow.write_paused and not self.pipeline and (before is None or before.response_complete)
 
     def _wait(self) -> None:
         """Wait for a request."""

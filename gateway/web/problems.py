@@ -72,6 +72,7 @@ STATUS: dict[type[ServiceError], int] = {
     errors.Busy: 503,
     errors.Overloaded: 429,
     errors.DeadlinePassed: 504,
+    errors.RequestTimeout: 408,
     errors.InsufficientMemory: 503,
     errors.LoadFailed: 503,
     errors.ModelCrashed: 503,

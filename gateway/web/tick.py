@@ -68,6 +68,11 @@ class Tick:
         if asked.is_waiting and asked.endpoint is not None:
             self._runs.answer_safely(asked.endpoint, asked)
 
+    def refuse(self, asked: Asked, error: ServiceError) -> None:
+        """Refuse a request that is not in any tick: it has not come whole."""
+        asked.endpoint = self._routing.find(asked.head.target.reference, asked.head.routing_key)
+        self._answers.refuse(asked, error)
+
     def _end_soon(self) -> None:
         self._is_ending = True
         asyncio.get_running_loop().call_soon(self._end)

@@ -34,7 +34,7 @@
     │   ├── ModelUnloaded, ModelPinned
     │   └── SourceChanged, NoDirectUploads
     ├── Busy               come back later
-    │   ├── Overloaded, DeadlinePassed, InsufficientMemory
+    │   ├── Overloaded, DeadlinePassed, RequestTimeout, InsufficientMemory
     │   ├── LoadFailed             model_load_failed, until its back-off has passed
     │   ├── ModelCrashed, ModelOutOfMemory
     │   └── StorageUnavailable, InsufficientStorage, RegistryUnavailable, RegistryBusy
@@ -76,6 +76,7 @@ from registry.errors.busy import (
     Overloaded,
     RegistryBusy,
     RegistryUnavailable,
+    RequestTimeout,
     StorageUnavailable,
 )
 from registry.errors.caller import (
@@ -185,6 +186,7 @@ __all__ = [
     "RegistryBusy",
     "RegistryUnavailable",
     "RehearsalFailed",
+    "RequestTimeout",
     "RouteNotFound",
     "RunFailed",
     "SchemaMismatch",

@@ -21,6 +21,13 @@ class DeadlinePassed(Busy):
     title = "The prediction took too long"
 
 
+class RequestTimeout(Busy):
+    """The request did not arrive in time."""
+
+    code = "request_timeout"
+    title = "The request came too slowly"
+
+
 class InsufficientMemory(Busy):
     """The model does not fit into the memory budget."""
 

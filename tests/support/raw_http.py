@@ -51,3 +51,9 @@ def _more(connection: socket.socket) -> bytes:
     if not chunk:
         raise ConnectionError("the server closed before its answer was complete")
     return chunk
+
+
+def connected(url: str) -> socket.socket:
+    """Open a connection."""
+    parts = urlsplit(url)
+    return socket.create_connection((parts.hostname or "", parts.port or 80), timeout=_SECONDS)

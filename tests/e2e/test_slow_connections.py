@@ -1,0 +1,126 @@
+"""Clients that send or take too slowly, on a server whose patience ends after a second."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import uvicorn
+
+from gateway.web.http_protocol import HttpProtocol
+from gateway.web.patience import MOST_SMALL_CHUNKS
+from tests.support.gateway_process import wait_until
+from tests.support.raw_http import read_answer, request_bytes
+
+REQUEST = request_bytes("GET / HTTP/1.1", "Host: localhost")
+LARGE = request_bytes("GET /large HTTP/1.1", "Host: localhost")
+LARGE_BYTES = 64 * 1024 * 1024
+PATIENCE_SECONDS = 1
+PAUSE = threading.Event()
+
+
+class Impatient(HttpProtocol):
+    """As in a gateway, but for how long it waits."""
+
+    head_seconds = PATIENCE_SECONDS
+    pause_seconds = PATIENCE_SECONDS
+
+
+async def answer(scope: Any, receive: Any, send: Any) -> None:
+    if scope["path"] == "/slow":
+        await asyncio.sleep(2.5 * PATIENCE_SECONDS)
+    while scope["method"] == "POST" and (await receive()).get("more_body"):
+        pass
+    body = bytes(LARGE_BYTES) if scope["path"] == "/large" else b"ok"
+    length = str(len(body)).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    config = uvicorn.Config(answer, http=Impatient, loop="uvloop", lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        wait_until(lambda: server.started)
+        yield listener.getsockname()[1]
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def connection(port: int) -> Iterator[socket.socket]:
+    with socket.socket() as opened:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+        opened.settimeout(30)
+        opened.connect(("127.0.0.1", port))
+        yield opened
+
+
+def test_a_head_that_comes_in_pieces_is_read(connection: socket.socket) -> None:
+    for octet in REQUEST:
+        connection.sendall(bytes([octet]))
+    assert read_answer(connection).body == b"ok"
+
+
+def test_each_head_has_its_own_time(connection: socket.socket) -> None:
+    for _ in range(4):
+        connection.sendall(REQUEST[:10])
+        PAUSE.wait(0.4 * PATIENCE_SECONDS)
+        connection.sendall(REQUEST[10:])
+        assert read_answer(connection).body == b"ok"
+
+
+def test_a_head_that_drips_is_refused(connection: socket.socket) -> None:
+    connection.sendall(REQUEST[:10])
+    answer = read_answer(connection)
+    assert (answer.status, answer.headers["connection"], connection.recv(1)) == (408, "close", b"")
+
+
+def test_a_refusal_does_not_overtake_the_answer_before_it(connection: socket.socket) -> None:
+    connection.sendall(REQUEST.replace(b"GET /", b"GET /slow") + REQUEST[:10])
+    assert [read_answer(connection).status for _ in range(2)] == [200, 408]
+
+
+def test_who_takes_nothing_of_the_answer_is_dropped(connection: socket.socket) -> None:
+    connection.sendall(LARGE)
+    PAUSE.wait(4 * PATIENCE_SECONDS)
+    assert rest_of(connection) < LARGE_BYTES
+
+
+def test_who_takes_it_slowly_gets_all_of_it(connection: socket.socket) -> None:
+    """So slowly that the system frees no room for more within a look: what it holds itself counts as well."""
+    connection.sendall(LARGE)
+    for _ in range(30):
+        assert len(connection.recv(32 * 1024)) > 0
+        PAUSE.wait(PATIENCE_SECONDS / 10)
+    assert rest_of(connection) > LARGE_BYTES - 30 * 32 * 1024
+
+
+def rest_of(connection: socket.socket) -> int:
+    connection.sendall(REQUEST.replace(b"Host", b"Connection: close\r\nHost"))
+    size = 0
+    with suppress(ConnectionResetError):
+        while chunk := connection.recv(1 << 20):
+            size += len(chunk)
+    return size
+
+
+def test_a_body_in_crumbs_is_refused(connection: socket.socket) -> None:
+    head = request_bytes("POST / HTTP/1.1", "Host: localhost", "Transfer-Encoding: chunked")
+    connection.sendall(head + b"1\r\n \r\n" * MOST_SMALL_CHUNKS)
+    connection.sendall(b"1\r\n \r\n" * (MOST_SMALL_CHUNKS // 4))
+    answer = read_answer(connection)
+    assert (answer.status, answer.headers["connection"]) == (413, "close")
+
+
+def test_a_body_in_as_many_larger_chunks_is_read(connection: socket.socket) -> None:
+    head = request_bytes("POST / HTTP/1.1", "Host: localhost", "Transfer-Encoding: chunked")
+    chunk = b"80\r\n" + b" " * 128 + b"\r\n"
+    connection.sendall(head + chunk * MOST_SMALL_CHUNKS * 2 + b"0\r\n\r\n")
+    assert read_answer(connection).body == b"ok"
