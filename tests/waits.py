@@ -53,6 +53,8 @@ LIMITS: Final = (
     Limit("for a thread of the control plane", "gateway.web.services", "_PATIENCE_SECONDS", 30),
     Limit("for a turn to register or to promote", "gateway.web.services", "_LONG_PATIENCE_SECONDS", 120),
     Limit("of a writer for its own change to be followed", "gateway.web.services", "_CATCH_UP_SECONDS", 5),
+    Limit("for the head of a request that has begun", "gateway.web.patience", "HEAD_SECONDS", 10),
+    Limit("for 4 KiB more of a body, or of an answer to be taken", "gateway.web.patience", "PAUSE_SECONDS", 30),
     Limit("for the next request on a connection", "gateway.worker", "_KEEP_ALIVE_SECONDS", 75),
     Limit("for what has begun when a worker ends", "gateway.worker", "_DRAIN_SECONDS", 30),
     Limit("for a worker that ends, then it is killed", "gateway.supervisor", "_DRAIN_SECONDS", 35),
