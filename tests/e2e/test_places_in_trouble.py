@@ -101,7 +101,7 @@ def test_a_cache_on_a_full_disk_refuses_cold_loads_and_spares_what_is_loaded(reg
         # No file of the worker may grow beyond this: as full as a disk can be made without being root.
         resource.prlimit(worker, resource.RLIMIT_FSIZE, (2 * MIB, resource.RLIM_INFINITY))
         refused = predict(client, "wide")
-        detail = "there is not enough disk space for copying the model's files"
+        detail = "there is not enough disk space for copying into the artifact cache"
         assert_problem(refused, 507, code="insufficient_storage", detail=detail)
         assert_it_answers(client, "one")
         assert list((place / ".tmp").iterdir()) == []

@@ -1,0 +1,80 @@
+"""A wall clock that is put back an hour and forward a day under a gateway: only what has a date notices."""
+
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from registry.roles import Role
+from registry.sql.unit_of_work import SqlRegistry
+from registry.tokens import Tokens
+from tests.support import models
+from tests.support.backend import embedded_only
+from tests.support.gateway_process import running_gateway
+from tests.support.problems import assert_problem
+from tests.support.registries import HandClock
+from tests.support.shifted_clock import COMPILER, ShiftedClock
+from tests.support.tokens import bearer
+
+HOUR, DAY = 3600, 86400
+
+
+def move(client: httpx.Client, version: int) -> Any:
+    answer = client.put("/registry/models/linear/aliases/production", json={"version": version})
+    assert answer.status_code == 200, answer.text
+    return answer.json()["move"]
+
+
+def upload(client: httpx.Client, seed: int) -> None:
+    content = models.linear(seed=seed).SerializeToString()
+    headers = {"content-type": "application/octet-stream"}
+    answer = client.post("/registry/models/linear/versions", content=content, headers=headers)
+    assert answer.status_code == 201, answer.text
+
+
+def live(client: httpx.Client) -> int:
+    answer = client.post("/models/linear/predict", json={"inputs": [[1, 2, 3, 4]]})
+    assert answer.status_code == 200, answer.text
+    return int(answer.json()["version"])
+
+
+@embedded_only
+@pytest.mark.skipif(COMPILER is None, reason="the clock is shifted by a shim that has to be compiled")
+def test_order_and_durations_do_not_follow_a_clock_that_jumps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = ShiftedClock(tmp_path)
+    for name, value in clock.environment.items():
+        monkeypatch.setenv(name, value)
+    with running_gateway(tmp_path / "data", auth="on") as gateway, gateway.client() as client:
+        with closing(SqlRegistry.open(f"sqlite:///{gateway.data_dir}/registry.sqlite3")) as registry:
+            tokens = Tokens(registry, HandClock(datetime.now(UTC)))
+            lasting = tokens.create("lasting", Role.ADMIN, actor="tests")
+            brief = tokens.create("brief", Role.ADMIN, actor="tests", expires="12h")
+        client.headers.update(bearer(lasting.text))
+        upload(client, 1)
+        upload(client, 2)
+        first = move(client, 1)
+        assert live(client) == 1
+
+        clock.shift(-HOUR)
+        back = move(client, 2)
+        assert (live(client), back["at"] < first["at"]) == (2, True)
+        upload(client, 3)
+        assert client.get("/registry/models", headers=bearer(brief.text)).status_code == 200
+
+        clock.shift(DAY)
+        assert live(client) == 2
+        forward = move(client, 3)
+        assert (live(client), forward["at"] > first["at"]) == (3, True)
+        ended = client.get("/registry/models", headers=bearer(brief.text))
+        assert_problem(ended, 401, code="unauthenticated", detail=ended.json()["detail"])
+
+        clock.shift(0)
+        history = client.get("/registry/models/linear/history").json()["items"]
+        assert history == [first, back, forward]
+        assert client.post("/registry/models/linear/aliases/production/rollback", json={}).json()["version"] == 2
+        assert live(client) == 2
+        assert client.get("/health/ready").status_code == 200
+        assert len(gateway.workers()) == 1
