@@ -126,7 +126,9 @@ class Documents:
 
 
 def _count(tree: Any) -> int:
-    """Return how many nodes a tree has."""
+    """Return how many nodes a tree has, long texts being many."""
+    if isinstance(tree, str):
+        return 1 + len(tree) // 16
     if isinstance(tree, Members):
         return 1 + sum(_count(inner) for _, inner in tree)
     return 1 + sum(map(_count, tree)) if isinstance(tree, list) else 1

@@ -137,10 +137,10 @@ class _Watch:
                 *lines, unread = (unread + octets).split(b"\n")
                 for line in lines:
                     self._keep(Said(**json.loads(line)))
-            self._slot.read()
+            is_ready = self._slot.read()[1] is not None or self._slot.tries > 0
             if self._slot.tries != last:
                 last, since = self._slot.tries, time.monotonic()
-            limit = self._target.wall_seconds + (0 if last else _START_SECONDS)
+            limit = self._target.wall_seconds + (0 if is_ready else _START_SECONDS)
             if not is_hanging and time.monotonic() - since > limit:
                 os.kill(pid, signal.SIGKILL)
                 is_hanging = True
