@@ -9,16 +9,26 @@ import random
 from collections.abc import Sequence
 
 from bench.http_connection import JSON_BODY, Connection
+from bench.servers import HOST
 from bench.soak_dialects import NATIVE
 from bench.soak_gateway import BYTES
+from bench.soak_hostile import ENDLESS
 from bench.soak_load import Notes, Place
 from bench.soak_models import Rows, SoakVersion, perceptron
+from bench.soak_nuisance import head_of
 
 ROUNDS = 3
 REGISTRATIONS = 8
 LISTINGS = 48
 STRANGE_NAMES = 24
+PROMOTIONS = 16
+ENDLESS_RUNS = 12
+ENDLESS_SECONDS = 1.0
+FETCHES = 6
+OVERTAKEN = b'{"version": 1, "expected": 77}'
 TINY_LAYERS = (4, 8, 3)
+TINY_QUESTION = b'{"inputs": [[0.5, 0.5, 0.5, 0.5]]}'
+JSON_HEAD = "content-type: application/json\r\n"
 
 
 async def crowd(
@@ -44,4 +54,22 @@ async def crowd(
         for _ in range(REGISTRATIONS):
             content = perceptron(choice.getrandbits(62), TINY_LAYERS)
             asked.append(ask("POST", "/registry/models/crowd/versions", content, is_file=True))
+        asked += [ask("PUT", "/registry/models/soak-0/aliases/production", OVERTAKEN) for _ in range(PROMOTIONS)]
+        asked += [_begin_for_ever(place) for _ in range(ENDLESS_RUNS)]
         await asyncio.gather(*asked)
+        # Half of them were registered by other workers, which have to fetch them now.
+        first = 1 + turn * REGISTRATIONS
+        paths = [f"/v{number}/models/crowd/predict" for number in range(first, first + REGISTRATIONS)]
+        await asyncio.gather(*(ask("POST", path, TINY_QUESTION) for path in paths * FETCHES))
+
+
+async def _begin_for_ever(place: Place) -> None:
+    """Begin an endless run and leave: short ones need no thread."""
+    body = b'{"inputs": {"x": [0.5]}}'
+    _, writer = await asyncio.open_connection(HOST, place.port)
+    try:
+        writer.write(head_of(place, f"POST /models/{ENDLESS}/predict", len(body), JSON_HEAD) + body)
+        await writer.drain()
+        await asyncio.sleep(ENDLESS_SECONDS)
+    finally:
+        writer.close()
