@@ -5,7 +5,8 @@
 2. The thread tells which version's run or load it was (``gateway.ledger``). Where it does not, whoever had a mark is a
    suspect; one alone is guilty, but where somebody may have killed the worker from outside.
 3. Who is accused stands in a file of JSON lines: written by the supervisor when a worker has died, or by a worker that
-   is about to end itself. How far the registry has been told stands at its head, under a lock.
+   is about to end itself. Nobody waits to write there. How far the registry has been told stands in a file of its own;
+   one worker at a time tells it.
 """
 
 import fcntl
@@ -59,25 +60,28 @@ class Accusation:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What all workers and their supervisor share: the last words, who is accused, and whose children answer."""
+    """What all workers and their supervisor share: last words, who is accused, who was told, whose children answer."""
 
     words: int
     accused: int
     answers: int
+    told: int
 
     @classmethod
     def create(cls) -> "Evidence":
         """Make it, in memory."""
-        words, accused, answers = map(os.memfd_create, ("last-words", "accused", "answers"))
+        words, accused, answers, told = map(os.memfd_create, ("last-words", "accused", "answers", "told"))
         os.ftruncate(words, _WORDS_BYTES)
         os.ftruncate(answers, _ANSWERS * _HEAD.size)
-        os.write(accused, _HEAD.pack(_HEAD.size))
-        return cls(words, accused, answers)
+        os.ftruncate(told, _HEAD.size)
+        # Whoever writes there, appends; workers that inherit the descriptor do so, too.
+        fcntl.fcntl(accused, fcntl.F_SETFL, fcntl.fcntl(accused, fcntl.F_GETFL) | os.O_APPEND)
+        return cls(words, accused, answers, told)
 
     @property
-    def descriptors(self) -> tuple[int, int, int]:
+    def descriptors(self) -> tuple[int, int, int, int]:
         """What has to be inherited."""
-        return self.words, self.accused, self.answers
+        return self.words, self.accused, self.answers, self.told
 
     def words_since(self, begin: int) -> tuple[bytes, int]:
         """Return what has been said from a byte on, and up to where."""
@@ -87,12 +91,10 @@ class Evidence:
     def accuse(self, accusations: Sequence[Accusation]) -> None:
         """Write down who is accused; a line is written at once."""
         lines = b"".join(orjson.dumps(asdict(accusation)) + b"\n" for accusation in accusations)
-        with self._locked():
-            os.pwrite(self.accused, lines, os.fstat(self.accused).st_size)
+        os.write(self.accused, lines)
 
     def accused_since(self, begin: int) -> tuple[list[Accusation], int]:
-        """Return who has been accused from a byte on (0: from the first on), and where the next one will stand."""
-        begin = max(begin, _HEAD.size)
+        """Return who has been accused from a byte on, and where the next one will stand."""
         size_bytes = os.fstat(self.accused).st_size - begin
         whole, _, _ = os.pread(self.accused, max(0, size_bytes), begin).rpartition(b"\n")
         lines = [orjson.loads(line) for line in whole.splitlines()]
@@ -101,27 +103,26 @@ class Evidence:
 
     @contextmanager
     def telling(self) -> Iterator[list[Accusation]]:
-        """Give those of whom the registry has not been told; if the block ends well, it has been."""
-        with self._locked():
+        """Give those of whom the registry has not been told; if the block ends well, it has been.
+
+        Raises:
+            BlockingIOError: another worker is at it.
+        """
+        fcntl.lockf(self.told, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of this process, whoever has the same descriptor
+        try:
             accusations, end = self.accused_since(self.told_up_to())
             yield accusations
-            os.pwrite(self.accused, _HEAD.pack(end), 0)
+            os.pwrite(self.told, _HEAD.pack(end), 0)
+        finally:
+            fcntl.lockf(self.told, fcntl.LOCK_UN)
 
     def told_up_to(self) -> int:
         """Return the byte up to which the registry has been told."""
-        return int(_HEAD.unpack(os.pread(self.accused, _HEAD.size, 0))[0])
+        return int(_HEAD.unpack(os.pread(self.told, _HEAD.size, 0))[0])
 
     def is_told(self) -> bool:
         """Tell, without waiting for anybody, whether the registry has been told of all."""
         return self.told_up_to() >= os.fstat(self.accused).st_size
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        fcntl.lockf(self.accused, fcntl.LOCK_EX)  # of this process, whoever else has the same descriptor
-        try:
-            yield
-        finally:
-            fcntl.lockf(self.accused, fcntl.LOCK_UN)
 
 
 class AnswerTimes:

@@ -139,7 +139,7 @@ class Witness:
             self._isolating.move({accusation.key for accusation in accused})
 
     def _tell(self, evidence: Evidence) -> None:
-        with evidence.telling() as accusations:
+        with suppress(BlockingIOError), evidence.telling() as accusations:
             if not self._isolating.record(accusations):
                 raise NotToldError
 

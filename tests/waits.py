@@ -60,6 +60,14 @@ LIMITS: Final = (
     Limit("for a worker that ends, then it is killed", "gateway.supervisor", "_DRAIN_SECONDS", 35),
     Limit("for connections to go over to a successor", "gateway.worker", "_LETTING_GO_SECONDS", 15),
     Limit("for a successor to serve", "gateway.replacement", "_START_SECONDS", 120),
+    Limit(
+        "for an isolated version to be loaded by its process", "gateway.isolation.origin", "Allowance.load_seconds", 60
+    ),
+    Limit("for a child of an isolated version to be there", "gateway.isolation.origin", "_BIRTH_SECONDS", 10),
+    Limit("for such a child to take a request, or to send an answer", "gateway.isolation.origin", "_TALK_SECONDS", 30),
+    Limit(
+        "for its run to end that has been told to, then it is killed", "gateway.isolation.origin", "GRACE_SECONDS", 0.5
+    ),
     Limit("for a shadow to be loaded", "gateway.serving.shadowing", "_LOAD_SECONDS", 20),
     Limit("for a shadow's run", "gateway.serving.shadowing", "_RUN_SECONDS", 10),
     Limit("for events by a caller that listens", "gateway.web.feed", "LIVE_SECONDS", 15),
@@ -92,6 +100,9 @@ UNLIMITED: Final[dict[str, str]] = {
     "gateway/supervisor.py::_attend_upgrade": "for the words of a process that has ended",
     "gateway/supervisor.py::_drain": "for a process that has been killed, after 35 seconds for itself",
     "registry/inspection/children.py::run": "for a process that has been killed",
+    "gateway/isolation/origin.py::end": "for a process that has been killed",
+    "gateway/isolation/session.py::close": "for the session's thread, whose child has been killed",
+    "gateway/serving/isolated.py::next": "a daemon thread that sleeps until there is work, or the session is closed",
 }
 
 
