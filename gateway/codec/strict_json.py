@@ -20,6 +20,9 @@ from registry.names import quoted
 
 # The closing quote may be missing, so that no quote is ever tried twice and the scan stays linear.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_SOME_TEXTS = re.compile(rb'(?:[^"]*+"[^"\\]*+(?:\\.[^"\\]*+)*+"?){1,256}', re.DOTALL)
+"""A piece of a body that ends behind a string. Other threads have their turn between two, never within one."""
+
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")
 
@@ -63,7 +66,13 @@ def parse_strictly(body: bytes, decoder: json.JSONDecoder | None = None) -> obje
 
 
 def _depth(body: bytes) -> int:
-    brackets = _STRING.sub(b"", body).translate(None, _NOT_BRACKETS)
+    pieces = []
+    end = 0
+    while piece := _SOME_TEXTS.match(body, end):
+        end = piece.end()
+        pieces.append(_STRING.sub(b"", piece.group()).translate(None, _NOT_BRACKETS))
+    pieces.append(body[end:].translate(None, _NOT_BRACKETS))  # what is left has no string
+    brackets = b"".join(pieces)
     steps = np.frombuffer(brackets.translate(_STEPS), dtype=np.int8)
     return int(steps.cumsum(dtype=np.int64).max(initial=0))
 
