@@ -9,6 +9,9 @@ MAX_HELD = 65_536
 MAX_DEPTH = 32
 """Objects and lists inside each other, the body itself counted."""
 
+MAX_LISTS = 262_144
+"""Lists and objects of a body that is read value by value, to name its faults: nobody else is answered meanwhile."""
+
 MAX_INTEGER_DIGITS = 20
 """Digits of an integer literal: 2**64 has 20."""
 

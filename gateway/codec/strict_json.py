@@ -14,12 +14,22 @@ from typing import Any
 
 import numpy as np
 
-from gateway.codec.limits import MAX_DEPTH, MAX_INTEGER_DIGITS, MAX_NUMBER_CHARS
-from registry.errors import DuplicateKey, InvalidNumber, JsonTooDeep, UndecodableBody
+from gateway.codec.limits import MAX_DEPTH, MAX_INTEGER_DIGITS, MAX_LISTS, MAX_NUMBER_CHARS
+from registry.errors import (
+    DuplicateKey,
+    InvalidNumber,
+    JsonTooDeep,
+    TooManyElements,
+    UndecodableBody,
+    Violation,
+)
 from registry.names import quoted
 
 # The closing quote may be missing, so that no quote is ever tried twice and the scan stays linear.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_SOME_TEXTS = re.compile(rb'(?:[^"]*+"[^"\\]*+(?:\\.[^"\\]*+)*+"?){1,256}', re.DOTALL)
+"""A piece of a body that ends behind a string. Other threads have their turn between two, never within one."""
+
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")
 
@@ -44,12 +54,18 @@ def parse_strictly(body: bytes, decoder: json.JSONDecoder | None = None) -> obje
 
     Raises:
         UndecodableBody: the body is not JSON in UTF-8, or a string of it is not text.
+        TooManyElements: more than ``MAX_LISTS`` lists and objects: the interpreter reads them in one go.
         JsonTooDeep: more than ``MAX_DEPTH`` levels.
         InvalidNumber: a number that JSON does not have, or a literal past its limit.
         DuplicateKey: an object names a key twice.
     """
-    if _depth(body) > MAX_DEPTH:
+    depth, list_count = _nesting(body)
+    if depth > MAX_DEPTH:
         raise JsonTooDeep(f"the body nests deeper than {MAX_DEPTH} levels")
+    if list_count > MAX_LISTS:
+        expected = f"at most {MAX_LISTS} lists and objects, where the body cannot be read at once for its faults"
+        received = f"{list_count}; a tensor may be given flat, as shape and data"
+        raise TooManyElements([Violation(path="", expected=expected, received=received, code=TooManyElements.code)])
     try:
         document = (decoder or _DECODER).decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -62,10 +78,17 @@ def parse_strictly(body: bytes, decoder: json.JSONDecoder | None = None) -> obje
     return document
 
 
-def _depth(body: bytes) -> int:
-    brackets = _STRING.sub(b"", body).translate(None, _NOT_BRACKETS)
+def _nesting(body: bytes) -> tuple[int, int]:
+    """Return how deep a body nests, and how many lists and objects it has."""
+    pieces = []
+    end = 0
+    while piece := _SOME_TEXTS.match(body, end):
+        end = piece.end()
+        pieces.append(_STRING.sub(b"", piece.group()).translate(None, _NOT_BRACKETS))
+    pieces.append(body[end:].translate(None, _NOT_BRACKETS))  # what is left has no string
+    brackets = b"".join(pieces)
     steps = np.frombuffer(brackets.translate(_STEPS), dtype=np.int8)
-    return int(steps.cumsum(dtype=np.int64).max(initial=0))
+    return int(steps.cumsum(dtype=np.int64).max(initial=0)), int((steps > 0).sum())
 
 
 def _integer(literal: str) -> int:

@@ -91,11 +91,10 @@ def assert_too_large(answer: RawAnswer, detail: str) -> None:
     )
 
 
-@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"":' * 100_000], ids=["lists", "objects"])
-def test_nesting_is_refused_by_looking_at_it_once(small: GatewayProcess, client: httpx.Client, body: bytes) -> None:
+def test_nesting_is_refused_by_looking_at_it_once(small: GatewayProcess, client: httpx.Client) -> None:
     before = processor_seconds(small)
     for _ in range(20):
-        answer = client.post(PATH, content=body)
+        answer = client.post(PATH, content=b"[" * 100_000)
         detail = "the body nests deeper than 32 levels"
         assert_problem(answer, 400, code="json_too_deep", detail=detail, example=EXAMPLE)
     assert processor_seconds(small) - before < 20 * 0.05

@@ -112,6 +112,11 @@ def test_callers_that_leave_free_the_queue_and_every_place(crowded: GatewayProce
         wait_until(lambda: count(client, 3).status_code == 200)
         assert [count(client, trips).json()["outputs"] for trips in range(8)] == [{"y": [n + 0.5]} for n in range(8)]
         assert waiting(client) == 0
+        gone = 'sardonyx_predict_requests_total{code="client_gone",model="counted",version="1"}'
+        metrics = client.get("/metrics").text.splitlines()
+        assert [float(line.split()[-1]) for line in metrics if line.startswith(gone)] == [
+            usable_cpus() + SPARE_PLACES + 1
+        ]
 
 
 def test_a_deadline_passes_in_a_run_and_in_the_queue_alike(tmp_path: Path) -> None:

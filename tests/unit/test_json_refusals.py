@@ -5,6 +5,7 @@ import json
 import pytest
 
 from gateway.codec.json_tensors import JsonCodec
+from gateway.codec.strict_json import parse_strictly
 from registry.errors import (
     DuplicateKey,
     InvalidNumber,
@@ -109,6 +110,18 @@ def test_quotes_without_end_are_scanned_once() -> None:
     body = b'"' + b'\\"' * 1_000_000  # scanning again from each quote would take hours, past the suite's timeout
     with pytest.raises(UndecodableBody, match="Unterminated string"):
         JsonCodec(model="m", version=1, signature=IRIS).decode(body)
+
+
+def test_a_body_without_quotes_is_scanned_once() -> None:
+    with pytest.raises(UndecodableBody):
+        parse_strictly(b'["a",' + b"1," * (1 << 21) + b"x")
+
+
+def test_texts_are_told_from_brackets_however_many_there_are() -> None:
+    texts = b",".join([b'"[[["', b'"\\"]"', b'""'] * 1000)
+    assert len(parse_strictly(b"[" + texts + b"]")) == 3000
+    with pytest.raises(JsonTooDeep):
+        parse_strictly(b"[" + texts + b"," + b"[" * 32 + b"]" * 33)
 
 
 def test_brackets_in_text_are_not_nesting() -> None:
@@ -490,3 +503,16 @@ def test_long_unknown_names_are_cut_and_named_once() -> None:
     assert refusal(IRIS, f'{{"inputs": {{"x": [[1, 2, 3, 4]], {names}}}}}'.encode()) == [
         (f"/inputs/{cut}", "one of x", cut, "unknown_input")
     ]
+
+
+def test_a_body_of_more_lists_than_can_be_read_in_a_moment_is_refused_unread() -> None:
+    body = b'{"inputs": [' + b"[]," * 300_000 + b"[]]}"
+    with pytest.raises(TooManyElements) as refused:
+        parse_strictly(body)
+    assert [(fault.path, fault.received) for fault in refused.value.violations] == [
+        ("", "300002; a tensor may be given flat, as shape and data")
+    ]
+
+
+def test_brackets_in_texts_are_no_lists() -> None:
+    assert parse_strictly(b'["' + b"[" * 300_000 + b'"]') == ["[" * 300_000]
