@@ -83,6 +83,7 @@ UNLIMITED: Final[dict[str, str]] = {
     "registry/inspection/host.py::can_start_threads": "threads that are ended before it returns",
     "registry/inspection/forks.py::_keep": "a daemon thread that sleeps until a forerunner is wanted",
     "registry/inspection/forks.py::wait": "of that thread, for a forerunner, which ends when it is idle or killed",
+    "gateway/serving/isolated.py::next": "a thread that sleeps until somebody is in its line, or it is closed",
     # these wait for work that has a limit of its own
     "gateway/listener.py::wait_closed": "for connections that have been taken, to get their protocols",
     "gateway/rpc/inference.py::stream": "for the client's next message: an idle connection is closed by keepalive",
@@ -99,6 +100,8 @@ UNLIMITED: Final[dict[str, str]] = {
     # these wait for processes that have been killed, or have ended
     "gateway/supervisor.py::_attend_upgrade": "for the words of a process that has ended",
     "gateway/supervisor.py::_drain": "for a process that has been killed, after 35 seconds for itself",
+    "gateway/isolation/origin.py::end": "for a process that has been killed",
+    "gateway/isolation/session.py::close": "for a thread whose child process has been killed",
     "registry/inspection/children.py::run": "for a process that has been killed",
     "gateway/isolation/origin.py::end": "for a process that has been killed",
     "gateway/isolation/session.py::close": "for the session's thread, whose child has been killed",
