@@ -103,9 +103,6 @@ UNLIMITED: Final[dict[str, str]] = {
     "gateway/isolation/origin.py::end": "for a process that has been killed",
     "gateway/isolation/session.py::close": "for a thread whose child process has been killed",
     "registry/inspection/children.py::run": "for a process that has been killed",
-    "gateway/isolation/origin.py::end": "for a process that has been killed",
-    "gateway/isolation/session.py::close": "for the session's thread, whose child has been killed",
-    "gateway/serving/isolated.py::next": "a daemon thread that sleeps until there is work, or the session is closed",
 }
 
 

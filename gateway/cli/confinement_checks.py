@@ -27,12 +27,12 @@ def list_measures(found: "Measures") -> Iterator[Measure]:
         is_in_force=found.landlock_abi > 0,
         detail=f"Landlock, ABI {found.landlock_abi}: a child sees its model and the program"
         if found.landlock_abi
-        else "no Landlock (Linux 5.13): a child can read what the gateway can, and is kept from writing by limits only",
+        else "no Landlock (Linux 5.13): a child can read what the gateway can; limits and filter keep it from writing",
     )
     yield Measure(
         name="inspection: system calls",
         is_in_force=found.has_filter,
-        detail="filtered: no processes, sockets, or signals to others"
+        detail="filtered: no processes, no sockets, nothing done to other processes"
         if found.has_filter
         else "no filter: it needs a kernel with seccomp on x86-64 or 64-bit ARM",
     )

@@ -8,7 +8,7 @@
    other user: none could read what the gateway keeps to itself, and to let one read it would be the larger hole.
 4. It sees the folder of its model, the program's own files, and nothing else (``landlock``, ``program_files``).
 5. The kernel's filter of system calls (``process_filter``), where there is one, lets it start threads and no processes,
-   and refuses what it never needs: sockets, signals to others, other processes' memory, and more.
+   and refuses what it never needs: sockets, signals to others, other processes' memory and limits, and more.
 6. Once its own threads run, it can start neither processes nor threads, until the model has been found to load and
    run; then threads, to try the model with several. Root is exempt from the limit, but not from the filter; where there
    is no filter, an ordinary user's child can never start a thread again.
@@ -51,7 +51,7 @@ def confine(limits: ChildLimits, parent_pid: int, *, has_low_priority: bool = Fa
         limits: for the size of what is inspected (``ChildLimits.for_size``).
         parent_pid: exits if the parent is another one by now.
         has_low_priority: whether it was lowered before this process was forked.
-        is_to_fork: True if this process has to fork; then each fork applies rule 5 by itself (``filter_calls``).
+        is_to_fork: True if this process has to fork; each fork then applies rule 5 once more (``filter_calls``).
     """
     _limit(resource.RLIMIT_AS, limits.memory_bytes)
     _limit(resource.RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + _PROBING_CPU_SECONDS)
@@ -66,8 +66,7 @@ def confine(limits: ChildLimits, parent_pid: int, *, has_low_priority: bool = Fa
     if libc.unshare(_CLONE_NEWNET) != 0 and not is_root:
         libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)  # root without the right would only lose more rights by this
     _give_up_rights(libc, but=_DAC_READ_SEARCH if is_root else 0)
-    if not is_to_fork:
-        filter_calls()
+    filter_calls(is_to_fork=is_to_fork, is_to_write=limits.file_bytes > 0)
 
 
 def shut_in(*, read: Iterable[Path], write: Iterable[Path] = ()) -> int:

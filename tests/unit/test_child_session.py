@@ -29,6 +29,7 @@ from registry.standing import Stage
 from tests.e2e.test_runtime_troubles import endless_suppression
 from tests.support import models
 from tests.support.gateway_process import wait_until
+from tests.support.kernels import has_filters
 from tests.support.killers import SMALLEST
 from tests.support.serving_models import make_version, write_model
 
@@ -202,3 +203,26 @@ def _read(path: Path) -> str:
         return path.read_text()
     except OSError:
         return ""
+
+
+@pytest.mark.skipif(not has_filters(), reason="no filter of system calls can be had here")
+def test_who_loads_the_model_is_filtered_as_well_as_who_runs_it(tmp_path: Path) -> None:
+    """The runtime runs parts of a model while it loads it."""
+    path = write_model(tmp_path, "gather")
+    origin = Origin(path, None, path.stat().st_size, ALLOWANCE)
+    child = origin.order()
+    assert child is not None
+    assert child.meet()
+    assert child._process is not None
+    try:
+        filtered = [filters_of(process._pid) - filters_of(os.getpid()) for process in (origin._process, child._process)]
+        assert filtered == [1, 2]
+    finally:
+        child.close()
+        origin.close()
+
+
+def filters_of(pid: int) -> int:
+    """How many filters of system calls a process has; whoever started the tests may have some."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Seccomp_filters:"))

@@ -6,6 +6,10 @@ import sys
 
 import pytest
 
+from tests.support.kernels import has_filters
+
+pytestmark = pytest.mark.skipif(not has_filters(), reason="no filter of system calls can be had here")
+
 SCRIPT = """
 import os, resource, subprocess, sys, threading
 from registry.inspection.confinement import allow_threads, confine, forbid_processes

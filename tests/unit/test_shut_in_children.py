@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from registry.inspection import process_filter
 from registry.inspection.landlock import landlock_abi
 from registry.inspection.process_filter import REFUSED, number_of
+from tests.support.kernels import has_filters
 
 TRIES = """
-import ctypes, errno, json, os, signal, socket, subprocess, sys
+import ctypes, errno, fcntl, json, os, resource, signal, socket, subprocess, sys
 from pathlib import Path
 from registry.inspection.confinement import confine, shut_in
 from registry.inspection.landlock import restrict
@@ -46,6 +48,8 @@ TRIED = {
     "list a folder outside": lambda: os.listdir(outside),
     "write a file inside": lambda: (inside / "new").write_bytes(b""),
     "write a file outside": lambda: (outside / "new").write_bytes(b""),
+    "cut a file outside": lambda: os.truncate(outside / "old", 0),
+    "change when it was written": lambda: os.utime(outside / "old", (0, 0)),
     "remove a file outside": lambda: (outside / "old").unlink(),
     "read what another process was given": lambda: Path(f"/proc/{other}/environ").read_bytes(),
     "run a program": lambda: subprocess.run(["/bin/true"], check=True),
@@ -57,6 +61,11 @@ TRIED = {
     "signal itself": lambda: os.kill(os.getpid(), 0),
     "trace another process": lambda: ask("ptrace", 0x4206, other, 0, 0),
     "read another's memory": memory_of_another,
+    "have the kernel signal another process": lambda: fcntl.fcntl(ends[0], fcntl.F_SETOWN, other),
+    "set another's limits": lambda: resource.prlimit(other, resource.RLIMIT_NOFILE, (99, 99)),
+    "read its own limits": lambda: resource.prlimit(0, resource.RLIMIT_NOFILE),
+    "make another stand back": lambda: os.setpriority(os.PRIO_PROCESS, other, 19),
+    "choose another's processors": lambda: os.sched_setaffinity(other, os.sched_getaffinity(0)),
     "change who may read": lambda: os.chmod(inside, 0o755),
 }
 
@@ -69,18 +78,18 @@ def attempt(what):
 
 if measure == "landlock":
     restrict(read=[*program_files(), inside])
-if measure == "filter":
+if measure in ("filter", "filter of who forks", "filter of who writes"):
     libc.prctl(38, 1, 0, 0, 0)
-    filter_calls()
+    filter_calls(is_to_fork=measure.endswith("forks"), is_to_write=measure.endswith("writes"))
 if measure in ("all", "all but writing"):
-    confine(ChildLimits(), os.getppid())
+    confine(ChildLimits(file_bytes=measure != "all"), os.getppid())
     shut_in(read=[inside], write=[inside] if measure == "all but writing" else [])
 print(json.dumps({name: attempt(what) for name, what in TRIED.items()}))
 os.close(ends[1])
 """
 
 NEEDS_LANDLOCK = pytest.mark.skipif(landlock_abi() < 6, reason="the kernel has no Landlock that scopes signals")
-NEEDS_FILTER = pytest.mark.skipif(number_of("socket") is None, reason="the filter does not know this machine")
+NEEDS_FILTER = pytest.mark.skipif(not has_filters(), reason="no filter of system calls can be had here")
 
 
 @pytest.fixture
@@ -117,6 +126,7 @@ def test_landlock_keeps_a_process_to_its_files_and_to_itself(tmp_path: Path, ser
         "list a folder outside": "EACCES",
         "write a file inside": "EACCES",
         "write a file outside": "EACCES",
+        "cut a file outside": "EACCES",
         "remove a file outside": "EACCES",
         "read what another process was given": "EACCES",
         "run a program": "EACCES",
@@ -129,27 +139,46 @@ def test_landlock_keeps_a_process_to_its_files_and_to_itself(tmp_path: Path, ser
     }
 
 
+SIGNALLING = {"signal another process", "signal its group"}
+WRITING = {"cut a file outside", "remove a file outside"}
+FILTERED = {
+    *SIGNALLING,
+    *WRITING,
+    "change when it was written",
+    "run a program",
+    "connect to a server here",
+    "serve",
+    "speak to an abstract socket",
+    "have the kernel signal another process",
+    "trace another process",
+    "read another's memory",
+    "set another's limits",
+    "make another stand back",
+    "choose another's processors",
+    "change who may read",
+}
+
+
 @NEEDS_FILTER
-def test_the_filter_keeps_a_process_from_all_others(tmp_path: Path, server: int) -> None:
-    refused = [
-        "run a program",
-        "connect to a server here",
-        "serve",
-        "speak to an abstract socket",
-        "signal another process",
-        "signal its group",
-        "trace another process",
-        "read another's memory",
-        "change who may read",
-    ]
-    assert tried("filter", tmp_path, server) == dict.fromkeys(refused, "EPERM")
+@pytest.mark.parametrize(
+    ("measure", "allowed"),
+    [
+        pytest.param("filter", set(), id="who only reads"),
+        pytest.param("filter of who forks", SIGNALLING, id="who forks others"),
+        pytest.param("filter of who writes", WRITING, id="who writes"),
+    ],
+)
+def test_the_filter_keeps_a_process_from_all_others(
+    measure: str, allowed: set[str], tmp_path: Path, server: int
+) -> None:
+    assert tried(measure, tmp_path, server) == dict.fromkeys(FILTERED - allowed, "EPERM")
 
 
 @NEEDS_LANDLOCK
 @NEEDS_FILTER
 def test_a_child_reads_its_model_and_does_nothing_else(tmp_path: Path, server: int) -> None:
     everything = tried("all", tmp_path, server)
-    kept = {"read a file inside", "signal itself"}
+    kept = {"read a file inside", "signal itself", "read its own limits"}
     names = {line.split('"')[1] for line in TRIES.splitlines() if line.startswith('    "')}
     assert everything.keys() == names - kept
     assert tried("all but writing", tmp_path, server).keys() == everything.keys() - {"write a file inside"}
@@ -157,7 +186,7 @@ def test_a_child_reads_its_model_and_does_nothing_else(tmp_path: Path, server: i
 
 REFUSALS = """
 import ctypes, errno, json
-from registry.inspection.process_filter import REFUSED, filter_calls, makes_threads_only, number_of
+from registry.inspection.process_filter import REFUSED, WRITING, filter_calls, makes_threads_only, number_of
 libc = ctypes.CDLL(None, use_errno=True)
 before = makes_threads_only()
 libc.prctl(38, 1, 0, 0, 0)
@@ -166,7 +195,7 @@ def answer(name):
     ctypes.set_errno(0)
     libc.syscall(number_of(name), -1, -1, -1, -1, -1, -1)
     return errno.errorcode.get(ctypes.get_errno())
-known = [name for name in REFUSED if number_of(name) is not None]
+known = [name for name in (*REFUSED, *WRITING) if number_of(name) is not None]
 print(json.dumps([before, makes_threads_only(), {name: answer(name) for name in known}]))
 """
 
@@ -174,7 +203,7 @@ print(json.dumps([before, makes_threads_only(), {name: answer(name) for name in 
 @NEEDS_FILTER
 def test_every_call_of_the_list_is_refused_and_the_filter_is_seen() -> None:
     done = subprocess.run([sys.executable, "-c", REFUSALS], check=True, capture_output=True, text=True)
-    known = [name for name in REFUSED if number_of(name) is not None]
+    known = [name for name in (*REFUSED, *process_filter.WRITING) if number_of(name) is not None]
     assert json.loads(done.stdout) == [False, True, dict.fromkeys(known, "EPERM")]
 
 
@@ -184,5 +213,5 @@ def test_the_list_agrees_with_the_systems_own_table() -> None:
         pytest.skip("there is no table here")
     lines = [line.split() for line in table.read_text().splitlines() if line.startswith("#define __NR_")]
     numbers = {name.removeprefix("__NR_"): int(number) for _, name, number in lines}
-    ours = {name: number_of(name) for name in REFUSED}
+    ours = {name: number_of(name) for name in (*REFUSED, *process_filter.WRITING)}
     assert {name: number for name, number in ours.items() if numbers.get(name, number) != number} == {}
