@@ -6,8 +6,9 @@
    registry does not answer, it is told later.
 3. A worker that crashes is seen by the others at once, before it is known whose it was: until then, whatever it ran
    is run here no more.
-4. A child that has died ``_STREAK`` times in a row, with no good answer to anybody for ``_QUIET_SECONDS``, dies on
-   every request: the version is quarantined. Deaths beyond the second are told to the registry once a minute.
+4. A child that has died ``_STREAK`` times in a row, and has never answered anybody, dies on every request: the version
+   is quarantined. One that has answered, or has come from a worker that did, has to die for ``_QUIET_SECONDS``: somebody
+   may want it again. Deaths beyond the second are told to the registry once a minute.
 5. A version on probation that has answered so often and so long without a death comes back into this process.
 
 ``of`` and the notes may be called by any thread; everything else belongs to one event loop.
@@ -34,7 +35,7 @@ from registry.records import Version
 from registry.standing import LASTING_DEATHS, Death, Isolation, Stage
 
 _STREAK: Final = 5
-_QUIET_SECONDS: Final = 10.0
+_QUIET_SECONDS: Final = 5.0
 _TELLING_SECONDS: Final = 60.0
 _PROBATION_ANSWERS: Final = 200
 _PROBATION_SECONDS: Final = 30.0
@@ -55,6 +56,7 @@ class _Course:
     """How the children of a version have fared here."""
 
     streak: int = 0
+    dying_since: float = 0.0
     told_count: int = 0
     told_at: float = 0.0
     since: float = 0.0
@@ -120,6 +122,8 @@ class Isolating:
             with self._lock:
                 before = self._here.get(key, Isolation.IN_PROCESS)
                 self._here[key] = max(before, isolation, key=_ORDER.index)
+            if isolation is Isolation.ISOLATED:
+                self._answered.note(key, self._clock())  # it has been of use where it was
             self._tell_change(key)
 
     def apply(self, event: Event) -> None:
@@ -163,9 +167,12 @@ class Isolating:
         answered_at = self._answered.of(key)
         with self._lock:
             course = self._courses.setdefault(key, _Course(since=now))
+            course.dying_since = course.dying_since if course.streak else now
             course.streak += 1
             course.answers, course.since = 0, now
-            is_hopeless = course.streak >= _STREAK and (not answered_at or now - answered_at >= _QUIET_SECONDS)
+            is_hopeless = course.streak >= _STREAK and (
+                not answered_at or now - max(answered_at, course.dying_since) >= _QUIET_SECONDS
+            )
             known = max(version.standing.deaths, course.told_count)
             is_due = known < LASTING_DEATHS or now - course.told_at >= _TELLING_SECONDS
             if is_due:

@@ -179,10 +179,29 @@ def test_answers_that_a_sibling_gives_count_for_as_long_as_they_are_recent(bench
             rig, sibling = Rig(bench, executor, evidence), Rig(bench, executor, evidence)
             sibling.isolating.note_answer(version)
             assert rig.die(version, 10) == [False] * 10
-            rig.now += 11
+            rig.now += 6
             assert rig.die(version, 1) == [True]
 
     asyncio.run(body())
+
+
+def test_a_version_that_has_answered_is_not_quarantined_by_a_few_deaths_after_a_pause(bench: Bench) -> None:
+    async def test(rig: Rig, version: Version) -> None:
+        rig.isolating.note_answer(version)
+        rig.now += 3_600
+        assert rig.die(version, 10) == [False] * 10
+        rig.now += 6
+        assert rig.die(version, 1) == [True]
+
+    run(bench, test)
+
+
+def test_a_version_that_has_just_left_a_worker_has_time_to_answer(bench: Bench) -> None:
+    async def test(rig: Rig, version: Version) -> None:
+        rig.isolating.move([KEY])
+        assert rig.die(version, 10) == [False] * 10
+
+    run(bench, test)
 
 
 def test_the_registry_is_told_of_two_deaths_and_then_of_one_a_minute(bench: Bench) -> None:
