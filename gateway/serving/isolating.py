@@ -7,8 +7,8 @@
 3. A worker that crashes is seen by the others at once, before it is known whose it was: until then, whatever it ran
    is run here no more.
 4. A child that has died ``_STREAK`` times in a row, and has never answered anybody, dies on every request: the version
-   is quarantined. One that has answered, or has come from a worker that did, has to die for ``_QUIET_SECONDS``: somebody
-   may want it again. Deaths beyond the second are told to the registry once a minute.
+   is quarantined. One that has answered, or has come from a worker that did, has to die for ``_QUIET_SECONDS``:
+   somebody may want it again. Deaths beyond the second are told to the registry once a minute.
 5. A version on probation that has answered so often and so long without a death comes back into this process.
 
 ``of`` and the notes may be called by any thread; everything else belongs to one event loop.
@@ -57,6 +57,7 @@ class _Course:
 
     streak: int = 0
     dying_since: float = 0.0
+    died_at: float = 0.0
     told_count: int = 0
     told_at: float = 0.0
     since: float = 0.0
@@ -167,7 +168,10 @@ class Isolating:
         answered_at = self._answered.of(key)
         with self._lock:
             course = self._courses.setdefault(key, _Course(since=now))
+            if answered_at > course.died_at:  # a sibling's child has answered since
+                course.streak = 0
             course.dying_since = course.dying_since if course.streak else now
+            course.died_at = now
             course.streak += 1
             course.answers, course.since = 0, now
             is_hopeless = course.streak >= _STREAK and (

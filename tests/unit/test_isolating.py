@@ -196,6 +196,21 @@ def test_a_version_that_has_answered_is_not_quarantined_by_a_few_deaths_after_a_
     run(bench, test)
 
 
+def test_deaths_between_which_a_sibling_answers_are_not_in_a_row(bench: Bench) -> None:
+    async def body() -> None:
+        evidence = Evidence.create()
+        version = make_version("iris", 1)
+        with ThreadPoolExecutor(1) as executor:
+            rig, sibling = Rig(bench, executor, evidence), Rig(bench, executor, evidence)
+            for _ in range(10):
+                sibling.now = rig.now = rig.now + 20
+                sibling.isolating.note_answer(version)
+                sibling.now = rig.now = rig.now + 20
+                assert rig.die(version) == [False]
+
+    asyncio.run(body())
+
+
 def test_a_version_that_has_just_left_a_worker_has_time_to_answer(bench: Bench) -> None:
     async def test(rig: Rig, version: Version) -> None:
         rig.isolating.move([KEY])
