@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, TensorProto, helper
 
+from registry.tensor import Shape
 from tests.hostile_set.case import (
     ANSWERED,
     FAILED,
@@ -90,7 +91,7 @@ def _grown() -> Iterator[FileCase]:
 def _sized() -> Iterator[FileCase]:
     for name, (nodes, argument) in _SIZED.items():
         feeds = [feed({"x": [1.0], argument: asked}, *outcome) for asked, outcome in _asked(name)]
-        yield taken(_ASKED, name, partial(sized, nodes, argument, is_scalar=name in _OF_SCALARS), *feeds)
+        yield taken(_ASKED, name, partial(sized, nodes, argument, _SHAPES.get(name, ("rank",))), *feeds)
 
 
 def _asked(operator: str) -> Iterator[tuple[Any, tuple[str, ...]]]:
@@ -126,7 +127,8 @@ _SIZED: dict[str, tuple[Sequence[Any], str]] = {
         "n",
     ),
 }
-_OF_SCALARS = ("Range", "OneHot")
+_SHAPES: dict[str, Shape] = {"Range": (), "OneHot": (), "Resize": (1,)}
+"""Of what the request says, where the operator minds."""
 _SIZES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "Expand": ([2], _HUGE),
     "Tile": ([2], ([2**36], [2**50], [2**63 - 1], [-1])),
@@ -139,7 +141,7 @@ _SIZES: dict[str, tuple[Any, tuple[Any, ...]]] = {
 """A size that is well, and those that nobody has the memory for."""
 
 
-def sized(nodes: Sequence[Any], argument: str, *, is_scalar: bool) -> ModelProto:
+def sized(nodes: Sequence[Any], argument: str, shape: Shape) -> ModelProto:
     """Float32 x [1] and an int64 that says how large y is."""
     constants = {
         "zero": np.array(0),
@@ -150,7 +152,7 @@ def sized(nodes: Sequence[Any], argument: str, *, is_scalar: bool) -> ModelProto
     used = {name for node in nodes for name in node.input}
     return models.model(
         nodes,
-        [models.value("x", shape=(1,)), models.value(argument, "int64", () if is_scalar else ("rank",))],
+        [models.value("x", shape=(1,)), models.value(argument, "int64", shape)],
         [models.value("y", shape=None)],
         initializers=[models.initializer(name, array) for name, array in constants.items() if name in used],
     )
