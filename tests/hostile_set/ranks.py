@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, helper
 
-from tests.hostile_set.case import ANSWERED, FAILED, KILLED, FileCase, feed, taken
+from tests.hostile_set.case import ANSWERED, FAILED, KILLED, TAKEN, FileCase, feed, octets, taken
 from tests.support import models
 
 _KIND = "a rank that a kernel does not expect"
@@ -33,12 +33,15 @@ def cases() -> Iterator[FileCase]:
         _KIND, "RoiAlign of any rank", region, feed({"x": _LINE}, *KILLED), feed({"x": _FOUR}, *ANSWERED, *KILLED)
     )
     yield taken(_KIND, "RoiAlign of any rank, a scalar", region, feed({"x": _SCALAR}, *KILLED))
-    yield taken(
+    yield FileCase(
+        f"{_KIND}: RoiAlign behind a Reshape",
         _KIND,
-        "RoiAlign behind a Reshape",
-        reshaped_region,
-        feed({"x": [1.0, 2.0, 3.0, 4.0], "shape": [1, 1, 2, 2]}, *ANSWERED),
-        feed({"x": [1.0, 2.0, 3.0, 4.0], "shape": [4]}, *KILLED),
+        lambda: octets(reshaped_region),
+        (*TAKEN, "422 inspection_crashed"),  # by the shape that the inspection makes up
+        (
+            feed({"x": [1.0, 2.0, 3.0, 4.0], "shape": [1, 1, 2, 2]}, *ANSWERED),
+            feed({"x": [1.0, 2.0, 3.0, 4.0], "shape": [4]}, *KILLED),
+        ),
     )
     yield taken(_KIND, "DFT of any rank", spectrum, feed({"x": _SCALAR}, *KILLED))
     for operator, (inputs, attributes) in _CAREFUL.items():

@@ -51,7 +51,7 @@ SAMPLE = [
     "functions that double: 2^5 nodes",
     "names of tensors: a bell",
     "nested deep: 1,000 branches",
-    "zip",
+    "another format: zip",
 ]
 OUTCOME = re.compile(r"20[01]|reset|[45][0-9]{2} [a-z_]+")
 
