@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from registry.credentials import Credential
 from tests.hostile_set.case import ANSWERED, FAILED, KILLED, LATE, NO_MEMORY
 
 MOST_BODY_BYTES: Final = 16 << 20
@@ -136,7 +137,8 @@ def _transport() -> Iterator[RequestCase]:
     one = b'{"inputs": [0.5]}'
     yield RequestCase(11, "who leaves a run", endless, lambda: one, ("left",), manner=Manner.LEAVING, at_once=8)
     yield RequestCase(11, "who leaves a body", path, some, ("left",), announced=999, manner=Manner.LEAVING, at_once=20)
-    for name, token in (("a token that is none", "nonsense"), ("a forged token", "sardonyx_" + "a" * 12 + "_" + "A" * 43)):
+    forged = Credential("a" * 12, "A" * 32).reveal()
+    for name, token in (("a token that is none", "nonsense"), ("a forged token", forged)):
         yield RequestCase(49, name, path, lambda: one, NO_TOKEN, token=token, times=25, at_once=8)
 
 
