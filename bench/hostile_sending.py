@@ -45,6 +45,8 @@ class Tally:
     def note(self, kind: str, what: str, outcome: str, *, allowed: Sequence[str], began: float) -> None:
         self.outcomes[kind, outcome] += 1
         if outcome not in allowed:
+            if self.outcomes[kind, outcome] == 1:  # whoever watches wants to look at once
+                print(f"  {what}: {outcome} instead of {' or '.join(allowed)}", flush=True)
             self.odd.append(Odd(what, outcome, tuple(allowed), began, time.time()))
 
     def failures(self, deaths: Sequence[float]) -> list[Odd]:
