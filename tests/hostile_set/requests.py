@@ -191,8 +191,8 @@ def _runs() -> Iterator[RequestCase]:
     yield _case(26, "one giant kernel", "stuck", 800_000, *LATE, "reset", times=3)
     yield _case(27, "a number that kills", "deadly", [SMALLEST], *KILLED, times=6)
     yield _case(28, "a child that always dies", "hopeless", [SMALLEST], *KILLED[1:], times=40)
-    trips = {"x": [0.5] * (1 << 16), "trips": 1 << 40}
-    yield _case(29, "a run that grows", "growing", trips, *NO_MEMORY, times=2)
-    yield _case(29, "an answer of gigabytes", "expanding", {"x": [1], "shape": [3 << 28]}, *NO_MEMORY, times=2)
+    trips = {"x": [0.5] * (1 << 16), "trips": 1 << 40}  # on a busy machine time may be over before memory is
+    yield _case(29, "a run that grows", "growing", trips, *NO_MEMORY, *LATE, times=2)
+    yield _case(29, "an answer of gigabytes", "expanding", {"x": [1], "shape": [3 << 26]}, *NO_MEMORY, *LATE, times=2)
     yield _case(30, "more than may wait", "slow", [1.5], *ANSWERED, "429 overloaded", at_once=150)
     yield _case(31, "more than the budget", "huge", [[0.5] * 2048], "503 insufficient_memory", times=2)
