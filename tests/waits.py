@@ -1,7 +1,7 @@
 """What is waited for, and for how long: every wait has a limit (invariant A7), and stands here.
 
 ``LIMITS`` has the limits that are written into the code; ``UNLIMITED`` the calls that wait without one of their own,
-each with what ends it. ``tests/house/test_fault_rows_b.py`` holds both against the code.
+each with what ends it. ``tests/house/test_waits.py`` holds both against the code.
 """
 
 import ast
@@ -103,9 +103,6 @@ UNLIMITED: Final[dict[str, str]] = {
     "gateway/isolation/origin.py::end": "for a process that has been killed",
     "gateway/isolation/session.py::close": "for a thread whose child process has been killed",
     "registry/inspection/children.py::run": "for a process that has been killed",
-    "gateway/isolation/origin.py::end": "for a process that has been killed",
-    "gateway/isolation/session.py::close": "for the session's thread, whose child has been killed",
-    "gateway/serving/isolated.py::next": "a daemon thread that sleeps until there is work, or the session is closed",
 }
 
 

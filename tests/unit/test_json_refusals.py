@@ -510,7 +510,7 @@ def test_a_body_of_more_lists_than_can_be_read_in_a_moment_is_refused_unread() -
     with pytest.raises(TooManyElements) as refused:
         parse_strictly(body)
     assert [(fault.path, fault.received) for fault in refused.value.violations] == [
-        ("", "300002; a tensor may be given flat, as shape and data")
+        ("", "300003; a tensor may be given flat, as shape and data")
     ]
 
 
