@@ -45,12 +45,12 @@ class FileCase:
 
 def refused(kind: str, name: str, source: Source, outcomes: tuple[str, ...] = INVALID) -> FileCase:
     """Return the case of a file that is not taken."""
-    return FileCase(name, kind, lambda: octets(source), outcomes)
+    return FileCase(f"{kind}: {name}", kind, lambda: octets(source), outcomes)
 
 
 def taken(kind: str, name: str, source: Source, *feeds: Feed) -> FileCase:
     """Return the case of a file that is taken, whatever its predictions come to."""
-    return FileCase(name, kind, lambda: octets(source), TAKEN, feeds)
+    return FileCase(f"{kind}: {name}", kind, lambda: octets(source), TAKEN, feeds)
 
 
 def feed(inputs: object, *outcomes: str) -> Feed:
