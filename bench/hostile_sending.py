@@ -20,7 +20,6 @@ ANSWER_SECONDS = 60
 PATIENCE_SECONDS = 45
 """A head that drips and a body that stalls are given up by then: after 10 s and 30 s, it is promised."""
 LEAVING_SECONDS = 0.5
-FIRST_OCTETS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ class Attacker:
         except OSError:
             return ended
         try:
-            writer.write(octets[:FIRST_OCTETS] if manner is Manner.DRIPPING else octets)
+            writer.write(octets[: octets.index(b"\r\n") + 4] if manner is Manner.DRIPPING else octets)
             if manner is Manner.LEAVING:
                 await asyncio.sleep(LEAVING_SECONDS)
                 return LEFT
