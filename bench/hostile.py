@@ -132,8 +132,6 @@ class Trial:
             if model.is_isolated:
                 path = f"/registry/models/{name}/versions/{number}"
                 read(await connection.request("PATCH", path, b'{"isolation": "isolated"}', JSON_BODY), 200)
-            if model.is_promoted:
-                await promote(connection, name, number)
         connection.close()
 
     async def _send_files(self, attacker: Attacker) -> None:
@@ -153,8 +151,7 @@ class Trial:
         """Take what was attacked away, so that its processes go."""
         connection = Connection(self._server.port, self._admin)
         for name in names:
-            await connection.request("DELETE", f"/registry/models/{name}/aliases/production")
-            await connection.request("DELETE", f"/registry/models/{name}/versions/1")
+            read(await connection.request("DELETE", f"/registry/models/{name}/versions/1"), 200)
         connection.close()
 
     async def _read(self) -> Mapping[str, float]:

@@ -17,7 +17,7 @@ import orjson
 
 from bench.hostile_judgement import RESET, has_held_out, outcome_of
 from bench.http_connection import Connection
-from bench.soak_gateway import promote, register
+from bench.soak_gateway import register
 from tests.support import models
 
 SECONDS = 30.0
@@ -72,7 +72,7 @@ async def struggle(port: int, tokens: tuple[str, str, str], *, seed: int, second
     connection = Connection(port, admin)
     for name, bits in WIDTHS.items():
         content = models.division(-1, f"int{bits}").SerializeToString()
-        await promote(connection, name, await register(connection, name, content))
+        await register(connection, name, content)
 
     async def attack(asking: Connection) -> None:
         name = choice.choice(list(WIDTHS))
@@ -110,7 +110,7 @@ async def _ask(connection: Connection, name: str, numbers: list[int]) -> tuple[s
     if connection.is_closed_by_peer:
         connection.close()
     try:
-        answer = await connection.request("POST", f"/models/{name}/predict", orjson.dumps({"inputs": numbers}))
+        answer = await connection.request("POST", f"/v1/models/{name}/predict", orjson.dumps({"inputs": numbers}))
     except (OSError, EOFError) as error:
         connection.close()
         return ("no answer" if isinstance(error, TimeoutError) else RESET), []

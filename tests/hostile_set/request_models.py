@@ -12,11 +12,10 @@ from tests.support import models
 
 @dataclass(frozen=True)
 class Asked:
-    """A model, whether it runs in a process of its own from the start, and whether it is promoted."""
+    """A model, and whether it runs in a process of its own from the start; nothing promotes it, so that it can be retired."""
 
     build: Callable[[], ModelProto]
     is_isolated: bool = False
-    is_promoted: bool = True
 
 
 def suppression() -> ModelProto:
@@ -69,7 +68,6 @@ ASKED: dict[str, Asked] = {
     "gather": Asked(gather),
     "logarithm": Asked(logarithm),
     "quotient": Asked(lambda: of_two("Div", "int32")),
-    "waiting": Asked(models.identity, is_promoted=False),
     "endless": Asked(models.loop),
     "slow": Asked(lambda: models.loop(trips=20_000)),
     "stuck": Asked(suppression),
