@@ -11,6 +11,7 @@
 
 import argparse
 import asyncio
+import collections
 import random
 import secrets
 import shutil
@@ -210,8 +211,8 @@ def report(findings: Findings) -> int:
     if not findings.struggle.has_held_out:
         faults.append("the user of an attacked model was not answered often enough, or not rightly")
     faults += _grown(findings)
-    for fault in faults[:MOST_LINES]:
-        print(f"FAILED {fault}")
+    for fault, count in collections.Counter(faults).most_common(MOST_LINES):
+        print(f"FAILED {count:5} x {fault}")
     print(f"failures {len(faults)}")
     return 1 if faults else 0
 

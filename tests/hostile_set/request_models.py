@@ -12,7 +12,7 @@ from tests.support import models
 
 @dataclass(frozen=True)
 class Asked:
-    """A model, and whether it runs in a process of its own from the start; nothing promotes it, so that it can be retired."""
+    """A model, and whether it runs in a process of its own from the start. Nothing promotes it: it can be retired."""
 
     build: Callable[[], ModelProto]
     is_isolated: bool = False
