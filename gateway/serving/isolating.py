@@ -8,7 +8,8 @@
    is run here no more.
 4. A child that has died ``_STREAK`` times in a row, with no good answer to anybody for ``_QUIET_SECONDS``, dies on
    every request: the version is quarantined. Deaths beyond the second are told to the registry once a minute.
-5. A version on probation that has answered so often and so long without a death comes back into this process.
+5. A version on probation that has answered so often and so long without a death comes back into this process. Its
+   session is older than its probation, most often, and does not know of it: what has been moved here is remembered.
 
 ``of`` and the notes may be called by any thread; everything else belongs to one event loop.
 """
@@ -98,6 +99,7 @@ class Isolating:
         self._lock = threading.Lock()
         self._here: dict[Key, Isolation] = {}
         self._courses: dict[Key, _Course] = {}
+        self._suspected: set[Key] = set()
         self.death_count = 0
         """Of children, since the start."""
 
@@ -120,6 +122,8 @@ class Isolating:
             with self._lock:
                 before = self._here.get(key, Isolation.IN_PROCESS)
                 self._here[key] = max(before, isolation, key=_ORDER.index)
+                if isolation is Isolation.ISOLATED:
+                    self._suspected.add(key)
             self._tell_change(key)
 
     def apply(self, event: Event) -> None:
@@ -134,8 +138,11 @@ class Isolating:
             if event.kind is EventKind.VERSION_CLEARED:
                 self._here.pop(key, None)
                 self._courses.pop(key, None)
+                self._suspected.discard(key)
             else:
                 self._here[key] = _MOVES[event.kind]
+                if event.detail.get("on_probation"):
+                    self._suspected.add(key)
         self._changed(key)
 
     # --- what others have done ----------------------------------------------------------------------------------------
@@ -190,7 +197,8 @@ class Isolating:
             has_passed = course.answers >= _PROBATION_ANSWERS and now - course.since >= _PROBATION_SECONDS
             if has_passed:
                 course.answers, course.since = 0, now
-        if has_passed and version.standing.is_on_probation:
+            is_suspected = version.standing.is_on_probation or key in self._suspected
+        if has_passed and is_suspected:
             self._submit(self._end_probation, key)
 
     # --- telling the registry -----------------------------------------------------------------------------------------
@@ -204,7 +212,9 @@ class Isolating:
             self._submit_later(self._quarantine, key, cause)
 
     def _end_probation(self, key: Key) -> None:
-        self._told(key, lambda: self._crashes.end_probation(*key, actor=self._actor))
+        if self._told(key, lambda: self._crashes.end_probation(*key, actor=self._actor)):
+            with self._lock:
+                self._suspected.discard(key)
 
     def _told(self, key: Key, tell: Callable[[], object]) -> bool:
         try:

@@ -211,3 +211,20 @@ def test_probation_ends_after_many_good_answers_and_some_time(bench: Bench) -> N
         assert rig.told()[-1] == "version_cleared"
 
     run(bench, test)
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+def test_probation_also_ends_for_a_session_that_is_older_than_it(bench: Bench, *, is_here: bool) -> None:
+    async def test(rig: Rig, version: Version) -> None:
+        if is_here:
+            rig.isolating.move([KEY])
+        rig.isolating.record([accusation()])
+        isolated = replace(event(EventKind.VERSION_ISOLATED), detail={"on_probation": True})
+        rig.isolating.apply(isolated)
+        for _ in range(200):
+            rig.isolating.note_answer(version)  # as it was loaded in the moment of the crash
+        rig.now += 60
+        rig.isolating.note_answer(version)
+        wait_until(lambda: rig.standing().isolation is Isolation.IN_PROCESS)
+
+    run(bench, test)
