@@ -5,7 +5,8 @@
 2. The thread tells which version's run or load it was (``gateway.ledger``). Where it does not, whoever had a mark is a
    suspect; one alone is guilty, but where somebody may have killed the worker from outside.
 3. Who is accused stands in a file of JSON lines: written by the supervisor when a worker has died, or by a worker that
-   is about to end itself. How far the registry has been told stands at its head, under a lock.
+   is about to end itself. How far the registry has been told stands at its head. Whoever tells has a lock of his own:
+   it may take the registry long to answer, and nobody who has to write somebody down waits for that.
 """
 
 import fcntl
@@ -14,8 +15,9 @@ import os
 import re
 import signal
 import struct
+import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -32,8 +34,14 @@ MEMORY: Final = "memory"
 _WORDS_BYTES: Final = 64 * 1024 * 1024
 """Room for last words; memory is taken only for what has been said."""
 
+_WORDS_AT_ONCE: Final = 64 * 1024
+
 _ANSWERS: Final = 16 * 1024
 _HEAD: Final = struct.Struct("Q")
+_TELLING, _WRITING = 0, 1
+"""Which byte is locked for what."""
+_OURS: Final = threading.Lock()
+"""Against other threads of this process, whom a lock of the file keeps from nothing."""
 _CRASHED_THREAD: Final = re.compile(rb"Current thread 0x([0-9a-f]+)")
 _SAID_FROM_OUTSIDE: Final = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
@@ -81,13 +89,19 @@ class Evidence:
 
     def words_since(self, begin: int) -> tuple[bytes, int]:
         """Return what has been said from a byte on, and up to where."""
-        said = os.pread(self.words, _WORDS_BYTES - begin, begin).partition(b"\0")[0]
-        return said, begin + len(said)
+        said, end = b"", begin
+        while end < _WORDS_BYTES:
+            more = os.pread(self.words, min(_WORDS_AT_ONCE, _WORDS_BYTES - end), end)
+            part = more.partition(b"\0")[0]
+            said, end = said + part, end + len(part)
+            if len(part) < _WORDS_AT_ONCE:
+                break
+        return said, end
 
     def accuse(self, accusations: Sequence[Accusation]) -> None:
         """Write down who is accused; a line is written at once."""
-        lines = b"".join(orjson.dumps(asdict(accusation)) + b"\n" for accusation in accusations)
-        with self._locked():
+        lines = b"".join(map(_line, accusations))
+        with _OURS, self._locked(_WRITING):
             os.pwrite(self.accused, lines, os.fstat(self.accused).st_size)
 
     def accused_since(self, begin: int) -> tuple[list[Accusation], int]:
@@ -99,13 +113,20 @@ class Evidence:
         found = [Accusation(**{**line, "stage": Stage(line["stage"])}) for line in lines]
         return found, begin + len(whole) + bool(whole)
 
-    @contextmanager
-    def telling(self) -> Iterator[list[Accusation]]:
-        """Give those of whom the registry has not been told; if the block ends well, it has been."""
-        with self._locked():
-            accusations, end = self.accused_since(self.told_up_to())
-            yield accusations
-            os.pwrite(self.accused, _HEAD.pack(end), 0)
+    def tell(self, tell: Callable[[Accusation], bool]) -> bool:
+        """Tell of each of whom the registry has not been told, once, until it does not answer; return whether it did.
+
+        Args:
+            tell: tells of one, and returns whether it has been told.
+        """
+        with self._locked(_TELLING):
+            accusations, _ = self.accused_since(self.told_up_to())
+            for accused in accusations:
+                if not tell(accused):
+                    return False
+                told = self.told_up_to() + len(_line(accused))
+                os.pwrite(self.accused, _HEAD.pack(told), 0)
+        return True
 
     def told_up_to(self) -> int:
         """Return the byte up to which the registry has been told."""
@@ -116,12 +137,12 @@ class Evidence:
         return self.told_up_to() >= os.fstat(self.accused).st_size
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        fcntl.lockf(self.accused, fcntl.LOCK_EX)  # of this process, whoever else has the same descriptor
+    def _locked(self, what: int) -> Iterator[None]:
+        fcntl.lockf(self.accused, fcntl.LOCK_EX, 1, what)  # of this process, whoever else has the same descriptor
         try:
             yield
         finally:
-            fcntl.lockf(self.accused, fcntl.LOCK_UN)
+            fcntl.lockf(self.accused, fcntl.LOCK_UN, 1, what)
 
 
 class AnswerTimes:
@@ -141,6 +162,10 @@ class AnswerTimes:
     def of(self, key: Key) -> float:
         """Return the moment of the last one; 0 if there was none."""
         return self._times[_place(key)]
+
+
+def _line(accusation: Accusation) -> bytes:
+    return orjson.dumps(asdict(accusation)) + b"\n"
 
 
 def _place(key: Key) -> int:

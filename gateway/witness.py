@@ -139,9 +139,8 @@ class Witness:
             self._isolating.move({accusation.key for accusation in accused})
 
     def _tell(self, evidence: Evidence) -> None:
-        with evidence.telling() as accusations:
-            if not self._isolating.record(accusations):
-                raise NotToldError
+        if not evidence.tell(self._isolating.record):
+            raise NotToldError
 
 
 def _is_ending(pid: int) -> bool:

@@ -147,19 +147,16 @@ class Isolating:
 
     # --- what others have done ----------------------------------------------------------------------------------------
 
-    def record(self, accusations: Iterable[Accusation]) -> bool:
-        """Tell the registry who is accused; return whether it has been told of all. Blocks."""
-        for accused in accusations:
-            death = Death(
-                where=Isolation.IN_PROCESS,
-                stage=accused.stage,
-                cause=accused.cause,
-                is_certain=accused.is_certain,
-                host=self._host,
-            )
-            if not self._record(accused.key, death):
-                return False
-        return True
+    def record(self, accused: Accusation) -> bool:
+        """Tell the registry who is accused; return whether it has been told. Blocks."""
+        death = Death(
+            where=Isolation.IN_PROCESS,
+            stage=accused.stage,
+            cause=accused.cause,
+            is_certain=accused.is_certain,
+            host=self._host,
+        )
+        return self._record(accused.key, death)
 
     # --- what children do, told by their threads ----------------------------------------------------------------------
 
