@@ -262,7 +262,7 @@ class Child:
 
 
 class _Process:
-    """A child of this process, to be waited for once; an origin that cannot fork is its own child, and has two of these.
+    """A child of this process, to be waited for once; an origin that cannot fork is its own child, and has two such.
 
     It is named by a descriptor: whoever comes second hits no stranger that has its number by now.
     """

@@ -7,7 +7,8 @@
 3. A worker that crashes is seen by the others at once, before it is known whose it was: until then, whatever it ran
    is run here no more.
 4. A child that has died ``_STREAK`` times in a row, with no good answer to anybody for ``_QUIET_SECONDS``, dies on
-   every request: the version is quarantined. Deaths beyond the second are told to the registry once a minute.
+   every request: the version is quarantined. One that comes from the workers has answered there until now. Deaths
+   beyond the second are told to the registry once a minute.
 5. A version on probation that has answered so often and so long without a death comes back into this process. Its
    session is older than its probation, most often, and does not know of it: what has been moved here is remembered.
 
@@ -124,6 +125,7 @@ class Isolating:
                 self._here[key] = max(before, isolation, key=_ORDER.index)
                 if isolation is Isolation.ISOLATED:
                     self._suspected.add(key)
+                    self._answered.note(key, self._clock())
             self._tell_change(key)
 
     def apply(self, event: Event) -> None:

@@ -162,6 +162,16 @@ def test_a_child_that_dies_again_and_again_without_an_answer_is_quarantined(benc
     run(bench, test)
 
 
+def test_a_version_that_has_just_left_the_workers_has_time_to_answer_somebody_else(bench: Bench) -> None:
+    async def test(rig: Rig, version: Version) -> None:
+        rig.isolating.move([KEY])
+        assert rig.die(version, 20) == [False] * 20  # one caller may do that before another has asked again
+        rig.now += 11
+        assert rig.die(version, 1) == [True]
+
+    run(bench, test)
+
+
 def test_a_child_that_also_answers_is_not_quarantined_however_often_it_dies(bench: Bench) -> None:
     async def test(rig: Rig, version: Version) -> None:
         for _ in range(20):
