@@ -13,7 +13,7 @@ TABLE = {**{f"row {row}": tests for row, tests in ROWS.items()}, **INVARIANTS}
 
 
 @cache
-def tests_in(module: str) -> frozenset[str]:
+def names_in(module: str) -> frozenset[str]:
     tree = ast.parse((ROOT / module).read_text(encoding="utf-8"))
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     return frozenset(function.name for function in functions if function.name.startswith("test_"))
@@ -27,4 +27,4 @@ def test_no_row_is_left_out() -> None:
 def test_the_tests_of_a_row_are_there(what: str) -> None:
     named = [tuple(test.split("::")) for test in TABLE[what]]
     assert named
-    assert [(module, name) for module, name in named if name not in tests_in(module)] == []
+    assert [(module, name) for module, name in named if name not in names_in(module)] == []
