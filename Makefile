@@ -9,7 +9,7 @@ ON_BOTH := tests/e2e tests/properties/test_history_laws.py $(addprefix tests/uni
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check audit sbom format bench bench-peers bench-tails bench-docs bench-cold bench-codec \
-	bench-cycles bench-zipf bench-density bench-shadow soak chaos conformance schemathesis fuzz clean
+	bench-cycles bench-zipf bench-density bench-shadow soak hostile chaos conformance schemathesis fuzz clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ bench-shadow: $(VENV)/.dev ## live latencies with a shadow on all requests besid
 
 soak: $(VENV)/.dev ## half an hour of everything at once; the gateway has to end where it began
 	@$(BIN)/python -m bench.soak $(ARGS)
+
+hostile: $(VENV)/.dev ## every hostile file and request against a live gateway under good traffic; some 8 minutes
+	@$(BIN)/python -m bench.hostile $(ARGS)
 
 chaos: $(VENV)/.dev ## deaths while writing, then a thousand moves under load while everything fails; 15 minutes
 	@$(BIN)/python -m bench.chaos $(ARGS)

@@ -55,6 +55,12 @@ class Connection:
         """Our end's port, after a failure too; None before the first use and after ``close``."""
         return None if self._streams is None else int(self._streams[1].get_extra_info("sockname")[1])
 
+    @property
+    def is_closed_by_peer(self) -> bool:
+        """True if the server has ended it while nothing was asked."""
+        reader = None if self._streams is None else self._streams[0]
+        return reader is not None and (reader.at_eof() or reader.exception() is not None)
+
     def close(self) -> None:
         if self._streams is not None:
             self._streams[1].close()

@@ -16,8 +16,7 @@ import re
 import signal
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -32,6 +31,8 @@ MEMORY: Final = "memory"
 
 _WORDS_BYTES: Final = 64 * 1024 * 1024
 """Room for last words; memory is taken only for what has been said."""
+
+_WORDS_AT_ONCE: Final = 64 * 1024
 
 _ANSWERS: Final = 16 * 1024
 _HEAD: Final = struct.Struct("Q")
@@ -85,13 +86,18 @@ class Evidence:
 
     def words_since(self, begin: int) -> tuple[bytes, int]:
         """Return what has been said from a byte on, and up to where."""
-        said = os.pread(self.words, _WORDS_BYTES - begin, begin).partition(b"\0")[0]
-        return said, begin + len(said)
+        said, end = b"", begin
+        while end < _WORDS_BYTES:
+            more = os.pread(self.words, min(_WORDS_AT_ONCE, _WORDS_BYTES - end), end)
+            part = more.partition(b"\0")[0]
+            said, end = said + part, end + len(part)
+            if len(part) < _WORDS_AT_ONCE:
+                break
+        return said, end
 
     def accuse(self, accusations: Sequence[Accusation]) -> None:
         """Write down who is accused; a line is written at once."""
-        lines = b"".join(orjson.dumps(asdict(accusation)) + b"\n" for accusation in accusations)
-        os.write(self.accused, lines)
+        os.write(self.accused, b"".join(map(_line, accusations)))
 
     def accused_since(self, begin: int) -> tuple[list[Accusation], int]:
         """Return who has been accused from a byte on, and where the next one will stand."""
@@ -101,20 +107,26 @@ class Evidence:
         found = [Accusation(**{**line, "stage": Stage(line["stage"])}) for line in lines]
         return found, begin + len(whole) + bool(whole)
 
-    @contextmanager
-    def telling(self) -> Iterator[list[Accusation]]:
-        """Give those of whom the registry has not been told; if the block ends well, it has been.
+    def tell(self, tell: Callable[[Accusation], bool]) -> bool:
+        """Tell of each of whom the registry has not been told, once, until it does not answer; return whether it did.
+
+        Args:
+            tell: tells of one, and returns whether it has been told.
 
         Raises:
             BlockingIOError: another worker is at it.
         """
         fcntl.lockf(self.told, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of this process, whoever has the same descriptor
         try:
-            accusations, end = self.accused_since(self.told_up_to())
-            yield accusations
-            os.pwrite(self.told, _HEAD.pack(end), 0)
+            accusations, _ = self.accused_since(self.told_up_to())
+            for accused in accusations:
+                if not tell(accused):
+                    return False
+                told = self.told_up_to() + len(_line(accused))
+                os.pwrite(self.told, _HEAD.pack(told), 0)
         finally:
             fcntl.lockf(self.told, fcntl.LOCK_UN)
+        return True
 
     def told_up_to(self) -> int:
         """Return the byte up to which the registry has been told."""
@@ -142,6 +154,10 @@ class AnswerTimes:
     def of(self, key: Key) -> float:
         """Return the moment of the last one; 0 if there was none."""
         return self._times[_place(key)]
+
+
+def _line(accusation: Accusation) -> bytes:
+    return orjson.dumps(asdict(accusation)) + b"\n"
 
 
 def _place(key: Key) -> int:

@@ -1,7 +1,7 @@
 """What is waited for, and for how long: every wait has a limit (invariant A7), and stands here.
 
 ``LIMITS`` has the limits that are written into the code; ``UNLIMITED`` the calls that wait without one of their own,
-each with what ends it. ``tests/house/test_fault_rows_b.py`` holds both against the code.
+each with what ends it. ``tests/house/test_waits.py`` holds both against the code.
 """
 
 import ast
@@ -100,6 +100,7 @@ UNLIMITED: Final[dict[str, str]] = {
     # these wait for processes that have been killed, or have ended
     "gateway/supervisor.py::_attend_upgrade": "for the words of a process that has ended",
     "gateway/supervisor.py::_drain": "for a process that has been killed, after 35 seconds for itself",
+    "gateway/isolation/origin.py::_wait": "for a process that has been killed",
     "gateway/isolation/origin.py::end": "for a process that has been killed",
     "gateway/isolation/session.py::close": "for a thread whose child process has been killed",
     "registry/inspection/children.py::run": "for a process that has been killed",

@@ -262,7 +262,10 @@ class Child:
 
 
 class _Process:
-    """A child of this process, to be waited for once."""
+    """A child of this process, to be waited for once; an origin that cannot fork is its own child, and has two such.
+
+    It is named by a descriptor: whoever comes second hits no stranger that has its number by now.
+    """
 
     def __init__(self, pid: int, memory_bytes: int) -> None:
         self._pid = pid
@@ -277,17 +280,25 @@ class _Process:
 
     def kill(self) -> None:
         if self._status is None:
-            with suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)
+            with suppress(OSError):  # it has been waited for meanwhile
+                signal.pidfd_send_signal(self._exited, signal.SIGKILL)
 
     def end(self) -> int:
         """Kill it if it is still there, and return how it ended: as ``subprocess`` has it."""
         if self._status is None:
             self.kill()
-            _, status = os.waitpid(self._pid, 0)
-            self._status = os.waitstatus_to_exitcode(status)
+            self._status = self._wait()
             os.close(self._exited)
         return self._status
+
+    def _wait(self) -> int:
+        try:
+            ended = os.waitid(os.P_PIDFD, self._exited, os.WEXITED)
+        except ChildProcessError:
+            ended = None
+        if ended is None:
+            return -signal.SIGKILL  # the other one has waited for it
+        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
     def death(self, last_words: bytes) -> DeathError:
         """Return why it has died; what does not speak any more, and has not, is killed."""

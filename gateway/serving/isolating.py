@@ -6,9 +6,11 @@
    registry does not answer, it is told later.
 3. A worker that crashes is seen by the others at once, before it is known whose it was: until then, whatever it ran
    is run here no more.
-4. A child that has died ``_STREAK`` times in a row, with no good answer to anybody for ``_QUIET_SECONDS``, dies on
-   every request: the version is quarantined. Deaths beyond the second are told to the registry once a minute.
-5. A version on probation that has answered so often and so long without a death comes back into this process.
+4. A child that has died ``_STREAK`` times in a row, and has never answered anybody, dies on every request: the version
+   is quarantined. One that has answered, or has come from a worker that did, has to die for ``_QUIET_SECONDS``:
+   somebody may want it again. Deaths beyond the second are told to the registry once a minute.
+5. A version on probation that has answered so often and so long without a death comes back into this process. Its
+   session is older than its probation, most often, and does not know of it: what has been moved here is remembered.
 
 ``of`` and the notes may be called by any thread; everything else belongs to one event loop.
 """
@@ -34,7 +36,7 @@ from registry.records import Version
 from registry.standing import LASTING_DEATHS, Death, Isolation, Stage
 
 _STREAK: Final = 5
-_QUIET_SECONDS: Final = 10.0
+_QUIET_SECONDS: Final = 5.0
 _TELLING_SECONDS: Final = 60.0
 _PROBATION_ANSWERS: Final = 200
 _PROBATION_SECONDS: Final = 30.0
@@ -55,6 +57,8 @@ class _Course:
     """How the children of a version have fared here."""
 
     streak: int = 0
+    dying_since: float = 0.0
+    died_at: float = 0.0
     told_count: int = 0
     told_at: float = 0.0
     since: float = 0.0
@@ -98,6 +102,7 @@ class Isolating:
         self._lock = threading.Lock()
         self._here: dict[Key, Isolation] = {}
         self._courses: dict[Key, _Course] = {}
+        self._suspected: set[Key] = set()
         self.death_count = 0
         """Of children, since the start."""
 
@@ -120,6 +125,9 @@ class Isolating:
             with self._lock:
                 before = self._here.get(key, Isolation.IN_PROCESS)
                 self._here[key] = max(before, isolation, key=_ORDER.index)
+                if isolation is Isolation.ISOLATED:
+                    self._suspected.add(key)
+                    self._answered.note(key, self._clock())  # it has been of use where it was
             self._tell_change(key)
 
     def apply(self, event: Event) -> None:
@@ -134,25 +142,25 @@ class Isolating:
             if event.kind is EventKind.VERSION_CLEARED:
                 self._here.pop(key, None)
                 self._courses.pop(key, None)
+                self._suspected.discard(key)
             else:
                 self._here[key] = _MOVES[event.kind]
+                if event.detail.get("on_probation"):
+                    self._suspected.add(key)
         self._changed(key)
 
     # --- what others have done ----------------------------------------------------------------------------------------
 
-    def record(self, accusations: Iterable[Accusation]) -> bool:
-        """Tell the registry who is accused; return whether it has been told of all. Blocks."""
-        for accused in accusations:
-            death = Death(
-                where=Isolation.IN_PROCESS,
-                stage=accused.stage,
-                cause=accused.cause,
-                is_certain=accused.is_certain,
-                host=self._host,
-            )
-            if not self._record(accused.key, death):
-                return False
-        return True
+    def record(self, accused: Accusation) -> bool:
+        """Tell the registry who is accused; return whether it has been told. Blocks."""
+        death = Death(
+            where=Isolation.IN_PROCESS,
+            stage=accused.stage,
+            cause=accused.cause,
+            is_certain=accused.is_certain,
+            host=self._host,
+        )
+        return self._record(accused.key, death)
 
     # --- what children do, told by their threads ----------------------------------------------------------------------
 
@@ -163,9 +171,15 @@ class Isolating:
         answered_at = self._answered.of(key)
         with self._lock:
             course = self._courses.setdefault(key, _Course(since=now))
+            if answered_at > course.died_at:  # a sibling's child has answered since
+                course.streak = 0
+            course.dying_since = course.dying_since if course.streak else now
+            course.died_at = now
             course.streak += 1
             course.answers, course.since = 0, now
-            is_hopeless = course.streak >= _STREAK and (not answered_at or now - answered_at >= _QUIET_SECONDS)
+            is_hopeless = course.streak >= _STREAK and (
+                not answered_at or now - max(answered_at, course.dying_since) >= _QUIET_SECONDS
+            )
             known = max(version.standing.deaths, course.told_count)
             is_due = known < LASTING_DEATHS or now - course.told_at >= _TELLING_SECONDS
             if is_due:
@@ -190,7 +204,8 @@ class Isolating:
             has_passed = course.answers >= _PROBATION_ANSWERS and now - course.since >= _PROBATION_SECONDS
             if has_passed:
                 course.answers, course.since = 0, now
-        if has_passed and version.standing.is_on_probation:
+            is_suspected = version.standing.is_on_probation or key in self._suspected
+        if has_passed and is_suspected:
             self._submit(self._end_probation, key)
 
     # --- telling the registry -----------------------------------------------------------------------------------------
@@ -204,7 +219,9 @@ class Isolating:
             self._submit_later(self._quarantine, key, cause)
 
     def _end_probation(self, key: Key) -> None:
-        self._told(key, lambda: self._crashes.end_probation(*key, actor=self._actor))
+        if self._told(key, lambda: self._crashes.end_probation(*key, actor=self._actor)):
+            with self._lock:
+                self._suspected.discard(key)
 
     def _told(self, key: Key, tell: Callable[[], object]) -> bool:
         try:

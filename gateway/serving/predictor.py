@@ -35,7 +35,7 @@ from gateway.serving.session_cache import Lease, SessionCache
 from gateway.serving.shared_run import Outcome, Request, SharedRun
 from gateway.serving.turns import Turns
 from registry.batching import BatchRule
-from registry.errors import Overloaded, RunFailed
+from registry.errors import DeadlinePassed, Overloaded, RunFailed
 from registry.records import Version
 from registry.standing import Isolation
 
@@ -218,7 +218,8 @@ class Predictor:
             course, lease = await self._acquire(version, deadline)
             session = lease.session
             if not isinstance(session, Session):
-                return await _run_elsewhere(session, lease, Work(feed, outputs or course.outputs, deadline, caller))
+                work = Work(feed, outputs or course.outputs, deadline, caller)
+                return await _run_elsewhere(session, lease, work, deadline - self._clock())
             size = course.pace.size_of(feed)
             if not self._is_short(course, size):
                 request = Request(course, feed, outputs or course.outputs, deadline, is_sociable=is_sociable)
@@ -342,11 +343,16 @@ class Predictor:
         self._on_difference(version)
 
 
-async def _run_elsewhere(session: IsolatedSession, lease: "Lease[AnySession]", work: Work) -> list[Array]:
+async def _run_elsewhere(
+    session: IsolatedSession, lease: "Lease[AnySession]", work: Work, seconds: float
+) -> list[Array]:
+    late = DeadlinePassed("the run took too long")  # it is told so by the child, unless it still waits for its turn
+    timer = asyncio.get_running_loop().call_later(max(0.0, seconds), work.settle, late)
     try:
         session.begin(work)
         return await asyncio.wrap_future(work.answer)
     finally:
+        timer.cancel()
         work.give_up()
         lease.release()
 

@@ -8,7 +8,7 @@ import grpc
 import httpx
 import numpy as np
 import pytest
-from onnx import ModelProto
+from onnx import ModelProto, helper
 
 from gateway.rpc.schema import message_class
 from tests.e2e.test_full_places import counted_loop
@@ -189,6 +189,35 @@ def test_a_run_ends_at_the_callers_deadline_if_that_is_sooner(served: Served) ->
     with calling(served.port) as other:
         assert other.refused("ModelInfer", counting(ENDLESS), timeout=0.3)[0] == "DEADLINE_EXCEEDED"
     served.rpc.call("ModelInfer", counting(1))
+
+
+def test_a_caller_in_a_hurry_does_not_have_a_slow_model_taken_for_one_that_hangs(tmp_path: Path) -> None:
+    port = free_port()
+    slow = models.model(
+        [
+            helper.make_node("ConstantOfShape", ["shape"], ["x"]),
+            helper.make_node("MatMul", ["x", "x"], ["product"]),  # one kernel, which hears nothing for seconds
+            helper.make_node("ReduceMax", ["product"], ["y"], keepdims=0),
+        ],
+        [models.value("shape", "int64", (2,))],
+        [models.value("y", "float32", ())],
+    )
+
+    def product(size: int) -> object:
+        return infer_request("slow", shape=("INT64", np.array([size, size], np.int64)))
+
+    limits = {"grpc_port": str(port), "predict_timeout_seconds": "60"}
+    with running_gateway(tmp_path / "data", **limits) as gateway, gateway.client() as http:
+        upload(http, "slow", slow)
+        before = gateway.workers()
+        with calling(port) as rpc:
+            for isolation in ("in_process", "isolated"):
+                http.patch("/registry/models/slow/versions/1", json={"isolation": isolation})
+                rpc.call("ModelInfer", product(1), timeout=60)
+                assert rpc.refused("ModelInfer", product(5000), timeout=0.5)[0] == "DEADLINE_EXCEEDED"
+                rpc.call("ModelInfer", product(1), timeout=60)
+            assert gateway.workers() == before
+            assert http.get("/registry/models/slow/versions/1").json()["deaths"] == 0
 
 
 def test_a_caller_that_cancels_is_noted_as_gone(served: Served) -> None:

@@ -7,12 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto
 
 from tests.support import models
 from tests.support.backend import embedded_only
+from tests.support.endless import endless_suppression
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until, wait_until_ready
 from tests.support.problems import assert_problem
 
@@ -154,26 +154,3 @@ def begin_stuck_run(client: httpx.Client) -> None:
     with suppress(httpx.TransportError):
         answer = predict(client, "stuck", {"inputs": 800_000})
         assert (answer.status_code, json.loads(answer.content)["code"]) == (504, "predict_timeout")
-
-
-def endless_suppression() -> ModelProto:
-    """A scalar int64 n -> which of n boxes are kept: n * n / 2 comparisons in a kernel that heeds no cancellation."""
-    nodes = [
-        helper.make_node("Reshape", ["n", "one"], ["boxes_kept"]),
-        helper.make_node("Concat", ["one", "boxes_kept", "four"], ["shape_of_boxes"], axis=0),
-        helper.make_node("Concat", ["one", "one", "boxes_kept"], ["shape_of_scores"], axis=0),
-        helper.make_node("ConstantOfShape", ["shape_of_boxes"], ["boxes"], value=zero()),
-        helper.make_node("ConstantOfShape", ["shape_of_scores"], ["scores"], value=zero()),
-        helper.make_node("NonMaxSuppression", ["boxes", "scores", "boxes_kept"], ["kept"]),
-        helper.make_node("Shape", ["kept"], ["y"]),
-    ]
-    return models.model(
-        nodes,
-        [models.value("n", "int64", ())],
-        [models.value("y", "int64", (2,))],
-        initializers=[models.initializer("one", [1]), models.initializer("four", [4])],
-    )
-
-
-def zero() -> TensorProto:
-    return models.initializer("zero", np.zeros(1, np.float32))

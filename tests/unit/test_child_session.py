@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gateway.isolation import origin
 from gateway.isolation.origin import Allowance, Origin
 from gateway.isolation.session import ChildSession
 from gateway.serving.isolated import Work
@@ -24,6 +25,7 @@ from registry.errors import (
     RunFailed,
     ServiceError,
 )
+from registry.inspection import starting
 from registry.records import Version
 from registry.standing import Stage
 from tests.e2e.test_runtime_troubles import endless_suppression
@@ -175,6 +177,21 @@ def test_closing_ends_what_runs_and_whoever_waits(tmp_path: Path) -> None:
         works = [begin(session, {"x": np.ones(1, np.float32)}) for _ in range(3)]
         session.close()
         assert [type(work.answer.exception(60)) for work in works] == [Overloaded] * 3
+
+
+def test_where_nothing_can_be_forked_each_child_is_an_origin_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(origin._FORKS, "start", lambda *_: None)
+    monkeypatch.setitem(starting.ENVIRONMENT, "OPENBLAS_NUM_THREADS", "2")  # a process of two threads is not forked
+    before = descriptors()
+    with opened(tmp_path, models.division(-1)) as session:
+        assert answer(session, numbers(1)) == [[-1]]
+        for number in (2, 3):
+            assert type(begin(session, numbers(SMALLEST)).answer.exception(60)) is ModelCrashed
+            assert answer(session, numbers(number)) == [[-number]]
+    assert not zombies_of(os.getpid())
+    assert descriptors() == before
 
 
 def test_no_process_and_no_descriptor_is_left_behind(tmp_path: Path) -> None:

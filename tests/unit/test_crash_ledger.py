@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -111,17 +112,63 @@ def accusation(model: str) -> Accusation:
     return Accusation(pid=7, model=model, version=1, stage=Stage.RUN, cause="hang", is_certain=True)
 
 
-def test_accusations_are_told_once_and_again_where_telling_fails(evidence: Evidence) -> None:
+def test_each_accusation_is_told_once_and_again_where_telling_fails(evidence: Evidence) -> None:
     evidence.accuse([accusation("a"), accusation("b")])
     assert not evidence.is_told()
-    with pytest.raises(OSError, match="away"), evidence.telling():
-        raise OSError("away")
-    with evidence.telling() as accusations:
-        assert accusations == [accusation("a"), accusation("b")]
+    told: list[str] = []
+
+    def tell(accused: Accusation) -> bool:
+        told.append(accused.model)
+        return len(told) != 2  # the registry goes away
+
+    assert not evidence.tell(tell)
+    assert not evidence.is_told()
+    assert evidence.tell(tell)
     assert evidence.is_told()
     evidence.accuse([accusation("c")])
-    with evidence.telling() as accusations:
-        assert accusations == [accusation("c")]
+    assert evidence.tell(tell)
+    assert told == ["a", "b", "b", "c"]
+
+
+def test_who_has_to_accuse_somebody_does_not_wait_for_a_registry_that_is_slow(evidence: Evidence) -> None:
+    evidence.accuse([accusation("a")])
+    code = (
+        "import sys; from gateway.evidence import *; from registry.standing import Stage;"
+        "Evidence(*map(int, sys.argv[1:])).accuse("
+        "[Accusation(pid=8, model='b', version=1, stage=Stage.RUN, cause='hang', is_certain=True)])"
+    )
+
+    def tell(_: Accusation) -> bool:
+        command = [sys.executable, "-c", code, *map(str, evidence.descriptors)]
+        subprocess.run(command, pass_fds=evidence.descriptors, check=True, timeout=20)
+        return True
+
+    assert evidence.tell(tell)
+    assert [accused.model for accused in evidence.accused_since(0)[0]] == ["a", "b"]
+    assert not evidence.is_told()
+
+
+def test_threads_of_one_worker_do_not_write_over_each_others_accusations(evidence: Evidence) -> None:
+    def accuse(name: str) -> None:
+        for number in range(200):
+            evidence.accuse([accusation(f"{name}{number}")])
+
+    threads = [threading.Thread(target=accuse, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(evidence.accused_since(0)[0]) == 800
+
+
+def test_what_has_been_said_is_read_without_reading_what_has_not(evidence: Evidence) -> None:
+    said = b"Current thread 0x12 " * 20_000  # longer than what is read at once
+    os.write(evidence.words, said)
+    tracemalloc.start()
+    assert evidence.words_since(0) == (said, len(said))
+    assert evidence.words_since(len(said)) == (b"", len(said))
+    assert tracemalloc.get_traced_memory()[1] < 2 << 20
+    tracemalloc.stop()
 
 
 def test_who_has_been_accused_can_be_read_from_any_point_on(evidence: Evidence) -> None:

@@ -1,11 +1,15 @@
 """Who waits for an isolated version: callers take turns, and nobody keeps the others out."""
 
+import asyncio
 import threading
+from unittest.mock import Mock
 
 import pytest
 
-from gateway.serving.isolated import Line, Work
-from registry.errors import Overloaded
+from gateway.serving.isolated import IsolatedSession, Line, Work
+from gateway.serving.predictor import _run_elsewhere
+from gateway.serving.session_cache import Lease
+from registry.errors import DeadlinePassed, Overloaded
 
 
 def line(most: int = 100) -> Line:
@@ -68,3 +72,12 @@ def test_whoever_waits_for_the_next_hears_that_the_line_is_closed() -> None:
     waiting.close()
     thread.join(10)
     assert heard == [None]
+
+
+def test_whoever_waits_for_a_turn_that_does_not_come_is_told_so_at_the_deadline() -> None:
+    session, lease = Mock(IsolatedSession), Mock(Lease)
+    work = Work({}, ("y",), 0.0, "caller")
+    with pytest.raises(DeadlinePassed):
+        asyncio.run(asyncio.wait_for(_run_elsewhere(session, lease, work, 0.1), 10))
+    assert not work.is_wanted
+    lease.release.assert_called_once_with()

@@ -128,7 +128,7 @@ def test_a_version_that_is_cleared_runs_where_the_registry_says_again(bench: Ben
 
 def test_an_accusation_becomes_a_death_and_a_move_in_the_registry(bench: Bench) -> None:
     async def test(rig: Rig, _: Version) -> None:
-        assert rig.isolating.record([accusation()])
+        assert rig.isolating.record(accusation())
         assert rig.told() == ["version_crashed", "version_isolated"]
         assert (rig.standing().deaths, rig.standing().is_on_probation) == (1, True)
 
@@ -137,7 +137,7 @@ def test_an_accusation_becomes_a_death_and_a_move_in_the_registry(bench: Bench) 
 
 def test_a_suspicion_is_no_death_but_moves_the_version(bench: Bench) -> None:
     async def test(rig: Rig, _: Version) -> None:
-        assert rig.isolating.record([accusation(is_certain=False)])
+        assert rig.isolating.record(accusation(is_certain=False))
         assert (rig.standing().deaths, rig.standing().isolation) == (0, Isolation.ISOLATED)
 
     run(bench, test)
@@ -146,7 +146,8 @@ def test_a_suspicion_is_no_death_but_moves_the_version(bench: Bench) -> None:
 def test_what_is_retired_meanwhile_holds_up_nobody(bench: Bench) -> None:
     async def test(rig: Rig, _: Version) -> None:
         gone = replace(accusation(), version=9)
-        assert rig.isolating.record([gone, accusation()])
+        assert rig.isolating.record(gone)
+        assert rig.isolating.record(accusation())
         assert rig.standing().deaths == 1
 
     run(bench, test)
@@ -157,6 +158,16 @@ def test_a_child_that_dies_again_and_again_without_an_answer_is_quarantined(benc
         assert rig.die(version, 5) == [False] * 4 + [True]
         assert rig.isolating.of(version) is Isolation.QUARANTINED
         assert rig.told()[-1] == "version_quarantined"
+
+    run(bench, test)
+
+
+def test_a_version_that_has_just_left_the_workers_has_time_to_answer_somebody_else(bench: Bench) -> None:
+    async def test(rig: Rig, version: Version) -> None:
+        rig.isolating.move([KEY])
+        assert rig.die(version, 20) == [False] * 20  # one caller may do that before another has asked again
+        rig.now += 11
+        assert rig.die(version, 1) == [True]
 
     run(bench, test)
 
@@ -179,10 +190,44 @@ def test_answers_that_a_sibling_gives_count_for_as_long_as_they_are_recent(bench
             rig, sibling = Rig(bench, executor, evidence), Rig(bench, executor, evidence)
             sibling.isolating.note_answer(version)
             assert rig.die(version, 10) == [False] * 10
-            rig.now += 11
+            rig.now += 6
             assert rig.die(version, 1) == [True]
 
     asyncio.run(body())
+
+
+def test_a_version_that_has_answered_is_not_quarantined_by_a_few_deaths_after_a_pause(bench: Bench) -> None:
+    async def test(rig: Rig, version: Version) -> None:
+        rig.isolating.note_answer(version)
+        rig.now += 3_600
+        assert rig.die(version, 10) == [False] * 10
+        rig.now += 6
+        assert rig.die(version, 1) == [True]
+
+    run(bench, test)
+
+
+def test_deaths_between_which_a_sibling_answers_are_not_in_a_row(bench: Bench) -> None:
+    async def body() -> None:
+        evidence = Evidence.create()
+        version = make_version("iris", 1)
+        with ThreadPoolExecutor(1) as executor:
+            rig, sibling = Rig(bench, executor, evidence), Rig(bench, executor, evidence)
+            for _ in range(10):
+                sibling.now = rig.now = rig.now + 20
+                sibling.isolating.note_answer(version)
+                sibling.now = rig.now = rig.now + 20
+                assert rig.die(version) == [False]
+
+    asyncio.run(body())
+
+
+def test_a_version_that_has_just_left_a_worker_has_time_to_answer(bench: Bench) -> None:
+    async def test(rig: Rig, version: Version) -> None:
+        rig.isolating.move([KEY])
+        assert rig.die(version, 10) == [False] * 10
+
+    run(bench, test)
 
 
 def test_the_registry_is_told_of_two_deaths_and_then_of_one_a_minute(bench: Bench) -> None:
@@ -200,7 +245,7 @@ def test_the_registry_is_told_of_two_deaths_and_then_of_one_a_minute(bench: Benc
 
 def test_probation_ends_after_many_good_answers_and_some_time(bench: Bench) -> None:
     async def test(rig: Rig, version: Version) -> None:
-        rig.isolating.record([accusation()])
+        rig.isolating.record(accusation())
         on_probation = replace(version, standing=rig.standing())
         for _ in range(200):
             rig.isolating.note_answer(on_probation)
@@ -209,5 +254,22 @@ def test_probation_ends_after_many_good_answers_and_some_time(bench: Bench) -> N
         rig.isolating.note_answer(on_probation)
         wait_until(lambda: rig.standing().isolation is Isolation.IN_PROCESS)
         assert rig.told()[-1] == "version_cleared"
+
+    run(bench, test)
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+def test_probation_also_ends_for_a_session_that_is_older_than_it(bench: Bench, *, is_here: bool) -> None:
+    async def test(rig: Rig, version: Version) -> None:
+        if is_here:
+            rig.isolating.move([KEY])
+        rig.isolating.record(accusation())
+        isolated = replace(event(EventKind.VERSION_ISOLATED), detail={"on_probation": True})
+        rig.isolating.apply(isolated)
+        for _ in range(200):
+            rig.isolating.note_answer(version)  # as it was loaded in the moment of the crash
+        rig.now += 60
+        rig.isolating.note_answer(version)
+        wait_until(lambda: rig.standing().isolation is Isolation.IN_PROCESS)
 
     run(bench, test)

@@ -1,8 +1,4 @@
-"""Which tests show the rows 32 to 45 and 51 to 63 of the fault table, and the invariants that go with them.
-
-A row's tests together compare the whole answer, show the effect, and have a good model answer right after on the same
-worker. ``tests/house/test_fault_rows_b.py`` holds that each of them exists, and that every wait of ``WAITS`` is kept.
-"""
+"""Which tests hold the rows 32 to 45 and 51 to 63: uploads, promotion, storage; and some of the invariants."""
 
 from typing import Final
 
@@ -193,8 +189,8 @@ INVARIANTS: Final[dict[str, tuple[str, ...]]] = {
         "tests/unit/test_session_cache_failures.py::test_a_load_that_succeeds_forgets_the_failures",
     ),
     "A7": (
-        "tests/house/test_fault_rows_b.py::test_every_wait_in_the_code_has_a_limit_or_a_reason",
-        "tests/house/test_fault_rows_b.py::test_the_limits_are_what_the_table_says",
+        "tests/house/test_waits.py::test_every_wait_in_the_code_has_a_limit_or_a_reason",
+        "tests/house/test_waits.py::test_the_limits_are_what_the_table_says",
         "tests/unit/test_lines.py::test_who_stands_in_line_for_too_long_is_told_so_and_the_work_is_never_done",
         "tests/e2e/test_stalled_requests.py::test_a_body_that_stops_is_not_waited_for",
         "tests/e2e/test_slow_connections.py::test_a_head_that_drips_is_refused",

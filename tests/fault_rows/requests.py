@@ -1,8 +1,6 @@
-"""Which tests hold the rows of the fault table: requests, signatures, routing, runtime, access.
+"""Which tests hold the rows 1 to 31 and 46 to 50: requests, signatures, routing, runtime, access."""
 
-A row's tests together assert the whole answer, its effect, and that a good model answers right after.
-``tests/house/test_fault_rows_a.py`` makes sure that each of them is there.
-"""
+from typing import Final
 
 _BODIES = "tests/e2e/test_bad_bodies.py::"
 _ROUTES = "tests/e2e/test_bad_routes.py::"
@@ -12,6 +10,7 @@ _STALLED = "tests/e2e/test_stalled_requests.py::"
 _SLOW = "tests/e2e/test_slow_connections.py::"
 _CROWDED = "tests/e2e/test_too_many_connections.py::"
 _PLACES = "tests/e2e/test_full_places.py::"
+_CRASHES = "tests/e2e/test_crashing_models.py::"
 _TROUBLES = "tests/e2e/test_runtime_troubles.py::"
 _ACCESS = "tests/e2e/test_access_tokens.py::"
 _RPC = "tests/e2e/test_rpc.py::"
@@ -25,7 +24,7 @@ _FRAMED = _WAYS + "test_a_fault_has_one_answer_however_it_is_sent"
 _DIALECTS = _WAYS + "test_each_dialect_has_the_fault_in_its_own_words"
 _GRPC = _WAYS + "test_a_fault_over_grpc_is_a_status_with_the_same_words"
 
-ROWS: dict[int, tuple[str, ...]] = {
+ROWS: Final[dict[int, tuple[str, ...]]] = {
     1: (_NOT_JSON, _FRAMED, _DIALECTS),
     2: (_NOT_JSON, _COSTS + "test_nesting_is_refused_by_looking_at_it_once"),
     3: (_NOT_JSON, _COSTS + "test_a_number_of_a_million_digits_is_not_computed"),
@@ -95,6 +94,17 @@ ROWS: dict[int, tuple[str, ...]] = {
         _RPC + "test_a_run_ends_at_the_gateways_deadline",
     ),
     26: (_TROUBLES + "test_a_stuck_run_costs_its_worker_and_nobody_waits_long_for_the_next",),
+    27: (
+        _CRASHES + "test_what_kills_a_worker_kills_only_its_own_process_from_then_on",
+        _CRASHES + "test_a_crash_in_a_child_is_told_as_a_problem_and_the_next_request_is_answered",
+        _CRASHES + "test_a_killing_request_sent_again_and_again_is_reset_twice_at_most",
+        _CRASHES + "test_whoever_uses_a_model_properly_is_answered_while_another_kills_it",
+    ),
+    28: (_CRASHES + "test_a_child_that_dies_on_every_request_is_quarantined_until_an_admin_clears_it",),
+    29: (
+        _CRASHES + "test_a_run_that_grows_without_end_is_stopped_for_its_memory",
+        _CRASHES + "test_an_answer_of_gigabytes_is_refused",
+    ),
     30: (
         _PLACES + "test_callers_that_leave_free_the_queue_and_every_place",
         _TROUBLES + "test_more_requests_than_may_wait_are_told_to_come_back",
