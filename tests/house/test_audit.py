@@ -97,6 +97,12 @@ def test_without_a_network_the_check_is_skipped_with_a_word(nobody: OsvService) 
     assert audit([("OSV", nobody)], PINS) == (0, ["OSV: no answer: ConnectionError", SKIPPED])
 
 
+@pytest.mark.parametrize("status", [403, 407, 502, 503])
+def test_a_proxy_that_lets_nobody_through_is_a_lack_of_a_network(status: int, tmp_path: Path) -> None:
+    with osv(tmp_path, lambda _: (status, {})) as service:
+        assert audit([("OSV", service)], PINS) == (0, [f"OSV: no answer: status {status}", SKIPPED])
+
+
 def test_a_mirror_that_knows_no_advisories_is_no_verdict() -> None:
     assert audit([("PyPI", OfFilesOnly())], PINS) == (0, ["PyPI: it knows none of the packages", SKIPPED])
 

@@ -3,7 +3,8 @@
 1. A finding fails, unless pyproject's ``[tool.sardonyx.accepted-vulnerabilities]`` has its id with the reason.
 2. Silence is no verdict. A service that cannot be reached, or that knows none of the packages (a mirror that has files
    and no advisories answers 404 for each, which pip-audit by itself takes for "no known vulnerabilities"), has said
-   nothing, and the next one is asked. Where all are silent the check is skipped, with a word.
+   nothing, and the next one is asked. Nor has one that somebody in between, a proxy that lets few hosts through, speaks
+   for. Where all are silent the check is skipped, with a word.
 3. A service that knows some packages and not all gives no verdict either: those it does not know would be waved through
    for ever. Nor does one that answers with an error, or with something else than was asked for. That is no lack of a
    network: if the next service does not make up for it, the check fails.
@@ -35,6 +36,8 @@ SECONDS_A_QUESTION = 10
 SECONDS_IN_ALL = 120.0
 
 _NO_ANSWER = (NotConnectedError, requests.ConnectionError, requests.Timeout)
+_OF_SOMEBODY_ELSE = frozenset({401, 403, 407, 451, 502, 503, 504, 511})
+"""Statuses of proxies; the services are open to everybody."""
 _WRONG_ANSWER = (ServiceError, requests.RequestException, ValueError, KeyError, TypeError)
 
 
@@ -71,6 +74,8 @@ def ask(service: Service, pins: dict[str, str], *, now: Callable[[], float] = ti
         except _NO_ANSWER as error:
             raise SilentError(f"no answer: {type(error).__name__}") from error
         except _WRONG_ANSWER as error:
+            if _status_of(error) in _OF_SOMEBODY_ELSE:
+                raise SilentError(f"no answer: status {_status_of(error)}") from error
             raise UnsoundError(f"a wrong answer about {name}: {type(error).__name__}") from error
         unknown += [name] if answered.is_skipped() else []
         findings += [_as_line(name, version, fault) for fault in faults if not accepted().keys() & fault_ids(fault)]
@@ -79,6 +84,12 @@ def ask(service: Service, pins: dict[str, str], *, now: Callable[[], float] = ti
     if unknown and not findings:
         raise UnsoundError(f"it does not know {', '.join(unknown)}")
     return findings
+
+
+def _status_of(error: Exception) -> int | None:
+    """Return the HTTP status that an error of pip-audit's came from, if any."""
+    response = getattr(error if isinstance(error, requests.RequestException) else error.__cause__, "response", None)
+    return None if response is None else int(response.status_code)
 
 
 def accepted() -> dict[str, str]:
