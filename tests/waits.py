@@ -85,6 +85,7 @@ UNLIMITED: Final[dict[str, str]] = {
     "registry/inspection/forks.py::wait": "of that thread, for a forerunner, which ends when it is idle or killed",
     "gateway/serving/isolated.py::next": "a thread that sleeps until somebody is in its line, or it is closed",
     # these wait for work that has a limit of its own
+    "gateway/isolation/session.py::close": "for its thread: a killed run, or a load of a minute",
     "gateway/listener.py::wait_closed": "for connections that have been taken, to get their protocols",
     "gateway/rpc/inference.py::stream": "for the client's next message: an idle connection is closed by keepalive",
     "gateway/serving/change_feed.py::catch_up": "for one try to apply events; its callers wait 5 seconds",
@@ -98,11 +99,10 @@ UNLIMITED: Final[dict[str, str]] = {
     "model_store/locks.py::exclude": "for who puts, fetches or removes a file, within S3's limits, or is dead",
     "registry/inspection/forks.py::_another": "for a process to be started, or not",
     # these wait for processes that have been killed, or have ended
+    "gateway/isolation/origin.py::_wait": "for a process that has been killed",
     "gateway/supervisor.py::_attend_upgrade": "for the words of a process that has ended",
     "gateway/supervisor.py::_drain": "for a process that has been killed, after 35 seconds for itself",
-    "gateway/isolation/origin.py::_wait": "for a process that has been killed",
     "gateway/isolation/origin.py::end": "for a process that has been killed",
-    "gateway/isolation/session.py::close": "for a thread whose child process has been killed",
     "registry/inspection/children.py::run": "for a process that has been killed",
 }
 

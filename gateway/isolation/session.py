@@ -185,6 +185,8 @@ class ChildSession:
             self._ready = None
             if child is not None and child.meet():
                 self._child, self._ready = child, self._origin.order()
+                if not self._is_open:  # whoever closes it has not seen this child, which would run to the deadline
+                    raise _closing()
                 return child
             if child is not None:
                 child.close()
