@@ -101,7 +101,6 @@ UNLIMITED: Final[dict[str, str]] = {
     "gateway/supervisor.py::_attend_upgrade": "for the words of a process that has ended",
     "gateway/supervisor.py::_drain": "for a process that has been killed, after 35 seconds for itself",
     "gateway/isolation/origin.py::_wait": "for a process that has been killed",
-    "gateway/isolation/origin.py::end": "for a process that has been killed",
     "gateway/isolation/session.py::close": "for a thread whose child process has been killed",
     "registry/inspection/children.py::run": "for a process that has been killed",
 }
