@@ -103,6 +103,7 @@ class Isolating:
         self._here: dict[Key, Isolation] = {}
         self._courses: dict[Key, _Course] = {}
         self._suspected: set[Key] = set()
+        self._followed: dict[Key, int] = {}
         self.death_count = 0
         """Of children, since the start."""
 
@@ -133,11 +134,15 @@ class Isolating:
     def apply(self, event: Event) -> None:
         """Follow an event of the feed, when the version has been read anew.
 
-        What it says is kept: a request that has come before may still have the version as it was then.
+        What it says is kept: a request that has come before may still have the version as it was then. Events are
+        applied side by side, so that one may come when a later one about the same version has been followed already.
         """
         if event.kind not in _MOVES or event.model is None or event.version is None:
             return
         key = event.model, event.version
+        if event.sequence <= self._followed.get(key, 0):
+            return
+        self._followed[key] = event.sequence
         with self._lock:
             if event.kind is EventKind.VERSION_CLEARED:
                 self._here.pop(key, None)

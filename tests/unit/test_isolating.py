@@ -81,9 +81,9 @@ def run(bench: Bench, test: Callable[[Rig, Version], Coroutine[Any, Any, None]])
     asyncio.run(body())
 
 
-def event(kind: EventKind) -> Event:
+def event(kind: EventKind, sequence: int = 1) -> Event:
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    return Event(sequence=1, kind=kind, model="iris", version=1, alias=None, actor="x", at=at, detail={})
+    return Event(sequence=sequence, kind=kind, model="iris", version=1, alias=None, actor="x", at=at, detail={})
 
 
 def accusation(*, is_certain: bool = True) -> Accusation:
@@ -110,8 +110,8 @@ def test_a_version_that_has_ended_a_worker_runs_elsewhere_before_the_registry_kn
 def test_a_request_that_came_before_the_event_does_not_run_in_process_after_it(bench: Bench) -> None:
     async def test(rig: Rig, version: Version) -> None:
         rig.isolating.move([KEY])
-        for kind in (EventKind.VERSION_CRASHED, EventKind.VERSION_ISOLATED):
-            rig.isolating.apply(event(kind))
+        for sequence, kind in enumerate((EventKind.VERSION_CRASHED, EventKind.VERSION_ISOLATED), 1):
+            rig.isolating.apply(event(kind, sequence))
         assert rig.isolating.of(version) is Isolation.ISOLATED  # though this one is as it was read before
 
     run(bench, test)
@@ -121,6 +121,16 @@ def test_a_version_that_is_cleared_runs_where_the_registry_says_again(bench: Ben
     async def test(rig: Rig, version: Version) -> None:
         rig.isolating.move([KEY], Isolation.QUARANTINED)
         rig.isolating.apply(event(EventKind.VERSION_CLEARED))
+        assert rig.isolating.of(version) is Isolation.IN_PROCESS
+
+    run(bench, test)
+
+
+def test_an_event_that_is_applied_after_a_later_one_takes_nothing_back(bench: Bench) -> None:
+    async def test(rig: Rig, version: Version) -> None:
+        rig.isolating.move([KEY], Isolation.QUARANTINED)
+        rig.isolating.apply(event(EventKind.VERSION_CLEARED, 2))
+        rig.isolating.apply(event(EventKind.VERSION_QUARANTINED, 1))
         assert rig.isolating.of(version) is Isolation.IN_PROCESS
 
     run(bench, test)
