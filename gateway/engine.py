@@ -12,7 +12,6 @@ import structlog
 from gateway.child_loading import ChildLoader
 from gateway.codec.json_tensors import drop_parsers
 from gateway.documents import DocumentFolder
-from gateway.evidence import MEMORY
 from gateway.host import anonymous_bytes, return_free_memory
 from gateway.loading import LOADS_AT_ONCE, Loader
 from gateway.metrics import Metrics
@@ -57,6 +56,7 @@ from registry.errors import (
 from registry.inspection.host import host_key, usable_cpus
 from registry.records import Version
 from registry.residency import Residency
+from registry.standing import MEMORY
 
 _FETCHING_THREADS = 8
 _SPARE_RUN_THREADS = 2

@@ -25,10 +25,6 @@ import orjson
 from gateway.ledger import Key, Ledger
 from registry.standing import Stage
 
-HANG: Final = "hang"
-"""The cause where a run has ended its worker by listening to nothing."""
-MEMORY: Final = "memory"
-
 _WORDS_BYTES: Final = 64 * 1024 * 1024
 """Room for last words; memory is taken only for what has been said."""
 

@@ -24,13 +24,14 @@ from typing import Any
 import structlog
 
 from gateway.bell import READY, REPLACE_ME, Bell
-from gateway.evidence import HANG, Evidence, judge
+from gateway.evidence import Evidence, judge
 from gateway.host import become_owner
 from gateway.ledger import Ledger
 from gateway.replacement import Replacement, Worker
 from gateway.settings import Settings, child_environment, unknown_variables
 from gateway.shared_counts import Board
 from gateway.telemetry import configure_logs
+from registry.standing import HANG
 
 _BACKLOG = 2048
 _YOUNG_SECONDS = 5.0

@@ -20,7 +20,7 @@ from typing import Final
 
 import structlog
 
-from gateway.evidence import HANG, Accusation, AnswerTimes, Evidence, LastWords, crashed_threads
+from gateway.evidence import Accusation, AnswerTimes, Evidence, LastWords, crashed_threads
 from gateway.isolation.origin import make_ready
 from gateway.ledger import Key, Ledger, Marks
 from gateway.parts import Parts
@@ -28,7 +28,7 @@ from gateway.serving.isolating import Isolating
 from gateway.trials import OURSELVES
 from registry.crashes import Crashes
 from registry.records import Version
-from registry.standing import Stage
+from registry.standing import HANG, Stage
 
 _LOOK_SECONDS: Final = 0.1
 _TELL_AGAIN_SECONDS: Final = 5.0

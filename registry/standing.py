@@ -21,6 +21,11 @@ LASTING_DEATHS: Final = 2
 _LONGEST_WORDS: Final = 256
 """A cause may come from a dying process, a reason from a person: both are shown in lists."""
 
+HANG: Final = "hang"
+"""The cause of a death where a run listened to nothing, and its process was killed for that."""
+MEMORY: Final = "memory"
+"""The cause where it was for the memory that a run took."""
+
 
 class Isolation(StrEnum):
     """Where a version runs."""

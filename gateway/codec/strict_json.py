@@ -64,7 +64,7 @@ def parse_strictly(body: bytes, decoder: json.JSONDecoder | None = None) -> obje
         raise JsonTooDeep(f"the body nests deeper than {MAX_DEPTH} levels")
     if list_count > MAX_LISTS:
         expected = f"at most {MAX_LISTS} lists and objects, where the body cannot be read at once for its faults"
-        received = f"{list_count}; a tensor may be given flat, as shape and data"
+        received = str(list_count)
         raise TooManyElements([Violation(path="", expected=expected, received=received, code=TooManyElements.code)])
     try:
         document = (decoder or _DECODER).decode(body.decode("utf-8"))

@@ -33,10 +33,9 @@ _GRACE_CPU_SECONDS: Final = 2
 _LOOK_MILLISECONDS: Final = 50
 
 
-def main(orders: dict[str, Any], *, has_low_priority: bool = False) -> None:
-    """Be an origin as ordered by ``gateway.isolation.origin``."""
-    limits, parent_pid = ChildLimits(**orders["limits"]), orders["parent_pid"]
-    confine(limits, parent_pid, has_low_priority=has_low_priority, is_to_fork=True)
+def main(orders: dict[str, Any], **_orders: object) -> None:
+    """Be an origin as ordered by ``gateway.isolation.origin``; it answers requests, and stands back behind nobody."""
+    confine(ChildLimits(**orders["limits"]), orders["parent_pid"], has_low_priority=True, is_to_fork=True)
     shut_in(read=[Path()])
     os.set_blocking(sys.stderr.fileno(), False)  # nobody reads before the end: a full pipe must not hold a run
     channel = socket.socket(fileno=orders["examples"])

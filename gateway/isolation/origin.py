@@ -7,7 +7,6 @@
 """
 
 import os
-import re
 import select
 import signal
 import socket
@@ -22,15 +21,15 @@ from typing import Any, Final
 from gateway.isolation.frames import FORK, NUMBER_BYTES, READY, REFUSED, BrokenFrameError, receive, send
 from gateway.serving.runtime import Array
 from registry.errors import InternalError, LoadFailed
-from registry.inspection.children import peak_bytes
+from registry.inspection.children import peak_bytes, says_no_memory
 from registry.inspection.forks import Forks
 from registry.inspection.limits import ChildLimits
 from registry.inspection.starting import Child as Program
 from registry.inspection.starting import start_program
+from registry.standing import HANG, MEMORY
 from registry.values import Value
 
 _FORKS: Final = Forks(is_patient=False)
-_NO_MEMORY: Final = re.compile(rb"MemoryError|bad_alloc|[Cc]annot allocate|out of memory")
 _LAST_WORDS_BYTES: Final = 64 * 1024
 _BIRTH_SECONDS: Final = 10.0
 _TALK_SECONDS: Final = 30.0
@@ -40,7 +39,6 @@ GRACE_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 0.05
 _PROGRAM_BYTES: Final = 512 << 20
 """Of address space, for what has been imported; most of it is never touched."""
-_MEMORY, _TIME = "memory", "hang"
 
 
 class DeathError(Exception):
@@ -57,12 +55,12 @@ class DeathError(Exception):
     @property
     def is_for_memory(self) -> bool:
         """Whether it was for the memory that it took."""
-        return self.cause == _MEMORY
+        return self.cause == MEMORY
 
     @property
     def is_for_time(self) -> bool:
         """Whether it was for the time that it took."""
-        return self.cause == _TIME
+        return self.cause == HANG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +126,7 @@ class Origin:
     def _wait(self) -> None:
         """Return when the model is loaded."""
         if not _is_readable(self._channel, self._allowance.load_seconds, self._process.look):
-            raise DeathError(_TIME)
+            raise DeathError(HANG)
         said = self._channel.recv(len(REFUSED))
         if said == REFUSED:
             raise LoadFailed("the runtime refused the model")
@@ -149,9 +147,11 @@ class Origin:
         return Child(ours, telling, self._limits, self._last_words)
 
     def close(self) -> None:
-        """End it; its children live on."""
-        self._process.end()
+        """End it; its children live on. Does nothing the second time: its descriptors may be another's by then."""
+        if self._channel.fileno() == -1:
+            return
         self._channel.close()
+        self._process.end()
         self._program.close()
 
     def _last_words(self) -> bytes:
@@ -224,7 +224,7 @@ class Child:
             send(self._data, words, list(feed.values()))
             if not self._wait(process, time.monotonic() + seconds, is_wanted):
                 process.kill()
-                raise DeathError(_TIME)
+                raise DeathError(HANG)
             said, values = receive(self._data, most_bytes=self._limits.memory_bytes)
         except (BrokenFrameError, OSError):
             raise process.death(self._last_words()) from None
@@ -305,10 +305,10 @@ class _Process:
         if self._status is None:
             _is_readable(self._exited, _LOOK_SECONDS)  # it has closed its socket, and is on its way out
         code = self.end()
-        if _NO_MEMORY.search(last_words) or self._peak_bytes > self._memory_bytes // 2:
-            return DeathError(_MEMORY)
+        if says_no_memory(last_words) or self._peak_bytes > self._memory_bytes // 2:
+            return DeathError(MEMORY)
         if code == -signal.SIGXCPU:
-            return DeathError(_TIME)
+            return DeathError(HANG)
         return DeathError(signal.Signals(-code).name if code < 0 else "exit")
 
 

@@ -12,6 +12,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from copy import copy
 from time import monotonic
 from typing import Any, Final, Literal, Protocol
 
@@ -168,6 +169,7 @@ class ChildSession:
                 may_be_innocent = child.answered_count > 0 and error.cause in _LATE
                 stop = self._bury(child, error)
                 if stop is not None:
+                    self._refuse_all(stop)
                     return stop
                 if not may_be_innocent:
                     break
@@ -201,6 +203,11 @@ class ChildSession:
             "isolated_child_died", model=self._version.model, version=self._version.number, cause=death.cause
         )
         return self._watching.note_death(self._version, stage=Stage.RUN, cause=death.cause)
+
+    def _refuse_all(self, stop: ServiceError) -> None:
+        """Tell everybody who waits, and who comes, that the version is not run any more."""
+        for work in self._line.close():
+            work.settle(copy(stop))
 
     def _begin(self) -> Origin:
         try:

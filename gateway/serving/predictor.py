@@ -132,8 +132,12 @@ class Predictor:
         """Look up anew where a version is run, and have it loaded anew if that is not where it is."""
         course = self._courses.reconsider_key(key)
         session = self._cache.look_at(key)
-        if course is not None and session is not None and session.is_elsewhere != course.is_away:
-            self._cache.displace(course.version)
+        if course is None or session is None:
+            return
+        if course.isolation is Isolation.QUARANTINED:
+            self._cache.displace(key, None)
+        elif session.is_elsewhere != course.is_away:
+            self._cache.displace(key, course.version)
 
     def try_predict_now(self, version: Version, feed: Feed, outputs: Outputs, deadline: float) -> list[Array] | None:
         """Return the answer if the version is loaded and the run is short, else None, in which case nothing was run.
@@ -288,7 +292,7 @@ class Predictor:
             if lease.session.is_elsewhere == course.is_away and not lease.session.is_displaced:
                 return course, lease
             lease.release()
-            self._cache.displace(version)
+            self._cache.displace(course.key, version)
         raise _moving(version)
 
     def _send_elsewhere(self, request: Request) -> None:

@@ -176,16 +176,17 @@ class SessionCache(CacheView[S]):
         self._load_anew(entry, entry.version)
         return True
 
-    def displace(self, version: Version) -> None:
-        """Have the version's session used no more: where its runs are made has changed, and it is loaded anew.
+    def displace(self, key: Key, successor: Version | None) -> None:
+        """Have a version's session used no more: where its runs are made has changed.
 
         Args:
-            version: as the registry has it now.
+            key: of the version.
+            successor: the version as the registry has it now, to be loaded anew; None if it is not to be run at all.
         """
-        entry = self._ready.get(key_of(version))
+        entry = self._ready.get(key)
         if entry is not None and entry.session is not None:
             entry.session.is_displaced = True
-            self._load_anew(entry, version)
+            self._load_anew(entry, successor)
 
     def unload(self, model: str) -> None:
         """Drop the model's sessions when their leases have ended, but for those that never make room for others."""
@@ -210,10 +211,11 @@ class SessionCache(CacheView[S]):
             self._changed.clear()
             await self._changed.wait()
 
-    def _load_anew(self, entry: Entry[S], version: Version) -> None:
+    def _load_anew(self, entry: Entry[S], successor: Version | None) -> None:
         self._let_go(entry)
-        with suppress(ServiceError):
-            self._join_line(entry.key, version).uses = entry.uses
+        if successor is not None:
+            with suppress(ServiceError):
+                self._join_line(entry.key, successor).uses = entry.uses
         self._give_room()
 
     # --- waiting ------------------------------------------------------------------------------------------------------

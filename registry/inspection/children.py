@@ -5,6 +5,7 @@
 """
 
 import os
+import re
 import selectors
 import signal
 import threading
@@ -19,6 +20,7 @@ from registry.inspection.forks import FORKS
 from registry.inspection.limits import ChildLimits
 from registry.inspection.starting import Child, start_program
 
+_NO_MEMORY = re.compile(rb"MemoryError|bad_alloc|[Cc]annot allocate|out of memory")
 _LAST_WORDS_BYTES = 64 * 1024
 _CHUNK_BYTES = 64 * 1024
 _LOOK_SECONDS = 0.05
@@ -145,6 +147,11 @@ def peak_bytes(pid: int) -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+
+
+def says_no_memory(last_words: bytes | bytearray) -> bool:
+    """Return whether a child has said, before it ended, that there was no memory."""
+    return _NO_MEMORY.search(last_words) is not None
 
 
 def _drain(descriptor: int, kept: bytearray, limit_bytes: int) -> bool:

@@ -14,7 +14,6 @@
 """
 
 import os
-import re
 import shutil
 import signal
 import threading
@@ -27,7 +26,7 @@ from registry.artifact import Artifact
 from registry.batching import Level
 from registry.errors import ExamplesDiffer, InternalError, InvalidArtifact, Overloaded
 from registry.examples import Examples
-from registry.inspection.children import Children, Ending
+from registry.inspection.children import Children, Ending, says_no_memory
 from registry.inspection.forks import FORKS
 from registry.inspection.formats import check_format
 from registry.inspection.host import runtime_name
@@ -37,8 +36,6 @@ from registry.inspection.starting import as_descriptor
 from registry.ports import Haste
 from registry.records import Inspection
 from registry.storage import Preparation
-
-_NO_MEMORY = re.compile(rb"MemoryError|bad_alloc|[Cc]annot allocate|out of memory")
 
 _DOING = {
     "scan": "while its bytes were checked",
@@ -224,4 +221,4 @@ def _died_of_memory(ending: Ending, limits: ChildLimits) -> bool:
     The last, because the runtime's own asserts are often the first to notice that an allocation has failed.
     """
     is_large = ending.peak_bytes > limits.memory_bytes // 2
-    return ending.returncode == -signal.SIGKILL or is_large or _NO_MEMORY.search(ending.last_words) is not None
+    return ending.returncode == -signal.SIGKILL or is_large or says_no_memory(ending.last_words)

@@ -205,6 +205,31 @@ def test_no_process_and_no_descriptor_is_left_behind(tmp_path: Path) -> None:
     assert descriptors() == before
 
 
+def test_an_origin_that_cannot_be_started_again_leaves_the_descriptors_of_others_alone(tmp_path: Path) -> None:
+    with opened(tmp_path, models.division(-1)) as session:
+        assert answer(session, numbers(1)) == [[-1]]
+        for part in (session._child, session._ready, session._origin):
+            assert part is not None
+            part.close()
+        session._child = session._ready = None
+        (tmp_path / "model.onnx").write_bytes(b"no model")
+        held = []
+        for _ in range(3):
+            assert isinstance(begin(session, numbers(1)).answer.exception(60), LoadFailed)
+            held += [(tmp_path / "model.onnx").open("rb") for _ in range(4)]
+    assert [file.read() for file in held] == [b"no model"] * 12
+    for file in held:
+        file.close()
+
+
+def test_everybody_who_waits_for_a_version_that_is_given_up_is_told_so_at_once(tmp_path: Path) -> None:
+    with opened(tmp_path, models.division(-1), Watcher(patience=1)) as session:
+        works = [begin(session, numbers(SMALLEST)) for _ in range(4)]
+        assert {type(work.answer.exception(60)) for work in works} == {ModelQuarantined}
+        with pytest.raises(Overloaded):
+            begin(session, numbers(1))
+
+
 def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 

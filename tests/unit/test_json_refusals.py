@@ -509,9 +509,7 @@ def test_a_body_of_more_lists_than_can_be_read_in_a_moment_is_refused_unread() -
     body = b'{"inputs": [' + b"[]," * 300_000 + b"[]]}"
     with pytest.raises(TooManyElements) as refused:
         parse_strictly(body)
-    assert [(fault.path, fault.received) for fault in refused.value.violations] == [
-        ("", "300003; a tensor may be given flat, as shape and data")
-    ]
+    assert [(fault.path, fault.received) for fault in refused.value.violations] == [("", "300003")]
 
 
 def test_brackets_in_texts_are_no_lists() -> None:
