@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.support import models
-from tests.support.gateway_process import GatewayProcess, running_gateway
+from tests.support.capped import assert_good_requests_work, capped_gateway
+from tests.support.gateway_process import GatewayProcess
 from tests.support.problems import assert_problem, violation
 from tests.support.raw_http import RawAnswer, read_answer, request_bytes
 
@@ -23,11 +23,7 @@ CAP_DETAIL = "the body may have at most 65536 bytes"
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """A gateway that takes bodies of 64 KiB, with a model that is loaded."""
     folder = tmp_path_factory.mktemp("small") / "data"
-    with running_gateway(folder, max_body_bytes=str(CAP_BYTES)) as gateway, gateway.client() as client:
-        headers = {"content-type": "application/octet-stream"}
-        content = models.linear().SerializeToString()
-        assert client.post("/registry/models/linear/versions", content=content, headers=headers).status_code == 201
-        assert_good_requests_work(client)
+    with capped_gateway(folder, max_body_bytes=str(CAP_BYTES)) as gateway:
         yield gateway
 
 
@@ -35,11 +31,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
 def client(small: GatewayProcess) -> Iterator[httpx.Client]:
     with small.client() as opened:
         yield opened
-
-
-def assert_good_requests_work(client: httpx.Client) -> None:
-    answer = client.post("/v1/models/linear/predict", json={"inputs": [[0, 0, 0, 0]]})
-    assert (answer.status_code, answer.json()["outputs"]) == (200, {"y": [[0.0, 0.0, 0.0]]})
 
 
 def anonymous_bytes(gateway: GatewayProcess) -> int:

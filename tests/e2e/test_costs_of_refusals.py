@@ -13,13 +13,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support import models
-from tests.support.gateway_process import GatewayProcess, running_gateway
+from tests.support.capped import PATH, assert_good_requests_work, capped_gateway
+from tests.support.gateway_process import GatewayProcess
 from tests.support.problems import assert_problem
 from tests.support.raw_http import RawAnswer, connected, read_answer, request_bytes
 
 MIB = 1024 * 1024
-PATH = "/v1/models/linear/predict"
 EXAMPLE = {"inputs": {"x": [[0.5, 0.5, 0.5, 0.5]]}}
 GZIP = {"content-encoding": "gzip"}
 
@@ -28,11 +27,7 @@ GZIP = {"content-encoding": "gzip"}
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """A gateway that takes bodies of 1 MiB, with a model that is loaded."""
     folder = tmp_path_factory.mktemp("small") / "data"
-    with running_gateway(folder, max_body_bytes="1MiB") as gateway, gateway.client() as client:
-        headers = {"content-type": "application/octet-stream"}
-        content = models.linear().SerializeToString()
-        assert client.post("/registry/models/linear/versions", content=content, headers=headers).status_code == 201
-        assert_good_requests_work(client)
+    with capped_gateway(folder, max_body_bytes="1MiB") as gateway:
         yield gateway
 
 
@@ -40,11 +35,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
 def client(small: GatewayProcess) -> Iterator[httpx.Client]:
     with small.client() as opened:
         yield opened
-
-
-def assert_good_requests_work(client: httpx.Client) -> None:
-    answer = client.post(PATH, json={"inputs": [[0, 0, 0, 0]]})
-    assert (answer.status_code, answer.json()["outputs"]) == (200, {"y": [[0.0, 0.0, 0.0]]})
 
 
 def processor_seconds(gateway: GatewayProcess) -> float:

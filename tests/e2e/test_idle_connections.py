@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 import uvicorn
 
 from gateway.web.http_protocol import HttpProtocol
-from tests.support.gateway_process import wait_until
+from tests.support.protocol_server import serving
 from tests.support.raw_http import read_answer, request_bytes
 
 REQUEST = request_bytes("GET / HTTP/1.1", "Host: localhost")
@@ -33,14 +32,8 @@ def port() -> Iterator[int]:
     config = uvicorn.Config(
         answer_ok, http=HttpProtocol, lifespan="off", log_config=None, timeout_keep_alive=KEEP_ALIVE_SECONDS
     )
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        wait_until(lambda: server.started)
-        yield listener.getsockname()[1]
-        server.should_exit = True
-        thread.join()
+    with serving(config) as opened:
+        yield opened
 
 
 @pytest.fixture

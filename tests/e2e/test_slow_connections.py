@@ -12,7 +12,7 @@ import uvicorn
 
 from gateway.web.http_protocol import HttpProtocol
 from gateway.web.patience import MOST_SMALL_CHUNKS
-from tests.support.gateway_process import wait_until
+from tests.support.protocol_server import serving
 from tests.support.raw_http import read_answer, request_bytes
 
 REQUEST = request_bytes("GET / HTTP/1.1", "Host: localhost")
@@ -43,14 +43,8 @@ async def answer(scope: Any, receive: Any, send: Any) -> None:
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     config = uvicorn.Config(answer, http=Impatient, loop="uvloop", lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        wait_until(lambda: server.started)
-        yield listener.getsockname()[1]
-        server.should_exit = True
-        thread.join()
+    with serving(config) as opened:
+        yield opened
 
 
 @pytest.fixture
