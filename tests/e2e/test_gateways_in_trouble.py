@@ -136,7 +136,9 @@ def test_what_belongs_into_a_json_body_is_refused_beside_it(gateway: GatewayProc
     with gateway.client() as client:
         answer = client.post(f"/registry/models/beside/versions?{query}", json={"files": {"a": "sha256:" + "0" * 64}})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
-    assert "write description and tags into the body" in answer.json()["detail"]
+    name = query.partition("=")[0]
+    detail = f"'{name}' does not go with a JSON body: write it into the body, where it has its place there"
+    assert answer.json()["detail"] == detail
 
 
 def test_pages_of_history_come_one_after_the_other(gateway: GatewayProcess) -> None:

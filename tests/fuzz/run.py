@@ -126,11 +126,13 @@ class _Watch:
 
     def _listen(self, pipe: int, pid: int) -> bool:
         """Take what the process says until it ends; kill it if it stands still, and return whether it did."""
+        hearing = select.poll()
+        hearing.register(pipe, select.POLLIN)
         unread = b""
         last, since = -1, time.monotonic()
         is_hanging = False
         while True:
-            if select.select([pipe], [], [], _LOOK_SECONDS)[0]:
+            if hearing.poll(_LOOK_SECONDS * 1000):
                 octets = os.read(pipe, 65536)
                 if not octets:
                     return is_hanging

@@ -27,6 +27,7 @@ RESPONSE = message_class("ModelInferResponse")
 SPELT = [name for name, spelling in SPELLINGS.items() if spelling.open_inference is not None]
 TYPED = [name for name in SPELT if SPELLINGS[name].grpc_contents is not None]
 UNSPELT = [name for name in SPELLINGS if name not in SPELT]
+ENDPOINTS = EndpointFactory(Metrics())
 SHAPES = st.lists(st.integers(0, 3), max_size=4).map(tuple)
 
 
@@ -113,7 +114,7 @@ def _endpoint(dtype: DType) -> Endpoint:
     version = make_version(inputs=(TensorSpec(name="x", dtype=dtype, shape=None),), outputs=())
     outputs = (TensorSpec(name="y", dtype=dtype, shape=None),)
     signature = Signature(inputs=version.signature.inputs, outputs=outputs)
-    return EndpointFactory(Metrics())(replace(version, inspection=replace(version.inspection, signature=signature)))
+    return ENDPOINTS(replace(version, inspection=replace(version.inspection, signature=signature)))
 
 
 @pytest.mark.parametrize("name", UNSPELT)
