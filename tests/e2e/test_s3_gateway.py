@@ -69,6 +69,13 @@ def hex_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def keep_only(content: bytes, cache: Path) -> None:
+    """Forget what else is cached: a slow machine finds tiny models worth preparing, and copies them for that."""
+    for folder in cache.iterdir():
+        if not folder.name.startswith((hex_of(content), ".")):
+            shutil.rmtree(folder)
+
+
 def key_of(prefix: str, content: bytes) -> str:
     digest = hex_of(content)
     return f"{prefix}/sha256/{digest[:2]}/{digest[2:4]}/{digest}"
@@ -192,6 +199,7 @@ def test_while_the_bucket_is_silent_cached_models_load_and_others_are_told_at_on
             for number in range(12):
                 assert register(client, f"m{number}", content_of(number)).status_code == 201
             expected = predict(client, "m0").json()
+        keep_only(content_of(0), gateway.data_dir / "cache")
         with server.stopped(), running_gateway(tmp_path / "data", **place) as gateway, gateway.client() as client:
             wait_until(lambda: client.get("/health/ready").json()["store"] == "storage_unavailable")
             assert "sardonyx_store_up 0.0" in client.get("/metrics").text
@@ -212,13 +220,12 @@ def test_models_that_are_fetched_in_vain_do_not_hold_up_one_that_is_cached(
             for number in range(12):
                 assert register(client, f"m{number}", content_of(number)).status_code == 201
             expected = predict(client, "m0").json()
+        keep_only(content_of(0), gateway.data_dir / "cache")
         with running_gateway(tmp_path / "data", **place) as gateway, gateway.client() as client, server.stopped():
             cold = [pool.submit(predict, client, f"m{number}") for number in range(1, 12)]
             wait_until(lambda: all(future.running() for future in cold))
             assert predict(client, "m0").json() == expected
-            statuses = {future.result().status_code for future in cold}
-            assert statuses & {503, 504}
-            assert statuses <= {200, 503, 504}  # a slow machine finds them worth preparing, which caches them
+            assert {future.result().status_code for future in cold} <= {503, 504}
 
 
 @embedded_only
