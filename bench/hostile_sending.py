@@ -20,6 +20,7 @@ ANSWER_SECONDS = 60
 PATIENCE_SECONDS = 45
 """A head that drips and a body that stalls are given up by then: after 10 s and 30 s, it is promised."""
 LEAVING_SECONDS = 0.5
+TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ class Attacker:
         """Register a file, ask it everything if it is taken, and retire it."""
         content = await asyncio.to_thread(case.build)
         began = time.time()
-        outcome, body = await self._ask("POST", f"/registry/models/{name}/versions", content, is_file=True)
+        path = f"/registry/models/{name}/versions"
+        outcome, body = await self._persist("POST", path, content, is_file=True)
         self._tally.note(case.kind, case.name, outcome, allowed=case.registers, began=began)
         if outcome not in ("200", "201"):
             return
@@ -80,7 +82,7 @@ class Attacker:
             began = time.time()
             outcome, _ = await self._ask("POST", f"/v{number}/models/{name}/predict", question)
             self._tally.note(f"{case.kind}, asked", case.name, outcome, allowed=feed.outcomes, began=began)
-        await self._ask("DELETE", f"/registry/models/{name}/versions/{number}", b"")
+        await self._persist("DELETE", f"{path}/{number}", b"")
 
     async def _repeat(self, case: RequestCase, octets: bytes) -> None:
         for _ in range(case.times):
@@ -117,6 +119,14 @@ class Attacker:
             with suppress(OSError):
                 await writer.wait_closed()
         return outcome_of(answer.status, answer.body)
+
+    async def _persist(self, method: str, path: str, body: bytes, *, is_file: bool = False) -> tuple[str, bytes]:
+        """Ask again where the worker died of something else meanwhile, as any client of the registry would."""
+        for _ in range(TRIES):
+            outcome, answer = await self._ask(method, path, body, is_file=is_file)
+            if outcome != RESET:
+                break
+        return outcome, answer
 
     async def _ask(self, method: str, path: str, body: bytes, *, is_file: bool = False) -> tuple[str, bytes]:
         connection = Connection(self._port, self._token)

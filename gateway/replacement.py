@@ -9,11 +9,12 @@
 """
 
 import signal
-import subprocess
 import time
 from dataclasses import dataclass, field
 
 import structlog
+
+from gateway.worker_forks import Process
 
 _PAUSE_SECONDS = 300.0
 _START_SECONDS = 120.0
@@ -24,7 +25,7 @@ _END_SECONDS = 60.0
 class Worker:
     """A child that serves."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     place: int
     started: float = field(default_factory=time.monotonic)
     is_ready: bool = False

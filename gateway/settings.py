@@ -286,8 +286,10 @@ def child_environment(settings: Settings) -> dict[str, str]:
     """Return the environment of a worker: this one's, and the settings as they are now."""
     # ORT_LOAD_CONFIG_FROM_MODEL would let a model's own metadata configure the runtime.
     inherited = {name: value for name, value in os.environ.items() if name != "ORT_LOAD_CONFIG_FROM_MODEL"}  # noqa: TID251
-    # gRPC's own words are no lines of the log.
-    return {"GRPC_VERBOSITY": "NONE", **inherited, **settings.as_environment()}
+    # gRPC's own words are no lines of the log. OpenBLAS, of which nothing is wanted, would start threads when it is
+    # imported, and what is forked must have one.
+    ours = {"OPENBLAS_NUM_THREADS": "1", **settings.as_environment()}
+    return {"GRPC_VERBOSITY": "NONE", **inherited, **ours}
 
 
 def unknown_variables() -> list[str]:

@@ -4,7 +4,8 @@
    that the queued connections of a dead worker go to the next one.
 2. The embedded database is created and upgraded once, by a child; workers start meanwhile and are ready afterwards.
    A failure is tried again, ever more slowly: a disk that comes back needs nobody to restart the gateway.
-3. A worker that dies is replaced at once; one that dies young, or that the system cannot start now, after a second.
+3. A worker that dies is replaced at once; one that dies young after a second. Workers are forks of a program that has
+   made their imports (``gateway.worker_forks``).
 4. A worker that rings the bell for it is replaced while it serves (``gateway.replacement``).
 5. What the workers count lies in memory that the supervisor made: it outlives them, and each sees the others'.
 6. Which versions a worker was running when it died is read from its ledger, and who is accused of the death is written
@@ -31,6 +32,7 @@ from gateway.replacement import Replacement, Worker
 from gateway.settings import Settings, child_environment, unknown_variables
 from gateway.shared_counts import Board
 from gateway.telemetry import configure_logs
+from gateway.worker_forks import Process, WorkerForks
 from registry.standing import HANG
 
 _BACKLOG = 2048
@@ -39,6 +41,8 @@ _PAUSE_SECONDS = 1.0
 _DRAIN_SECONDS = 35.0
 _TICK_SECONDS = 0.1
 _LONGEST_UPGRADE_PAUSE_SECONDS = 30.0
+_DAMAGED = frozenset({-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT, -signal.SIGILL})
+"""How a process ends whose memory a model may have read or written where it should not."""
 
 
 def serve(settings: Settings, *, announce: Callable[[str], None] = lambda _: None) -> int:
@@ -126,6 +130,7 @@ class Supervisor:
         self._ledgers = [Ledger.create() for _ in self._boards]
         self._evidence = Evidence.create()
         self._heard_up_to = 0
+        self._forks = WorkerForks(self._start_forerunner)
         self._upgrade: subprocess.Popen[bytes] | None = None
         self._upgrade_at: float | None = time.monotonic() if settings.has_embedded_database else None
         self._upgrade_pause_seconds = _PAUSE_SECONDS
@@ -151,29 +156,31 @@ class Supervisor:
         now = time.monotonic()
         self._attend_upgrade(now)
         self._attend_bell(now)
+        self._forks.attend(now)
         self._replacement.attend(now)
         for worker in list(self._workers):
-            if worker.process.poll() is not None:
+            exit_code = worker.process.poll()
+            if exit_code is not None:
                 self._workers.remove(worker)
                 self._boards[worker.place].end_states()
-                is_by_a_model = self._accuse(worker)
+                is_by_a_model = self._accuse(worker, exit_code)
+                if exit_code in _DAMAGED:
+                    self._forks.renew()
                 if not self._replacement.has_ended(worker, now):
                     self._note_death(worker, now, is_by_a_model=is_by_a_model)
         for place in [place for place, at in self._starts_at.items() if at <= now]:
-            process = self._start(place)
-            if process is None:
-                self._starts_at[place] = now + _PAUSE_SECONDS
-            else:
+            process = self._forks.fork(place)
+            if process is not None:
                 del self._starts_at[place]
                 self._workers.append(Worker(process, place))
 
-    def _accuse(self, worker: Worker) -> bool:
+    def _accuse(self, worker: Worker, exit_code: int) -> bool:
         """Find out which version a worker has died of, and have the others know; return whether there is one."""
         ledger, pid = self._ledgers[worker.place], worker.process.pid
         words, self._heard_up_to = self._evidence.words_since(self._heard_up_to)
         accused, _ = self._evidence.accused_since(0)
         by_itself = [accusation for accusation in accused if accusation.pid == pid and accusation.cause == HANG]
-        accusations = [] if by_itself else judge(ledger, pid, worker.process.returncode, words)
+        accusations = [] if by_itself else judge(ledger, pid, exit_code, words)
         if accusations:
             self._evidence.accuse(accusations)
         ledger.clear()
@@ -208,7 +215,7 @@ class Supervisor:
     def _replace(self, worker: Worker, now: float) -> None:
         taken = {worker.place for worker in self._workers} | self._starts_at.keys()
         place = next(place for place in range(len(self._boards)) if place not in taken)
-        process = self._start(place)
+        process = self._forks.fork(place)
         if process is not None:
             successor = Worker(process, place)
             self._workers.append(successor)
@@ -230,21 +237,18 @@ class Supervisor:
             self._upgrade = self._spawn(["-m", "gateway.cli", "db", "upgrade", "--json"], **said)
             self._upgrade_at = None if self._upgrade is not None else now + self._upgrade_pause_seconds
 
-    def _start(self, place: int) -> subprocess.Popen[bytes] | None:
+    def _start_forerunner(self, orders: int) -> subprocess.Popen[bytes] | None:
         descriptor = self._listener.fileno()
-        orders = ["--socket", str(descriptor), "--supervisor", str(os.getpid()), "--bell", str(self._bell.ringing)]
-        boards = ",".join(f"{board.keys}:{board.numbers}" for board in self._boards)
-        ledgers = ",".join(f"{ledger.marks}:{ledger.names}" for ledger in self._ledgers)
-        evidence = ":".join(map(str, self._evidence.descriptors))
+        told = ["--orders", str(orders), "--socket", str(descriptor), "--supervisor", str(os.getpid())]
+        told += ["--bell", str(self._bell.ringing)]
+        told += ["--boards", ",".join(f"{board.keys}:{board.numbers}" for board in self._boards)]
+        told += ["--ledgers", ",".join(f"{ledger.marks}:{ledger.names}" for ledger in self._ledgers)]
+        told += ["--evidence", ":".join(map(str, self._evidence.descriptors))]
         shared = [number for board in self._boards for number in board.descriptors]
         shared += [number for ledger in self._ledgers for number in ledger.descriptors]
         shared += self._evidence.descriptors
         return self._spawn(
-            [
-                *("-m", "gateway.worker", *orders, "--boards", boards, "--board", str(place)),
-                *("--ledgers", ledgers, "--evidence", evidence),
-            ],
-            pass_fds=(descriptor, self._bell.ringing, *shared),
+            ["-m", "gateway.forerunner", *told], pass_fds=(orders, descriptor, self._bell.ringing, *shared)
         )
 
     def _spawn(self, arguments: list[str], **options: Any) -> subprocess.Popen[bytes] | None:
@@ -265,8 +269,9 @@ class Supervisor:
     def _drain(self) -> None:
         # From here on nobody is let in who would only be forgotten in the socket's queue.
         self._listener.close()
+        self._forks.close()
         structlog.get_logger().info("draining", workers=len(self._workers))
-        processes = [worker.process for worker in self._workers]
+        processes: list[Process] = [worker.process for worker in self._workers]
         if self._upgrade is not None:
             processes.append(self._upgrade)
         for process in processes:

@@ -44,22 +44,31 @@ _SWITCH_SECONDS = 0.0005
 """How long the event loop waits for a thread in the middle of a load; by itself Python lets it wait for 5 ms."""
 
 
-def main() -> None:
-    """Serve on the socket whose descriptor is given, until SIGTERM; exit with 3 if the application cannot start."""
+def parse_orders() -> argparse.Namespace:
+    """Return what the supervisor has ordered, the same for every worker."""
     arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--orders", type=int, required=True, help="descriptor on which places are told")
     arguments.add_argument("--socket", type=int, required=True, help="descriptor of the listening socket")
     arguments.add_argument("--supervisor", type=int, required=True, help="process id of the supervisor")
     arguments.add_argument("--bell", type=int, required=True, help="descriptor on which the supervisor listens")
     arguments.add_argument(
         "--boards", type=_boards, required=True, help="descriptors of all workers' counts, as k:n,k:n"
     )
-    arguments.add_argument("--board", type=int, required=True, help="which of them is this worker's")
     arguments.add_argument(
         "--ledgers", type=_ledgers, required=True, help="descriptors of all workers' ledgers, as boards"
     )
     arguments.add_argument("--evidence", type=_evidence, required=True, help="descriptors of what they share, as w:a:t")
-    asked = arguments.parse_args()
-    _die_with_supervisor(asked.supervisor)
+    return arguments.parse_args()
+
+
+def main(asked: argparse.Namespace, place: int) -> None:
+    """Serve until SIGTERM; exit with 3 if the application cannot start.
+
+    Args:
+        asked: of ``parse_orders``.
+        place: which of the boards and ledgers are this worker's.
+    """
+    die_with_supervisor(asked.supervisor)
     faulthandler.enable(asked.evidence.words)  # all threads: only then it names the one that crashed
     keep_little_free_memory()
     sys.setswitchinterval(_SWITCH_SECONDS)
@@ -67,8 +76,8 @@ def main() -> None:
     configure_logs(settings.log_level)
     application = Application(
         settings,
-        metrics=Metrics(asked.boards, asked.board),
-        crash_memory=CrashMemory(ledgers=asked.ledgers, place=asked.board, evidence=asked.evidence),
+        metrics=Metrics(asked.boards, place),
+        crash_memory=CrashMemory(ledgers=asked.ledgers, place=place, evidence=asked.evidence),
         ask_to_be_replaced=partial(ring, asked.bell, REPLACE_ME),
     )
     config = uvicorn.Config(
@@ -158,13 +167,9 @@ def _calm_garbage_collector() -> None:
     gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS, 20, 20)
 
 
-def _die_with_supervisor(supervisor: int) -> None:
-    """Have the kernel end this worker when its supervisor is killed; where it cannot, the worker is merely orphaned."""
+def die_with_supervisor(supervisor: int) -> None:
+    """Have the kernel end this process when its supervisor is killed; where it cannot, it is merely orphaned."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != supervisor:
         sys.exit(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -175,6 +175,10 @@ class Catalog(Protocol):
         """
         ...
 
+    def list_used_tokens(self, *, since: datetime, at: datetime, limit: int) -> list[Token]:
+        """Return access tokens that are good at a moment and were used since another, those used last first."""
+        ...
+
     def has_admin_token(self, *, at: datetime) -> bool:
         """Return True if there is an admin's token that is good at that moment."""
         ...

@@ -41,7 +41,7 @@ class Inspection:
     run_seconds: float | None
     """The median run of the smallest probe; None where no generated input was accepted."""
     is_bounded: bool
-    """True if the time of a run follows from the input's size: no Loop, no Scan, no shape computed from values."""
+    """True if what a run takes follows from the input's size: no Loop, no shape of values, no very large constant."""
     batch: BatchReport | None = None
     """What trying to run rows together has shown; None where it was not tried."""
     threads: ThreadReport | None = None

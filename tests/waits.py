@@ -84,6 +84,7 @@ UNLIMITED: Final[dict[str, str]] = {
     "registry/inspection/forks.py::_keep": "a daemon thread that sleeps until a forerunner is wanted",
     "registry/inspection/forks.py::wait": "of that thread, for a forerunner, which ends when it is idle or killed",
     "gateway/serving/isolated.py::next": "a thread that sleeps until somebody is in its line, or it is closed",
+    "gateway/worker_forks.py::end": "for a forerunner that has just been killed",
     # these wait for work that has a limit of its own
     "gateway/isolation/session.py::close": "for its thread: a killed run, or a load of a minute",
     "gateway/listener.py::wait_closed": "for connections that have been taken, to get their protocols",

@@ -1,9 +1,10 @@
-"""Models that are loaded and unloaded by somebody's word, beside those that requests load.
+"""Models that are loaded and unloaded by somebody's word, beside those that requests load and retirement ends.
 
 1. What is unloaded leaves the cache of every worker when its last lease has ended; pinned versions stay. The model is
    then called unloaded until it is loaded again, be it by a request.
 2. Whoever loads an unloaded model tells all others by the feed.
-3. A worker that starts later knows nothing of it: it calls the model ready, as it calls all that it can load.
+3. A version that is retired leaves the cache too, with its processes if it has any.
+4. A worker that starts later knows nothing of it: it calls the model ready, as it calls all that it can load.
 
 Belongs to one event loop, but for ``note_load``.
 """
@@ -76,6 +77,8 @@ class Residence:
             self._cache.unload(event.model)
         elif event.kind is EventKind.MODEL_LOADED:
             self._unloaded.discard(event.model)
+        elif event.kind is EventKind.VERSION_RETIRED and event.version is not None:
+            self._cache.unload(event.model, event.version)
 
     def note_load(self, version: Version) -> None:
         """Take note that a version has been loaded; any thread may call this."""

@@ -188,10 +188,12 @@ class SessionCache(CacheView[S]):
             entry.session.is_displaced = True
             self._load_anew(entry, successor)
 
-    def unload(self, model: str) -> None:
-        """Drop the model's sessions when their leases have ended, but for those that never make room for others."""
-        for entry in [it for it in self._ready.values() if it.key[0] == model and it.key not in self._reserved]:
-            self._let_go(entry)
+    def unload(self, model: str, number: int | None = None) -> None:
+        """Drop a version's session when its leases have ended; without a number all of the model but pinned ones."""
+        for entry in tuple(self._ready.values()):
+            is_meant = entry.key not in self._reserved if number is None else entry.key[1] == number
+            if is_meant and entry.key[0] == model:
+                self._let_go(entry)
 
     def pin(self, versions: Iterable[Version]) -> None:
         """Let these never make room for others, once they are loaded; what was pinned before is not any more."""

@@ -7,7 +7,8 @@
    is answered with the registry's silence, and let in never.
 4. A token that turned out to be nobody's is remembered for some seconds, so that a flood of it asks the registry once.
    Every table is bounded: what was learned first goes first.
-5. Use is noted on the way and written once a minute.
+5. Use is noted on the way and written once a minute. So a worker knows from its first seconds which tokens to expect,
+   though not yet whether who presents them may come in: they are never taken for guesses.
 
 Belongs to one event loop; the registry is visited in the executor.
 """
@@ -19,6 +20,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from copy import copy
+from datetime import timedelta
 from hashlib import sha256
 from typing import TypeVar
 
@@ -40,6 +42,7 @@ _HOLD_SECONDS = 3600.0
 _IDLE_SECONDS = 24 * 3600.0
 _UNKNOWN_SECONDS = 5.0
 _NOTE_SECONDS = 60.0
+_EXPECT_SECONDS = 60.0
 _MAX_KNOWN = 4096
 _MAX_UNKNOWN = 10_000
 _MAX_VISITS = 64
@@ -87,6 +90,8 @@ class TokenVerdicts:
         self._unknown: OrderedDict[bytes, float] = OrderedDict()
         self._visits: dict[bytes, asyncio.Task[Caller | ServiceError]] = {}
         self._noted: dict[str, float] = {}
+        self._expected: dict[str, Token] = {}
+        self._expected_at = -math.inf
         self._has_looked_for_admin = False
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
@@ -104,6 +109,11 @@ class TokenVerdicts:
             return None
         verdict.used_at = now
         return verdict.caller
+
+    def expects(self, credential: Credential | None) -> bool:
+        """Return whether this proves to be a token that somebody has used within a day; looks into one table."""
+        token = None if credential is None else self._expected.get(credential.id)
+        return token is not None and credential is not None and credential.proves(token.secret_sha256)
 
     async def judge(self, presented: bytes, credential: Credential | None) -> Caller:
         """Return who presents this, from the registry if need be.
@@ -261,7 +271,25 @@ class TokenVerdicts:
 
     async def _keep_up(self) -> None:
         await self.refresh()
+        await self.expect()
         await self._look_for_admin()
+
+    async def expect(self) -> None:
+        """Read which tokens are in use, unless that was done within a minute.
+
+        Raises:
+            RegistryUnavailable, RegistryBusy: the registry does not answer; those that were expected still are.
+        """
+        now = self._clock()
+        if now >= self._expected_at + _EXPECT_SECONDS:
+            self._expected = await asyncio.get_running_loop().run_in_executor(self._executor, self._find_used)
+            self._expected_at = now
+
+    def _find_used(self) -> dict[str, Token]:
+        now = self._wall_clock.now()
+        with self._registry.reading() as catalog:
+            used = catalog.list_used_tokens(since=now - timedelta(seconds=_IDLE_SECONDS), at=now, limit=_MAX_KNOWN)
+        return {token.id: token for token in used}
 
     async def _look_for_admin(self) -> None:
         """Say once how the first token is made, where nobody could make one over HTTP."""

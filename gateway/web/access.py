@@ -10,7 +10,7 @@
 import re
 from typing import Any, Protocol
 
-from gateway.serving.token_verdicts import REFUSAL, TokenVerdicts
+from gateway.serving.token_verdicts import TokenVerdicts
 from gateway.settings import is_loopback
 from gateway.web.attempts import Attempts
 from gateway.web.limits import Scope
@@ -95,10 +95,14 @@ class TokenGate:
 
     async def admit(self, headers: dict[bytes, bytes], scope: Scope) -> Caller:
         """Return whose token this is."""
+        presented = headers.get(b"authorization", b"")
+        credential = _bearer(presented)
+        if self._verdicts.expects(credential):
+            return await self._verdicts.judge(presented, credential)
         client: Any = scope.get("client")
         counted = self._attempts.take("" if client is None else client[0])
         try:
-            caller = await self._judge(headers.get(b"authorization"))
+            caller = await self._verdicts.judge(presented, credential)
         except Unauthenticated:
             raise
         except ServiceError:
@@ -106,11 +110,6 @@ class TokenGate:
             raise
         self._attempts.give_back(counted)
         return caller
-
-    async def _judge(self, presented: bytes | None) -> Caller:
-        if presented is None:
-            raise Unauthenticated(REFUSAL)
-        return await self._verdicts.judge(presented, _bearer(presented))
 
 
 class LoopbackGuard:

@@ -7,11 +7,14 @@
    dropped: to close it politely would mean to wait for the client once more.
 4. A chunk has a reason: a body may come in ``MOST_SMALL_CHUNKS`` of any size, and more only if they are of
    ``SMALL_CHUNK_BYTES`` on average. Each costs as much work as a small request.
+5. Hundreds that have come together are not given up together, which would hold the others up: each connection waits by
+   up to a twentieth longer than the one before it.
 """
 
 import asyncio
 import contextlib
 import fcntl
+import itertools
 import struct
 import sys
 import termios
@@ -28,12 +31,15 @@ MOST_SMALL_CHUNKS: Final = 16 * 1024
 SMALL_CHUNK_BYTES: Final = 64
 
 
+_SPREAD: Final = itertools.cycle(1 + step / 1280 for step in range(64))
+
+
 class Watch:
     """Looks now and then whether something goes on, for as long as it is waited for.
 
     Args:
         loop: whose time it is.
-        seconds: from one look to the next.
+        seconds: from one look to the next, at least (rule 5).
         least: by how much ``mark`` has to grow from look to look.
         mark: how far it is; None when nothing is waited for any more.
         give_up: called once it has not gone on.
@@ -51,7 +57,7 @@ class Watch:
         give_up: Callable[[], None],
     ) -> None:
         self._loop = loop
-        self._seconds = seconds
+        self._seconds = seconds * next(_SPREAD)
         self._least = least
         self._mark = mark
         self._give_up = give_up

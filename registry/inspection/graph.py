@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 
 from registry.errors import InvalidArtifact
 from registry.inspection.flow import is_bounded
+from registry.inspection.growth import grows
 from registry.inspection.limits import WireLimits
 from registry.inspection.row_flow import find_meeting
 from registry.names import quoted
@@ -71,7 +72,7 @@ def read_graph(path: Path, limits: WireLimits | None = None) -> GraphFacts:
             opset_imports=_opset_imports(model),
             producer=f"{_text(model.producer_name)} {_text(model.producer_version)}".strip()[:_MAX_PRODUCER_CHARACTERS],
             metadata=_metadata(model),
-            is_bounded=is_bounded(model),
+            is_bounded=is_bounded(model) and not grows(model),
             operators=frozenset(_operators(model)),
         )
     except (DecodeError, UnicodeDecodeError) as error:

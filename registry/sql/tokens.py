@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, insert, or_, select, update
 
 from registry.errors import InvalidRequest
 from registry.names import quoted
@@ -39,11 +39,15 @@ class TokenQueries:
         found = [token_of(row) for row in self._connection.execute(statement).mappings()]
         return Page(items=tuple(found[:limit]), next=found[limit - 1].id if len(found) > limit else None)
 
+    def list_used_tokens(self, *, since: datetime, at: datetime, limit: int) -> list[Token]:
+        """Return access tokens that are good at a moment and were used since another, those used last first."""
+        used = select(tokens).where(_good(at), tokens.c.last_used_at >= since)
+        rows = self._connection.execute(used.order_by(tokens.c.last_used_at.desc(), tokens.c.id).limit(limit))
+        return [token_of(row) for row in rows.mappings()]
+
     def has_admin_token(self, *, at: datetime) -> bool:
         """Return True if there is an admin's token that is good at that moment."""
-        lasts = or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > at)
-        good = and_(tokens.c.role == Role.ADMIN.value, tokens.c.revoked_at.is_(None), lasts)
-        return bool(self._connection.scalar(select(exists().where(good))))
+        return bool(self._connection.scalar(select(exists().where(_good(at), tokens.c.role == Role.ADMIN.value))))
 
 
 class TokenStatements:
@@ -65,3 +69,8 @@ class TokenStatements:
         """Note when tokens were last used; never puts the moment back."""
         earlier = or_(tokens.c.last_used_at.is_(None), tokens.c.last_used_at < at)
         self._connection.execute(update(tokens).where(tokens.c.id.in_(ids), earlier).values(last_used_at=at))
+
+
+def _good(at: datetime) -> ColumnElement[bool]:
+    lasts = or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > at)
+    return and_(tokens.c.revoked_at.is_(None), lasts)

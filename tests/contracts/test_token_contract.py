@@ -124,6 +124,19 @@ def test_an_admin_is_there_if_an_admins_token_is_good(
         assert catalog.has_admin_token(at=NOON) is is_there
 
 
+def test_tokens_in_use_are_good_ones_that_were_used_lately_the_last_first(registry: Registry) -> None:
+    used = [
+        replace(token(id_), last_used_at=NOON + timedelta(minutes=at)) for id_, at in (("a", 1), ("b", 3), ("c", 2))
+    ]
+    ended = replace(token("d"), last_used_at=NOON, expires_at=NOON)
+    revoked = replace(token("e"), last_used_at=NOON, revoked_at=NOON)
+    idle = replace(token("f"), last_used_at=NOON - timedelta(minutes=1))
+    add(registry, *used, ended, revoked, idle, token("g"))
+    with registry.reading() as catalog:
+        assert catalog.list_used_tokens(since=NOON, at=NOON, limit=10) == [used[1], used[2], used[0]]
+        assert catalog.list_used_tokens(since=NOON, at=NOON, limit=1) == [used[1]]
+
+
 def test_an_event_may_be_about_no_model(registry: Registry) -> None:
     with registry.writing() as transaction:
         transaction.ensure_model("iris", actor="ada", at=NOON)

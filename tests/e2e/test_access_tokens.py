@@ -1,5 +1,7 @@
 """Rows 46 to 50 of the faults: who asks, and what they may. The whole answer, and a good request right after."""
 
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -305,6 +307,33 @@ def test_a_flood_of_bad_tokens_is_told_to_stop_and_hinders_nobody(alone: Guarded
     with httpx.Client(base_url=alone.gateway.url, transport=transport) as elsewhere:
         assert elsewhere.get("/registry/models").status_code == 401
     alone.assert_good_requests_work()
+
+
+def test_a_flood_keeps_nobody_out_whose_worker_has_died(alone: Guarded) -> None:
+    alone.assert_good_requests_work()
+    wait_until(lambda: is_noted(alone))
+    before = alone.gateway.workers()
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: len(set(alone.gateway.workers()) - set(before)) == len(before))
+    spent = [flood_until_refused(alone.gateway) for _ in range(20)]  # each over a connection of its own
+    assert spent == [429] * 20
+    alone.assert_good_requests_work()
+
+
+def is_noted(guarded: Guarded) -> bool:
+    """Whether the registry knows that the token for predictions is in use."""
+    listed = guarded.ask("GET", "/registry/tokens", guarded.admin).json()["items"]
+    return any(token["last_used_at"] is not None for token in listed if token["id"] in guarded.predict)
+
+
+def flood_until_refused(gateway: GatewayProcess) -> int:
+    with gateway.client() as flooding:
+        for _ in range(1000):
+            answer = flooding.get("/registry/models", headers=bearer(draw_credential().reveal()))
+            if answer.status_code != 401:
+                break
+        return answer.status_code
 
 
 # --- 50: no tokens, and others can ask --------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.test_runtime_troubles import GOOD, assert_good_requests_work, endless_suppression, predict, upload
 from tests.support import models
-from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
+from tests.support.gateway_process import GatewayProcess, children_of, running_gateway, wait_until
 from tests.support.killers import RESET, SMALLEST, ask, events_about, upload_killer
 from tests.support.problems import assert_problem
 from tests.support.tokens import bearer, make_token
@@ -177,3 +177,18 @@ def test_a_killing_request_sent_again_and_again_is_reset_twice_at_most(tmp_path:
         assert set(outcomes) - {RESET} <= {"model_crashed", "model_quarantined"}
         with gateway.client() as client:
             assert predict(client, "killer", GOOD).status_code == 422
+
+
+def test_a_version_that_is_retired_takes_its_processes_with_it(gateway: GatewayProcess, client: httpx.Client) -> None:
+    (worker,) = gateway.workers()
+    upload_killer(gateway, "leaving", query="?isolation=isolated")
+    before = processes_of(worker)
+    assert ask(gateway, "leaving", 2) == [-2]
+    wait_until(lambda: len(processes_of(worker) - before) == 3)  # an origin, a child, and the next one
+    own = processes_of(worker) - before
+    assert client.delete("/registry/models/leaving/versions/1").status_code == 200
+    wait_until(lambda: not processes_of(worker) & own)
+
+
+def processes_of(worker: int) -> set[int]:
+    return set(children_of(worker, "registry.inspection"))

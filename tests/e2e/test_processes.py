@@ -20,6 +20,7 @@ from tests.support.backend import embedded_only
 from tests.support.gateway_process import (
     SARDONYX,
     GatewayProcess,
+    children_of,
     clean_environment,
     running_gateway,
     started_gateway,
@@ -190,3 +191,43 @@ def test_every_line_of_the_log_is_json_with_a_request_id(gateway: GatewayProcess
 
     wait_until(entry)
     assert all("event" in line for line in gateway.log_lines())
+
+
+def forerunner_of(gateway: GatewayProcess) -> list[int]:
+    return children_of(gateway.process.pid, "gateway.forerunner")
+
+
+def test_workers_are_forks_and_outlive_what_they_are_forks_of(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data", workers="2") as gateway, gateway.client() as client:
+        upload(client, "same", models.identity().SerializeToString())
+        workers, (before,) = gateway.workers(), forerunner_of(gateway)
+        os.kill(before, signal.SIGKILL)
+        wait_until(lambda: forerunner_of(gateway) not in ([], [before]))
+        assert gateway.workers() == workers
+        os.kill(workers[0], signal.SIGKILL)
+        wait_until(lambda: len(set(gateway.workers()) - {workers[0]}) == 2)
+        for _ in range(20):
+            with gateway.client() as fresh:
+                assert fresh.post("/v1/models/same/predict", json={"inputs": [1.5]}).status_code == 200
+        exit_codes = [line["exit_code"] for line in gateway.log_lines() if line["event"] == "forerunner_died"]
+        assert exit_codes == [-signal.SIGKILL]
+
+
+def test_after_a_damaged_worker_the_next_ones_lie_elsewhere_in_memory(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data") as gateway:
+        (worker,), (forerunner,) = gateway.workers(), forerunner_of(gateway)
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: gateway.workers() not in ([], [worker]))
+        assert forerunner_of(gateway) == [forerunner]
+        (worker,) = gateway.workers()
+        os.kill(worker, signal.SIGSEGV)
+        wait_until(lambda: gateway.workers() not in ([], [worker]))
+        wait_until(lambda: len(forerunner_of(gateway)) == 1 and forerunner_of(gateway) != [forerunner])
+        wait_until_ready(gateway)
+
+
+def test_nothing_is_left_when_a_gateway_has_ended(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data") as gateway:
+        processes = [*gateway.workers(), *forerunner_of(gateway)]
+        assert (len(processes), gateway.stop()) == (2, 0)
+        assert [pid for pid in processes if Path(f"/proc/{pid}").exists()] == []

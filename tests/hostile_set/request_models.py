@@ -69,7 +69,7 @@ ASKED: dict[str, Asked] = {
     "logarithm": Asked(logarithm),
     "quotient": Asked(lambda: of_two("Div", "int32")),
     "endless": Asked(models.loop),
-    "slow": Asked(lambda: models.loop(trips=20_000)),
+    "slow": Asked(lambda: models.loop(trips=10_000)),
     "stuck": Asked(suppression),
     "deadly": Asked(lambda: models.division(-1)),
     "hopeless": Asked(lambda: models.division(-1), is_isolated=True),

@@ -267,3 +267,39 @@ def test_tokens_that_nobody_uses_any_more_are_not_read_for_ever(bench: Bench) ->
         assert (bench.registry.readings, bench.find(text)) == (1, None)
 
     run(work)
+
+
+def test_a_new_worker_expects_tokens_that_were_used_elsewhere_and_lets_none_of_them_in_for_that(bench: Bench) -> None:
+    used, unused, revoked = bench.make(), bench.make(), bench.make()
+
+    async def work() -> None:
+        await bench.judge(used)
+        await bench.judge(revoked)
+        await bench.verdicts.note_use()
+        bench.revoke(revoked)
+        with ThreadPoolExecutor(1) as executor:
+            other = TokenVerdicts(bench.registry, executor=executor, wall_clock=bench.wall)  # type: ignore[arg-type]
+            assert not other.expects(parse_credential(used))
+            await other.expect()
+            expected = [other.expects(parse_credential(text)) for text in (used, unused, revoked)]
+            assert expected == [True, False, False]
+            assert not other.expects(Credential(used.split("_")[1], "A" * 32)), "the secret is another one"
+            assert other.find(used.encode(), 0.0) is None
+
+    run(work)
+
+
+def test_what_is_expected_is_read_once_a_minute(bench: Bench) -> None:
+    text = bench.make()
+
+    async def work() -> None:
+        await bench.verdicts.expect()
+        await bench.judge(text)
+        await bench.verdicts.note_use()
+        await bench.verdicts.expect()
+        assert (bench.registry.readings, bench.verdicts.expects(parse_credential(text))) == (2, False)
+        bench.later(60)
+        await bench.verdicts.expect()
+        assert (bench.registry.readings, bench.verdicts.expects(parse_credential(text))) == (3, True)
+
+    run(work)

@@ -1,0 +1,217 @@
+"""Workers as forks of a forerunner, as the supervisor sees them (``gateway.forerunner`` is the other side).
+
+1. The forerunner makes the imports, which take seconds, once; a worker is there in a fraction of one. Without that a
+   machine whose workers have all just died of models would answer nobody until the imports have been made again.
+2. A fork is a child of the supervisor, which waits for it, kills it, and learns how it ended. Its process id is what
+   the forerunner says.
+3. The forerunner of a worker whose memory may have been read or written by strangers is replaced: the workers after it
+   lie elsewhere in memory. The old one serves until the new one can.
+4. A forerunner that ends is started again; one that ended before it served, after a while. One that cannot be forked
+   here becomes the worker itself.
+"""
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, Protocol, TypeAlias
+
+import structlog
+
+NUMBER_BYTES: Final = 8
+READY: Final = 0
+"""What a forerunner says when it can fork; otherwise it says process ids."""
+
+_AGAIN_SECONDS: Final = 1.0
+_ANSWER_SECONDS: Final = 10.0
+_LOOK_SECONDS: Final = 0.02
+
+
+class Process(Protocol):
+    """A child of this process, as ``subprocess`` describes one."""
+
+    pid: int
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended, negative for a signal; None while it has not been seen to end."""
+        ...
+
+    def poll(self) -> int | None:
+        """Look whether it has ended, and return ``returncode``."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return ``returncode`` when it has ended.
+
+        Raises:
+            subprocess.TimeoutExpired: it has not.
+        """
+        ...
+
+    def send_signal(self, sig: int) -> None:
+        """Send a signal, unless it has ended."""
+        ...
+
+    def kill(self) -> None:
+        """Kill it, unless it has ended."""
+        ...
+
+
+Start: TypeAlias = Callable[[int], "subprocess.Popen[bytes] | None"]
+"""Starts a forerunner that is told the descriptor of its orders; None where the system has no room for it now."""
+
+
+class ForkedProcess:
+    """A child that somebody else has forked for us."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Look whether it has ended, and return how."""
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return how it ended, when it has."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while self.poll() is None:
+            if until is not None and timeout is not None and time.monotonic() >= until:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout)
+            time.sleep(_LOOK_SECONDS)
+        assert self.returncode is not None  # noqa: S101 - the loop has ended
+        return self.returncode
+
+    def send_signal(self, sig: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, sig)
+
+    def kill(self) -> None:
+        """Kill it, unless it has ended."""
+        self.send_signal(signal.SIGKILL)
+
+
+class _Forerunner:
+    """One that runs."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", channel: socket.socket) -> None:
+        self.process = process
+        self._channel = channel
+        self.is_ready = False
+
+    def look(self) -> bool:
+        """Take note of what it has said; return whether it runs."""
+        if not self.is_ready and _is_readable(self._channel, 0.0):
+            self.is_ready = self._said() == READY
+        return self.process.poll() is None
+
+    def fork(self, place: int) -> Process | None:
+        """Have it fork a worker for a place; None if it does not."""
+        with suppress(OSError):
+            self._channel.sendall(place.to_bytes(NUMBER_BYTES))
+            if _is_readable(self._channel, _ANSWER_SECONDS):
+                pid = self._said()
+                if pid is not None:
+                    return self.process if pid == self.process.pid else ForkedProcess(pid)
+        return None
+
+    def close(self) -> None:
+        """Let it go; one that has become a worker goes on."""
+        self._channel.close()
+
+    def end(self) -> None:
+        """Kill it, and wait for it."""
+        self.close()
+        self.process.kill()
+        self.process.wait()
+
+    def _said(self) -> int | None:
+        octets = self._channel.recv(NUMBER_BYTES)
+        return int.from_bytes(octets) if len(octets) == NUMBER_BYTES else None
+
+
+class WorkerForks:
+    """Starts workers; belongs to one thread, which must be the process's first.
+
+    Args:
+        start: starts a forerunner.
+    """
+
+    def __init__(self, start: Start) -> None:
+        self._start = start
+        self._serving: _Forerunner | None = None
+        self._next: _Forerunner | None = None
+        self._starts_at = 0.0
+        self._is_unwanted = False
+
+    def attend(self, now: float) -> None:
+        """Start, replace and forget forerunners, as it is due; to be called again and again."""
+        if self._serving is not None and not self._serving.look():
+            self._lose(self._serving)
+            self._serving = None
+        if self._next is not None:
+            if not self._next.look():
+                self._lose(self._next)
+                self._starts_at = now + _AGAIN_SECONDS
+                self._next = None
+            elif self._next.is_ready:
+                if self._serving is not None:
+                    self._serving.end()
+                self._serving, self._next, self._is_unwanted = self._next, None, False
+        if (self._serving is None or self._is_unwanted) and self._next is None and now >= self._starts_at:
+            self._next = self._another()
+            self._starts_at = now + _AGAIN_SECONDS
+
+    def fork(self, place: int) -> Process | None:
+        """Return a new worker for a place; None if none can be had now."""
+        if self._serving is None:
+            return None
+        worker = self._serving.fork(place)
+        if worker is None:
+            self._serving.end()
+            self._serving = None
+        elif worker is self._serving.process:
+            self._serving.close()
+            self._serving = None
+        return worker
+
+    def renew(self) -> None:
+        """Have another forerunner serve as soon as there is one (rule 3)."""
+        self._is_unwanted = True
+
+    def close(self) -> None:
+        """End the forerunners; their forks live on."""
+        for forerunner in (self._serving, self._next):
+            if forerunner is not None:
+                forerunner.end()
+        self._serving = self._next = None
+
+    def _another(self) -> _Forerunner | None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            process = self._start(theirs.fileno())
+        if process is None:
+            ours.close()
+            return None
+        return _Forerunner(process, ours)
+
+    def _lose(self, forerunner: _Forerunner) -> None:
+        exit_code = forerunner.process.returncode
+        structlog.get_logger().error("forerunner_died", pid=forerunner.process.pid, exit_code=exit_code)
+        forerunner.close()
+
+
+def _is_readable(channel: socket.socket, seconds: float) -> bool:
+    listening = select.poll()
+    listening.register(channel, select.POLLIN)
+    return bool(listening.poll(seconds * 1000))
