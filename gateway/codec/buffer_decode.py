@@ -5,14 +5,18 @@
 2. What is joined has lost its shape. So the lengths of all lists are compared, rank by rank, and the body's brackets
    are counted: where it has none besides theirs, nothing else was joined in.
 3. Keys that come twice are seen, for simdjson keeps both. A byte order mark, which it overlooks, is looked for.
-4. Any doubt ends the attempt: ``gateway.codec.fast_decode`` is asked next. What is accepted here is accepted by
+4. The words of NaN and infinity, which are strings, are tried as numbers that stand for them and that nobody writes: in
+   a body without a backslash each is a whole string, so that it can only have stood where a number may. As many as have
+   been put in have to be found as elements.
+5. Any doubt ends the attempt: ``gateway.codec.fast_decode`` is asked next. What is accepted here is accepted by
    ``gateway.codec.exact_decode``, with the same arrays.
 
 The parse takes a copy of the body, and some 24 bytes for each number, until it ends.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -35,6 +39,12 @@ _MOST_FIELDS = 3  # inputs or instances, outputs, id
 _FLAT_FIELDS = 2  # shape and data, both of them lists
 _CACHED_BYTES = 256 * 1024  # so much is compared and counted without leaving the processor's cache
 _BYTE_ORDER_MARK = b"\xef"  # simdjson overlooks it
+_STAND_INS: Final = (
+    (b'"NaN"', b"7e-309", math.nan),
+    (b'"Infinity"', b"8e-309", math.inf),
+    (b'"-Infinity"', b"9e-309", -math.inf),
+)
+"""A word, what is written for it, and what it means."""
 FAULTS: Final = (ValueError, TypeError, KeyError, IndexError, RuntimeError, OverflowError, msgspec.ValidationError)
 
 
@@ -42,7 +52,8 @@ class BufferDecoder:
     """Decodes the plain bodies of one signature whose inputs are all numbers. Any number of threads may use it."""
 
     def __init__(self, signature: Signature) -> None:
-        self._inputs = {spec.name: _Input(spec) for spec in signature.inputs}
+        self._inputs = {spec.name: _Input(spec, converter(spec.dtype)) for spec in signature.inputs}
+        self._worded = {spec.name: _Input(spec, _converter_of_words(spec.dtype)) for spec in signature.inputs}
         self._required = frozenset(spec.name for spec in signature.inputs if not spec.optional)
         self._only = next(iter(self._inputs)) if len(self._inputs) == 1 else None
         self._frame = msgspec.defstruct("Frame", frame_fields(signature), forbid_unknown_fields=True)
@@ -57,18 +68,34 @@ class BufferDecoder:
         if body.startswith(_BYTE_ORDER_MARK):
             raise Doubt
         try:
-            return self._decode(body)
+            return self._decode(body, self._inputs)
+        except (Doubt, *FAULTS) as fault:
+            if not _may_have_words(body):
+                raise Doubt from fault
+        try:
+            return self._decode_words(body)
         except FAULTS as fault:
             raise Doubt from fault
 
-    def _decode(self, body: bytes) -> PredictBody:
-        request, lists = parse_with(self._read, body)
+    def _decode_words(self, body: bytes) -> PredictBody:
+        """Do the same by rule 4."""
+        written, words = body, 0
+        for word, stand_in, _ in _STAND_INS:
+            words += written.count(word)
+            written = written.replace(word, stand_in)
+        request = self._decode(written, self._worded)
+        if sum(_count_words(array) for array in request.feed.values()) != words:
+            raise Doubt
+        return request
+
+    def _decode(self, body: bytes, inputs: "Mapping[str, _Input]") -> PredictBody:
+        request, lists = parse_with(partial(self._read, inputs), body)
         if lists != _count_brackets(body):
             raise Doubt
         self._fit.check(body, request.feed)
         return request
 
-    def _read(self, parsed: Any) -> tuple[PredictBody, int]:
+    def _read(self, inputs: "Mapping[str, _Input]", parsed: Any) -> tuple[PredictBody, int]:
         """Return what a parsed body says, and how many lists it accounts for."""
         members = _members(parsed, _MOST_FIELDS)
         is_rows = "instances" in members
@@ -81,7 +108,7 @@ class BufferDecoder:
             raise Doubt
         found = self._find_only(tensors) if type(tensors) is List else self._find(tensors)
         feed, lists = {}, int(outputs is not None)
-        for name, item in self._inputs.items():
+        for name, item in inputs.items():
             if name in found:
                 feed[name], count = item.read(found[name])
                 lists += count
@@ -106,9 +133,9 @@ class _Input:
 
     __slots__ = ("_fit", "_to_array")
 
-    def __init__(self, spec: TensorSpec) -> None:
+    def __init__(self, spec: TensorSpec, to_array: Callable[[Any], Array]) -> None:
         self._fit = ShapeFit(spec)
-        self._to_array = converter(spec.dtype)
+        self._to_array = to_array
 
     def read(self, value: Any) -> tuple[Array, int]:
         """Return the array, and how many lists of the body it accounts for."""
@@ -145,6 +172,14 @@ def _members(value: Any, most: int) -> dict[str, Any]:
     if len(members) != len(value):
         raise Doubt
     return members
+
+
+def _may_have_words(body: bytes) -> bool:
+    return any(word in body for word, _, _ in _STAND_INS) and b"\\" not in body
+
+
+def _count_words(array: Array) -> int:
+    return array.size - int(np.count_nonzero(np.isfinite(array))) if array.dtype.kind == "f" else 0
 
 
 def _count_brackets(body: bytes) -> int:
@@ -234,3 +269,21 @@ def _narrowed(doubles: Array, dtype: np.dtype[Any]) -> Array:
     if array is None or not np.isfinite(array).all():
         raise Doubt
     return array
+
+
+def _converter_of_words(dtype: DType) -> Callable[[Any], Array]:
+    """Return what does as ``converter`` for floats among which numbers stand for words."""
+    if dtype.kind != "f":
+        return converter(dtype)
+
+    def convert(numbers: Any) -> Array:
+        doubles = np.frombuffer(numbers.as_buffer(of_type="d"), np.float64).copy()
+        places = [(doubles == float(stand_in), meaning) for _, stand_in, meaning in _STAND_INS]
+        for where, _ in places:
+            doubles[where] = 0.0
+        array = np.array(_narrowed(doubles, dtype.numpy))
+        for where, meaning in places:
+            array[where] = meaning
+        return array
+
+    return convert

@@ -27,6 +27,11 @@ BUFFERS_FROM_BYTES = 4096
 """From here on a body is parsed into buffers first; below, Python's own numbers cost less than the buffers' checks."""
 
 
+MOST_IN_ONE_GO_BYTES = 128 * 1024
+"""What is longer, and no buffers could be made of, is not made numbers of in one go: nobody has a turn meanwhile, and
+16 MiB take two seconds. The exact parse gives turns."""
+
+
 class JsonCodec:
     """The JSON of one version's predict route, compiled once.
 
@@ -68,7 +73,8 @@ class JsonCodec:
             try:
                 return self._decode_into_buffers(body)
             except Doubt:
-                pass
+                if len(body) > MOST_IN_ONE_GO_BYTES:
+                    return None
         if self._fast is not None:
             try:
                 return self._fast.decode(body)

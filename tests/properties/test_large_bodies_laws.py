@@ -92,8 +92,10 @@ _EDGES = """
     2049 2049.0000000000000000000001 65504 65519.99 65520 0.30000000000000004 123456789012345678901234567890.5
     9223372036854775807 9223372036854775808 -9223372036854775808 -9223372036854775809 18446744073709551615
     18446744073709551616 99999999999999999999 01 +1 .5 5. 1.e1 1e 0x1 NaN -Infinity "NaN" "1" true null [] [1] {}
+    7e-309 0.8e-308 -9e-309 "Infinity" "-Infinity" "nan" "NaN"" ""NaN" "-NaN"
 """
 EDGES = _EDGES.split()
+WORDS = st.sampled_from(['"NaN"', '"Infinity"', '"-Infinity"'])
 LENGTHS = ["1" * 20, "1" * 21, "0." + "1" * 1_098, "0." + "1" * 1_099, "1e" + "0" * 1_097 + "1", "1" * 1_101 + ".0"]
 PIECES = st.sampled_from([*EDGES, *LENGTHS, "", ",", "[", "]", "{", "}", '"', "\\", "-", "e", ".", " ", "\x00", "\xff"])
 
@@ -118,6 +120,8 @@ def tensors_of(draw: st.DrawFn, spec: TensorSpec, sizes: dict[str, int]) -> str:
         texts[draw(st.integers(0, count - 1))] = draw(
             st.sampled_from(EDGES) | st.sampled_from(LENGTHS) | st.just("[1]")
         )
+    if texts and draw(st.booleans()):
+        texts[draw(st.integers(0, count - 1))] = draw(WORDS)
     if draw(st.booleans()):
         return f'{{"shape":{shape}, "data": [{", ".join(texts)}]}}'
     for size in reversed(shape):
@@ -141,6 +145,9 @@ def nearly_right_bodies(draw: st.DrawFn, what: Signature) -> bytes:
         ', "id": "a[b"',
         ', "outputs": ["a"]',
         ', "id": "\\ud800"',
+        ', "id": "NaN"',
+        ', "id": "[\\"NaN"',
+        ', "id": "\\\\"NaN""',
         ', "inputs": null',
         ', "id": null',
     ]

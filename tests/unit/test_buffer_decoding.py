@@ -77,7 +77,6 @@ def test_outputs_and_id_are_given_on() -> None:
         pytest.param(b'{"inputs": {"x": {"shape": [1, true], "data": [1]}}}', id="a size that is none"),
         pytest.param(b'{"inputs": {"x": {"shape": [0, 2], "data": []}}}', id="nothing, flat"),
         pytest.param(b'{"inputs": [[1, true]]}', id="bool"),
-        pytest.param(b'{"inputs": [[1, "NaN"]]}', id="word"),
         pytest.param(b'{"inputs": [[1, NaN]]}', id="NaN"),
         pytest.param(b'{"inputs": [[1, 01]]}', id="leading zero"),
         pytest.param(b'{"inputs": [[1, 1e39]]}', id="past float32"),
@@ -150,3 +149,31 @@ def test_a_number_past_the_limit_is_seen_wherever_it_stands(size: int, start: in
 def test_commas_close_together_leave_no_room_for_a_number_past_the_limit(size: int) -> None:
     number = b"0." + b"1" * 500 + b","
     assert not may_hold_long_number(number * (size // len(number)))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_words_go_into_a_buffer_too(dtype: str) -> None:
+    body = b'{"id": "a", "inputs": {"x": [["NaN", 1], ["-Infinity", "Infinity"], [-0.0, "NaN"]]}}'
+    array = BufferDecoder(signature(tensor("x", dtype, ("n", 2)), outputs=OUTPUTS)).decode(body).feed["x"]
+    assert array.dtype.name == dtype
+    assert str(array.tolist()) == "[[nan, 1.0], [-inf, inf], [-0.0, nan]]"
+    assert (array.flags.c_contiguous, array.flags.writeable) == (True, True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(
+            b'{"inputs": {"x": {"shape": [2, 1], "data": [7e-309, "NaN"]}}}', id="what stands for it is there"
+        ),
+        pytest.param(b'{"id": "NaN", "inputs": [["NaN"]]}', id="as an id"),
+        pytest.param(b'{"NaN": 1, "inputs": [["NaN"]]}', id="as a key"),
+        pytest.param(b'{"id": "\\\\"NaN"", "inputs": [[1]]}', id="within what is no JSON"),
+        pytest.param(b'{"inputs": [["nan"]]}', id="another word"),
+        pytest.param(b'{"inputs": [["NaN"], ["NaN", 1]]}', id="lists of different lengths"),
+    ],
+)
+def test_words_that_are_no_elements_for_certain_are_left_to_a_slower_parse(body: bytes) -> None:
+    what = signature(tensor("x", "float64", ("n", 1)), outputs=OUTPUTS)
+    with pytest.raises(Doubt):
+        BufferDecoder(what).decode(body)
