@@ -4,65 +4,81 @@
 2. It forks when it is told a place, and says the process id. A fork is a child of the supervisor
    (``registry.inspection.siblings``), in a session of its own, and is shown as what it is in a list of processes.
 3. Where this process cannot be forked, it becomes the worker itself.
-4. It ends with the supervisor.
+4. While another one serves, it makes its imports with a quarter of a processor at most: workers load models then.
+5. It ends with the supervisor.
 """
 
-import ctypes
 import gc
 import os
 import socket
 import sys
-from contextlib import suppress
-from pathlib import Path
+import time
+from typing import TYPE_CHECKING, Final
 
-import uvicorn.lifespan.on  # noqa: F401 - a worker imports it when it starts
-import uvloop  # noqa: F401 - and this
+from gateway.worker_forks import NUMBER_BYTES, PATIENT, READY
+from registry.inspection.siblings import fork_sibling, is_possible, show_as
 
-from gateway import worker
-from gateway.worker_forks import NUMBER_BYTES, READY
-from registry.inspection.siblings import fork_sibling, is_possible
+if TYPE_CHECKING:
+    from argparse import Namespace
 
-_ARGUMENTS_BEGIN, _ARGUMENTS_END = 45, 46
-"""Where /proc/<pid>/stat has the two, counted from the state on (proc(5): fields 48 and 49)."""
+_REST: Final = 3.0
+"""So many times as long as it works a patient forerunner rests."""
+_LEAST_SECONDS: Final = 0.005
 
 
 def main() -> None:
     """Fork workers as ordered, until the supervisor goes."""
+    if PATIENT in sys.argv:
+        sys.argv.remove(PATIENT)
+        sys.meta_path.insert(0, _Patience())
+    from gateway import worker
+
     orders = worker.parse_orders()
     worker.die_with_supervisor(orders.supervisor)
-    gc.collect()
-    gc.freeze()  # else the first collection in each fork would write to every page that they share
-    with socket.socket(fileno=orders.orders) as channel:
-        channel.sendall(READY.to_bytes(NUMBER_BYTES))
-        place = _serve(channel)
+    _make_ready()
+    place = _serve(orders)
     if place is not None:
         worker.main(orders, place)
 
 
-def _serve(channel: socket.socket) -> int | None:
+def _make_ready() -> None:
+    import uvicorn.lifespan.on  # noqa: F401 - workers import it when they start
+    import uvloop  # noqa: F401 - and this
+
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Patience)]
+    gc.collect()
+    gc.freeze()  # else the first collection in each fork would write to every page that they share
+
+
+def _serve(orders: "Namespace") -> int | None:
     """Return the place of the worker that this process has become; None when there is nothing more to do."""
-    while octets := channel.recv(NUMBER_BYTES):
-        place = int.from_bytes(octets)
-        pid = fork_sibling() if is_possible() else 0
-        if pid == 0:
-            if os.getpid() != os.getpgid(0):
+    with socket.socket(fileno=orders.orders) as channel:
+        channel.sendall(READY.to_bytes(NUMBER_BYTES))
+        while octets := channel.recv(NUMBER_BYTES):
+            place = int.from_bytes(octets)
+            pid = fork_sibling() if is_possible() else os.getpid()
+            if pid == 0:
                 os.setsid()
-            else:
-                channel.sendall(os.getpid().to_bytes(NUMBER_BYTES))
-            _show(f"{sys.executable} -m gateway.worker --place {place}")
-            return place
-        channel.sendall(pid.to_bytes(NUMBER_BYTES))
+                show_as(b"%b\0-m\0gateway.worker\0--place\0%d\0" % (os.fsencode(sys.executable), place))
+                return place
+            channel.sendall(pid.to_bytes(NUMBER_BYTES))
+            if pid == os.getpid():
+                return place
     return None
 
 
-def _show(command: str) -> None:
-    """Have lists of processes show this instead of the forerunner's command; where that cannot be done, they do not."""
-    octets = b"\0".join(command.encode().split(b" ")) + b"\0"
-    with suppress(OSError, ValueError, IndexError):
-        fields = Path("/proc/self/stat").read_text(encoding="latin-1").rpartition(")")[2].split()
-        begin, end = int(fields[_ARGUMENTS_BEGIN]), int(fields[_ARGUMENTS_END])
-        if begin and len(octets) <= end - begin:
-            ctypes.memmove(begin, octets.ljust(end - begin, b"\0"), end - begin)
+class _Patience:
+    """Rests between imports, in the form of a finder of modules that finds none."""
+
+    def __init__(self) -> None:
+        self._since = time.process_time()
+
+    def find_spec(self, _name: str, _path: object = None, _target: object = None) -> None:
+        """Rest, if enough has been done since the last time."""
+        worked = time.process_time() - self._since
+        if worked > _LEAST_SECONDS:
+            time.sleep(worked * _REST)
+            self._since = time.process_time()
 
 
 if __name__ == "__main__":

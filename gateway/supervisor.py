@@ -19,7 +19,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -237,7 +237,7 @@ class Supervisor:
             self._upgrade = self._spawn(["-m", "gateway.cli", "db", "upgrade", "--json"], **said)
             self._upgrade_at = None if self._upgrade is not None else now + self._upgrade_pause_seconds
 
-    def _start_forerunner(self, orders: int) -> subprocess.Popen[bytes] | None:
+    def _start_forerunner(self, orders: int, more: Sequence[str]) -> subprocess.Popen[bytes] | None:
         descriptor = self._listener.fileno()
         told = ["--orders", str(orders), "--socket", str(descriptor), "--supervisor", str(os.getpid())]
         told += ["--bell", str(self._bell.ringing)]
@@ -248,7 +248,7 @@ class Supervisor:
         shared += [number for ledger in self._ledgers for number in ledger.descriptors]
         shared += self._evidence.descriptors
         return self._spawn(
-            ["-m", "gateway.forerunner", *told], pass_fds=(orders, descriptor, self._bell.ringing, *shared)
+            ["-m", "gateway.forerunner", *more, *told], pass_fds=(orders, descriptor, self._bell.ringing, *shared)
         )
 
     def _spawn(self, arguments: list[str], **options: Any) -> subprocess.Popen[bytes] | None:

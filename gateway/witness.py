@@ -21,7 +21,6 @@ from typing import Final
 import structlog
 
 from gateway.evidence import Accusation, AnswerTimes, Evidence, LastWords, crashed_threads
-from gateway.isolation.origin import make_ready
 from gateway.ledger import Key, Ledger, Marks
 from gateway.parts import Parts
 from gateway.serving.isolating import Isolating
@@ -158,7 +157,6 @@ def open_isolating(parts: Parts, memory: CrashMemory | None, executor: Executor)
     isolating = Isolating(
         Crashes(parts.registry, parts.clock),
         executor=executor,
-        make_ready=make_ready,
         answered=AnswerTimes(None if memory is None else memory.evidence),
         host=socket.gethostname(),
         actor=OURSELVES,

@@ -16,7 +16,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, Protocol, TypeAlias
 
@@ -25,6 +25,8 @@ import structlog
 NUMBER_BYTES: Final = 8
 READY: Final = 0
 """What a forerunner says when it can fork; otherwise it says process ids."""
+PATIENT: Final = "--patient"
+"""Tells a forerunner that another one serves meanwhile."""
 
 _AGAIN_SECONDS: Final = 1.0
 _ANSWER_SECONDS: Final = 10.0
@@ -62,8 +64,8 @@ class Process(Protocol):
         ...
 
 
-Start: TypeAlias = Callable[[int], "subprocess.Popen[bytes] | None"]
-"""Starts a forerunner that is told the descriptor of its orders; None where the system has no room for it now."""
+Start: TypeAlias = Callable[[int, Sequence[str]], "subprocess.Popen[bytes] | None"]
+"""Starts a forerunner that is told the descriptor of its orders, and more; None where the system has no room for it."""
 
 
 class ForkedProcess:
@@ -199,7 +201,7 @@ class WorkerForks:
     def _another(self) -> _Forerunner | None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            process = self._start(theirs.fileno())
+            process = self._start(theirs.fileno(), () if self._serving is None else (PATIENT,))
         if process is None:
             ours.close()
             return None

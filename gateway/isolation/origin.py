@@ -76,11 +76,6 @@ class Allowance:
     load_seconds: float = 60.0
 
 
-def make_ready() -> None:
-    """Start what origins are forks of, which takes most of the time that the first one does; blocks for that."""
-    _FORKS.make_ready()
-
-
 class Origin:
     """The process that has loaded a model.
 

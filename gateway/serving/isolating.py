@@ -71,7 +71,6 @@ class Isolating:
     Args:
         crashes: where the registry is told; that blocks.
         executor: where it is done; one thread, so that it is told in order.
-        make_ready: called in ``executor`` when a version is to run in children: these need something that takes time.
         answered: when children of each version last answered, here or in a sibling.
         host: for the record.
         actor: for the record.
@@ -83,7 +82,6 @@ class Isolating:
         crashes: Crashes,
         *,
         executor: Executor,
-        make_ready: Callable[[], None],
         answered: AnswerTimes,
         host: str,
         actor: str,
@@ -92,7 +90,6 @@ class Isolating:
         self._crashes = crashes
         self._executor = executor
         self._changed: Callable[[Key], None] = lambda _: None
-        self._make_ready = make_ready
         self._answered = answered
         self._host = host
         self._actor = actor
@@ -119,9 +116,6 @@ class Isolating:
 
     def move(self, keys: Iterable[Key], isolation: Isolation = Isolation.ISOLATED) -> None:
         """Run these elsewhere from now on, whatever the registry says, until it says something new."""
-        keys = list(keys)
-        if keys and isolation is Isolation.ISOLATED:
-            self._submit(self._make_ready)
         for key in keys:
             with self._lock:
                 before = self._here.get(key, Isolation.IN_PROCESS)

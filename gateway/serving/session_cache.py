@@ -190,9 +190,8 @@ class SessionCache(CacheView[S]):
 
     def unload(self, model: str, number: int | None = None) -> None:
         """Drop a version's session when its leases have ended; without a number all of the model but pinned ones."""
-        for entry in tuple(self._ready.values()):
-            is_meant = entry.key not in self._reserved if number is None else entry.key[1] == number
-            if is_meant and entry.key[0] == model:
+        for entry in [it for it in self._ready.values() if it.key[0] == model and number in (None, it.key[1])]:
+            if number is not None or entry.key not in self._reserved:
                 self._let_go(entry)
 
     def pin(self, versions: Iterable[Version]) -> None:

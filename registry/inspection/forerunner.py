@@ -19,7 +19,6 @@ Imports are four fifths of what a child costs that looks at a small model. This 
 """
 
 import array
-import ctypes
 import gc
 import importlib
 import json
@@ -34,16 +33,14 @@ from typing import Final, NoReturn
 
 from registry.inspection.__main__ import main
 from registry.inspection.confinement import die_with, lower_priority
-from registry.inspection.siblings import fork_sibling, is_possible
+from registry.inspection.siblings import fork_sibling, is_possible, show_as
 
 MOST_FORKS: Final = 1_000
 
 _NEEDED = ("comparison", "example_runs", "graph", "preparation", "thread_obstacles", "trial", "watchdog", "wire_scan")
 _MOST_DESCRIPTORS = 4
 """Orders, report, last words, examples."""
-_SHOWN = b"registry.inspection"
-_STAT_ARGUMENTS = 45
-"""Where the addresses of the arguments begin in /proc/self/stat, after the name in brackets and a space."""
+_SHOWN = b"registry.inspection\0"
 
 
 def serve(parent_pid: int, channel: socket.socket, idle_seconds: float, *, is_patient: bool) -> None:
@@ -133,11 +130,7 @@ def _close_all_but(kept: set[int | None]) -> None:
 def _show_what_it_is() -> None:
     """Have the list of processes show the command line of a child that is a program of its own, as far as it goes."""
     own, _, _ = Path("/proc/self/cmdline").read_bytes().partition(b"registry.inspection.forerunner\0")
-    stat = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace")
-    begin, end = (int(word) for word in stat.rpartition(") ")[2].split()[_STAT_ARGUMENTS : _STAT_ARGUMENTS + 2])
-    shown = own + _SHOWN
-    if begin and len(shown) < end - begin:
-        ctypes.memmove(begin, shown.ljust(end - begin, b"\0"), end - begin)
+    show_as(own + _SHOWN)
 
 
 if __name__ == "__main__":

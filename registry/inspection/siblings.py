@@ -13,6 +13,7 @@ Source: Linux man pages clone(2), set_tid_address(2), prctl(2) of PR_GET_TID_ADD
 import ctypes
 import os
 import platform
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGCHLD
@@ -23,6 +24,8 @@ _CLONE_CHILD_CLEARTID: Final = 0x0020_0000
 _CLONE_CHILD_SETTID: Final = 0x0100_0000
 _FLAGS: Final = _CLONE_PARENT | _CLONE_CHILD_SETTID | _CLONE_CHILD_CLEARTID | SIGCHLD
 _PR_GET_TID_ADDRESS: Final = 40
+_ARGUMENTS: Final = 45
+"""Where the addresses of the arguments are in /proc/self/stat, after the name in brackets and a space (proc(5))."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,19 @@ def fork_sibling() -> int:
     if pid < 0:
         raise OSError(error, os.strerror(error))
     return pid
+
+
+def show_as(command: bytes) -> None:
+    """Have lists of processes show another command line; where that is too long, or cannot be, they show the old one.
+
+    Args:
+        command: words that end with a zero byte each.
+    """
+    with suppress(OSError, ValueError):
+        stat = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace")
+        begin, end = (int(word) for word in stat.rpartition(") ")[2].split()[_ARGUMENTS : _ARGUMENTS + 2])
+        if begin and len(command) < end - begin:
+            ctypes.memmove(begin, command.ljust(end - begin, b"\0"), end - begin)
 
 
 def _machine() -> _Machine | None:

@@ -38,22 +38,17 @@ class Rig:
     def __init__(self, bench: Bench, executor: ThreadPoolExecutor, evidence: Evidence | None = None) -> None:
         self.now = 1_000.0
         self.changes: list[Key] = []
-        self.readied = 0
         self.registry: SqlRegistry = bench.registry
         self.executor = executor
         self.isolating = Isolating(
             Crashes(bench.registry, bench.clock),
             executor=executor,
-            make_ready=self._ready,
             answered=AnswerTimes(evidence),
             host="here",
             actor="gateway",
             clock=lambda: self.now,
         )
         self.isolating.start(self.changes.append)
-
-    def _ready(self) -> None:
-        self.readied += 1
 
     def die(self, version: Version, count: int = 1) -> list[bool]:
         """Let a child die so often; return, for each time, whether that was the end."""
@@ -102,7 +97,6 @@ def test_a_version_that_has_ended_a_worker_runs_elsewhere_before_the_registry_kn
     async def test(rig: Rig, version: Version) -> None:
         rig.isolating.move([KEY])
         assert (rig.isolating.of(version), rig.changes, rig.told()) == (Isolation.ISOLATED, [KEY], [])
-        assert rig.readied == 1
 
     run(bench, test)
 
