@@ -24,6 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import orjson
+
 from bench.hostile_good import GoodProcess, good_models, good_traffic
 from bench.hostile_judgement import Asked, deaths_in, is_back, most_latency, percentile_of, unforgiven
 from bench.hostile_sending import Attacker, Tally
@@ -37,6 +39,7 @@ from examples import first_run
 from tests.hostile_set.files import file_cases
 from tests.hostile_set.request_models import ASKED
 from tests.hostile_set.requests import Manner, request_cases
+from tests.support import models
 from tests.support.tokens import make_token
 
 Item = TypeVar("Item")
@@ -45,6 +48,8 @@ WORKERS = 2
 RATE = 100.0
 QUIET_SECONDS = 45.0
 WARM_SECONDS = 10.0
+WARM_COUNT = 32
+WARM_AT_ONCE = 8
 SETTLING_SECONDS = 20.0
 READINGS = 5
 FILES_AT_ONCE = 2
@@ -104,6 +109,7 @@ class Trial:
         """Go through the phases; good traffic is under way already."""
         findings, tally = self.findings, self.findings.tally
         attacker = Attacker(self._server.port, self._admin, tally)
+        await self._warm()
         await asyncio.sleep(WARM_SECONDS)
         with findings.phase("quiet"):
             await asyncio.sleep(self._options.quiet)
@@ -134,6 +140,20 @@ class Trial:
                 path = f"/registry/models/{name}/versions/{number}"
                 read(await connection.request("PATCH", path, b'{"isolation": "isolated"}', JSON_BODY), 200)
         connection.close()
+
+    async def _warm(self) -> None:
+        """Have every worker do once what it will do again: what it keeps for that is no leak."""
+
+        async def come_and_go(name: str) -> None:
+            connection = Connection(self._server.port, self._admin)
+            number = await register(connection, name, models.linear(seed=7).SerializeToString())
+            path, row = f"/registry/models/{name}/versions/{number}", orjson.dumps({"inputs": [[1, 2, 3, 4]]})
+            read(await connection.request("POST", f"/v{number}/models/{name}/predict", row), 200)
+            read(await connection.request("GET", path), 200)
+            read(await connection.request("DELETE", path), 200)
+            connection.close()
+
+        await _each([f"passing-{number}" for number in range(WARM_COUNT)], come_and_go, WARM_AT_ONCE)
 
     async def _send_files(self, attacker: Attacker) -> None:
         cases = file_cases()

@@ -1,11 +1,16 @@
-"""A pipe on which workers tell their supervisor a word: that they serve, that they want to be replaced."""
+"""A pipe on which workers tell their supervisor a word: that they serve, that they want to be replaced.
+
+It tells itself there that a child has ended, so that it need not wait for the next look.
+"""
 
 import os
+import select
 from contextlib import suppress
 from dataclasses import dataclass
 
 READY = "ready"
 REPLACE_ME = "replace-me"
+ENDED = "ended"
 
 _READ_BYTES = 64 * 1024
 
@@ -25,6 +30,12 @@ class Bell:
         os.set_blocking(bell.listening, False)
         os.set_blocking(bell.ringing, False)
         return bell
+
+    def wait(self, seconds: float) -> None:
+        """Return when something has been said, or the time is over."""
+        listening = select.poll()
+        listening.register(self.listening, select.POLLIN)
+        listening.poll(seconds * 1000)
 
     def heard(self) -> list[tuple[str, int]]:
         """Return each word since the last time, and the process id of who said it."""

@@ -26,6 +26,7 @@ from gateway.serving.load_places import LoadPlaces
 from gateway.serving.memory_guard import MemoryGuard
 from gateway.serving.predictor import Predictor
 from gateway.serving.preparing import Preparing, is_worth_preparing
+from gateway.serving.priorities import LONG_NICENESS, SHADOW_NICENESS, give_way
 from gateway.serving.proving import Proving
 from gateway.serving.readings import (
     isolation_readings,
@@ -37,7 +38,6 @@ from gateway.serving.readings import (
 from gateway.serving.renewing import Renewing
 from gateway.serving.residence import Residence
 from gateway.serving.session_cache import SessionCache
-from gateway.serving.shadow_slice import give_way
 from gateway.serving.shadowing import Shadowing
 from gateway.serving.spare_threads import SpareThreads
 from gateway.serving.store_watch import StoreWatch
@@ -91,9 +91,10 @@ class Outside:
     ask_to_be_replaced: Callable[[], None]
 
 
-def open_executor(opened: AsyncExitStack, threads: int, name: str) -> ThreadPoolExecutor:
-    """Make an executor that ends with ``opened``."""
-    executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+def open_executor(opened: AsyncExitStack, threads: int, name: str, *, niceness: int = 0) -> ThreadPoolExecutor:
+    """Make an executor that ends with ``opened``, of threads that give way so much."""
+    begin = partial(give_way, niceness) if niceness else None
+    executor = ThreadPoolExecutor(threads, thread_name_prefix=name, initializer=begin)
     opened.callback(executor.shutdown, wait=True, cancel_futures=True)
     return executor
 
@@ -222,8 +223,8 @@ def _open_load_places(opened: AsyncExitStack, parts: Parts) -> LoadPlaces:
     return LoadPlaces(
         [parts.prepared, parts.folders],
         parts.folders,
-        near=open_executor(opened, LOADS_AT_ONCE, "load"),
-        far=open_executor(opened, _FETCHING_THREADS, "fetch"),
+        near=open_executor(opened, LOADS_AT_ONCE, "load", niceness=LONG_NICENESS),
+        far=open_executor(opened, _FETCHING_THREADS, "fetch", niceness=LONG_NICENESS),
     )
 
 
@@ -251,7 +252,7 @@ def _open_predictor(
     witness: Witness,
 ) -> Predictor:
     places = usable_cpus()
-    runs = open_executor(opened, places + _SPARE_RUN_THREADS, "run")
+    runs = open_executor(opened, places + _SPARE_RUN_THREADS, "run", niceness=LONG_NICENESS)
     watchdog = Watchdog(
         on_stuck=partial(end_process, witness), find_greedy=Greed(anonymous_bytes, parts.settings.run_memory_bytes)
     )
@@ -279,7 +280,7 @@ def _open_shadowing(
     shadowing = Shadowing(
         cache,
         parts.registry,
-        running=DaemonThreads("shadow", give_way),
+        running=DaemonThreads("shadow", partial(give_way, SHADOW_NICENESS)),
         writing=open_executor(opened, 1, "shadow-report"),
         count_runs=lambda: predictor.stats.runs,
         is_running=lambda: predictor.is_running,

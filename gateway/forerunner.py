@@ -9,10 +9,12 @@
 """
 
 import gc
+import importlib
 import os
 import socket
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from gateway.worker_forks import NUMBER_BYTES, PATIENT, READY
@@ -21,6 +23,13 @@ from registry.inspection.siblings import fork_sibling, is_possible, show_as
 if TYPE_CHECKING:
     from argparse import Namespace
 
+_LATE: Final = (
+    "anyio._backends._asyncio",
+    "gateway.codec.buffer_decode",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.uvloop",
+)
+"""What a worker imports later, when it starts or has its first request: some of it may not be installed."""
 _REST: Final = 3.0
 """So many times as long as it works a patient forerunner rests."""
 _LEAST_SECONDS: Final = 0.005
@@ -42,9 +51,12 @@ def main() -> None:
 
 
 def _make_ready() -> None:
-    import uvicorn.lifespan.on  # noqa: F401 - workers import it when they start
-    import uvloop  # noqa: F401 - and this
+    for name in _LATE:
+        with suppress(ImportError):
+            importlib.import_module(name)
+    from gateway.web.control import build_ahead
 
+    build_ahead()
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Patience)]
     gc.collect()
     gc.freeze()  # else the first collection in each fork would write to every page that they share

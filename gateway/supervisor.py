@@ -24,7 +24,7 @@ from typing import Any
 
 import structlog
 
-from gateway.bell import READY, REPLACE_ME, Bell
+from gateway.bell import ENDED, READY, REPLACE_ME, Bell, ring
 from gateway.evidence import Evidence, judge
 from gateway.host import become_owner
 from gateway.ledger import Ledger
@@ -139,17 +139,21 @@ class Supervisor:
         """Supervise until a signal comes, drain, and return 0."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        signal.signal(signal.SIGCHLD, self._notice)
         address = _address(self._listener)
         structlog.get_logger().info("listening", address=address, workers=self._settings.workers, pid=os.getpid())
         self._starts_at = dict.fromkeys(range(self._settings.workers), time.monotonic())
         while not self._is_stopping:
             self._attend()
-            time.sleep(_TICK_SECONDS)
+            self._bell.wait(_TICK_SECONDS)
         self._drain()
         return 0
 
     def _stop(self, _number: int, _frame: object) -> None:
         self._is_stopping = True
+
+    def _notice(self, _number: int, _frame: object) -> None:
+        ring(self._bell.ringing, ENDED)
 
     def _attend(self) -> None:
         """Start what is due and take note of what has ended."""

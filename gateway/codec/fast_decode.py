@@ -49,6 +49,9 @@ _FLAT: Mapping[str, type[msgspec.Struct]] = {
 }
 
 
+_MOST_INPUTS = 128
+
+
 class FastDecoder:
     """Decodes the plain bodies of one signature. Stateless after construction: any number of threads may use it."""
 
@@ -167,8 +170,11 @@ def short_rows_reader(spec: TensorSpec) -> RowsReader:
 
 
 def can_read_fast(signature: Signature) -> bool:
-    """Return whether msgspec has types for this signature: known ranks that fit the depth, and plain names."""
-    return all(
+    """Return whether msgspec has types for this signature: known ranks that fit the depth, and plain names.
+
+    Making types for hundreds of inputs takes longer than others should wait on the event loop where it is done.
+    """
+    return len(signature.inputs) <= _MOST_INPUTS and all(
         spec.is_tensor
         and not spec.dtype.is_foreign
         and spec.shape is not None

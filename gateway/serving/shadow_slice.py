@@ -1,7 +1,5 @@
 """Running copies of live requests by a shadow, for a moment, and comparing its answers."""
 
-import os
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -18,7 +16,6 @@ from registry.records import Version
 from registry.shadow import OutputDifference, ShadowReport, compare_output
 
 _SLICE_SECONDS: Final = 0.0005
-_NICENESS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +28,6 @@ class Sample:
     answers: Mapping[str, Array]
     size_bytes: int
     taken_at: float
-
-
-def give_way() -> None:
-    """Let other threads of this process, and other processes, go first; to be called in the thread."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 @dataclass(slots=True)
