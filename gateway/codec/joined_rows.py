@@ -54,6 +54,8 @@ class JoinedRowsDecoder:
         self._has_floats = spec.dtype.kind == "f"
         self._brackets = sum(math.prod(inner[:axis]) for axis in range(len(inner)))
         """How many lists a row is made of."""
+        self.row_size = math.prod(inner)
+        """How many elements a row has."""
         self._opening = b"[" * (1 + len(inner))
         name, closing = orjson.dumps(spec.name), b"]" * (1 + len(inner))
         frames = {
@@ -73,7 +75,10 @@ class JoinedRowsDecoder:
         frame = self._frames.get(body[:start])
         if frame is None or not body.startswith(self._opening, start) or not body.endswith(frame[0]):
             return None
-        text = body[start + 1 : frame[1]]
+        return self.count(body[start + 1 : frame[1]])
+
+    def count(self, text: bytes) -> PlainRows | None:
+        """Return rows that are a text; None if it has not as many brackets as rows would."""
         rows = text.count(b"[")
         if self._brackets != 1:
             rows, rest = divmod(rows, self._brackets)

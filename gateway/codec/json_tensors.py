@@ -13,6 +13,7 @@ from gateway.codec.fast_decode import FastDecoder, can_read_fast, short_rows_rea
 from gateway.codec.fit import DOUBTS, Doubt
 from gateway.codec.joined_rows import JoinedRowsDecoder, has_joined_rows
 from gateway.codec.json_output import write_outputs, write_rows, write_values
+from gateway.codec.large_rows import LargeRowsDecoder
 from registry.signature import Signature
 
 __all__ = ["JsonCodec", "PredictBody", "drop_parsers"]
@@ -26,6 +27,9 @@ _MOST_FRAMES = 16
 BUFFERS_FROM_BYTES = 4096
 """From here on a body is parsed into buffers first; below, Python's own numbers cost less than the buffers' checks."""
 
+
+PIECES_FROM_BYTES = 512 * 1024
+"""From here on the rows of a plain body are parsed in pieces."""
 
 MOST_IN_ONE_GO_BYTES = 128 * 1024
 """What is longer, and no buffers could be made of, is not made numbers of in one go: nobody has a turn meanwhile, and
@@ -53,6 +57,7 @@ class JsonCodec:
         self._has_numbers_only = signature.is_plain and all(spec.dtype.kind in "fiub" for spec in signature.outputs)
         self._fast = FastDecoder(signature) if can_read_fast(signature) else None
         self._decode_into_buffers = _buffer_decoding(signature)
+        self._large_rows = _large_rows_decoder(signature)
         self.plain_rows = _rows_decoder(signature)
         """Reads the plain bodies of many requests at once; None where the signature has no plain rows."""
 
@@ -71,7 +76,8 @@ class JsonCodec:
         """Return what a body says, or None if it takes ``decode`` to tell that, or what is wrong with it."""
         if len(body) >= BUFFERS_FROM_BYTES and self._decode_into_buffers is not None:
             try:
-                return self._decode_into_buffers(body)
+                decoded = self._large_rows.decode(body) if self._large_rows and len(body) >= PIECES_FROM_BYTES else None
+                return decoded or self._decode_into_buffers(body)
             except Doubt:
                 if len(body) > MOST_IN_ONE_GO_BYTES:
                     return None
@@ -153,6 +159,16 @@ def _rows_decoder(signature: Signature) -> JoinedRowsDecoder | None:
 
         return JoinedRowsDecoder(signature, long_rows_reader(spec.dtype))
     return JoinedRowsDecoder(signature, short_rows_reader(spec))
+
+
+def _large_rows_decoder(signature: Signature) -> LargeRowsDecoder | None:
+    if not _HAS_SIMDJSON or not has_joined_rows(signature):
+        return None
+    from gateway.codec.buffer_decode import can_read_buffers, long_rows_reader
+
+    if not can_read_buffers(signature):
+        return None
+    return LargeRowsDecoder(signature, long_rows_reader(signature.inputs[0].dtype))
 
 
 def _buffer_decoding(signature: Signature) -> Callable[[bytes], PredictBody] | None:

@@ -183,8 +183,7 @@ class SessionCache(CacheView[S]):
             key: of the version.
             successor: the version as the registry has it now, to be loaded anew; None if it is not to be run at all.
         """
-        entry = self._ready.get(key)
-        if entry is not None and entry.session is not None:
+        if (entry := self._ready.get(key)) is not None and entry.session is not None:
             entry.session.is_displaced = True
             self._load_anew(entry, successor)
 
