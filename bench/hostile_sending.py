@@ -123,9 +123,11 @@ class Attacker:
     async def _persist(self, method: str, path: str, body: bytes, *, is_file: bool = False) -> tuple[str, bytes]:
         """Ask again where the worker died of something else meanwhile, as any client of the registry would."""
         for _ in range(TRIES):
+            began = time.time()
             outcome, answer = await self._ask(method, path, body, is_file=is_file)
             if outcome != RESET:
                 break
+            self._tally.note("asked again", f"{method} {path}", outcome, allowed=("an answer",), began=began)
         return outcome, answer
 
     async def _ask(self, method: str, path: str, body: bytes, *, is_file: bool = False) -> tuple[str, bytes]:

@@ -23,7 +23,9 @@ from tests.support import models
 SECONDS = 30.0
 USERS = 4
 LOOK_SECONDS = 0.1
-KILLED = frozenset({RESET, "503 model_crashed", "503 model_quarantined", "429 overloaded", "survived"})
+SURVIVED = "survived"
+FLOATED_BITS, FLOATED_AT_ONCE = 32, 4
+KILLED = frozenset({RESET, "503 model_crashed", "503 model_quarantined", "429 overloaded", SURVIVED})
 """What an attacker may get. More than may wait is told so as everybody is. Integers of 32 bits are divided as floats,
 four at a time, where there are four: that kills nobody, and the answer must be right then."""
 WIDTHS = {"contested-64": 64, "contested-32": 32}
@@ -52,7 +54,8 @@ class Struggle:
 
     @property
     def has_held_out(self) -> bool:
-        return has_held_out(self.good, self.bad, self.seconds) and self.attacks.keys() <= KILLED
+        has_attacked = self.attacks.keys() <= KILLED and self.attacks["503 model_crashed"] > 0
+        return has_attacked and has_held_out(self.good, self.bad, self.seconds)
 
     def __str__(self) -> str:
         rate = self.good / self.seconds if self.seconds else 0.0
@@ -80,7 +83,7 @@ async def struggle(port: int, tokens: tuple[str, str, str], *, seed: int, second
         numbers.insert(choice.randrange(len(numbers) + 1), -(2 ** (WIDTHS[name] - 1)))
         outcome, output = await _ask(asking, name, numbers)
         if outcome == "200":
-            outcome = "survived" if output == _quotients(numbers, WIDTHS[name]) else "a wrong answer"
+            outcome = _survival(WIDTHS[name], numbers, output)
         found.attacks[outcome] += 1
 
     async def use(asking: Connection) -> None:
@@ -100,6 +103,11 @@ async def struggle(port: int, tokens: tuple[str, str, str], *, seed: int, second
     users = (_loop(Connection(port, user), use, ends_at) for _ in range(USERS))
     await asyncio.gather(_loop(Connection(port, attacker), attack, ends_at), _loop(connection, watch, ends_at), *users)
     return found
+
+
+def _survival(bits: int, numbers: list[int], output: list[int]) -> str:
+    may_survive = bits == FLOATED_BITS and len(numbers) >= FLOATED_AT_ONCE
+    return SURVIVED if may_survive and output == _quotients(numbers, bits) else "a wrong answer"
 
 
 def _quotients(numbers: list[int], bits: int) -> list[int]:

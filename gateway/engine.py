@@ -223,8 +223,8 @@ def _open_load_places(opened: AsyncExitStack, parts: Parts) -> LoadPlaces:
     return LoadPlaces(
         [parts.prepared, parts.folders],
         parts.folders,
-        near=open_executor(opened, LOADS_AT_ONCE, "load", niceness=LONG_NICENESS),
-        far=open_executor(opened, _FETCHING_THREADS, "fetch", niceness=LONG_NICENESS),
+        near=open_executor(opened, LOADS_AT_ONCE, "load"),
+        far=open_executor(opened, _FETCHING_THREADS, "fetch"),
     )
 
 

@@ -1,13 +1,16 @@
 """The program that workers are forks of: it has made their imports (``gateway.worker_forks`` is the other side).
 
 1. It has one thread, opens nothing and runs no model: a fork of it is as good as a program of its own.
-2. It forks when it is told a place, and says the process id. A fork is a child of the supervisor
-   (``registry.inspection.siblings``), in a session of its own, and is shown as what it is in a list of processes.
-3. Where this process cannot be forked, it becomes the worker itself.
+2. It forks when it is told a place and given a socket. A fork is a child of the supervisor
+   (``registry.inspection.siblings``), in a session of its own, and is shown as what it is in a list of processes. It
+   says its process id on the socket, and ends if it is not told to go on.
+3. Where this process cannot be forked, it becomes the worker itself. Where there is no room for another process at the
+   moment, it lets the socket go.
 4. While another one serves, it makes its imports with a quarter of a processor at most: workers load models then.
 5. It ends with the supervisor.
 """
 
+import errno
 import gc
 import importlib
 import os
@@ -17,7 +20,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from gateway.worker_forks import NUMBER_BYTES, PATIENT, READY
+from gateway.host import die_with_supervisor
+from gateway.worker_forks import GO, NUMBER_BYTES, PATIENT, READY
 from registry.inspection.siblings import fork_sibling, is_possible, show_as
 
 if TYPE_CHECKING:
@@ -40,10 +44,10 @@ def main() -> None:
     if PATIENT in sys.argv:
         sys.argv.remove(PATIENT)
         sys.meta_path.insert(0, _Patience())
+    die_with_supervisor(int(sys.argv[sys.argv.index("--supervisor") + 1]))
     from gateway import worker
 
     orders = worker.parse_orders()
-    worker.die_with_supervisor(orders.supervisor)
     _make_ready()
     place = _serve(orders)
     if place is not None:
@@ -65,18 +69,34 @@ def _make_ready() -> None:
 def _serve(orders: "Namespace") -> int | None:
     """Return the place of the worker that this process has become; None when there is nothing more to do."""
     with socket.socket(fileno=orders.orders) as channel:
-        channel.sendall(READY.to_bytes(NUMBER_BYTES))
-        while octets := channel.recv(NUMBER_BYTES):
-            place = int.from_bytes(octets)
-            pid = fork_sibling() if is_possible() else os.getpid()
-            if pid == 0:
-                os.setsid()
-                show_as(b"%b\0-m\0gateway.worker\0--place\0%d\0" % (os.fsencode(sys.executable), place))
-                return place
-            channel.sendall(pid.to_bytes(NUMBER_BYTES))
-            if pid == os.getpid():
-                return place
-    return None
+        channel.sendall(READY)
+        while True:
+            said, descriptors, _, _ = socket.recv_fds(channel, NUMBER_BYTES, 1)
+            if not said:
+                return None
+            with socket.socket(fileno=descriptors[0]) as told:
+                pid = _fork()
+                if pid in (0, os.getpid()):
+                    channel.close()
+                    return _begin(told, int.from_bytes(said), is_fork=pid == 0)
+
+
+def _fork() -> int:
+    """Return 0 in a fork, its process id here; our own where there can be no forks, and -1 if there can be none now."""
+    if not is_possible():
+        return os.getpid()
+    try:
+        return fork_sibling()
+    except OSError as error:
+        return -1 if error.errno in (errno.EAGAIN, errno.ENOMEM) else os.getpid()
+
+
+def _begin(told: socket.socket, place: int, *, is_fork: bool) -> int | None:
+    if is_fork:
+        os.setsid()
+        show_as(b"%b\0-m\0gateway.worker\0--place\0%d\0" % (os.fsencode(sys.executable), place))
+    told.sendall(os.getpid().to_bytes(NUMBER_BYTES))
+    return place if told.recv(len(GO)) == GO else None
 
 
 class _Patience:

@@ -1,11 +1,14 @@
-"""What this process may use of the machine: memory, disk. A container's limits count, not the machine's size."""
+"""What this process may use of the machine: memory, disk, time. A container's limits count, not the machine's size."""
 
 import ctypes
 import os
 import shutil
+import signal
+import sys
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+_PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGE_BYTES = 4 * 1024 * 1024
 """Below that, it costs more to get memory from the system again than it is worth to the system."""
@@ -57,6 +60,14 @@ def keep_little_free_memory() -> None:
     if set_option is not None:
         set_option(_M_MMAP_THRESHOLD, _LARGE_BYTES)
         set_option(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+
+
+def die_with_supervisor(supervisor: int) -> None:
+    """Have the kernel end this process when its supervisor is killed; where it cannot, it is merely orphaned."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != supervisor:
+        sys.exit(0)
 
 
 def become_owner(folder: Path) -> None:

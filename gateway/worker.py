@@ -7,10 +7,8 @@ closed after a while.
 
 import argparse
 import asyncio
-import ctypes
 import faulthandler
 import gc
-import os
 import signal
 import socket
 import sys
@@ -23,7 +21,7 @@ import uvicorn
 from gateway.app import Application
 from gateway.bell import READY, REPLACE_ME, ring
 from gateway.evidence import Evidence
-from gateway.host import keep_little_free_memory
+from gateway.host import die_with_supervisor, keep_little_free_memory
 from gateway.ledger import Ledger
 from gateway.listener import Listener
 from gateway.metrics import Metrics
@@ -38,7 +36,6 @@ from gateway.witness import CrashMemory
 _DRAIN_SECONDS = 30
 _KEEP_ALIVE_SECONDS = 75
 _LETTING_GO_SECONDS = 15.0
-_PR_SET_PDEATHSIG = 1
 _ALLOCATIONS_BETWEEN_COLLECTIONS = 10_000
 _SWITCH_SECONDS = 0.0005
 """How long the event loop waits for a thread in the middle of a load; by itself Python lets it wait for 5 ms."""
@@ -165,11 +162,3 @@ def _calm_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS, 20, 20)
-
-
-def die_with_supervisor(supervisor: int) -> None:
-    """Have the kernel end this process when its supervisor is killed; where it cannot, it is merely orphaned."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != supervisor:
-        sys.exit(0)

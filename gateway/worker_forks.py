@@ -2,12 +2,12 @@
 
 1. The forerunner makes the imports, which take seconds, once; a worker is there in a fraction of one. Without that a
    machine whose workers have all just died of models would answer nobody until the imports have been made again.
-2. A fork is a child of the supervisor, which waits for it, kills it, and learns how it ended. Its process id is what
-   the forerunner says.
+2. A fork is a child of the supervisor, which waits for it, kills it, and learns how it ended. It says its process id on
+   a socket of its own, and begins when it is told to: one that nobody has heard of ends with that socket.
 3. The forerunner of a worker whose memory may have been read or written by strangers is replaced: the workers after it
    lie elsewhere in memory. The old one serves until the new one can.
-4. A forerunner that ends is started again; one that ended before it served, after a while. One that cannot be forked
-   here becomes the worker itself.
+4. A forerunner that ends is started again; one that ended before it served, or takes minutes, after a while. One that
+   cannot be forked here becomes the worker itself; where the system has no room for a fork, it is tried again.
 """
 
 import os
@@ -23,13 +23,15 @@ from typing import Final, Protocol, TypeAlias
 import structlog
 
 NUMBER_BYTES: Final = 8
-READY: Final = 0
-"""What a forerunner says when it can fork; otherwise it says process ids."""
+READY: Final = b"ready"
+"""What a forerunner says when it can fork."""
+GO: Final = b"go"
 PATIENT: Final = "--patient"
 """Tells a forerunner that another one serves meanwhile."""
 
 _AGAIN_SECONDS: Final = 1.0
-_ANSWER_SECONDS: Final = 10.0
+_ANSWER_SECONDS: Final = 5.0
+_IMPORT_SECONDS: Final = 180.0
 _LOOK_SECONDS: Final = 0.02
 
 
@@ -109,21 +111,25 @@ class _Forerunner:
     def __init__(self, process: "subprocess.Popen[bytes]", channel: socket.socket) -> None:
         self.process = process
         self._channel = channel
+        self._give_up_at = time.monotonic() + _IMPORT_SECONDS
         self.is_ready = False
 
-    def look(self) -> bool:
-        """Take note of what it has said; return whether it runs."""
+    def look(self, now: float) -> bool:
+        """Take note of what it has said; return whether it is of use, or may be."""
         if not self.is_ready and _is_readable(self._channel, 0.0):
-            self.is_ready = self._said() == READY
-        return self.process.poll() is None
+            self.is_ready = self._channel.recv(len(READY)) == READY
+        return self.process.poll() is None and (self.is_ready or now < self._give_up_at)
 
     def fork(self, place: int) -> Process | None:
         """Have it fork a worker for a place; None if it does not."""
         with suppress(OSError):
-            self._channel.sendall(place.to_bytes(NUMBER_BYTES))
-            if _is_readable(self._channel, _ANSWER_SECONDS):
-                pid = self._said()
-                if pid is not None:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with ours:
+                with theirs:
+                    socket.send_fds(self._channel, [place.to_bytes(NUMBER_BYTES)], [theirs.fileno()])
+                if _is_readable(ours, _ANSWER_SECONDS) and (said := ours.recv(NUMBER_BYTES)):
+                    pid = int.from_bytes(said)
+                    ours.sendall(GO)
                     return self.process if pid == self.process.pid else ForkedProcess(pid)
         return None
 
@@ -136,10 +142,6 @@ class _Forerunner:
         self.close()
         self.process.kill()
         self.process.wait()
-
-    def _said(self) -> int | None:
-        octets = self._channel.recv(NUMBER_BYTES)
-        return int.from_bytes(octets) if len(octets) == NUMBER_BYTES else None
 
 
 class WorkerForks:
@@ -154,15 +156,16 @@ class WorkerForks:
         self._serving: _Forerunner | None = None
         self._next: _Forerunner | None = None
         self._starts_at = 0.0
+        self._forks_at = 0.0
         self._is_unwanted = False
 
     def attend(self, now: float) -> None:
         """Start, replace and forget forerunners, as it is due; to be called again and again."""
-        if self._serving is not None and not self._serving.look():
+        if self._serving is not None and not self._serving.look(now):
             self._lose(self._serving)
             self._serving = None
         if self._next is not None:
-            if not self._next.look():
+            if not self._next.look(now):
                 self._lose(self._next)
                 self._starts_at = now + _AGAIN_SECONDS
                 self._next = None
@@ -176,12 +179,13 @@ class WorkerForks:
 
     def fork(self, place: int) -> Process | None:
         """Return a new worker for a place; None if none can be had now."""
-        if self._serving is None:
+        now = time.monotonic()
+        if self._serving is None or now < self._forks_at:
             return None
         worker = self._serving.fork(place)
         if worker is None:
-            self._serving.end()
-            self._serving = None
+            structlog.get_logger().error("worker_not_forked", forerunner=self._serving.process.pid)
+            self._forks_at = now + _AGAIN_SECONDS
         elif worker is self._serving.process:
             self._serving.close()
             self._serving = None
@@ -199,7 +203,11 @@ class WorkerForks:
         self._serving = self._next = None
 
     def _another(self) -> _Forerunner | None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            structlog.get_logger().error("not_started", child="gateway.forerunner", detail=error.strerror or str(error))
+            return None
         with theirs:
             process = self._start(theirs.fileno(), () if self._serving is None else (PATIENT,))
         if process is None:
@@ -208,9 +216,10 @@ class WorkerForks:
         return _Forerunner(process, ours)
 
     def _lose(self, forerunner: _Forerunner) -> None:
-        exit_code = forerunner.process.returncode
-        structlog.get_logger().error("forerunner_died", pid=forerunner.process.pid, exit_code=exit_code)
-        forerunner.close()
+        forerunner.end()
+        structlog.get_logger().error(
+            "forerunner_died", pid=forerunner.process.pid, exit_code=forerunner.process.returncode
+        )
 
 
 def _is_readable(channel: socket.socket, seconds: float) -> bool:

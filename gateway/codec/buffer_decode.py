@@ -5,9 +5,9 @@
 2. What is joined has lost its shape. So the lengths of all lists are compared, rank by rank, and the body's brackets
    are counted: where it has none besides theirs, nothing else was joined in.
 3. Keys that come twice are seen, for simdjson keeps both. A byte order mark, which it overlooks, is looked for.
-4. The words of NaN and infinity, which are strings, are tried as numbers that stand for them and that nobody writes: in
-   a body without a backslash each is a whole string, so that it can only have stood where a number may. As many as have
-   been put in have to be found as elements.
+4. The words of NaN and infinity, which are strings, are tried as numbers that stand for them and that nobody writes. In
+   a body without a backslash strings are what stands between one quotation mark and the next: what is replaced is a
+   whole one. A number can only stand where an element may, and as many as have been put in have to be found there.
 5. Any doubt ends the attempt: ``gateway.codec.fast_decode`` is asked next. What is accepted here is accepted by
    ``gateway.codec.exact_decode``, with the same arrays.
 
@@ -42,9 +42,9 @@ _LISTS_A_TURN = 16_384
 _CACHED_BYTES = 256 * 1024  # so much is compared and counted without leaving the processor's cache
 _BYTE_ORDER_MARK = b"\xef"  # simdjson overlooks it
 _STAND_INS: Final = (
-    (b'"NaN"', b"7e-309", math.nan),
-    (b'"Infinity"', b"8e-309", math.inf),
-    (b'"-Infinity"', b"9e-309", -math.inf),
+    (b'"NaN"', b" 7e-309 ", math.nan),
+    (b'"Infinity"', b" 8e-309 ", math.inf),
+    (b'"-Infinity"', b" 9e-309 ", -math.inf),
 )
 """A word, what is written for it, and what it means."""
 FAULTS: Final = (ValueError, TypeError, KeyError, IndexError, RuntimeError, OverflowError, msgspec.ValidationError)
@@ -83,7 +83,10 @@ class BufferDecoder:
         """Do the same by rule 4."""
         written, words = body, 0
         for word, stand_in, _ in _STAND_INS:
-            words += written.count(word)
+            count = written.count(word)
+            if count and count != _count_strings(body, word):
+                raise Doubt
+            words += count
             written = written.replace(word, stand_in)
         request = self._decode(written, self._worded)
         if sum(_count_words(array) for array in request.feed.values()) != words:
@@ -178,6 +181,13 @@ def _members(value: Any, most: int) -> dict[str, Any]:
 
 def _may_have_words(body: bytes) -> bool:
     return any(word in body for word, _, _ in _STAND_INS) and b"\\" not in body
+
+
+def _count_strings(body: bytes, word: bytes) -> int:
+    """Return how many whole strings are this one, in a body without a backslash."""
+    marks = np.flatnonzero(np.frombuffer(body, np.uint8) == ord('"'))
+    begins, ends = marks[: len(marks) // 2 * 2 : 2], marks[1::2]
+    return sum(body.startswith(word, begin) for begin in begins[ends - begins == len(word) - 1].tolist())
 
 
 def _count_words(array: Array) -> int:

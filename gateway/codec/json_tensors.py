@@ -32,8 +32,8 @@ PIECES_FROM_BYTES = 512 * 1024
 """From here on the rows of a plain body are parsed in pieces."""
 
 MOST_IN_ONE_GO_BYTES = 128 * 1024
-"""What is longer, and no buffers could be made of, is not made numbers of in one go: nobody has a turn meanwhile, and
-16 MiB take two seconds. The exact parse gives turns."""
+"""What is longer, of one input, and no buffers could be made of is wrong most often, or has to be looked at exactly. It
+is not made numbers of in one go for that: nobody has a turn meanwhile, and 16 MiB take two seconds."""
 
 
 class JsonCodec:
@@ -79,7 +79,7 @@ class JsonCodec:
                 decoded = self._large_rows.decode(body) if self._large_rows and len(body) >= PIECES_FROM_BYTES else None
                 return decoded or self._decode_into_buffers(body)
             except Doubt:
-                if len(body) > MOST_IN_ONE_GO_BYTES:
+                if len(body) > MOST_IN_ONE_GO_BYTES and len(self._signature.inputs) == 1:
                     return None
         if self._fast is not None:
             try:

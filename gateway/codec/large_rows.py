@@ -1,8 +1,8 @@
 """Plain bodies of megabytes, parsed piece by piece, so that other threads have their turn in between.
 
-A body is cut between rows, where one ends and the next begins with nothing but a comma between. Each piece is then what
-``gateway.codec.joined_rows`` calls the text of a plain body, and is parsed as one; what the parser needs for a piece
-stays in the processor's cache, so that this costs no more than one parse of all.
+A body is cut between rows, where one ends and the next begins with a comma between, or a comma and a space. Each piece
+is then what ``gateway.codec.joined_rows`` calls the text of a plain body, and is parsed as one; what the parser needs
+for a piece stays in the processor's cache, so that this costs no more than one parse of all.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ class LargeRowsDecoder:
         self._rows = JoinedRowsDecoder(signature, read_rows)
         self._piece_bytes = piece_bytes
         self._depth = len(signature.inputs[0].shape or ()) - 1
-        self._seam = b"%b,%b" % (b"]" * self._depth, b"[" * self._depth)
+        self._seams = [b"%b%b%b" % (b"]" * self._depth, comma, b"[" * self._depth) for comma in (b",", b", ")]
 
     def decode(self, body: bytes) -> PredictBody | None:
         """Return what a plain body says; None if it is not plain, or does not fit.
@@ -55,8 +55,9 @@ class LargeRowsDecoder:
         return PredictBody({name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]}, None, None)
 
     def _pieces(self, text: bytes) -> Iterator[bytes]:
+        seam = next((seam for seam in self._seams if text.find(seam, 0, self._piece_bytes) >= 0), self._seams[0])
         start = 0
-        while (seam := text.find(self._seam, start + self._piece_bytes)) >= 0:
-            yield text[start : seam + self._depth]
-            start = seam + self._depth + 1
+        while (end := text.find(seam, start + self._piece_bytes)) >= 0:
+            yield text[start : end + self._depth]
+            start = end + len(seam) - self._depth
         yield text[start:]

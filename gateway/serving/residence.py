@@ -3,7 +3,8 @@
 1. What is unloaded leaves the cache of every worker when its last lease has ended; pinned versions stay. The model is
    then called unloaded until it is loaded again, be it by a request.
 2. Whoever loads an unloaded model tells all others by the feed.
-3. A version that is retired leaves the cache too, with its processes if it has any.
+3. A version that is retired leaves the cache too, with its processes if it has any; and once more a minute later, if a
+   request that had come before has loaded it since.
 4. A worker that starts later knows nothing of it: it calls the model ready, as it calls all that it can load.
 
 Belongs to one event loop, but for ``note_load``.
@@ -12,7 +13,7 @@ Belongs to one event loop, but for ``note_load``.
 import asyncio
 from concurrent.futures import Executor
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -21,6 +22,8 @@ from registry.errors import ServiceError
 from registry.events import Event, EventKind
 from registry.records import Version
 from registry.residency import Residency
+
+_AGAIN_SECONDS: Final = 60.0
 
 
 class Residence:
@@ -79,6 +82,7 @@ class Residence:
             self._unloaded.discard(event.model)
         elif event.kind is EventKind.VERSION_RETIRED and event.version is not None:
             self._cache.unload(event.model, event.version)
+            self._loop.call_later(_AGAIN_SECONDS, self._cache.unload, event.model, event.version)
 
     def note_load(self, version: Version) -> None:
         """Take note that a version has been loaded; any thread may call this."""

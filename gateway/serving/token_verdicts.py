@@ -147,7 +147,7 @@ class TokenVerdicts:
     # --- visiting the registry ----------------------------------------------------------------------------------------
 
     def _start_visit(self, key: bytes, credential: Credential) -> asyncio.Task[Caller | ServiceError]:
-        if len(self._visits) >= _MAX_VISITS:
+        if len(self._visits) >= _MAX_VISITS and not self.expects(credential):
             raise Overloaded("too many access tokens are being looked up", retry_after_seconds=1)
         self._visits[key] = task = asyncio.get_running_loop().create_task(self._visit(key, credential))
         return task
@@ -207,6 +207,7 @@ class TokenVerdicts:
             RegistryUnavailable, RegistryBusy: the registry does not answer; apply it again.
         """
         self._unknown.clear()
+        self._expected_at = -math.inf
         await self.refresh()
 
     async def refresh(self) -> None:

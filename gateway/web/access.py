@@ -97,10 +97,15 @@ class TokenGate:
         """Return whose token this is."""
         presented = headers.get(b"authorization", b"")
         credential = _bearer(presented)
-        if self._verdicts.expects(credential):
-            return await self._verdicts.judge(presented, credential)
         client: Any = scope.get("client")
-        counted = self._attempts.take("" if client is None else client[0])
+        address = "" if client is None else client[0]
+        if self._verdicts.expects(credential):
+            try:
+                return await self._verdicts.judge(presented, credential)
+            except Unauthenticated:  # it has been revoked, or has ended
+                self._attempts.take(address)
+                raise
+        counted = self._attempts.take(address)
         try:
             caller = await self._verdicts.judge(presented, credential)
         except Unauthenticated:

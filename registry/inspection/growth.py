@@ -8,7 +8,8 @@
    inference of symbolic shapes.
 """
 
-from collections.abc import Iterator
+from collections import ChainMap
+from collections.abc import Iterator, Mapping, MutableMapping
 from math import prod
 from typing import Final
 
@@ -49,6 +50,8 @@ _KEEPERS: Final = frozenset(
     | {"Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Transpose", "Unsqueeze"}
 )
 """What is as large as the largest of its inputs."""
+_PASSING: Final = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
+"""What leaves a constant's numbers as they are."""
 _MOST_NUMBERS: Final = 64
 """In a constant that says a shape."""
 
@@ -60,20 +63,30 @@ def grows(model: onnx.ModelProto) -> bool:
     return any(_grows(list(nodes), dict(known)) for nodes, known in scopes)
 
 
-def _grows(nodes: list[onnx.NodeProto], constants: dict[str, list[float]]) -> bool:
+def _grows(nodes: list[onnx.NodeProto], constants: MutableMapping[str, list[float]]) -> bool:
     growth: dict[str, float] = {}
     for node in nodes:
-        if any(_grows(list(graph.node), constants | _constants(graph)) for graph in _branches(node)):
+        if any(_grows(list(graph.node), ChainMap(_constants(graph), constants)) for graph in _branches(node)):
             return True
-        said = _value(node) if node.op_type == "Constant" else None
+        said = _said(node, constants)
         if said is not None:
-            constants[node.output[0]] = said
+            constants.update(dict.fromkeys(node.output, said))
         elif _is_too_much(node, constants, growth):
             return True
     return False
 
 
-def _is_too_much(node: onnx.NodeProto, constants: dict[str, list[float]], growth: dict[str, float]) -> bool:
+def _said(node: onnx.NodeProto, constants: Mapping[str, list[float]]) -> list[float] | None:
+    """Return the numbers that a node makes of nothing but constants, where it passes them on or joins them."""
+    if node.op_type == "Constant":
+        return _value(node)
+    if node.op_type == "Concat" and all(name in constants for name in node.input):
+        joined = [number for name in node.input for number in constants[name]]
+        return joined if len(joined) <= _MOST_NUMBERS else None
+    return constants.get(node.input[0]) if node.op_type in _PASSING and node.input else None
+
+
+def _is_too_much(node: onnx.NodeProto, constants: MutableMapping[str, list[float]], growth: dict[str, float]) -> bool:
     """Take note of how much larger than the inputs a node's outputs are; return whether that is too much."""
     if prod(_numbers(node, _SIZES, constants)) > MOST_ELEMENTS:
         return True
@@ -98,7 +111,7 @@ def _joined(node: onnx.NodeProto, growth: dict[str, float]) -> float:
     return 1.0
 
 
-def _numbers(node: onnx.NodeProto, places: dict[str, int], constants: dict[str, list[float]]) -> list[float]:
+def _numbers(node: onnx.NodeProto, places: dict[str, int], constants: Mapping[str, list[float]]) -> list[float]:
     """Return what a constant at such a place says; nothing if there is none."""
     place = places.get(node.op_type, len(node.input))
     return constants.get(node.input[place], []) if place < len(node.input) else []

@@ -48,6 +48,10 @@ def said_by_a_node(size: int) -> ModelProto:
     )
 
 
+def size_through(*nodes: NodeProto) -> ModelProto:
+    return graph(*nodes, helper.make_node("ConstantOfShape", ["t"], ["y"]), s=[1 << 34], one=[1])
+
+
 @pytest.mark.parametrize(
     ("build", "expected"),
     [
@@ -57,6 +61,16 @@ def said_by_a_node(size: int) -> ModelProto:
         pytest.param(partial(said_by_a_node, 1 << 10), False, id="a small size that a node says"),
         pytest.param(partial(branch_that_makes, 1 << 40), True, id="in a branch"),
         pytest.param(partial(branch_that_makes, 1 << 10), False, id="in a branch, small"),
+        pytest.param(partial(size_through, helper.make_node("Identity", ["s"], ["t"])), True, id="a size passed on"),
+        pytest.param(
+            partial(size_through, helper.make_node("Concat", ["one", "s"], ["t"], axis=0)), True, id="a size of parts"
+        ),
+        pytest.param(
+            partial(size_through, helper.make_node("Identity", ["one"], ["t"])), False, id="a small size passed on"
+        ),
+        pytest.param(
+            partial(graph, helper.make_node("Constant", [], [], value_ints=[1])), False, id="a constant for nobody"
+        ),
         pytest.param(partial(doubled, 40), True, id="doubled 40 times"),
         pytest.param(partial(doubled, 4), False, id="doubled 4 times"),
         pytest.param(partial(tiled, 3, 1000), True, id="a thousand times a thousand times a thousand"),

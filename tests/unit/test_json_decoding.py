@@ -170,3 +170,11 @@ def test_a_tensor_of_more_dimensions_comes_as_shape_and_data() -> None:
 
 def test_a_model_without_inputs_takes_an_empty_object() -> None:
     assert decode(signature(), b'{"inputs": {}}') == PredictBody({}, None, None)
+
+
+def test_many_rows_of_many_inputs_by_name_are_taken() -> None:
+    names = [f"c{index}" for index in range(20)]
+    what = signature(*(tensor(name, "float32", ("n", 1)) for name in names))
+    row = "{" + ",".join(f'"{name}":[1]' for name in names) + "}"
+    decoded = decode(what, b'{"instances":[%b]}' % ",".join([row] * 14_000).encode())
+    assert {array.shape for array in decoded.feed.values()} == {(14_000, 1)}
