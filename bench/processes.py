@@ -17,10 +17,17 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 def tree(pid: int) -> Iterator[int]:
     """Yield the process and its living descendants."""
     yield pid
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):  # it has just ended
-            for child in children.read_text().split():
-                yield from tree(int(child))
+    for child in _children(pid):
+        yield from tree(child)
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    with suppress(OSError):  # the process, or a thread of it, has just ended
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                found += map(int, (thread / "children").read_text().split())
+    return found
 
 
 def cpu_seconds(pid: int) -> float:

@@ -83,6 +83,8 @@ class Run:
             end = await self._quiet()
         finally:
             reading.cancel()
+        if not reading.cancelled() and reading.done():
+            reading.result()  # it has ended by itself, and why is worth knowing
         return balance(start, self.highest.values, end)
 
     def _cast(self, folder: Path, *, has_killers: bool) -> list[Actor]:
