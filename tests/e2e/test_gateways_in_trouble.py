@@ -112,7 +112,7 @@ def test_a_supervisor_that_can_start_nobody_tries_again(tmp_path: Path) -> None:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
         (worker,) = gateway.workers()
         os.kill(worker, signal.SIGKILL)
-        wait_until(lambda: "not_started" in {line["event"] for line in gateway.log_lines()})
+        wait_until(lambda: "worker_not_forked" in {line["event"] for line in gateway.log_lines()})
         resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
         wait_until_ready(gateway)
 
