@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-import shutil
 import os
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
