@@ -8,8 +8,8 @@
 4. The words of NaN and infinity, which are strings, are tried as numbers that stand for them and that nobody writes. In
    a body without a backslash strings are what stands between one quotation mark and the next: what is replaced is a
    whole one. A number can only stand where an element may, and as many as have been put in have to be found there.
-5. Any doubt ends the attempt: ``gateway.codec.fast_decode`` is asked next. What is accepted here is accepted by
-   ``gateway.codec.exact_decode``, with the same arrays.
+5. Any doubt ends the attempt: ``gateway.codec.json_tensors`` knows who is asked next. What is accepted here is
+   accepted by ``gateway.codec.exact_decode``, with the same arrays.
 
 The parse takes a copy of the body, and some 24 bytes for each number, until it ends.
 """

@@ -7,8 +7,8 @@
    dropped: to close it politely would mean to wait for the client once more.
 4. A chunk has a reason: a body may come in ``MOST_SMALL_CHUNKS`` of any size, and more only if they are of
    ``SMALL_CHUNK_BYTES`` on average. Each costs as much work as a small request.
-5. Hundreds that have come together are not given up together, which would hold the others up: each connection waits by
-   up to a twentieth longer than the one before it.
+5. Hundreds that have come together are not given up together, which would hold the others up: connections are waited
+   for up to a twentieth longer than they have to be, each by another time than its neighbours.
 """
 
 import asyncio

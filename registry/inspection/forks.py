@@ -153,10 +153,6 @@ class Forks:
                 forerunner.end()
         return None
 
-    def make_ready(self) -> None:
-        """Have a forerunner started, if there is none; it makes its imports while this process goes on."""
-        self._current()
-
     def renew(self) -> None:
         """End the forerunner that there is (rule 3); the next fork is of another one."""
         with self._lock:
