@@ -3,8 +3,15 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-# What touches a database or a store; the rest of the suite would only be the same again.
-ON_BOTH := tests/e2e tests/properties/test_history_laws.py $(addprefix tests/unit/test_, $(addsuffix .py, \
+# What touches a database or a store; the rest of the suite would only be the same again. Bodies, protocols and connections
+# are the same whatever the registry is.
+ON_ONE := $(addprefix tests/e2e/test_, $(addsuffix .py, \
+	bad_bodies bad_routes binary_bodies bounded_requests compressed_answers conformance_sample costs_of_refusals \
+	http_keeps_its_rules idle_connections inspecting_real_models long_runs_have_threads memory_of_large_requests \
+	open_inference openapi_documents requests_share_runs rpc rpc_callers slow_connections snippets_run \
+	tensorflow_requests too_many_connections types ways_to_send_a_fault))
+ON_BOTH := $(filter-out $(ON_ONE), $(wildcard tests/e2e/test_*.py)) tests/properties/test_history_laws.py \
+	$(addprefix tests/unit/test_, $(addsuffix .py, \
 	registration promotion rollback retirement_and_editing resolution rehearsal tokens))
 
 .DEFAULT_GOAL := help
