@@ -6,7 +6,8 @@
    says its process id on the socket, and ends if it is not told to go on.
 3. Where this process cannot be forked, it becomes the worker itself. Where there is no room for another process at the
    moment, it lets the socket go.
-4. While another one serves, it makes its imports with a quarter of a processor at most: workers load models then.
+4. While another one serves, it makes its imports with a quarter of a processor at most, and its session stands back
+   behind others: workers load models then. Its forks have sessions of their own, which do not.
 5. It ends with the supervisor.
 """
 
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.host import die_with_supervisor
 from gateway.worker_forks import GO, NUMBER_BYTES, PATIENT, READY
+from registry.inspection.sessions import SESSION_NICENESS, lower_session
 from registry.inspection.siblings import fork_sibling, is_possible, show_as
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def main() -> None:
     if PATIENT in sys.argv:
         sys.argv.remove(PATIENT)
         sys.meta_path.insert(0, _Patience())
+        lower_session(SESSION_NICENESS)
     die_with_supervisor(int(sys.argv[sys.argv.index("--supervisor") + 1]))
     from gateway import worker
 

@@ -29,6 +29,7 @@ from registry.inspection.landlock import restrict
 from registry.inspection.limits import ChildLimits
 from registry.inspection.process_filter import filter_calls, makes_threads_only
 from registry.inspection.program_files import program_files
+from registry.inspection.sessions import SESSION_NICENESS, lower_session
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
@@ -80,8 +81,9 @@ def shut_in(*, read: Iterable[Path], write: Iterable[Path] = ()) -> int:
 
 
 def lower_priority() -> None:
-    """Stand back behind whoever answers requests; once only, since each time counts from the last."""
+    """Stand back behind whoever answers requests, this process and its session; once only, since each time counts."""
     os.nice(_NICENESS)
+    lower_session(SESSION_NICENESS)
 
 
 def die_with(parent_pid: int) -> None:

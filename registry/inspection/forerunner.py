@@ -5,8 +5,10 @@ Imports are four fifths of what a child costs that looks at a small model. This 
 
 1. It never opens a model, nor reads what is ordered: an order is descriptors, which it hands on to the fork. So nothing
    of one model is there for the next.
-2. A fork is a child of this program's parent (``siblings``), in a session of its own, holds no descriptor but its own,
-   and confines itself before it opens a file, as a child does that is a program of its own (``__main__``).
+2. A fork is a child of this program's parent (``siblings``), leads a process group of its own, holds no descriptor but
+   its own, and confines itself before it opens a file, as a child does that is a program of its own (``__main__``).
+   Those that answer requests have a session of their own as well; the others stay in this program's, which stands back
+   (``sessions``).
 3. It has one thread, or does not serve: a fork has only the thread that forked, and the locks of all.
 4. What forks share is what is loaded where in memory, the C library's guard values and Python's hash seed: nobody else
    has these, but one fork could learn what holds for the next. ``forks`` therefore ends this program with the first
@@ -33,6 +35,7 @@ from typing import Final, NoReturn
 
 from registry.inspection.__main__ import main
 from registry.inspection.confinement import die_with, lower_priority
+from registry.inspection.sessions import SESSION_NICENESS, lower_session
 from registry.inspection.siblings import fork_sibling, is_possible, show_as
 
 MOST_FORKS: Final = 1_000
@@ -54,6 +57,8 @@ def serve(parent_pid: int, channel: socket.socket, idle_seconds: float, *, is_pa
     """
     if is_patient:
         lower_priority()
+    else:
+        lower_session(SESSION_NICENESS)
     die_with(parent_pid)
     _make_ready()
     if not is_possible():
@@ -67,7 +72,7 @@ def serve(parent_pid: int, channel: socket.socket, idle_seconds: float, *, is_pa
         if not descriptors:
             return
         if fork_sibling() == 0:
-            _be_child(*descriptors)
+            _be_child(*descriptors, is_patient=is_patient)
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -94,13 +99,16 @@ def _receive(channel: socket.socket) -> Sequence[int]:
     return descriptors
 
 
-def _be_child(orders: int, report: int, last_words: int, examples: int | None = None) -> NoReturn:
+def _be_child(orders: int, report: int, last_words: int, examples: int | None = None, *, is_patient: bool) -> NoReturn:
     """Do in a fork what a program of its own would do from its start to its end."""
     from registry.inspection.trial import draw_anew
 
     status = 1
     try:
-        os.setsid()
+        if is_patient:
+            os.setpgid(0, 0)
+        else:
+            os.setsid()
         os.write(report, os.getpid().to_bytes(8, sys.byteorder))
         os.dup2(last_words, 2)
         with open(orders, encoding="utf-8", closefd=False) as file:

@@ -3,7 +3,7 @@
 1. The child is no fork of this process, which has threads, secrets and descriptors that it must not have: it is a new
    program, or a fork of one that has done no more than its imports (``forks``). It gets an empty environment, one pipe
    for its report, one for its last words, and nothing else.
-2. It runs in a session of its own, so that it is killed with all that it may have started, whatever happens here.
+2. It leads a process group of its own, so that it is killed with all that it may have started, whatever happens here.
 3. What it says is bounded, and read as data from a stranger. A result, once said, stands: what kills it afterwards is
    a run on made-up inputs, and the runs of a worker have their own protections.
 4. How it died is the answer: by which signal, in which stage, by whose limit.

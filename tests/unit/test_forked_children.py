@@ -22,6 +22,7 @@ from registry.examples import Example, Examples
 from registry.inspection.forks import FORKS, Forks
 from registry.inspection.limits import ChildLimits, WireLimits
 from registry.inspection.sandbox import SandboxedInspector
+from registry.inspection.sessions import SESSION_NICENESS
 from registry.inspection.starting import ENVIRONMENT, Child, as_descriptor, start_program
 from tests.support import models
 from tests.support.gateway_process import children_of, command_of, wait_until
@@ -35,6 +36,12 @@ ENDLESS = Examples((Example(name="endless", inputs={"x": X}, outputs={"y": X}),)
 
 def forerunners(pid: int | None = None) -> list[int]:
     return children_of(pid or os.getpid(), FORERUNNER)
+
+
+def niceness_of_session(pid: int) -> int | None:
+    """Return how nice the session of a process is; None where the kernel groups no processes by session."""
+    group = Path(f"/proc/{pid}/autogroup")
+    return int(group.read_text().split()[-1]) if group.exists() else None
 
 
 def end_of(child: Child) -> int:
@@ -104,7 +111,9 @@ def seen(child: Child) -> dict[str, Any]:
         "folder": (proc / "cwd").readlink(),
         "limits": (proc / "limits").read_text(),
         "niceness": stat[16],
-        "is leader of its group and session": stat[2] == stat[3] == str(child.pid),
+        "leads its group": stat[2] == str(child.pid),
+        "is in our session": stat[3] == str(os.getsid(0)),
+        "niceness of its session": niceness_of_session(child.pid),
         "preference of the kernel": (proc / "oom_score_adj").read_text(),
         "command": (proc / "cmdline").read_bytes().split(b"\0")[:5],
         "has our network": (proc / "ns/net").readlink() == Path("/proc/self/ns/net").readlink(),
@@ -141,6 +150,14 @@ def test_a_child_has_the_limits_that_it_was_ordered_and_none_of_the_rights_of_ro
     read_only = 1 << 2 if os.geteuid() == 0 else 0
     assert rights == {"CapInh": 0, "CapPrm": read_only, "CapEff": read_only, "CapAmb": 0}
     assert (environment, niceness) == (ENVIRONMENT, min(19, os.nice(0) + 10))
+
+
+@pytest.mark.skipif(niceness_of_session(os.getpid()) is None, reason="this kernel groups no processes by session")
+def test_all_who_inspect_stand_back_behind_a_worker_together(tmp_path: Path, forks: Forks) -> None:
+    with running(forks.start, tmp_path) as first, running(forks.start, tmp_path) as second:
+        sessions = {os.getsid(first.pid), os.getsid(second.pid)}
+        found = [niceness_of_session(child.pid) for child in (first, second)]
+    assert (len(sessions), found) == (1, [SESSION_NICENESS] * 2)
 
 
 def test_forks_share_no_namespace_that_programs_do_not_share(tmp_path: Path, forks: Forks) -> None:
