@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from importlib.metadata import version as distribution_version
 from time import monotonic
 
 import structlog
@@ -31,6 +32,9 @@ from gateway.web.attempts import Attempts
 from gateway.web.denials import Denials
 from gateway.web.endpoint import Endpoint, EndpointFactory
 from gateway.web.services import Services
+from gateway.webhooks.addresses import Places
+from gateway.webhooks.delivering import SENDING_THREADS, Deliverer
+from gateway.webhooks.sending import Sender
 from gateway.witness import CrashMemory
 from model_store.streams import Spool, sweep_scratch
 from registry.artifact import Digest
@@ -43,6 +47,7 @@ from registry.records import Version, WorkerReport
 from registry.resolution import resolve
 from registry.retirement import Retirement
 from registry.tokens import Tokens
+from registry.webhooks import Webhooks
 
 _CONTROL_THREADS = 16
 _REGISTERING_THREADS = 4
@@ -86,7 +91,9 @@ async def open_services(
         verdicts = _open_verdicts(opened, parts) if is_worker and settings.is_auth_on else None
         routing = _open_routing(opened, parts, metrics, engine)
         pins = _make_pins(settings, routing, engine)
-        apply = _applier(routing, verdicts, pins, engine)
+        places = Places(are_private_allowed=settings.webhook_private == "on")
+        deliverer = _open_deliverer(opened, parts, metrics, places)
+        apply = _applier(routing, verdicts, pins, engine, deliverer)
         feed = _open_feed(parts, metrics, engine.cache, following, apply, routing)
         tokens = Tokens(parts.registry, parts.clock)
         services = Services(
@@ -104,6 +111,7 @@ async def open_services(
             crashes=Crashes(parts.registry, parts.clock),
             recording=parts.recording(),
             tokens=tokens,
+            webhooks=Webhooks(parts.registry, parts.clock, check_place=places.check),
             denials=Denials(tokens.record_denial, open_executor(opened, 1, "denials")),
             gate=LoopbackGate() if verdicts is None else TokenGate(verdicts, Attempts()),
             open_spool=lambda: Spool(settings.spool_dir, settings.max_upload_bytes),
@@ -124,6 +132,8 @@ async def open_services(
         opened.callback(parts.inspector.close)
         if is_worker:
             await _start(opened, parts, services)
+            deliverer.start()
+            opened.push_async_callback(asyncio.to_thread, deliverer.close)
             await _load_first(opened, settings, routing, engine, pins)
         yield services
 
@@ -238,12 +248,27 @@ def _open_feed(
     return feed
 
 
+def _open_deliverer(opened: AsyncExitStack, parts: Parts, metrics: Metrics, places: Places) -> Deliverer:
+    """Make what tells events to webhooks, once it is started."""
+    deliverer = Deliverer(
+        parts.registry,
+        parts.clock,
+        send=Sender(places).send,
+        senders=open_executor(opened, SENDING_THREADS, "webhook"),
+        name=f"{socket.gethostname()}:{os.getpid()}",
+        agent=f"sardonyx/{distribution_version('sardonyx')}",
+    )
+    metrics.watch(deliverer.readings)
+    return deliverer
+
+
 def _applier(
-    routing: Routing[Endpoint], verdicts: TokenVerdicts | None, pins: Pins, engine: Engine
+    routing: Routing[Endpoint], verdicts: TokenVerdicts | None, pins: Pins, engine: Engine, deliverer: Deliverer
 ) -> Callable[[Event], Awaitable[None]]:
     """Return what gives an event to those whom it concerns."""
 
     async def apply(event: Event) -> None:
+        deliverer.wake()
         if event.kind not in ABOUT_A_TOKEN:
             await routing.apply(event)
             pins.notice(event)
