@@ -91,11 +91,9 @@ async def open_services(
         verdicts = _open_verdicts(opened, parts) if is_worker and settings.is_auth_on else None
         routing = _open_routing(opened, parts, metrics, engine)
         pins = _make_pins(settings, routing, engine)
-        places = Places(are_private_allowed=settings.webhook_private == "on")
-        deliverer = _open_deliverer(opened, parts, metrics, places)
+        webhooks, deliverer = _open_webhooks(opened, parts, metrics)
         apply = _applier(routing, verdicts, pins, engine, deliverer)
         feed = _open_feed(parts, metrics, engine.cache, following, apply, routing)
-        tokens = Tokens(parts.registry, parts.clock)
         services = Services(
             settings=settings,
             registry=parts.registry,
@@ -110,8 +108,8 @@ async def open_services(
             editing=Editing(parts.registry, parts.clock),
             crashes=Crashes(parts.registry, parts.clock),
             recording=parts.recording(),
-            tokens=tokens,
-            webhooks=Webhooks(parts.registry, parts.clock, check_place=places.check),
+            tokens=(tokens := Tokens(parts.registry, parts.clock)),
+            webhooks=webhooks,
             denials=Denials(tokens.record_denial, open_executor(opened, 1, "denials")),
             gate=LoopbackGate() if verdicts is None else TokenGate(verdicts, Attempts()),
             open_spool=lambda: Spool(settings.spool_dir, settings.max_upload_bytes),
@@ -131,9 +129,7 @@ async def open_services(
         )
         opened.callback(parts.inspector.close)
         if is_worker:
-            await _start(opened, parts, services)
-            deliverer.start()
-            opened.push_async_callback(asyncio.to_thread, deliverer.close)
+            await _start(opened, parts, services, deliverer)
             await _load_first(opened, settings, routing, engine, pins)
         yield services
 
@@ -151,12 +147,14 @@ def _open_access_log(opened: AsyncExitStack, settings: Settings, *, is_worker: b
     return access_log
 
 
-async def _start(opened: AsyncExitStack, parts: Parts, services: Services) -> None:
+async def _start(opened: AsyncExitStack, parts: Parts, services: Services, deliverer: Deliverer) -> None:
     """Begin what a worker does by itself; it ends with ``opened``."""
     await services.call(_clear_scratch, parts)
     services.feed.start()
     opened.push_async_callback(services.feed.close)
     opened.enter_context(parts.registry.listening(_waker(services.feed)))
+    deliverer.start()
+    opened.push_async_callback(asyncio.to_thread, deliverer.close)
     services.store_watch.start()
     opened.push_async_callback(services.store_watch.close)
     opened.callback(asyncio.get_running_loop().create_task(_publish(services.metrics)).cancel)
@@ -248,8 +246,9 @@ def _open_feed(
     return feed
 
 
-def _open_deliverer(opened: AsyncExitStack, parts: Parts, metrics: Metrics, places: Places) -> Deliverer:
-    """Make what tells events to webhooks, once it is started."""
+def _open_webhooks(opened: AsyncExitStack, parts: Parts, metrics: Metrics) -> tuple[Webhooks, Deliverer]:
+    """Make what knows webhooks, and what tells events to them once it is started."""
+    places = Places(are_private_allowed=parts.settings.webhook_private == "on")
     deliverer = Deliverer(
         parts.registry,
         parts.clock,
@@ -259,7 +258,7 @@ def _open_deliverer(opened: AsyncExitStack, parts: Parts, metrics: Metrics, plac
         agent=f"sardonyx/{distribution_version('sardonyx')}",
     )
     metrics.watch(deliverer.readings)
-    return deliverer
+    return Webhooks(parts.registry, parts.clock, check_place=places.check), deliverer
 
 
 def _applier(

@@ -20,7 +20,7 @@ from gateway.endpoints import Address, is_metadata_address, is_metadata_name
 from registry.errors import UrlNotAllowed
 from registry.names import quoted
 
-LOOK_UP_SECONDS: Final = 5.0
+LOOK_UP_SECONDS: Final = 3.0
 """How long a name is looked up."""
 
 _MOST_ADDRESSES = 8

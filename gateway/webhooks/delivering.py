@@ -23,7 +23,8 @@ from typing import Final, Protocol
 import structlog
 
 from gateway.metrics import Merge, Reading
-from gateway.webhooks.sending import CONNECT_SECONDS, WHOLE_SECONDS
+from gateway.webhooks.addresses import LOOK_UP_SECONDS
+from gateway.webhooks.sending import WHOLE_SECONDS
 from registry.errors import ServiceError
 from registry.ports import Clock
 from registry.webhook import MOST_WAITING, Delivery, DeliveryState, Outcome, Webhook, body_of, sign
@@ -31,20 +32,20 @@ from registry.webhook_ports import Lease, WebhookRegistry
 from registry.webhooks import record, take_up
 
 LEASE: Final = "webhooks"
-LEASE_SECONDS: Final = 20.0
-RENEW_SECONDS: Final = 4.0
+LEASE_SECONDS: Final = 15.0
+RENEW_SECONDS: Final = 3.0
 """How often the holder renews its lease."""
 
 SENDING_THREADS: Final = 4
 
-_ATTEMPT_SECONDS: Final = WHOLE_SECONDS + 5.0
+_ATTEMPT_SECONDS: Final = WHOLE_SECONDS + LOOK_UP_SECONDS
 """The longest that an attempt takes, the look-up of its name included."""
 
 _HOLDER_LOOKS_SECONDS: Final = 1.0
 _OTHERS_LOOK_SECONDS: Final = 2.0
 _NOBODY_LOOKS_SECONDS: Final = 60.0
 _AFTER_TROUBLE_SECONDS: Final = 5.0
-_END_SECONDS: Final = _ATTEMPT_SECONDS + CONNECT_SECONDS
+_END_SECONDS: Final = _ATTEMPT_SECONDS + 3.0
 
 
 class Send(Protocol):

@@ -26,7 +26,7 @@ from registry.webhook import Outcome
 
 CONNECT_SECONDS: Final = 3.0
 READ_SECONDS: Final = 5.0
-WHOLE_SECONDS: Final = 10.0
+WHOLE_SECONDS: Final = 8.0
 MOST_ANSWER_BYTES: Final = 64 * 1024
 
 _LONGEST_REASON = 200
