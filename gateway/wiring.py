@@ -84,8 +84,7 @@ async def open_services(
         parts = open_parts(settings)
         opened.callback(parts.close)
         metrics = metrics or Metrics()
-        following = open_executor(opened, _FOLLOWING_THREADS, "follow")
-        store_watch = _watch_store(parts, metrics, following)
+        following, store_watch = _open_following(opened, parts, metrics)
         outside = Outside(is_worker, crash_memory, ask_to_be_replaced)
         engine = open_engine(opened, parts, metrics, store_watch, outside)
         verdicts = _open_verdicts(opened, parts) if is_worker and settings.is_auth_on else None
@@ -134,10 +133,12 @@ async def open_services(
         yield services
 
 
-def _watch_store(parts: Parts, metrics: Metrics, executor: Executor) -> StoreWatch:
-    watch = StoreWatch(lambda: parts.store.find_size(_NO_DIGEST), executor=executor)
+def _open_following(opened: AsyncExitStack, parts: Parts, metrics: Metrics) -> tuple[Executor, StoreWatch]:
+    """Make the threads that follow the registry and the store, and what looks whether the store answers."""
+    following = open_executor(opened, _FOLLOWING_THREADS, "follow")
+    watch = StoreWatch(lambda: parts.store.find_size(_NO_DIGEST), executor=following)
     metrics.watch(lambda: store_readings(watch))
-    return watch
+    return following, watch
 
 
 def _open_access_log(opened: AsyncExitStack, settings: Settings, *, is_worker: bool) -> AccessLog:
