@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,16 @@ def test_the_measured_image_is_the_one_that_is_built() -> None:
     copied = set(re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE))
     seen = {line[1:] for line in (DEPLOY / "Dockerfile.dockerignore").read_text("utf-8").splitlines() if line[0] == "!"}
     assert {name for names in copied for name in names.split()} == seen
+
+
+def test_the_wheel_has_every_package() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    there = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for package in ("gateway", "registry", "model_store", "migrations")
+        for path in (ROOT / package).rglob("__init__.py")
+    }
+    assert set(listed) == there
 
 
 def test_the_filter_of_systemd_lets_inspections_confine_themselves() -> None:
