@@ -94,6 +94,7 @@ class Deliverer:
         self._done: deque[tuple[Delivery, Outcome]] = deque()
         self._woken = threading.Event()
         self._is_ending = False
+        self._is_in_trouble = False
         self._thread = threading.Thread(target=self._go_on, name="webhooks", daemon=True)
         self.told = Told()
 
@@ -137,11 +138,16 @@ class Deliverer:
     def _round(self) -> float:
         """Look once, and return after how many seconds to look again; whatever happens, there is a next time."""
         try:
-            return self.look()
+            seconds = self.look()
         except ServiceError as error:
-            structlog.get_logger().warning("webhooks_wait", code=error.code)
+            if not self._is_in_trouble:  # an outage is one line of the log
+                structlog.get_logger().warning("webhooks_wait", code=error.code)
+            self._is_in_trouble = True
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not end all telling
             structlog.get_logger().error("webhooks_in_trouble", exc_info=error)
+        else:
+            self._is_in_trouble = False
+            return seconds
         return _AFTER_TROUBLE_SECONDS
 
     def look(self) -> float:

@@ -5,6 +5,7 @@ import hmac
 import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -232,6 +233,11 @@ def test_kinds_are_those_of_the_feed_but_for_webhooks_own() -> None:
     for kind in ("nosuch", "webhook_failed", "ping"):
         with pytest.raises(InvalidRequest):
             check_kinds([kind])
+
+
+def test_every_kind_is_explained_in_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+    assert {kind for kind in TELLABLE_KINDS if f"`{kind}`" not in page} == set()
 
 
 def test_patterns_are_those_of_tokens() -> None:
