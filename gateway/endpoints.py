@@ -29,9 +29,19 @@ def check_endpoint(url: str) -> str:
     if parts.username is not None or parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError("the endpoint is a scheme, a host and a port only; credentials come by boto3's usual chain")
     address = _address_of(host)
-    if host in _METADATA_NAMES or (address is not None and _is_forbidden(address)):
+    if is_metadata_name(host) or (address is not None and _is_forbidden(address)):
         raise ValueError(f"{host} is a link-local or metadata address, which is no artifact store")
     return url.rstrip("/")
+
+
+def is_metadata_name(host: str) -> bool:
+    """True for a name under which a cloud gives its secrets away."""
+    return host in _METADATA_NAMES
+
+
+def is_metadata_address(address: Address) -> bool:
+    """True for an address at which a cloud gives its secrets away, the link-local ones left out."""
+    return address in _METADATA_ADDRESSES
 
 
 def _port_of(url: str) -> int | None:
@@ -55,4 +65,4 @@ def _address_of(host: str) -> Address | None:
 
 def _is_forbidden(address: Address) -> bool:
     inner = getattr(address, "ipv4_mapped", None) or address
-    return inner.is_link_local or inner.is_unspecified or inner in _METADATA_ADDRESSES
+    return inner.is_link_local or inner.is_unspecified or is_metadata_address(inner)

@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     """References, separated by commas, that are loaded before the gateway is ready: ``iris,ocr@staging``."""
     pin: str = ""
     """References, separated by commas, that are loaded before the gateway is ready and stay loaded."""
+    webhook_private: Literal["on", "off"] = "off"
+    """On lets webhooks lead to private and loopback addresses, and go over http."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("cache_bytes", "max_upload_bytes", "max_body_bytes", mode="before")

@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from importlib.metadata import version as distribution_version
 from time import monotonic
 
 import structlog
@@ -31,6 +32,9 @@ from gateway.web.attempts import Attempts
 from gateway.web.denials import Denials
 from gateway.web.endpoint import Endpoint, EndpointFactory
 from gateway.web.services import Services
+from gateway.webhooks.addresses import Places
+from gateway.webhooks.delivering import SENDING_THREADS, Deliverer
+from gateway.webhooks.sending import Sender
 from gateway.witness import CrashMemory
 from model_store.streams import Spool, sweep_scratch
 from registry.artifact import Digest
@@ -43,6 +47,7 @@ from registry.records import Version, WorkerReport
 from registry.resolution import resolve
 from registry.retirement import Retirement
 from registry.tokens import Tokens
+from registry.webhooks import Webhooks
 
 _CONTROL_THREADS = 16
 _REGISTERING_THREADS = 4
@@ -79,16 +84,15 @@ async def open_services(
         parts = open_parts(settings)
         opened.callback(parts.close)
         metrics = metrics or Metrics()
-        following = open_executor(opened, _FOLLOWING_THREADS, "follow")
-        store_watch = _watch_store(parts, metrics, following)
+        following, store_watch = _open_following(opened, parts, metrics)
         outside = Outside(is_worker, crash_memory, ask_to_be_replaced)
         engine = open_engine(opened, parts, metrics, store_watch, outside)
         verdicts = _open_verdicts(opened, parts) if is_worker and settings.is_auth_on else None
         routing = _open_routing(opened, parts, metrics, engine)
         pins = _make_pins(settings, routing, engine)
-        apply = _applier(routing, verdicts, pins, engine)
+        webhooks, deliverer = _open_webhooks(opened, parts, metrics)
+        apply = _applier(routing, verdicts, pins, engine, deliverer)
         feed = _open_feed(parts, metrics, engine.cache, following, apply, routing)
-        tokens = Tokens(parts.registry, parts.clock)
         services = Services(
             settings=settings,
             registry=parts.registry,
@@ -103,7 +107,8 @@ async def open_services(
             editing=Editing(parts.registry, parts.clock),
             crashes=Crashes(parts.registry, parts.clock),
             recording=parts.recording(),
-            tokens=tokens,
+            tokens=(tokens := Tokens(parts.registry, parts.clock)),
+            webhooks=webhooks,
             denials=Denials(tokens.record_denial, open_executor(opened, 1, "denials")),
             gate=LoopbackGate() if verdicts is None else TokenGate(verdicts, Attempts()),
             open_spool=lambda: Spool(settings.spool_dir, settings.max_upload_bytes),
@@ -123,15 +128,17 @@ async def open_services(
         )
         opened.callback(parts.inspector.close)
         if is_worker:
-            await _start(opened, parts, services)
+            await _start(opened, parts, services, deliverer)
             await _load_first(opened, settings, routing, engine, pins)
         yield services
 
 
-def _watch_store(parts: Parts, metrics: Metrics, executor: Executor) -> StoreWatch:
-    watch = StoreWatch(lambda: parts.store.find_size(_NO_DIGEST), executor=executor)
+def _open_following(opened: AsyncExitStack, parts: Parts, metrics: Metrics) -> tuple[Executor, StoreWatch]:
+    """Make the threads that follow the registry and the store, and what looks whether the store answers."""
+    following = open_executor(opened, _FOLLOWING_THREADS, "follow")
+    watch = StoreWatch(lambda: parts.store.find_size(_NO_DIGEST), executor=following)
     metrics.watch(lambda: store_readings(watch))
-    return watch
+    return following, watch
 
 
 def _open_access_log(opened: AsyncExitStack, settings: Settings, *, is_worker: bool) -> AccessLog:
@@ -141,12 +148,14 @@ def _open_access_log(opened: AsyncExitStack, settings: Settings, *, is_worker: b
     return access_log
 
 
-async def _start(opened: AsyncExitStack, parts: Parts, services: Services) -> None:
+async def _start(opened: AsyncExitStack, parts: Parts, services: Services, deliverer: Deliverer) -> None:
     """Begin what a worker does by itself; it ends with ``opened``."""
     await services.call(_clear_scratch, parts)
     services.feed.start()
     opened.push_async_callback(services.feed.close)
     opened.enter_context(parts.registry.listening(_waker(services.feed)))
+    deliverer.start()
+    opened.push_async_callback(asyncio.to_thread, deliverer.close)
     services.store_watch.start()
     opened.push_async_callback(services.store_watch.close)
     opened.callback(asyncio.get_running_loop().create_task(_publish(services.metrics)).cancel)
@@ -238,12 +247,28 @@ def _open_feed(
     return feed
 
 
+def _open_webhooks(opened: AsyncExitStack, parts: Parts, metrics: Metrics) -> tuple[Webhooks, Deliverer]:
+    """Make what knows webhooks, and what tells events to them once it is started."""
+    places = Places(are_private_allowed=parts.settings.webhook_private == "on")
+    deliverer = Deliverer(
+        parts.registry,
+        parts.clock,
+        send=Sender(places).send,
+        senders=open_executor(opened, SENDING_THREADS, "webhook"),
+        name=f"{socket.gethostname()}:{os.getpid()}",
+        agent=f"sardonyx/{distribution_version('sardonyx')}",
+    )
+    metrics.watch(deliverer.readings)
+    return Webhooks(parts.registry, parts.clock, check_place=places.check), deliverer
+
+
 def _applier(
-    routing: Routing[Endpoint], verdicts: TokenVerdicts | None, pins: Pins, engine: Engine
+    routing: Routing[Endpoint], verdicts: TokenVerdicts | None, pins: Pins, engine: Engine, deliverer: Deliverer
 ) -> Callable[[Event], Awaitable[None]]:
     """Return what gives an event to those whom it concerns."""
 
     async def apply(event: Event) -> None:
+        deliverer.wake()
         if event.kind not in ABOUT_A_TOKEN:
             await routing.apply(event)
             pins.notice(event)

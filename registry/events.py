@@ -24,6 +24,10 @@ class EventKind(StrEnum):
     TOKEN_CREATED = "token_created"  # noqa: S105 - the name of what happened
     TOKEN_REVOKED = "token_revoked"  # noqa: S105 - as above
     ACCESS_DENIED = "access_denied"
+    WEBHOOK_CREATED = "webhook_created"
+    WEBHOOK_CHANGED = "webhook_changed"
+    WEBHOOK_DELETED = "webhook_deleted"
+    WEBHOOK_FAILED = "webhook_failed"
 
     @classmethod
     def _missing_(cls, value: object) -> "EventKind":
@@ -36,6 +40,11 @@ class EventKind(StrEnum):
 
 ABOUT_A_TOKEN = frozenset({EventKind.TOKEN_CREATED, EventKind.TOKEN_REVOKED})
 """The kinds that change whose token is good."""
+
+ABOUT_A_WEBHOOK = frozenset(
+    {EventKind.WEBHOOK_CREATED, EventKind.WEBHOOK_CHANGED, EventKind.WEBHOOK_DELETED, EventKind.WEBHOOK_FAILED}
+)
+"""The kinds that no webhook is told of: a failure to tell would be something to tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,4 +61,4 @@ class Event:
     at: datetime
     detail: Mapping[str, Any]
     """What the kind adds: the changed fields, or an alias's from, to and kind of move, a token's id and name,
-    what was denied, how a process died, why a version runs where it runs."""
+    what was denied, how a process died, why a version runs where it runs, a webhook's id and what of it changed."""

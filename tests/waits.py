@@ -71,6 +71,10 @@ LIMITS: Final = (
     Limit("for a shadow to be loaded", "gateway.serving.shadowing", "_LOAD_SECONDS", 20),
     Limit("for a shadow's run", "gateway.serving.shadowing", "_RUN_SECONDS", 10),
     Limit("for events by a caller that listens", "gateway.web.feed", "LIVE_SECONDS", 15),
+    Limit("for the addresses of a webhook's host", "gateway.webhooks.addresses", "LOOK_UP_SECONDS", 3),
+    Limit("for a webhook's receiver to be connected to", "gateway.webhooks.sending", "CONNECT_SECONDS", 3),
+    Limit("for a webhook's receiver to take an event, in all", "gateway.webhooks.sending", "WHOLE_SECONDS", 8),
+    Limit("for a dead worker's turn to tell webhooks", "gateway.webhooks.delivering", "LEASE_SECONDS", 15),
 )
 
 UNLIMITED: Final[dict[str, str]] = {

@@ -4,7 +4,20 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import doctor, examples, models, moves, predict, quarantine, register, serve, tokens, trials, upkeep
+from gateway.cli import (
+    doctor,
+    examples,
+    models,
+    moves,
+    predict,
+    quarantine,
+    register,
+    serve,
+    tokens,
+    trials,
+    upkeep,
+    webhooks,
+)
 from gateway.cli.options import AsJson, Url
 
 app = typer.Typer(
@@ -51,6 +64,7 @@ app.add_typer(quarantine.quarantine, name="quarantine")
 app.command("retire")(models.retire)
 app.command("predict")(predict.predict)
 app.add_typer(tokens.tokens, name="token")
+app.add_typer(webhooks.webhooks, name="webhook")
 app.add_typer(upkeep.database, name="db")
 app.command("fsck")(upkeep.fsck)
 app.command("doctor")(doctor.doctor)

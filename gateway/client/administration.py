@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from gateway.client.webhooks import WebhookCalls
 from gateway.client.wire import Wire, read_document
 
 
-class Administration:
+class Administration(WebhookCalls):
     """The part of a client that is about access tokens and the quarantine."""
 
     _wire: Wire

@@ -22,6 +22,7 @@ from gateway.web import (
     tokens,
     uploads,
     versions,
+    webhooks,
 )
 from gateway.web.exchange import CONTEXT, Exchange
 from gateway.web.guarded import GuardedRoute, public_paths
@@ -51,6 +52,7 @@ ROUTERS = (
     quarantine.router,
     feed.router,
     tokens.router,
+    webhooks.router,
     health.router,
     open_inference_routes.router,
     open_inference_repository.router,

@@ -30,6 +30,7 @@ from registry.registration import Registration
 from registry.retirement import Retirement
 from registry.storage import ArtifactFolders, ArtifactStore, DirectUploads, ForeignObjects, Upload
 from registry.tokens import Tokens
+from registry.webhooks import Webhooks
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -89,6 +90,7 @@ class Services:
     crashes: Crashes
     recording: Recording
     tokens: Tokens
+    webhooks: Webhooks
     gate: Gate
     denials: Denials
     open_spool: Callable[[], AbstractContextManager[Spool]]

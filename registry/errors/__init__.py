@@ -17,6 +17,7 @@
     │   ├── InvalidArtifact        the reason the file was refused
     │   ├── DigestMismatch         digest_mismatch
     │   ├── SourceNotAllowed       source_not_allowed
+    │   ├── UrlNotAllowed          url_not_allowed
     │   ├── RunFailed              model_execution_failed
     │   └── OutputNotText          model_output_not_text
     ├── AccessError        get rights
@@ -26,12 +27,12 @@
     │   └── ForeignOrigin          foreign_origin
     ├── NotFound           look elsewhere
     │   ├── RouteNotFound, ModelNotFound, VersionNotFound, AliasNotFound, FileNotInVersion, BlobNotFound, TokenNotFound
-    │   ├── SourceNotFound, UploadNotFound
+    │   ├── SourceNotFound, UploadNotFound, WebhookNotFound, DeliveryNotFound
     │   └── VersionRetired         version_retired
     ├── Conflict           look again
     │   ├── NoActiveVersion, NoPreviousVersion, GenerationConflict
     │   ├── BreakingSignature, VersionActive, NotPromotable
-    │   ├── ModelUnloaded, ModelPinned
+    │   ├── ModelUnloaded, ModelPinned, TooManyWebhooks
     │   └── SourceChanged, NoDirectUploads
     ├── Busy               come back later
     │   ├── Overloaded, DeadlinePassed, RequestTimeout, InsufficientMemory
@@ -48,6 +49,7 @@ exit code: ``gateway.web.problems`` maps the tree to the one, ``gateway.cli`` ma
 from registry.errors.absent import (
     AliasNotFound,
     BlobNotFound,
+    DeliveryNotFound,
     FileNotInVersion,
     ModelNotFound,
     NotFound,
@@ -57,6 +59,7 @@ from registry.errors.absent import (
     UploadNotFound,
     VersionNotFound,
     VersionRetired,
+    WebhookNotFound,
 )
 from registry.errors.access import (
     AccessError,
@@ -105,6 +108,7 @@ from registry.errors.caller import (
     UnsupportedEncoding,
     UnsupportedFormat,
     UnsupportedMediaType,
+    UrlNotAllowed,
 )
 from registry.errors.conflict import (
     BreakingSignature,
@@ -118,6 +122,7 @@ from registry.errors.conflict import (
     NotPromotable,
     RehearsalFailed,
     SourceChanged,
+    TooManyWebhooks,
     VersionActive,
 )
 from registry.errors.fault import (
@@ -146,6 +151,7 @@ __all__ = [
     "CallerError",
     "Conflict",
     "DeadlinePassed",
+    "DeliveryNotFound",
     "Difference",
     "DigestMismatch",
     "DuplicateKey",
@@ -199,14 +205,17 @@ __all__ = [
     "TokenNotFound",
     "TooManyAttempts",
     "TooManyElements",
+    "TooManyWebhooks",
     "Unauthenticated",
     "UndecodableBody",
     "UnsupportedEncoding",
     "UnsupportedFormat",
     "UnsupportedMediaType",
     "UploadNotFound",
+    "UrlNotAllowed",
     "VersionActive",
     "VersionNotFound",
     "VersionRetired",
     "Violation",
+    "WebhookNotFound",
 ]

@@ -70,6 +70,20 @@ class TokenNotFound(NotFound):
     title = "There is no such access token"
 
 
+class WebhookNotFound(NotFound):
+    """No webhook has this id."""
+
+    code = "webhook_not_found"
+    title = "There is no such webhook"
+
+
+class DeliveryNotFound(NotFound):
+    """The webhook's log has no delivery of this number, or no longer."""
+
+    code = "delivery_not_found"
+    title = "There is no such delivery"
+
+
 class VersionRetired(NotFound):
     """The version was retired; its number will not be used again."""
 

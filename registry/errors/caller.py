@@ -169,6 +169,13 @@ class DigestMismatch(CallerError):
     title = "The bytes do not match the announced digest"
 
 
+class UrlNotAllowed(CallerError):
+    """A webhook was to tell events to a place that none may go to."""
+
+    code = "url_not_allowed"
+    title = "The URL is not allowed"
+
+
 class SourceNotAllowed(CallerError):
     """A version was to be read from a place that the operator has not allowed."""
 

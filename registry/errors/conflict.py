@@ -82,3 +82,10 @@ class NoDirectUploads(Conflict):
 
     code = "no_direct_uploads"
     title = "The store takes no direct uploads"
+
+
+class TooManyWebhooks(Conflict):
+    """There are as many webhooks as there may be."""
+
+    code = "too_many_webhooks"
+    title = "There are too many webhooks"

@@ -40,6 +40,7 @@ from registry.sql.tables import (
     workers,
 )
 from registry.sql.tokens import TokenQueries
+from registry.sql.webhooks import WebhookQueries
 from registry.standing import Isolation
 
 _ARTIFACTS_AT_ONCE = 1000
@@ -83,7 +84,7 @@ _MOVES = select(moves, models.c.name.label("model")).join(models, models.c.id ==
 _EVENTS = select(events, models.c.name.label("model")).outerjoin(models, models.c.id == events.c.model_id)
 
 
-class SqlCatalog(TokenQueries):
+class SqlCatalog(TokenQueries, WebhookQueries):
     """``registry.ports.Catalog`` over one connection with an open transaction.
 
     Not safe for threads, as the connection is not; of no use once the transaction has ended.

@@ -239,6 +239,50 @@ tokens = Table(
     Column("last_used_at", MOMENT, nullable=True),
 )
 
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", String(12), primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("kinds", JSON, nullable=False),
+    Column("models", JSON, nullable=False),
+    Column("secret", String(64), nullable=False),  # as it is: it has to sign
+    Column("is_active", Boolean, nullable=False),
+    Column("is_failing", Boolean, nullable=False),
+    Column("cursor", BigInteger, nullable=False),
+    Column("created_at", MOMENT, nullable=False),
+    Column("created_by", Text, nullable=False),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", COUNTER, primary_key=True),
+    Column("webhook", String(12), ForeignKey("webhooks.id"), nullable=False),
+    Column("sequence", BigInteger, nullable=True),  # a test is about no event
+    Column("kind", String(32), nullable=False),
+    Column("redelivers", BigInteger, nullable=True),  # no foreign key: the log forgets
+    Column("asked_by", Text, nullable=True),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("status", Integer, nullable=True),
+    Column("reason", Text, nullable=False),
+    Column("seconds", Float(53), nullable=True),
+    Column("created_at", MOMENT, nullable=False),
+    Column("attempted_at", MOMENT, nullable=True),
+    Column("next_at", MOMENT, nullable=False),
+    Index(None, "webhook", "state", "id"),
+    sqlite_autoincrement=True,
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("until", MOMENT, nullable=False),
+)
+
 workers = Table(
     "workers",
     metadata,

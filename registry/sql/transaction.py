@@ -37,12 +37,13 @@ from registry.sql.tables import (
     workers,
 )
 from registry.sql.tokens import TokenStatements
+from registry.sql.webhooks import WebhookStatements
 from registry.standing import CLEAN, Standing
 
 _FORGET_WORKERS_AFTER = timedelta(hours=1)
 
 
-class SqlTransaction(TokenStatements, SqlCatalog):
+class SqlTransaction(TokenStatements, WebhookStatements, SqlCatalog):
     """``registry.ports.Transaction`` over one connection that holds the writers' lock."""
 
     def ensure_model(self, name: str, *, actor: str, at: datetime) -> None:

@@ -46,6 +46,14 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     ("GET", "/registry/tokens"): Role.ADMIN,
     ("POST", "/registry/tokens"): Role.ADMIN,
     ("DELETE", "/registry/tokens/{token_id}"): Role.ADMIN,
+    ("GET", "/registry/webhooks"): Role.ADMIN,
+    ("POST", "/registry/webhooks"): Role.ADMIN,
+    ("GET", "/registry/webhooks/{webhook_id}"): Role.ADMIN,
+    ("PATCH", "/registry/webhooks/{webhook_id}"): Role.ADMIN,
+    ("DELETE", "/registry/webhooks/{webhook_id}"): Role.ADMIN,
+    ("GET", "/registry/webhooks/{webhook_id}/deliveries"): Role.ADMIN,
+    ("POST", "/registry/webhooks/{webhook_id}/deliveries/{delivery}/redeliver"): Role.ADMIN,
+    ("POST", "/registry/webhooks/{webhook_id}/test"): Role.ADMIN,
     ("GET", "/v1/models"): Role.PREDICT,
     **{
         ("GET", f"/v1/models/{{name}}{which}{what}"): Role.PREDICT
@@ -101,6 +109,8 @@ PARTS = {
     "file": "nosuch",
     "digest": "sha256:" + "0" * 64,
     "token_id": "nosuch",
+    "webhook_id": "nosuch",
+    "delivery": "1",
 }
 """What stands for the parts of a path: nothing that a request could change."""
 

@@ -22,6 +22,7 @@ from registry.sql.engine import open_engine, transaction
 from registry.sql.tables import metadata
 from registry.sql.unit_of_work import SqlRegistry
 from registry.tokens import Tokens
+from registry.webhooks import Webhooks
 from tests.support.registries import Bench, HandClock, make_sqlite_database
 
 
@@ -192,6 +193,21 @@ def test_the_way_to_standings_and_back_forgets_them_and_nothing_else(tmp_path: P
         schema.upgrade(url)
         with registry.reading() as catalog:
             assert catalog.find_version("iris", 1) == before
+
+
+def test_the_way_to_webhooks_and_back_forgets_them_and_keeps_their_events(tmp_path: Path) -> None:
+    old, path = tmp_path / "old.db", tmp_path / "registry.db"
+    schema.upgrade(f"sqlite:///{old}", revision="0004")
+    url = f"sqlite:///{path}"
+    schema.upgrade(url)
+    with closing(SqlRegistry.open(url)) as registry:
+        webhooks = Webhooks(registry, HandClock(), check_place=lambda _: None)
+        webhooks.test(webhooks.create("https://example.org/", actor="ada").webhook.id, actor="ada")
+        before = events_of(path)
+        schema.downgrade(url, revision="0004")
+        assert (columns_of(path), triggers_of(path), events_of(path)) == (columns_of(old), triggers_of(old), before)
+        schema.upgrade(url)
+        assert webhooks.list_all() == []
 
 
 @pytest.fixture
