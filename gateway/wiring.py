@@ -96,6 +96,7 @@ async def open_services(
             uploads=parts.uploads,
             sources=parts.sources,
             folders=parts.folders,
+            graphs=parts.graphs,
             clock=parts.clock,
             registration=parts.registration(),
             promotion=parts.promotion(),
@@ -119,6 +120,7 @@ async def open_services(
             checking=open_executor(opened, 1, "check"),
             registering=open_executor(opened, _REGISTERING_THREADS, "register"),
             promoting=open_executor(opened, _PROMOTING_THREADS, "promote"),
+            stripping=open_executor(opened, 1, "strip"),
             decoding=open_executor(opened, 1, "decode"),
         )
         opened.callback(parts.inspector.close)

@@ -26,6 +26,7 @@ from registry.errors import Overloaded, RegistryUnavailable
 from registry.ports import Clock, Registry
 from registry.promotion import Promotion
 from registry.recording import Recording
+from registry.records import Version
 from registry.registration import Registration
 from registry.retirement import Retirement
 from registry.storage import ArtifactFolders, ArtifactStore, DirectUploads, ForeignObjects, Upload
@@ -70,6 +71,30 @@ class Folders(ArtifactFolders, Protocol):
         ...
 
 
+class Graphs(Protocol):
+    """Versions' graphs without their weights; see ``gateway.graphs``."""
+
+    def tag(self, version: Version) -> str:
+        """Return what names a version's graph."""
+        ...
+
+    def find(self, version: Version) -> bytes | None:
+        """Return a version's graph if it has been made here.
+
+        Raises:
+            InvalidArtifact.
+        """
+        ...
+
+    def make(self, version: Version) -> bytes:
+        """Return a version's graph, made if need be.
+
+        Raises:
+            InvalidArtifact, ArtifactMissing, ArtifactCorrupt, StorageUnavailable, InsufficientStorage, Overloaded.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Everything that routes may use."""
@@ -81,6 +106,7 @@ class Services:
     """None where the store is a folder, which clients cannot write to."""
     sources: ForeignObjects
     folders: Folders
+    graphs: Graphs
     clock: Clock
     registration: Registration
     promotion: Promotion
@@ -108,6 +134,8 @@ class Services:
     """Where registrations go, which may take a minute: whoever registers waits behind others who do, nobody else."""
     promoting: Executor
     """Where promotions go, which wait for a child process: whoever promotes waits behind others who do, nobody else."""
+    stripping: Executor
+    """Where graphs are made, which may take as long as an inspection: one thread, and whoever waits is told so."""
     decoding: Executor
     """Where large predict bodies are decoded: one thread, so that they take turns with the memory that this takes."""
 

@@ -29,6 +29,7 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     ("DELETE", "/registry/models/{name}/versions/{number}"): Role.ADMIN,
     ("GET", "/registry/models/{name}/versions/{number}/artifact"): Role.PREDICT,
     ("GET", "/registry/models/{name}/versions/{number}/artifact/{file}"): Role.PREDICT,
+    ("GET", "/registry/models/{name}/versions/{number}/graph"): Role.PREDICT,
     ("GET", "/registry/models/{name}/versions/{number}/openapi.json"): Role.PREDICT,
     ("GET", "/registry/models/{name}/versions/{number}/snippets"): Role.PREDICT,
     ("GET", "/registry/models/{name}/versions/{number}/examples"): Role.PREDICT,
