@@ -81,13 +81,11 @@ async def open_services(
         metrics = metrics or Metrics()
         following = open_executor(opened, _FOLLOWING_THREADS, "follow")
         store_watch = _watch_store(parts, metrics, following)
-        outside = Outside(is_worker, crash_memory, ask_to_be_replaced)
-        engine = open_engine(opened, parts, metrics, store_watch, outside)
+        engine = open_engine(opened, parts, metrics, store_watch, Outside(is_worker, crash_memory, ask_to_be_replaced))
         verdicts = _open_verdicts(opened, parts) if is_worker and settings.is_auth_on else None
         routing = _open_routing(opened, parts, metrics, engine)
         pins = _make_pins(settings, routing, engine)
-        apply = _applier(routing, verdicts, pins, engine)
-        feed = _open_feed(parts, metrics, engine.cache, following, apply, routing)
+        feed = _open_feed(parts, metrics, engine.cache, following, _applier(routing, verdicts, pins, engine), routing)
         tokens = Tokens(parts.registry, parts.clock)
         services = Services(
             settings=settings,

@@ -22,6 +22,7 @@ from registry.artifact import Artifact
 from registry.storage import MOST_STRIPPED_BYTES, STRIPPED_GRAPH
 
 _DIGEST = "graph.sha256"
+_DIGEST_BYTES = 64
 
 FORMAT: Final = 1
 """To be raised when something else is left out than before: what was made is made again then."""
@@ -69,9 +70,10 @@ class StrippedGraphs:
             with self._folders.scratch() as scratch:
                 strip(scratch.path)
                 found = _sealed(scratch.path)
-                self._folders.make_room(len(found))
+                size_bytes = len(found) + _DIGEST_BYTES
+                self._folders.make_room(size_bytes)
                 scratch.path.rename(folder)
-            self._folders.take(len(found))
+            self._folders.take(size_bytes)
         lock.mark_used(self._folders.now())
         return found
 
