@@ -1,0 +1,11 @@
+"""Every router of the console, in the order in which their paths are tried."""
+
+from gateway.web.console import assets, home, model_page, sign_in, version_page
+
+ROUTERS = (
+    sign_in.router,
+    assets.router,
+    home.router,
+    model_page.router,
+    version_page.router,
+)
