@@ -14,6 +14,7 @@ from gateway.documents import DocumentFolder
 from gateway.engine import Engine, Outside, open_engine, open_executor
 from gateway.metrics import Metrics
 from gateway.parts import Parts, open_parts
+from gateway.rates import INTERVAL_SECONDS, Rates
 from gateway.serving.change_feed import ChangeFeed
 from gateway.serving.isolated import AnySession
 from gateway.serving.last_known import LastKnown
@@ -81,11 +82,13 @@ async def open_services(
         metrics = metrics or Metrics()
         following = open_executor(opened, _FOLLOWING_THREADS, "follow")
         store_watch = _watch_store(parts, metrics, following)
-        engine = open_engine(opened, parts, metrics, store_watch, Outside(is_worker, crash_memory, ask_to_be_replaced))
+        outside = Outside(is_worker, crash_memory, ask_to_be_replaced)
+        engine = open_engine(opened, parts, metrics, store_watch, outside)
         verdicts = _open_verdicts(opened, parts) if is_worker and settings.is_auth_on else None
         routing = _open_routing(opened, parts, metrics, engine)
         pins = _make_pins(settings, routing, engine)
-        feed = _open_feed(parts, metrics, engine.cache, following, _applier(routing, verdicts, pins, engine), routing)
+        apply = _applier(routing, verdicts, pins, engine)
+        feed = _open_feed(parts, metrics, engine.cache, following, apply, routing)
         tokens = Tokens(parts.registry, parts.clock)
         services = Services(
             settings=settings,
@@ -113,19 +116,27 @@ async def open_services(
             feed=feed,
             store_watch=store_watch,
             metrics=metrics,
+            rates=Rates(metrics.boards),
             access_log=_open_access_log(opened, settings, is_worker=is_worker),
-            executor=open_executor(opened, _CONTROL_THREADS, "control"),
-            checking=open_executor(opened, 1, "check"),
-            registering=open_executor(opened, _REGISTERING_THREADS, "register"),
-            promoting=open_executor(opened, _PROMOTING_THREADS, "promote"),
-            stripping=open_executor(opened, 1, "strip"),
-            decoding=open_executor(opened, 1, "decode"),
+            **_open_executors(opened),
         )
         opened.callback(parts.inspector.close)
         if is_worker:
             await _start(opened, parts, services)
             await _load_first(opened, settings, routing, engine, pins)
         yield services
+
+
+def _open_executors(opened: AsyncExitStack) -> dict[str, Executor]:
+    """Make the threads of the HTTP layer, by the names that ``Services`` has for them."""
+    return {
+        "executor": open_executor(opened, _CONTROL_THREADS, "control"),
+        "checking": open_executor(opened, 1, "check"),
+        "registering": open_executor(opened, _REGISTERING_THREADS, "register"),
+        "promoting": open_executor(opened, _PROMOTING_THREADS, "promote"),
+        "stripping": open_executor(opened, 1, "strip"),
+        "decoding": open_executor(opened, 1, "decode"),
+    }
 
 
 def _watch_store(parts: Parts, metrics: Metrics, executor: Executor) -> StoreWatch:
@@ -150,6 +161,8 @@ async def _start(opened: AsyncExitStack, parts: Parts, services: Services) -> No
     services.store_watch.start()
     opened.push_async_callback(services.store_watch.close)
     opened.callback(asyncio.get_running_loop().create_task(_publish(services.metrics)).cancel)
+    looking = _look_at_rates(services.rates, open_executor(opened, 1, "rates"))
+    opened.callback(asyncio.get_running_loop().create_task(looking).cancel)
 
 
 async def _load_first(
@@ -302,3 +315,10 @@ async def _publish(metrics: Metrics) -> None:
     while True:
         metrics.publish()
         await asyncio.sleep(_PUBLISH_SECONDS)
+
+
+async def _look_at_rates(rates: Rates, executor: Executor) -> None:
+    """Have the rates looked at, again and again, by a thread that nobody waits for."""
+    while True:
+        await asyncio.get_running_loop().run_in_executor(executor, rates.look)
+        await asyncio.sleep(INTERVAL_SECONDS)

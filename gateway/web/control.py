@@ -24,6 +24,8 @@ from gateway.web import (
     uploads,
     versions,
 )
+from gateway.web.console.refusals import console_refusal
+from gateway.web.console.routes import ROUTERS as CONSOLE_ROUTERS
 from gateway.web.exchange import CONTEXT, Exchange
 from gateway.web.guarded import GuardedRoute, public_paths
 from gateway.web.paths import dialect_of
@@ -57,6 +59,7 @@ ROUTERS = (
     open_inference_routes.router,
     open_inference_repository.router,
     tensorflow_models.router,
+    *CONSOLE_ROUTERS,
 )
 
 PUBLIC_PATHS = public_paths(route for router in ROUTERS for route in router.routes)
@@ -108,7 +111,8 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     exchange.code = error.code
     log_withheld(error, exchange.request_id)
     dialect = dialect_of(exchange.path)
-    status, headers, body = problem_answer(error, request_id=exchange.request_id, dialect=dialect)
+    answer = console_refusal(error, exchange, request.scope)
+    status, headers, body = answer or problem_answer(error, request_id=exchange.request_id, dialect=dialect)
     response = Response(body, status_code=status)
     response.raw_headers = headers
     if isinstance(error, BodyTooLarge | Forbidden | RequestTimeout):  # the rest of the body is left unread

@@ -9,7 +9,7 @@ from gateway.web.context import ModelName, UsesServices, VersionNumber
 from gateway.web.documented import BYTES
 from gateway.web.guarded import needs
 from gateway.web.json_routes import JsonRoute
-from gateway.web.services import run_in_line
+from gateway.web.services import Services, run_in_line
 from registry.lookup import resolve_present_version
 from registry.ports import Registry
 from registry.records import Version
@@ -42,11 +42,22 @@ async def download_graph_alone(
     headers = {"etag": tag, "cache-control": "private, no-cache"}
     if if_none_match is not None and tag in if_none_match:
         return Response(status_code=304, headers=headers)
-    octets = await services.call(services.graphs.find, version)
-    if octets is None:
-        octets = await run_in_line(services.stripping, partial(services.graphs.make, version))
+    octets = await fetch_graph(services, version)
     headers["content-disposition"] = f'attachment; filename="{name}-{number}.onnx"'
     return Response(octets, media_type="application/octet-stream", headers=headers)
+
+
+async def fetch_graph(services: Services, version: Version) -> bytes:
+    """Return a version's graph, made if need be.
+
+    Raises:
+        InvalidArtifact: it cannot be made.
+        ArtifactMissing, ArtifactCorrupt, StorageUnavailable, InsufficientStorage, Overloaded, InternalError.
+    """
+    found = await services.call(services.graphs.find, version)
+    if found is not None:
+        return found
+    return await run_in_line(services.stripping, partial(services.graphs.make, version))
 
 
 def _find(registry: Registry, name: str, number: int) -> Version:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
 
 from gateway.metrics import Metrics
+from gateway.rates import Rates
 from gateway.serving.change_feed import ChangeFeed
 from gateway.serving.predictor import Predictor
 from gateway.serving.preparing import Preparing
@@ -125,6 +126,7 @@ class Services:
     feed: ChangeFeed
     store_watch: StoreWatch
     metrics: Metrics
+    rates: Rates
     access_log: AccessLog
     executor: Executor
     """Where short blocking calls go: to the database, to files."""

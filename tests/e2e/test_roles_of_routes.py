@@ -15,6 +15,8 @@ from tests.support import models
 from tests.support.gateway_process import running_gateway
 from tests.support.tokens import bearer, make_token
 
+CONSOLE_ASSETS = ("console.css", "console.js", "htmx.min.js", "mark.svg", "theme.js")
+
 NEEDED: dict[tuple[str, str], Role | None] = {
     ("GET", "/registry/models"): Role.PREDICT,
     ("GET", "/registry/models/{name}"): Role.PREDICT,
@@ -83,6 +85,13 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     ("GET", "/docs/assets/{name}"): Role.PREDICT,
     ("GET", "/docs/problems"): Role.PREDICT,
     ("GET", "/openapi.json"): Role.PREDICT,
+    ("GET", "/console"): Role.PREDICT,
+    ("GET", "/console/sign-in"): None,
+    ("POST", "/console/sign-in"): None,
+    ("POST", "/console/sign-out"): None,
+    **{("GET", f"/console/assets/{name}"): None for name in CONSOLE_ASSETS},
+    ("GET", "/console/models/{name}"): Role.PREDICT,
+    ("GET", "/console/models/{name}/versions/{number}"): Role.PREDICT,
 }
 PREDICT_PATHS = [
     *(f"/v1/models/same/{verb}" for verb in ("predict", "validate")),
@@ -157,7 +166,8 @@ def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, httpx
 
 def outcome(client: httpx.Client, method: str, path: str) -> str:
     answer = client.request(method, path.format(**PARTS), content=b"{", headers={"content-type": "application/json"})
-    return {401: "nobody", 403: "forbidden"}.get(answer.status_code, "let in")
+    is_turned_away = answer.headers.get("location", "").startswith("/console/sign-in?")
+    return "nobody" if is_turned_away else {401: "nobody", 403: "forbidden"}.get(answer.status_code, "let in")
 
 
 @pytest.mark.parametrize(
