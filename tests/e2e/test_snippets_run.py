@@ -116,7 +116,7 @@ def test_python_predicts(client: httpx.Client, gateway: GatewayProcess, name: st
 @pytest.mark.parametrize("name", CALLED)
 def test_the_client_predicts(client: httpx.Client, gateway: GatewayProcess, name: str) -> None:
     code = snippets(client, name)["client"].replace("print(client.predict(", "found = (client.predict(")
-    printing = "import json\nprint(json.dumps({name: value.tolist() for name, value in found.items()}))"
+    printing = "import orjson\nprint(orjson.dumps(found, list, orjson.OPT_SERIALIZE_NUMPY).decode())"
     printed = run([sys.executable, "-c", f"{code}\n{printing}"], gateway.environment)
     assert json.loads(printed) == plain_outputs(right_answer(client, name))
 

@@ -1,11 +1,11 @@
 """Netron (MIT, from its own package), which draws a graph in a frame of the console.
 
-1. What is served is the fixed list below: what Netron asks for to draw an ONNX file. The rest of the package, readers of
-   other formats and a server in Python, is neither served nor imported.
+1. What is served is the fixed list below: what Netron asks for to draw an ONNX file. The rest of the package, readers
+   of other formats and a server in Python, is neither served nor imported.
 2. Its page is its own, but for what it says of itself: version 0.0.0 and no date have it neither report to anybody nor
    ask to be updated, and the cookie ``consent`` keeps it from asking a foreign service where the reader is.
-3. It may run its own scripts and connect to this gateway; its page alone may have styles within it, which it makes while
-   it draws. What a model says of itself may become a link there, never a script.
+3. It may run its own scripts and connect to this gateway; its page alone may have styles within it, which it makes
+   while it draws. What a model says of itself may become a link there, never a script.
 4. The release is in the path: a browser keeps the files for ever, and never those of another release.
 """
 
@@ -48,17 +48,9 @@ SERVED: Mapping[str, str] = MappingProxyType(
 )
 """Every file, by its type."""
 
-POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'self'",
-    )
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 
 _PAGE: Final = "index.html"

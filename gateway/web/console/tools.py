@@ -1,4 +1,4 @@
-"""What one does with a version on its page: try it by a form made of its signature, and copy a program that calls it."""
+"""What one does with a version on its page: try it by a form made of its signature, copy a program that calls it."""
 
 from dataclasses import dataclass
 from typing import Any
