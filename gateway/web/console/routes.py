@@ -1,11 +1,25 @@
 """Every router of the console, in the order in which their paths are tried."""
 
-from gateway.web.console import assets, home, model_page, sign_in, version_page
+from gateway.web.console import (
+    assets,
+    ending,
+    events_page,
+    home,
+    model_page,
+    moving,
+    sign_in,
+    version_page,
+    workers_page,
+)
 
 ROUTERS = (
     sign_in.router,
     assets.router,
     home.router,
     model_page.router,
+    moving.router,
     version_page.router,
+    ending.router,
+    workers_page.router,
+    events_page.router,
 )

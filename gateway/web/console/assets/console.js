@@ -31,6 +31,12 @@
     }
   });
 
+  // What has just happened is read out, and is where the keyboard goes on.
+  document.addEventListener("htmx:after:swap", function () {
+    var news = document.querySelector("[data-focus]");
+    if (news) { news.removeAttribute("data-focus"); news.focus(); }
+  });
+
   function theme() { return document.documentElement.dataset.theme || "auto"; }
 
   function show(button) {
