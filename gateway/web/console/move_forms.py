@@ -1,7 +1,7 @@
 """What an admin asks for, as a form's fields: the same in the link to a plan and in what is sent to carry it out."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,6 +15,8 @@ _MOST = 10**9
 """No version has a number as large."""
 
 Fields = Mapping[str, str]
+
+F = TypeVar("F", bound="_Form")
 
 
 class _Form(BaseModel):
@@ -126,7 +128,7 @@ def _texts(fields: Mapping[str, Any]) -> dict[str, str]:
     return {name: text for name, text in spelled.items() if text}
 
 
-def _read(form: Any, fields: Fields) -> Any:
+def _read(form: type[F], fields: Fields) -> F:
     try:
         read = form.model_validate(dict(fields))
     except ValidationError as error:

@@ -60,6 +60,7 @@ async def choose(request: Request, services: UsesServices, name: ModelName) -> R
             "kind": asked.get("kind") if asked.get("kind") in ("canary", "shadow") else "promote",
             "alias": alias,
             "alias_name": asked.get("alias", "production"),
+            "number": asked.get("number"),
         }
 
     return await page(request, "choose.html", gather)

@@ -40,8 +40,7 @@
   function theme() { return document.documentElement.dataset.theme || "auto"; }
 
   function show(button) {
-    button.textContent = { auto: "Auto", light: "Light", dark: "Dark" }[theme()];
-    button.setAttribute("aria-label", "Colours: " + theme() + ". Switch");
+    button.textContent = "Theme: " + theme();
   }
 
   function switchTheme(button) {
