@@ -199,6 +199,17 @@ class Metrics:
         with self._rendering:
             return "".join(self._lines()).encode()
 
+    def totals(self) -> dict[str, float]:
+        """Return the readings by name, as the workers of this host have them together; takes as long as ``render``."""
+        with self._rendering:
+            found = _merged(self._readers)
+        totals = {}
+        for reading in self._readings:
+            values = [numbers[0] for numbers in found[_kind(reading), reading.name]]
+            if shown := [value for value in values if not isnan(value)]:
+                totals[reading.name] = _MERGED[reading.merge](shown)
+        return totals
+
     def answered(self) -> list[Answered]:
         """Return what each version has answered, by model and version; takes as long as ``render``."""
         with self._rendering:

@@ -33,6 +33,12 @@ async def show_home(
 
     def gather() -> Mapping[str, Any]:
         found = list_visible_models(services.registry, asking, limit=_MODELS, after=after, query=query or None)
-        return {"models": found.items, "next": found.next, "after": after, "query": query}
+        return {
+            "models": [(model, services.rates.of_model(model.name)) for model in found.items],
+            "next": found.next,
+            "after": after,
+            "query": query,
+            "may_register": asking.role.includes(Role.PUBLISH),
+        }
 
     return await page(request, "home.html", gather)

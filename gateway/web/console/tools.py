@@ -9,6 +9,7 @@ from fastapi import Request
 from gateway.codec.examples import MOST_SHOWN, Body, count_elements, whole_example
 from gateway.web.console.pages import exchange_of, services_of
 from gateway.web.snippets import snippets_json
+from registry.examples import Examples
 from registry.records import Version
 from registry.signature import Signature
 from registry.tensor import TensorSpec
@@ -48,23 +49,20 @@ class Tools:
     snippets: dict[str, Any]
 
 
-def tools_of(request: Request, version: Version) -> Tools:
-    """Return what the page of a version shows; blocks, where it has golden examples."""
-    services = services_of(request)
+def tools_of(request: Request, version: Version, examples: Examples) -> Tools:
+    """Return what the page of a version shows, which has these golden examples."""
     signature = version.signature
     body = whole_example(signature) if count_elements(signature) <= MOST_SHOWN else None
-    names: tuple[str, ...] = ()
-    if version.examples is not None:
-        found = services.recording.find(version.model, version.number)
-        names = tuple(example.name for example in found.items)
     host = exchange_of(request).headers[b"host"].decode("latin-1")
     return Tools(
         fields=tuple(_field(place, spec, body) for place, spec in enumerate(signature.inputs)),
         symbols=_symbols(signature),
         outputs=_json([_told(spec) for spec in signature.outputs]),
-        examples=names,
+        examples=tuple(example.name for example in examples.items),
         snippets=snippets_json(
-            version, base_url=f"{request.scope['scheme']}://{host}", has_tokens=services.settings.is_auth_on
+            version,
+            base_url=f"{request.scope['scheme']}://{host}",
+            has_tokens=services_of(request).settings.is_auth_on,
         ),
     )
 

@@ -19,7 +19,7 @@ export function flattened(value) {
 
 /** One output: its name, its shape, the best classes if it is scores of one row, and a table of what it holds. */
 export function outputPart(spec, value) {
-  const title = make("h4", {}, make("code", {}, spec.name), " ");
+  const title = make("h3", {}, make("code", {}, spec.name), " ");
   if (spec.containers?.length) {
     const text = writeExactly(value);
     const cut = text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)} …` : text;
@@ -96,7 +96,7 @@ export function refusalPart(problem, violations) {
   return make(
     "div",
     { class: "notice bad tight" },
-    make("h4", {}, problem.title ?? "It was refused"),
+    make("h3", {}, problem.title ?? "It was refused"),
     make("p", {}, problem.detail ?? ""),
     list.length ? make("ul", { class: "faults" }, ...list) : null,
     problem.code ? make("p", { class: "small quiet" }, `Code ${problem.code}, request ${problem.instance ?? "unknown"}`) : null,

@@ -31,11 +31,16 @@
     }
   });
 
+  // What has just happened is read out, and is where the keyboard goes on.
+  document.addEventListener("htmx:after:swap", function () {
+    var news = document.querySelector("[data-focus]");
+    if (news) { news.removeAttribute("data-focus"); news.focus(); }
+  });
+
   function theme() { return document.documentElement.dataset.theme || "auto"; }
 
   function show(button) {
-    button.textContent = { auto: "Auto", light: "Light", dark: "Dark" }[theme()];
-    button.setAttribute("aria-label", "Colours: " + theme() + ". Switch");
+    button.textContent = "Theme: " + theme();
   }
 
   function switchTheme(button) {
