@@ -70,16 +70,30 @@
     if (search) { event.preventDefault(); search.focus(); search.select(); }
   });
 
+  // Browsers give pages the clipboard on https and on this machine only; elsewhere there is the older way.
+  function copy(text) {
+    if (navigator.clipboard) { return navigator.clipboard.writeText(text); }
+    var area = document.createElement("textarea");
+    area.value = text;
+    area.readOnly = true;
+    area.className = "unseen";
+    document.body.appendChild(area);
+    area.select();
+    var isDone = document.execCommand("copy");
+    area.remove();
+    return isDone ? Promise.resolve() : Promise.reject(new Error("the browser does not copy"));
+  }
+
   // <button data-copy="id">: what stands in the element of that id goes to the clipboard.
   document.addEventListener("click", function (event) {
     var button = event.target.closest && event.target.closest("[data-copy]");
     if (!button) { return; }
     var source = document.getElementById(button.dataset.copy);
-    if (!source || !navigator.clipboard) { return; }
-    navigator.clipboard.writeText(source.textContent.trim()).then(function () {
-      var said = button.textContent;
-      button.textContent = "Copied";
-      setTimeout(function () { button.textContent = said; }, 1500);
-    });
+    if (!source) { return; }
+    var said = button.textContent;
+    copy(source.textContent.trim()).then(function () { button.textContent = "Copied"; }, function () {
+      getSelection().selectAllChildren(source);
+      button.textContent = "Press Ctrl+C";
+    }).then(function () { setTimeout(function () { button.textContent = said; }, 1500); });
   });
 })();
