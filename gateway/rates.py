@@ -5,7 +5,8 @@
 2. Every ``INTERVAL_SECONDS`` a thread takes the difference to the time before and keeps it as a point, for versions
    that had traffic; there are ``POINTS`` of each, the newest.
 3. Looking costs little, however many versions there are: numbers are gathered and compared in numpy, and only those
-   that have grown are looked at one by one (10,000 versions, 1,000 of them busy: 4 ms; none of them busy: 2 ms).
+   that have grown are looked at one by one. 10,000 versions on two workers take 9 ms of a processor each time, 11 ms if
+   1,000 of them are busy; the first look, which reads all their keys, 0.7 s.
 4. ``MOST_VERSIONS`` have points; for one more, the one whose traffic is longest ago loses its own.
 5. What came before the first look is no traffic: the first look finds a base and makes no point.
 6. A latency is known as well as the histogram's buckets are: a percentile is read within its bucket, evenly.
@@ -55,6 +56,25 @@ class Traffic:
         return self.failed / self.answers if self.answers else None
 
 
+class _Places:
+    """Where numbers begin in a board, and whose each is."""
+
+    def __init__(self) -> None:
+        self._new: list[tuple[int, int]] = []
+        self._known: NDArray[np.int64] = np.zeros((2, 0), dtype=np.int64)
+
+    def add(self, start: int, whose: int) -> None:
+        """Take note of one more."""
+        self._new.append((start, whose))
+
+    def both(self) -> NDArray[np.int64]:
+        """Return the beginnings and the owners."""
+        if self._new:
+            self._known = np.concatenate((self._known, np.array(self._new, dtype=np.int64).T), axis=1)
+            self._new = []
+        return self._known
+
+
 class _Source:
     """One board, and where its numbers go."""
 
@@ -62,9 +82,9 @@ class _Source:
         self.board = board
         self.numbers: NDArray[np.float64] = np.frombuffer(map_numbers(board).cast("B"), dtype=np.float64)
         self.read_bytes = 0
-        self.times: list[tuple[int, int]] = []
-        """Start of a histogram in the board, and whose it is."""
-        self.refusals: list[tuple[int, int]] = []
+        self.times = _Places()
+        """Histograms of seconds."""
+        self.refusals = _Places()
 
 
 class Rates:
@@ -115,11 +135,11 @@ class Rates:
             counted = Counted.of(key)
             if counted is None:
                 continue
-            place = start, self._number_of((counted.model, counted.version))
+            whose = self._number_of((counted.model, counted.version))
             if counted.code is None:
-                source.times.append(place)
+                source.times.add(start, whose)
             elif counted.is_refusal:
-                source.refusals.append(place)
+                source.refusals.add(start, whose)
 
     def _number_of(self, name: tuple[str, str]) -> int:
         number = self._numbers.get(name)
@@ -132,12 +152,10 @@ class Rates:
         """Return what all boards have counted of each version: its buckets, and its refusals."""
         total = np.zeros((len(self._names), _WIDTH))
         for source in self._sources:
-            if source.times:
-                starts, whose = np.array(source.times).T
-                total[whose, :_BUCKETS] += source.numbers[starts[:, None] + np.arange(_BUCKETS)]
-            if source.refusals:
-                starts, whose = np.array(source.refusals).T
-                np.add.at(total, (whose, _FAILED), source.numbers[starts])
+            starts, whose = source.times.both()
+            total[whose, :_BUCKETS] += source.numbers[starts[:, None] + np.arange(_BUCKETS)]
+            starts, whose = source.refusals.both()
+            np.add.at(total, (whose, _FAILED), source.numbers[starts])
         return total
 
     def _keep(self, difference: NDArray[np.float64], seconds: float) -> None:
