@@ -65,7 +65,8 @@ class Watched:
 def reading(browser: Browser, url: str, scheme: str, **options: Any) -> Iterator[Page]:
     """Open a page for one reader; at the end no page of theirs has met an error, or asked anybody else for anything."""
     watched = Watched(url)
-    context: BrowserContext = browser.new_context(base_url=url, viewport=VIEW, color_scheme=scheme, **options)  # type: ignore[arg-type]  # light or dark
+    chosen: dict[str, Any] = {"viewport": VIEW, "color_scheme": scheme, **options}
+    context: BrowserContext = browser.new_context(base_url=url, **chosen)
     context.set_default_timeout(PATIENCE_MS)
     context.on("console", watched.note_console)
     context.on("weberror", watched.note_error)

@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -170,9 +171,9 @@ def promote(page: Page, version: int, *, reason: str) -> None:
     expect(page.locator("#flash")).to_contain_text(f"points to version {version}")
 
 
-def live(client: "object") -> int:
-    return int(client.get("/registry/models/iris/aliases/production").json()["version"])  # type: ignore[attr-defined]
+def live(client: httpx.Client) -> int:
+    return int(client.get("/registry/models/iris/aliases/production").json()["version"])
 
 
-def history(client: "object") -> list[dict[str, str]]:
-    return list(client.get("/registry/models/iris/history").json()["items"])  # type: ignore[attr-defined]
+def history(client: httpx.Client) -> list[dict[str, str]]:
+    return list(client.get("/registry/models/iris/history").json()["items"])
