@@ -92,6 +92,16 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     **{("GET", f"/console/assets/{name}"): None for name in CONSOLE_ASSETS},
     ("GET", "/console/models/{name}"): Role.PREDICT,
     ("GET", "/console/models/{name}/versions/{number}"): Role.PREDICT,
+    ("GET", "/console/models/{name}/versions/{number}/artifact/{file}"): Role.PREDICT,
+    ("GET", "/console/models/{name}/versions/{number}/openapi.json"): Role.PREDICT,
+    ("GET", "/console/models/{name}/choose"): Role.ADMIN,
+    **{
+        (method, f"/console/models/{{name}}/{what}"): Role.ADMIN
+        for method in ("GET", "POST")
+        for what in ("plan", "rollback", "versions/{number}/retire", "versions/{number}/clear")
+    },
+    ("GET", "/console/workers"): Role.PREDICT,
+    ("GET", "/console/events"): Role.PREDICT,
 }
 PREDICT_PATHS = [
     *(f"/v1/models/same/{verb}" for verb in ("predict", "validate")),
