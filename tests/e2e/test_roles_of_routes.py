@@ -15,7 +15,11 @@ from tests.support import models
 from tests.support.gateway_process import running_gateway
 from tests.support.tokens import bearer, make_token
 
-CONSOLE_ASSETS = ("console.css", "console.js", "htmx.min.js", "mark.svg", "theme.js")
+CONSOLE_ASSETS = (
+    *("console.css", "tools.css", "mark.svg", "console.js", "htmx.min.js", "theme.js", "tabs.js", "try-it.js"),
+    *("answers.js", "bodies.js", "csv.js", "elements.js", "exact-json.js", "image-panel.js", "image-steps.js"),
+    *("npy.js", "random-input.js", "tensors.js", "try-field.js"),
+)
 
 NEEDED: dict[tuple[str, str], Role | None] = {
     ("GET", "/registry/models"): Role.PREDICT,
@@ -93,6 +97,10 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     ("GET", "/console/models/{name}"): Role.PREDICT,
     ("GET", "/console/models/{name}/versions/{number}"): Role.PREDICT,
     ("GET", "/console/models/{name}/versions/{number}/artifact/{file}"): Role.PREDICT,
+    ("GET", "/console/models/{name}/versions/{number}/graph"): Role.PREDICT,
+    ("GET", "/console/models/{name}/versions/{number}/graph.onnx"): Role.PREDICT,
+    ("GET", "/console/netron/{release}/graph"): Role.PREDICT,
+    ("GET", "/console/netron/{release}/{file}"): Role.PREDICT,
     ("GET", "/console/models/{name}/versions/{number}/openapi.json"): Role.PREDICT,
     ("GET", "/console/models/{name}/choose"): Role.ADMIN,
     **{
@@ -121,6 +129,7 @@ PARTS = {
     "file": "nosuch",
     "digest": "sha256:" + "0" * 64,
     "token_id": "nosuch",
+    "release": "nosuch",
 }
 """What stands for the parts of a path: nothing that a request could change."""
 
