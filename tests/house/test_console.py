@@ -52,7 +52,11 @@ def test_reading_changes_nothing_so_what_changes_something_is_no_get() -> None:
 def test_a_template_holds_no_program_no_style_and_no_way_around_escaping(path: Path) -> None:
     source = path.read_text("utf-8")
     every = re.findall(r"<script\b[^>]*>.*?</script>", source, re.DOTALL)
-    scripts = [script for script in every if re.fullmatch(r'<script src="[^"]+"( defer)?></script>', script) is None]
+    scripts = [
+        script
+        for script in every
+        if re.fullmatch(r'<script( type="module")? src="[^"]+"( defer)?></script>', script) is None
+    ]
     inline = re.findall(r"<style\b|\sstyle=|\son[a-z]+=|hx-on|javascript:|hx-vals=.js:|\[[^\]]*\]\s*from:", source)
     around = re.findall(r"\|\s*safe\b|Markup|autoescape|{%\s*raw", source)
     assert (scripts, inline, around) == ([], [], [])

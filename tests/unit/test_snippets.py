@@ -105,7 +105,7 @@ def test_what_the_open_inference_protocol_has_no_type_for_is_left_out_of_tritonc
             {
                 "language": "tritonclient",
                 "reason": "the Open Inference Protocol has no type for x (float8_e5m2[n, 4])",
-            }
+            },
         ],
     )
 
