@@ -34,6 +34,7 @@ REGISTERED = {
     "optional": models.optional_bias(),
     "two": models.two_inputs_one_symbol(),
     "any-rank": models.identity("float64", None),
+    "unnamed": models.identity("float32", (None, "m")),
     "truth": models.identity("bool", ("n", 2)),
     "scores": models.identity("float32", ("n", 8)),
     "long": models.identity("float32", ("n", 30_000)),
@@ -92,6 +93,17 @@ def test_every_signature_has_a_random_input_that_it_takes(page: Page, name: str)
     opened(page, name).get_by_role("button", name="Fill in a random input").click()
     predict(page)
     expect(page.locator("#try-result")).to_contain_text("Status 200")
+
+
+def test_free_dimensions_have_the_sizes_that_are_said_whether_they_have_names_or_not(page: Page) -> None:
+    opened(page, "unnamed").get_by_label("x[0] =").fill("2")
+    page.get_by_label("m =").fill("3")
+    page.get_by_role("button", name="Fill in a random input").click()
+    assert np.array(json.loads(predict(page)["body"])["inputs"]["x"]).shape == (2, 3)
+    page.get_by_label("x[0] =").fill("65536")
+    page.get_by_label("m =").fill("65536")
+    page.get_by_role("button", name="Fill in a random input").click()
+    expect(page.locator("#try-result")).to_contain_text("too much to be made up here")
 
 
 def test_whole_numbers_keep_every_digit_both_ways(page: Page) -> None:
@@ -171,6 +183,20 @@ def test_sizes_of_one_name_must_agree_before_anything_is_sent(page: Page) -> Non
     page.get_by_role("button", name="Predict").click()
     expect(page.locator("#input-1-faults")).to_have_text("expected n = 2, as in another input, received 3")
     expect(page.locator("#try-result")).to_have_text("Nothing was sent: see what is marked.")
+
+
+def test_programs_are_tabs_by_keyboard_and_copied_where_browsers_give_no_clipboard(page: Page) -> None:
+    opened(page, "linear").evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.evaluate("document.addEventListener('copy', () => { window.copied = String(document.activeElement.value); })")
+    page.get_by_role("tab", name="curl").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="Python", exact=True)).to_be_focused()
+    panel = page.get_by_role("tabpanel")
+    panel.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("window.copied") == panel.locator("code").inner_text()
+    page.keyboard.press("Tab")
+    assert find_obstacles(page) == []
 
 
 def test_much_is_sent_as_bytes_and_scores_have_a_best_five(page: Page) -> None:

@@ -16,6 +16,8 @@ from registry.tensor import TensorSpec
 
 _CHANNELS = (1, 3, 4)
 _PICTURE_RANKS = (3, 4)
+_MOST_SIZES = 32
+"""Of a form; what has more free dimensions is tried with sizes of 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +42,8 @@ class Tools:
     """All that the page's tools show."""
 
     fields: tuple[Field, ...]
-    symbols: tuple[str, ...]
-    """The names of free dimensions."""
+    sizes: tuple[tuple[str, str], ...]
+    """The free dimensions: a key for the page's script, and a name for people, each once."""
     outputs: str
     """The specs of the outputs, as JSON."""
     examples: tuple[str, ...]
@@ -56,7 +58,7 @@ def tools_of(request: Request, version: Version, examples: Examples) -> Tools:
     host = exchange_of(request).headers[b"host"].decode("latin-1")
     return Tools(
         fields=tuple(_field(place, spec, body) for place, spec in enumerate(signature.inputs)),
-        symbols=_symbols(signature),
+        sizes=tuple(_sizes(signature).items())[:_MOST_SIZES],
         outputs=_json([_told(spec) for spec in signature.outputs]),
         examples=tuple(example.name for example in examples.items),
         snippets=snippets_json(
@@ -109,9 +111,15 @@ def _may_be_picture(spec: TensorSpec) -> bool:
     return is_one_row and not spec.dtype.is_foreign and (shape[-3] in _CHANNELS or shape[-1] in _CHANNELS)
 
 
-def _symbols(signature: Signature) -> tuple[str, ...]:
-    dims = [dim for spec in signature.inputs for dim in spec.shape or () if isinstance(dim, str)]
-    return tuple(dict.fromkeys(dims))
+def _sizes(signature: Signature) -> dict[str, str]:
+    """Return the name of each free dimension by its key: that which it has, or its place in its input."""
+    return {
+        (f"{spec.name}/{axis}" if dim is None else dim): (f"{spec.name}[{axis}]" if dim is None else dim)
+        for spec in signature.inputs
+        if spec.is_tensor and not spec.optional
+        for axis, dim in enumerate((None,) if spec.shape is None else spec.shape)
+        if not isinstance(dim, int)
+    }
 
 
 def _told(spec: TensorSpec) -> dict[str, Any]:

@@ -2,14 +2,12 @@
 
 import { boundsOf, countOf, isFloat, makeTensor } from "./tensors.js";
 
-/** The names of the dimensions that somebody has to say a size of, in their order. */
-export function symbolsOf(specs) {
-  return [...new Set(specs.flatMap((spec) => spec.shape ?? []).filter((dim) => typeof dim === "string"))];
-}
-
-/** The shape of an input; a dimension without a name, or a rank that is open, counts as 1. */
+/** The shape of an input: a free dimension has the size of its name, or of its place; a rank that is open is 1. */
 export function shapeFor(spec, sizes) {
-  return (spec.shape ?? [null]).map((dim) => (typeof dim === "number" ? dim : (sizes.get(dim) ?? 1)));
+  return (spec.shape ?? [null]).map((dim, axis) => {
+    if (typeof dim === "number") return dim;
+    return sizes.get(dim ?? `${spec.name}/${axis}`) ?? 1;
+  });
 }
 
 /** A tensor of random elements: floats from 0 to 1, integers 0 and 1, which are masks, flags and known words alike. */

@@ -61,7 +61,7 @@ export class TryField {
     this.clearFaults();
     this.says.textContent = "";
     if (made instanceof Error) this.showFaults([made.message]);
-    else if (made) this.says.textContent = `${counted(made.data.length, "element")}, ${made.dtype} [${made.shape.join(", ")}]`;
+    else if (made && this.source !== "image") this.says.textContent = `${counted(made.data.length, "element")}, ${made.dtype} [${made.shape.join(", ")}]`;
   }
 
   /** Show a tensor that was made up: as text if there is not much of it, else kept and described. */

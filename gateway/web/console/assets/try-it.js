@@ -4,9 +4,11 @@ import { outputPart, placeOf, refusalPart } from "./answers.js";
 import { writeBody } from "./bodies.js";
 import { make } from "./elements.js";
 import { parseExactly, writeExactly } from "./exact-json.js";
-import { randomTensor } from "./random-input.js";
-import { is64 } from "./tensors.js";
+import { randomTensor, shapeFor } from "./random-input.js";
+import { countOf, is64 } from "./tensors.js";
 import { TryField } from "./try-field.js";
+
+const MOST_ELEMENTS = 4_000_000; // what a request may bring is less, or about as much
 
 class TryForm {
   constructor(form) {
@@ -26,12 +28,17 @@ class TryForm {
   }
 
   sizes() {
-    const inputs = this.form.querySelectorAll("input[data-symbol]");
-    return new Map(Array.from(inputs, (input) => [input.dataset.symbol, Math.max(0, Math.trunc(Number(input.value)) || 0)]));
+    const inputs = this.form.querySelectorAll("input[data-size]");
+    return new Map(Array.from(inputs, (input) => [input.dataset.size, Math.max(0, Math.trunc(Number(input.value)) || 0)]));
   }
 
   fillRandomly() {
     const sizes = this.sizes();
+    const counts = this.fields.map((field) => countOf(shapeFor(field.spec, sizes)));
+    if (Math.max(0, ...counts) > MOST_ELEMENTS) {
+      this.say(`A tensor of more than ${MOST_ELEMENTS.toLocaleString("en")} elements is too much to be made up here.`);
+      return;
+    }
     for (const field of this.fields) {
       if (field.spec.containers.length) continue; // its example stays
       if (field.spec.optional) field.leaveOut();
