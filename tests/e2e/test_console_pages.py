@@ -9,6 +9,7 @@ import pytest
 from gateway.web.console.policy import ALONE
 from tests.support import models
 from tests.support.console import HOSTILE, MARK, Console, form_of, live, running_console
+from tests.support.gateway_process import wait_until
 from tests.support.tokens import make_token
 
 
@@ -69,6 +70,21 @@ def test_a_version_shows_its_signature_its_files_and_that_no_licence_is_named(
     content = admin.get("/console/models/shown/versions/1/artifact/model.onnx").content
     assert content == models.identity("float32").SerializeToString()
     assert admin.get("/console/models/shown/versions/1/openapi.json").json()["openapi"] == "3.1.0"
+
+
+def test_what_is_asked_is_seen_with_its_traffic_what_is_loaded_and_what_has_happened(
+    console: Console, admin: httpx.Client
+) -> None:
+    console.register("busy", "float32")
+    for body in ({"inputs": [1.5]}, {"inputs": ["x"]}):
+        admin.post("/v1/models/busy/predict", json=body, headers=MARK)
+
+    def row() -> str:
+        return admin.get("/console?q=busy").text.split('id="model-busy"', 1)[1]
+
+    wait_until(lambda: "2 answers in 5 minutes, 50 % of them refusals" in row())
+    assert 'id="resident-busy-1"' in admin.get("/console/workers").text
+    assert "version 1 registered" in admin.get("/console/events").text
 
 
 def test_a_token_of_other_models_sees_none_of_these(console: Console) -> None:

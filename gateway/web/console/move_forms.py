@@ -130,7 +130,7 @@ def _texts(fields: Mapping[str, Any]) -> dict[str, str]:
 
 def _read(form: type[F], fields: Fields) -> F:
     try:
-        read = form.model_validate(dict(fields))
+        read = form.model_validate({name: text for name, text in fields.items() if text.strip()})  # empty: not said
     except ValidationError as error:
         faults: list[dict[str, Any]] = list(error.errors())  # type: ignore[arg-type]  # TypedDicts
         raise invalid_fields((fault["loc"], fault) for fault in faults) from error
