@@ -24,7 +24,7 @@ from gateway.web import (
     uploads,
     versions,
 )
-from gateway.web.console.refusals import console_refusal
+from gateway.web.console import refusals
 from gateway.web.console.routes import ROUTERS as CONSOLE_ROUTERS
 from gateway.web.exchange import CONTEXT, Exchange
 from gateway.web.guarded import GuardedRoute, public_paths
@@ -73,6 +73,7 @@ _built: list[FastAPI] = []
 def build_ahead() -> None:
     """Have the next ``make_control_application`` of this process, and of each fork of it, find its work done."""
     _built.append(_build())
+    refusals.build_ahead()
 
 
 def make_control_application(services: Services) -> FastAPI:
@@ -111,7 +112,7 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     exchange.code = error.code
     log_withheld(error, exchange.request_id)
     dialect = dialect_of(exchange.path)
-    answer = console_refusal(error, exchange, request.scope)
+    answer = refusals.console_refusal(error, exchange, request.scope)
     status, headers, body = answer or problem_answer(error, request_id=exchange.request_id, dialect=dialect)
     response = Response(body, status_code=status)
     response.raw_headers = headers

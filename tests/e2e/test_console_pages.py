@@ -9,6 +9,7 @@ import pytest
 from gateway.web.console.policy import ALONE
 from tests.support import models
 from tests.support.console import HOSTILE, MARK, Console, form_of, live, running_console
+from tests.support.gateway_process import wait_until
 from tests.support.tokens import make_token
 
 
@@ -71,6 +72,21 @@ def test_a_version_shows_its_signature_its_files_and_that_no_licence_is_named(
     assert admin.get("/console/models/shown/versions/1/openapi.json").json()["openapi"] == "3.1.0"
 
 
+def test_what_is_asked_is_seen_with_its_traffic_what_is_loaded_and_what_has_happened(
+    console: Console, admin: httpx.Client
+) -> None:
+    console.register("busy", "float32")
+    for body in ({"inputs": [1.5]}, {"inputs": ["x"]}):
+        admin.post("/v1/models/busy/predict", json=body, headers=MARK)
+
+    def row() -> str:
+        return admin.get("/console?q=busy").text.split('id="model-busy"', 1)[1]
+
+    wait_until(lambda: "2 answers in 5 minutes, 50 % of them refusals" in row())
+    assert 'id="resident-busy-1"' in admin.get("/console/workers").text
+    assert "version 1 registered" in admin.get("/console/events").text
+
+
 def test_a_token_of_other_models_sees_none_of_these(console: Console) -> None:
     console.register("secret", "float32")
     made = make_token(console.gateway.data_dir, "publish", models="other-*")
@@ -121,9 +137,10 @@ def test_an_admin_promotes_after_seeing_the_plan_and_undoes_it(console: Console,
         "/console/models/moved",
         2,
     )
-    assert undo == {"alias": "production", "to": "1", "expected_generation": "2", "reason": "undo"}
     assert (undone.status_code, live(admin, "moved")["version"], "doubles" in undone.text) == (200, 1, True)
     moves = admin.get("/registry/models/moved/history", headers=MARK).json()["items"]
+    reason = f"undo of move {moves[1]['id']}"
+    assert undo == {"alias": "production", "to": "1", "expected_generation": "2", "reason": reason}
     assert [(move["kind"], move["from"], move["to"], move["undoes"], move["actor"]) for move in moves] == [
         ("promote", None, 1, None, "adminer"),
         ("promote", 1, 2, None, "adminer"),

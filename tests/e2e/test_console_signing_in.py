@@ -35,6 +35,12 @@ def test_who_is_not_signed_in_is_sent_to_sign_in_and_comes_back(console: Console
     assert signed_in.headers["set-cookie"] == cookie
 
 
+def test_a_browser_that_asks_for_nothing_in_particular_is_sent_to_the_console(console: Console) -> None:
+    with console.gateway.client(headers={"accept": "text/html,*/*"}) as client:
+        answer = client.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console")
+
+
 @pytest.mark.parametrize(
     "place",
     ["https://evil.example/", "//evil.example", "/registry", "/console\\..", "/consoles", "", "/console/sign-in"],

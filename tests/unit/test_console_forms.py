@@ -110,6 +110,11 @@ def test_a_link_names_a_canary_with_its_limits_and_a_shadow() -> None:
     assert (form.alias, form.proposal()) == ("blue", expected)
 
 
+def test_a_field_that_was_left_empty_says_nothing() -> None:
+    fields = {"version": "3", "canary": "4", "canary_percent": "5", "max_error_percent": "", "max_latency_ms": " "}
+    assert read_move(fields).proposal() == Proposal(version=3, canary=Canary(version=4, percent=5.0))
+
+
 def test_dropping_is_something_else_than_not_naming() -> None:
     proposal = read_move({"version": "3", "drop_canary": "1"}).proposal()
     assert (proposal.canary, proposal.shadow) == (None, UNSET)

@@ -136,11 +136,11 @@ MOVED = {"from": 1, "to": 2, "kind": "promote", "canary": None, "shadow": None, 
 @pytest.mark.parametrize(
     ("kind", "detail", "text"),
     [
-        (EventKind.ALIAS_MOVED, MOVED, "production promoted: version 1 -> version 2"),
+        (EventKind.ALIAS_MOVED, MOVED, "production promoted: version 1 \u2192 version 2"),
         (
             EventKind.ALIAS_MOVED,
             MOVED | {"from": None, "kind": "rollback", "reason": "why"},
-            "production rolled back: nothing -> version 2 (why)",
+            "production rolled back: nothing \u2192 version 2 (why)",
         ),
         (
             EventKind.ALIAS_MOVED,

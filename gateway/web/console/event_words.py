@@ -25,7 +25,7 @@ def _moved(event: Event, detail: Mapping[str, Any]) -> str:
             before = detail.get("from")
             verb = "rolled back" if kind == "rollback" else "promoted"
             origin = "nothing" if before is None else f"version {before}"
-            text = f"{event.alias} {verb}: {origin} -> version {event.version}"
+            text = f"{event.alias} {verb}: {origin} \N{RIGHTWARDS ARROW} version {event.version}"
     reason = detail.get("reason")
     return f"{text} ({reason})" if reason else text
 

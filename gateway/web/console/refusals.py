@@ -12,15 +12,21 @@ from urllib.parse import quote
 from gateway.web.console.pages import frame
 from gateway.web.console.policy import protect
 from gateway.web.console.sign_in import SIGN_IN
-from gateway.web.console.templates import render
+from gateway.web.console.templates import prepare, render
 from gateway.web.cookies import is_console
 from gateway.web.exchange import Exchange
 from gateway.web.limits import Scope
 from gateway.web.problems import Headers, problem, problem_answer
 from registry.errors import ServiceError, Unauthenticated
 
+_PROBLEM, _AGAIN = "problem.html", "again.html"
 _SEE_OTHER = 303
 _LONGEST_QUERY = 1024
+
+
+def build_ahead() -> None:
+    """Have the pages of refusals ready: they are drawn on the event loop."""
+    prepare(_PROBLEM, _AGAIN)
 
 
 def console_refusal(error: ServiceError, exchange: Exchange, scope: Scope) -> tuple[int, Headers, bytes] | None:
@@ -36,12 +42,12 @@ def console_refusal(error: ServiceError, exchange: Exchange, scope: Scope) -> tu
         return _redirect("/console") if is_page and exchange.path == "/" and _wants_html(exchange) else None
     if not is_page:
         told = problem(error, request_id=exchange.request_id)
-        return _answer(error, exchange, "problem.html", {"problem": told})
+        return _answer(error, exchange, _PROBLEM, {"problem": told})
     place = _place(exchange, scope)
     if exchange.headers.get(b"hx-request") is not None:
         return _redirect_of_a_part(error, exchange, _sign_in(place))
     if exchange.headers.get(b"sec-fetch-site") == b"cross-site":
-        return _answer(error, exchange, "again.html", {"again": place})
+        return _answer(error, exchange, _AGAIN, {"again": place})
     return _redirect(_sign_in(place))
 
 

@@ -33,7 +33,7 @@ _SEE_OTHER = 303
 async def show_sign_in(request: Request) -> Response:
     """Show the form; without tokens there is nothing to sign in to."""
     place = place_or_home(request.query_params.get("next", CONSOLE))
-    if not services_of(request).settings.is_auth_on:
+    if services_of(request).gate.is_constant:
         return RedirectResponse(place, _SEE_OTHER)
     return await page(request, "sign_in.html", lambda: {"next": place, "trouble": None})
 
@@ -45,9 +45,12 @@ async def sign_in(request: Request) -> Response:
     _refuse_foreign(request)
     fields = await read_form(request)
     token, place = fields.get("token", ""), place_or_home(fields.get("next", CONSOLE))
+    gate = services_of(request).gate
+    if gate.is_constant:
+        return RedirectResponse(place, _SEE_OTHER)
     headers = {**exchange_of(request).headers, b"authorization": f"Bearer {token}".encode()}
     try:
-        await services_of(request).gate.admit(headers, request.scope)
+        await gate.admit(headers, request.scope)
     except (Unauthenticated, TooManyAttempts) as error:
         trouble = error
         status = status_of(trouble)
