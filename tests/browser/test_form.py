@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import ModelProto, helper
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from gateway.client import Client
@@ -26,7 +27,19 @@ async () => {
   return Array.from(new Uint8Array(await blob.arrayBuffer()));
 }
 """
+STRANGE = """it's "x" \\n `id` </script><img src=x onerror=alert(1)> {{ 1 }} é漢"""
+
+
+def strange() -> ModelProto:
+    """Float32 of a name that is hard to quote, and ``__proto__``, both [n] -> their sum."""
+    names = [STRANGE, "__proto__"]
+    return models.model(
+        [helper.make_node("Add", names, ["y"])], [models.value(name) for name in names], [models.value("y")]
+    )
+
+
 REGISTERED = {
+    "strange": strange(),
     "linear": models.linear(),
     "whole": models.identity("int64", ("n",)),
     "words": models.string_twice(),
@@ -93,6 +106,21 @@ def test_every_signature_has_a_random_input_that_it_takes(page: Page, name: str)
     opened(page, name).get_by_role("button", name="Fill in a random input").click()
     predict(page)
     expect(page.locator("#try-result")).to_contain_text("Status 200")
+
+
+def test_names_are_text_wherever_they_stand_and_much_goes_under_any_name(page: Page) -> None:
+    opened(page, "strange")
+    assert page.locator("#input-0 legend code").inner_text() == STRANGE
+    page.get_by_label("batch =").fill("15000")
+    page.get_by_role("button", name="Fill in a random input").click()
+    assert predict(page)["type"] == "application/vnd.safetensors"
+    expect(page.locator("#try-result")).to_contain_text("Status 200")
+    page.locator("#input-0-json-text").fill('["much"]')
+    page.locator("#input-1-json-text").fill('["more"]')
+    predict(page)
+    expect(page.locator("#input-0-faults")).to_contain_text("at [0]: expected ")
+    expect(page.locator("#input-1-faults")).to_contain_text("at [0]: expected ")
+    assert page.locator("main img").count() == 0
 
 
 def test_free_dimensions_have_the_sizes_that_are_said_whether_they_have_names_or_not(page: Page) -> None:

@@ -55,6 +55,12 @@ def test_a_retired_version_and_one_that_never_was_are_told_apart(client: httpx.C
     assert_problem(client.get(GRAPH.format(9)), 404, code="version_not_found", detail="model 'wide' has no version 9")
 
 
+def test_the_page_of_a_retired_version_has_nothing_to_try(client: httpx.Client) -> None:
+    pages = [client.get(f"/console/models/wide/versions/{number}").text for number in (1, 2)]
+    assert ['id="try-it"' in page for page in pages] == [True, False]
+    assert client.get("/console/models/wide/versions/2/graph").status_code == 410
+
+
 def test_the_gateway_never_imports_the_parser(client: httpx.Client, gateway: GatewayProcess) -> None:
     assert client.get(GRAPH.format(1)).status_code == 200
     for pid in gateway.workers():

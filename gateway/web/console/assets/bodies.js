@@ -37,7 +37,7 @@ export function writeBody(inputs) {
 /** Tensors by name in the format of safetensors: the length of a header, the header, the bytes. */
 export function writeSafetensors(given) {
   const inputs = [...given].sort(([, a], [, b]) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT); // all aligned
-  const header = {};
+  const header = Object.create(null); // an input may be called __proto__
   let end = 0;
   for (const [name, { dtype, shape, data }] of inputs) {
     header[name] = { dtype: SPELLED[dtype], shape, data_offsets: [end, end + data.byteLength] };
