@@ -16,7 +16,7 @@ ON_BOTH := $(filter-out $(ON_ONE), $(wildcard tests/e2e/test_*.py)) tests/proper
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check audit sbom format bench bench-peers bench-tails bench-docs bench-cold bench-codec \
-	bench-cycles bench-zipf bench-density bench-shadow soak hostile chaos conformance schemathesis fuzz clean
+	bench-cycles bench-zipf bench-density bench-shadow soak hostile chaos conformance schemathesis fuzz screenshots clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -106,6 +106,9 @@ fuzz: $(VENV)/.dev ## ten minutes of bytes that strangers might send, at everyth
 
 conformance: $(VENV)/.dev ## all of ONNX's conformance set through a live gateway, bit for bit, over every wire
 	@$(BIN)/python -m tests.conformance $(ARGS)
+
+screenshots: $(VENV)/.dev ## docs/console/*.png, taken anew of a live gateway; needs chromium
+	@$(BIN)/python -m tests.browser.screenshots
 
 clean: ## forget the environments and the example data
 	rm -rf $(VENV) .bench .clients sardonyx-data build *.egg-info

@@ -90,6 +90,30 @@ class Answered:
     failed_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Which version's predict requests a key of a board is about."""
+
+    model: str
+    version: str
+    code: str | None
+    """Of the answers that are counted there; None for the histogram of all answers' seconds, which begins there."""
+
+    @property
+    def is_refusal(self) -> bool:
+        """True if the answers are no predictions."""
+        return self.code not in (None, _GOOD)
+
+    @classmethod
+    def of(cls, key: Key) -> "Counted | None":
+        """Return what a key is about; None if it is something else."""
+        if key[1:2] != (_PREDICT,) or not key[2]:
+            return None
+        if key[0] == _SECONDS:
+            return cls(key[2], key[3], None)
+        return cls(key[2], key[3], key[4]) if key[0] == _ANSWERS else None
+
+
 class RequestCounts:
     """What the requests of one route have come to."""
 
@@ -127,9 +151,10 @@ class Metrics:
     """
 
     def __init__(self, boards: Sequence[Board] | None = None, own: int = 0) -> None:
-        self._boards = boards or [Board.create()]
-        self._counts = Counts(self._boards[own])
-        self._readers = [BoardReader(board) for board in self._boards]
+        self.boards = boards or [Board.create()]
+        """Of all workers of the host."""
+        self._counts = Counts(self.boards[own])
+        self._readers = [BoardReader(board) for board in self.boards]
         self._rendering = Lock()
         self._labels = _Labels()
         self._readings: list[Reading] = []
@@ -173,6 +198,17 @@ class Metrics:
         """
         with self._rendering:
             return "".join(self._lines()).encode()
+
+    def totals(self) -> dict[str, float]:
+        """Return the readings by name, as the workers of this host have them together; takes as long as ``render``."""
+        with self._rendering:
+            found = _merged(self._readers)
+        totals = {}
+        for reading in self._readings:
+            values = [numbers[0] for numbers in found[_kind(reading), reading.name]]
+            if shown := [value for value in values if not isnan(value)]:
+                totals[reading.name] = _MERGED[reading.merge](shown)
+        return totals
 
     def answered(self) -> list[Answered]:
         """Return what each version has answered, by model and version; takes as long as ``render``."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from gateway.documents import DocumentFolder
 from gateway.example_checks import ExampleChecks
+from gateway.graphs import Graphs
 from gateway.runtime_checks import RuntimeChecks
 from gateway.settings import Settings
 from model_store.disk_cache import DiskCache
@@ -19,6 +20,7 @@ from model_store.s3.direct import S3Uploads
 from model_store.s3.foreign import S3Sources
 from model_store.s3.store import S3Store
 from model_store.shared_folders import SharedFolders
+from model_store.stripped_graphs import StrippedGraphs
 from registry.batching import Batching
 from registry.inspection.host import host_key
 from registry.inspection.sandbox import SandboxedInspector
@@ -52,6 +54,7 @@ class Parts:
     sources: ForeignObjects
     folders: DiskCache
     prepared: PreparedModels
+    graphs: Graphs
     inspector: SandboxedInspector
     clock: SystemClock
     example_checks: ExampleChecks
@@ -139,6 +142,7 @@ def open_parts(settings: Settings) -> Parts:
         sources=S3Sources(client, settings.import_buckets),
         folders=copies,
         prepared=PreparedModels(folders, host_key()),
+        graphs=Graphs(copies, StrippedGraphs(folders), inspector),
         inspector=inspector,
         clock=clock,
         example_checks=checks,

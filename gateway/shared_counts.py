@@ -74,7 +74,7 @@ class BoardReader:
 
     def __init__(self, board: Board) -> None:
         self._board = board
-        self._numbers = _mapped(board.numbers)
+        self._numbers = map_numbers(board)
         self._keys: list[tuple[int, int, Key]] = []
         self._end = 0
 
@@ -90,7 +90,7 @@ class Counts:
     """A board as its one writer has it."""
 
     def __init__(self, board: Board) -> None:
-        self.numbers = _mapped(board.numbers)
+        self.numbers = map_numbers(board)
         """All slots; ``numbers[slot] += 1`` counts."""
         self._keys = board.keys
         known, self._end = board.read_keys()
@@ -112,5 +112,6 @@ class Counts:
         return start
 
 
-def _mapped(descriptor: int) -> "memoryview[float]":
-    return memoryview(mmap.mmap(descriptor, _SLOTS * _NUMBER_BYTES)).cast("d")
+def map_numbers(board: Board) -> "memoryview[float]":
+    """Return all slots of a board, as they are whenever one looks."""
+    return memoryview(mmap.mmap(board.numbers, _SLOTS * _NUMBER_BYTES)).cast("d")

@@ -15,6 +15,7 @@ from gateway.documents import DocumentFolder
 from gateway.engine import Engine, Outside, open_engine, open_executor
 from gateway.metrics import Metrics
 from gateway.parts import Parts, open_parts
+from gateway.rates import INTERVAL_SECONDS, Rates
 from gateway.serving.change_feed import ChangeFeed
 from gateway.serving.isolated import AnySession
 from gateway.serving.last_known import LastKnown
@@ -100,6 +101,7 @@ async def open_services(
             uploads=parts.uploads,
             sources=parts.sources,
             folders=parts.folders,
+            graphs=parts.graphs,
             clock=parts.clock,
             registration=parts.registration(),
             promotion=parts.promotion(),
@@ -119,18 +121,27 @@ async def open_services(
             feed=feed,
             store_watch=store_watch,
             metrics=metrics,
+            rates=Rates(metrics.boards),
             access_log=_open_access_log(opened, settings, is_worker=is_worker),
-            executor=open_executor(opened, _CONTROL_THREADS, "control"),
-            checking=open_executor(opened, 1, "check"),
-            registering=open_executor(opened, _REGISTERING_THREADS, "register"),
-            promoting=open_executor(opened, _PROMOTING_THREADS, "promote"),
-            decoding=open_executor(opened, 1, "decode"),
+            **_open_executors(opened),
         )
         opened.callback(parts.inspector.close)
         if is_worker:
             await _start(opened, parts, services, deliverer)
             await _load_first(opened, settings, routing, engine, pins)
         yield services
+
+
+def _open_executors(opened: AsyncExitStack) -> dict[str, Executor]:
+    """Make the threads of the HTTP layer, by the names that ``Services`` has for them."""
+    return {
+        "executor": open_executor(opened, _CONTROL_THREADS, "control"),
+        "checking": open_executor(opened, 1, "check"),
+        "registering": open_executor(opened, _REGISTERING_THREADS, "register"),
+        "promoting": open_executor(opened, _PROMOTING_THREADS, "promote"),
+        "stripping": open_executor(opened, 1, "strip"),
+        "decoding": open_executor(opened, 1, "decode"),
+    }
 
 
 def _open_following(opened: AsyncExitStack, parts: Parts, metrics: Metrics) -> tuple[Executor, StoreWatch]:
@@ -159,6 +170,8 @@ async def _start(opened: AsyncExitStack, parts: Parts, services: Services, deliv
     services.store_watch.start()
     opened.push_async_callback(services.store_watch.close)
     opened.callback(asyncio.get_running_loop().create_task(_publish(services.metrics)).cancel)
+    looking = _look_at_rates(services.rates, open_executor(opened, 1, "rates"))
+    opened.callback(asyncio.get_running_loop().create_task(looking).cancel)
 
 
 async def _load_first(
@@ -327,3 +340,10 @@ async def _publish(metrics: Metrics) -> None:
     while True:
         metrics.publish()
         await asyncio.sleep(_PUBLISH_SECONDS)
+
+
+async def _look_at_rates(rates: Rates, executor: Executor) -> None:
+    """Have the rates looked at, again and again, by a thread that nobody waits for."""
+    while True:
+        await asyncio.get_running_loop().run_in_executor(executor, rates.look)
+        await asyncio.sleep(INTERVAL_SECONDS)

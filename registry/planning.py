@@ -147,7 +147,7 @@ def plan_promotion(catalog: Catalog, model: str, alias: str, proposal: Proposal)
         replaced=replaced,
         candidate=candidate,
     )
-    _check_generation(plan, proposal)
+    check_generation(plan, proposal.expected_generation)
     return _compared(plan, candidate, beside, proposal)
 
 
@@ -177,13 +177,17 @@ def _check_expected(model: str, alias: str, before: Alias | None, proposal: Prop
         )
 
 
-def _check_generation(plan: Plan, proposal: Proposal) -> None:
-    """Make sure that the alias is as the caller has seen it, or is already what it is to become."""
+def check_generation(plan: Plan, expected: int | None) -> None:
+    """Make sure that the alias is as the caller has seen it, or is already what it is to become.
+
+    Raises:
+        GenerationConflict: it is not; None expects nothing.
+    """
     generation = 0 if plan.before is None else plan.before.generation
-    if plan.is_change and proposal.expected_generation not in (None, generation):
+    if plan.is_change and expected not in (None, generation):
         raise GenerationConflict(
             f"alias {quoted(plan.alias)} of model {quoted(plan.model)}, or its canary or shadow, has changed since:"
-            f" its generation is {generation} now, not {proposal.expected_generation}"
+            f" its generation is {generation} now, not {expected}"
         )
 
 

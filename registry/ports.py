@@ -143,6 +143,10 @@ class Catalog(Protocol):
         """Return the moves of one alias, or of all, with larger ids, oldest first, and no more than ``limit``."""
         ...
 
+    def list_newest_moves(self, model: str, *, before: int | None = None, limit: int) -> Sequence[Move]:
+        """Return the moves of all of a model's aliases, newest first; only those with smaller ids than ``before``."""
+        ...
+
     def list_events(self, *, after: int, limit: int) -> Sequence[Event]:
         """Return events with larger sequence numbers, in order."""
         ...

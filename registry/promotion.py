@@ -15,12 +15,21 @@ from datetime import datetime
 from typing import Any
 
 from registry.annotations import check_annotations
+from registry.compatibility import compare
 from registry.errors import InvalidRequest, NoPreviousVersion
 from registry.events import EventKind
 from registry.history import StepBack, last_move_at, step_back, step_back_to
 from registry.lookup import resolve_model, resolve_version
 from registry.names import quoted
-from registry.planning import UNSET, Plan, Proposal, Unset, plan_promotion, promotable_version
+from registry.planning import (
+    UNSET,
+    Plan,
+    Proposal,
+    Unset,
+    check_generation,
+    plan_promotion,
+    promotable_version,
+)
 from registry.ports import Catalog, Clock, Registry, Transaction
 from registry.records import Alias, Canary, Move, MoveKind, Version
 
@@ -119,6 +128,7 @@ class Promotion:
         actor: str,
         to: int | None = None,
         to_time: datetime | None = None,
+        expected_generation: int | None = None,
         reason: str = "",
     ) -> AliasMove:
         """Point ``alias`` to what was live before the newest promotion that stands; canary and shadow go.
@@ -129,10 +139,12 @@ class Promotion:
             actor: who asks.
             to: a version that was live before, in place of the last one.
             to_time: an aware moment: the version that was live then.
+            expected_generation: the state of the alias that the caller has seen; None if it does not matter.
             reason: for the history.
 
         Raises:
             ModelNotFound, VersionNotFound: there is no such model or version.
+            GenerationConflict: the alias has changed since.
             NoPreviousVersion: there is nothing to go back to, or what was asked for has never been live.
             NotPromotable: what was asked for is retired, or what it leads to is in quarantine.
             InvalidRequest: ``to`` and ``to_time`` together, a moment without a time zone, a malformed reason.
@@ -140,16 +152,16 @@ class Promotion:
         check_annotations(reason=reason)
         _check_moment(to, to_time)
         with self._registry.writing() as transaction:
-            before = transaction.find_alias(model, alias)
-            if before is None:
-                resolve_model(transaction, model)
-                raise NoPreviousVersion(f"alias {quoted(alias)} of model {quoted(model)} has never been moved")
-            moves = transaction.list_moves(model, alias)
-            back = _way_back(transaction, before, moves, to=to, to_time=to_time)
-            promotable_version(transaction, model, back.version, is_live=back.version == before.version)
-            plan = Plan(model=model, alias=alias, before=before, version=back.version, canary=None, differences=())
-            step = _Step(plan=plan, kind=MoveKind.ROLLBACK, undoes=back.undoes, actor=actor, reason=reason)
+            plan, undoes = _plan_back(transaction, model, alias, to=to, to_time=to_time)
+            check_generation(plan, expected_generation)
+            step = _Step(plan=plan, kind=MoveKind.ROLLBACK, undoes=undoes, actor=actor, reason=reason)
             return self._take(transaction, step)
+
+    def plan_rollback(self, model: str, alias: str, *, to: int | None = None, to_time: datetime | None = None) -> Plan:
+        """Return what ``rollback`` would do, or raise what it would raise; changes nothing."""
+        _check_moment(to, to_time)
+        with self._registry.reading() as catalog:
+            return _plan_back(catalog, model, alias, to=to, to_time=to_time)[0]
 
     def _take(self, transaction: Transaction, step: "_Step") -> AliasMove:
         plan = step.plan
@@ -220,6 +232,33 @@ def _check_moment(to: int | None, to_time: datetime | None) -> None:
         raise InvalidRequest("give a version or a moment to roll back to, not both")
     if to_time is not None and to_time.utcoffset() is None:
         raise InvalidRequest("the moment to roll back to needs a time zone, such as 2026-05-17T03:00:00Z")
+
+
+def _plan_back(
+    catalog: Catalog, model: str, alias: str, *, to: int | None, to_time: datetime | None
+) -> tuple[Plan, int | None]:
+    """Return what a rollback does, and the oldest promotion that it takes back."""
+    before = catalog.find_alias(model, alias)
+    if before is None:
+        resolve_model(catalog, model)
+        raise NoPreviousVersion(f"alias {quoted(alias)} of model {quoted(model)} has never been moved")
+    back = _way_back(catalog, before, catalog.list_moves(model, alias), to=to, to_time=to_time)
+    candidate = promotable_version(catalog, model, back.version, is_live=back.version == before.version)
+    replaced = resolve_version(catalog, model, before.version)
+    found = compare(replaced.signature, candidate.signature)
+    plan = Plan(
+        model=model,
+        alias=alias,
+        before=before,
+        version=back.version,
+        canary=None,
+        differences=found.differences,
+        compatibility=found.compatibility,
+        changes=found.changes,
+        replaced=replaced,
+        candidate=candidate,
+    )
+    return plan, back.undoes
 
 
 def _way_back(

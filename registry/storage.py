@@ -150,6 +150,13 @@ class Preparation:
     """False if it may be another matter at another time."""
 
 
+STRIPPED_GRAPH = "graph.onnx"
+"""What a model's graph without its weights is called."""
+
+MOST_STRIPPED_BYTES = 16 * 1024 * 1024
+"""Of a graph without weights: hundreds of times what the largest that were seen have."""
+
+
 class ArtifactFolders(Protocol):
     """Verified local copies of artifacts, for whoever must open them by path."""
 

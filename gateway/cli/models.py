@@ -59,6 +59,7 @@ class Language(StrEnum):
 
     CURL = "curl"
     PYTHON = "python"
+    CLIENT = "client"
     JAVASCRIPT = "javascript"
     TRITONCLIENT = "tritonclient"
 

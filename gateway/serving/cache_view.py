@@ -31,6 +31,10 @@ class CacheView(Generic[S]):
         """Return the loaded versions, as ``iris:3``, in the order in which they were loaded."""
         return tuple(f"{model}:{number}" for model, number in self._ready)
 
+    def sizes(self) -> dict[str, int]:
+        """Return what each loaded version counts for in bytes, by its name as ``resident`` has it."""
+        return {f"{model}:{number}": entry.size_bytes for (model, number), entry in self._ready.items()}
+
     def plain(self) -> list[Version]:
         """Return the loaded versions whose sessions are not of prepared models."""
         return [entry.version for entry in self._ready.values() if not entry.is_prepared]

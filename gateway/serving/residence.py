@@ -53,6 +53,10 @@ class Residence:
         """The models that are."""
         return frozenset(model for model in self._unloaded if self.is_unloaded(model))
 
+    def sizes(self) -> dict[str, int]:
+        """Return what the versions count for in bytes that this worker has loaded, by names such as ``iris:3``."""
+        return self._cache.sizes()
+
     def is_pinned(self, model: str) -> bool:
         """Return whether a version of the model stays loaded whatever is asked for."""
         return self._cache.is_pinned(model)

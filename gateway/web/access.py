@@ -5,6 +5,9 @@
    the gateway's own. A page of the web that a browser on this machine has open gets 403.
 3. With tokens a request is answered for its token, and from anywhere: no page of the web can send a token by itself.
    It is decided before a byte of the body is read.
+4. The token is that of the Authorization header. Where there is none, it may be that of the console's cookie, which a
+   browser sends by itself: for GET and HEAD below ``/console``, and for what bears the console's header from this very
+   origin (``gateway.web.cookies``). It is checked, and its failures are counted, as any other.
 """
 
 import re
@@ -13,6 +16,7 @@ from typing import Any, Protocol
 from gateway.serving.token_verdicts import TokenVerdicts
 from gateway.settings import is_loopback
 from gateway.web.attempts import Attempts
+from gateway.web.cookies import presented_by_cookie
 from gateway.web.limits import Scope
 from registry.credentials import Credential, parse_credential
 from registry.errors import ForeignOrigin, InvalidHost, ServiceError, Unauthenticated
@@ -83,7 +87,7 @@ class TokenGate:
         self._attempts = attempts
         self._hosts: set[bytes] = set()
 
-    def find(self, headers: dict[bytes, bytes], scope: Scope, now: float) -> Caller | None:  # noqa: ARG002 - Gate's
+    def find(self, headers: dict[bytes, bytes], scope: Scope, now: float) -> Caller | None:
         """Return whose token this is if it is known to be good."""
         host = headers.get(b"host", b"")
         if host not in self._hosts:
@@ -91,11 +95,15 @@ class TokenGate:
             if len(self._hosts) < _REMEMBERED:
                 self._hosts.add(host)
         presented = headers.get(b"authorization")
+        if presented is None:
+            presented = presented_by_cookie(headers, scope)
         return None if presented is None else self._verdicts.find(presented, now)
 
     async def admit(self, headers: dict[bytes, bytes], scope: Scope) -> Caller:
         """Return whose token this is."""
-        presented = headers.get(b"authorization", b"")
+        presented = headers.get(b"authorization")
+        if presented is None:
+            presented = presented_by_cookie(headers, scope) or b""
         credential = _bearer(presented)
         client: Any = scope.get("client")
         address = "" if client is None else client[0]

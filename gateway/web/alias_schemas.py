@@ -77,6 +77,8 @@ class RollbackBody(Body):
 
     to: int | None = Field(default=None, ge=1, lt=10**9)
     to_time: datetime | None = Field(default=None, strict=False)
+    expected_generation: int | None = Field(default=None, ge=0, lt=10**9)
+    """The ``generation`` that the caller has seen; absent: whatever it is."""
     reason: str = Field(default="", max_length=1024)
 
     @model_validator(mode="after")

@@ -63,6 +63,7 @@ async def roll_back(
         alias,
         to=asked.to,
         to_time=asked.to_time,
+        expected_generation=asked.expected_generation,
         reason=asked.reason,
         actor=actor,
     )

@@ -13,6 +13,7 @@ from gateway.web import (
     documentation,
     examples,
     feed,
+    graph,
     health,
     models,
     open_inference_repository,
@@ -24,6 +25,8 @@ from gateway.web import (
     versions,
     webhooks,
 )
+from gateway.web.console import refusals
+from gateway.web.console.routes import ROUTERS as CONSOLE_ROUTERS
 from gateway.web.exchange import CONTEXT, Exchange
 from gateway.web.guarded import GuardedRoute, public_paths
 from gateway.web.paths import dialect_of
@@ -47,6 +50,7 @@ ROUTERS = (
     uploads.router,
     direct_uploads.router,
     versions.router,
+    graph.router,
     examples.router,
     aliases.router,
     quarantine.router,
@@ -57,6 +61,7 @@ ROUTERS = (
     open_inference_routes.router,
     open_inference_repository.router,
     tensorflow_models.router,
+    *CONSOLE_ROUTERS,
 )
 
 PUBLIC_PATHS = public_paths(route for router in ROUTERS for route in router.routes)
@@ -70,6 +75,7 @@ _built: list[FastAPI] = []
 def build_ahead() -> None:
     """Have the next ``make_control_application`` of this process, and of each fork of it, find its work done."""
     _built.append(_build())
+    refusals.build_ahead()
 
 
 def make_control_application(services: Services) -> FastAPI:
@@ -108,7 +114,8 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     exchange.code = error.code
     log_withheld(error, exchange.request_id)
     dialect = dialect_of(exchange.path)
-    status, headers, body = problem_answer(error, request_id=exchange.request_id, dialect=dialect)
+    answer = refusals.console_refusal(error, exchange, request.scope)
+    status, headers, body = answer or problem_answer(error, request_id=exchange.request_id, dialect=dialect)
     response = Response(body, status_code=status)
     response.raw_headers = headers
     if isinstance(error, BodyTooLarge | Forbidden | RequestTimeout):  # the rest of the body is left unread

@@ -49,7 +49,7 @@ def add_to(control: FastAPI) -> None:
     @needs(Role.PREDICT)
     async def home(accept: Annotated[str, Header()] = "") -> Response:
         if "text/html" in accept:
-            return RedirectResponse("/docs")
+            return RedirectResponse("/console")
         return JSONResponse({"status": "alive"})  # what clients of KServe's version 1 ask a server for
 
     @control.get("/docs", include_in_schema=False)

@@ -39,7 +39,7 @@ async def list_events(
 @needs(Role.PREDICT)
 async def list_workers(services: UsesServices) -> dict[str, Any]:
     """Return every worker that has reported within 15 seconds."""
-    reports = await services.call(_workers, services.registry)
+    reports = await services.call(list_live_workers, services.registry)
     return {"items": [worker_json(report) for report in reports], "next": None}
 
 
@@ -48,6 +48,7 @@ def _list(registry: Registry, after: int, limit: int) -> list[Event]:
         return list(catalog.list_events(after=after, limit=limit))
 
 
-def _workers(registry: Registry) -> list[WorkerReport]:
+def list_live_workers(registry: Registry) -> list[WorkerReport]:
+    """Return what every worker says of itself that has reported within ``LIVE_SECONDS``."""
     with registry.reading() as catalog:
         return list(catalog.list_workers(since=catalog.now() - timedelta(seconds=LIVE_SECONDS)))

@@ -14,6 +14,7 @@ import orjson
 from gateway.codec.body import PredictBody
 from gateway.serving.token_verdicts import REFUSAL
 from gateway.web.asked import Asked
+from gateway.web.console.refusals import console_refusal
 from gateway.web.endpoint import Endpoint
 from gateway.web.exchange import CONTEXT, Exchange, RequestIds
 from gateway.web.heads import Head, KnownHeads
@@ -104,7 +105,7 @@ class Front:
         except ClientGone:
             exchange.give_up()
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
-            answer = self._refusal(exchange, error)
+            answer = self._refusal(exchange, error, scope)
         try:
             if answer is not None and not exchange.is_started:
                 await _respond(exchange, answer, send)
@@ -174,15 +175,15 @@ class Front:
         await self._control(scope, receive, send_identified)
 
     def _refuse_in_lines(self, exchange: Exchange, error: Exception) -> Lines:
-        status, headers, body = self._refusal(exchange, error)
+        status, headers, body = self._refusal(exchange, error, {})
         exchange.status = status
         return status, header_lines(headers), body
 
-    def _refusal(self, exchange: Exchange, error: Exception) -> Answer:
-        """Return the problem that tells the caller."""
+    def _refusal(self, exchange: Exchange, error: Exception, scope: Scope) -> Answer:
+        """Return the problem that tells the caller, or the page that tells a person."""
         error = self._reception.understand(exchange, error)
         dialect = dialect_of(exchange.path) if exchange.target is None else exchange.target.dialect
-        status, headers, body = problem_answer(
+        status, headers, body = console_refusal(error, exchange, scope) or problem_answer(
             error,
             request_id=exchange.request_id,
             dialect=dialect,

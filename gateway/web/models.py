@@ -26,7 +26,8 @@ async def list_models(
     q: Annotated[str | None, Query(max_length=128, description="part of a name or a description")] = None,
 ) -> dict[str, Any]:
     """Return models with their latest version and what their aliases point to."""
-    return page_json(await services.call(_list, services.registry, asking, limit, after, q), model_json)
+    found = await services.call(list_visible_models, services.registry, asking, limit=limit, after=after, query=q)
+    return page_json(found, model_json)
 
 
 @router.get("/{name}", summary="Show a model")
@@ -51,7 +52,9 @@ def _find(registry: Registry, name: str) -> Model:
         return resolve_model(catalog, name)
 
 
-def _list(registry: Registry, asking: Caller, limit: int, after: str | None, query: str | None) -> Page[Model]:
+def list_visible_models(
+    registry: Registry, asking: Caller, *, limit: int, after: str | None, query: str | None
+) -> Page[Model]:
     """Return a page of what the caller may see; its cursor is the name of a model that they have seen."""
     seen: list[Model] = []
     with registry.reading() as catalog:

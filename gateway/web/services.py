@@ -9,6 +9,7 @@ from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
 
 from gateway.metrics import Metrics
+from gateway.rates import Rates
 from gateway.serving.change_feed import ChangeFeed
 from gateway.serving.predictor import Predictor
 from gateway.serving.preparing import Preparing
@@ -26,6 +27,7 @@ from registry.errors import Overloaded, RegistryUnavailable
 from registry.ports import Clock, Registry
 from registry.promotion import Promotion
 from registry.recording import Recording
+from registry.records import Version
 from registry.registration import Registration
 from registry.retirement import Retirement
 from registry.storage import ArtifactFolders, ArtifactStore, DirectUploads, ForeignObjects, Upload
@@ -71,6 +73,30 @@ class Folders(ArtifactFolders, Protocol):
         ...
 
 
+class Graphs(Protocol):
+    """Versions' graphs without their weights; see ``gateway.graphs``."""
+
+    def tag(self, version: Version) -> str:
+        """Return what names a version's graph."""
+        ...
+
+    def find(self, version: Version) -> bytes | None:
+        """Return a version's graph if it has been made here.
+
+        Raises:
+            InvalidArtifact.
+        """
+        ...
+
+    def make(self, version: Version) -> bytes:
+        """Return a version's graph, made if need be.
+
+        Raises:
+            InvalidArtifact, ArtifactMissing, ArtifactCorrupt, StorageUnavailable, InsufficientStorage, Overloaded.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Everything that routes may use."""
@@ -82,6 +108,7 @@ class Services:
     """None where the store is a folder, which clients cannot write to."""
     sources: ForeignObjects
     folders: Folders
+    graphs: Graphs
     clock: Clock
     registration: Registration
     promotion: Promotion
@@ -101,6 +128,7 @@ class Services:
     feed: ChangeFeed
     store_watch: StoreWatch
     metrics: Metrics
+    rates: Rates
     access_log: AccessLog
     executor: Executor
     """Where short blocking calls go: to the database, to files."""
@@ -110,6 +138,8 @@ class Services:
     """Where registrations go, which may take a minute: whoever registers waits behind others who do, nobody else."""
     promoting: Executor
     """Where promotions go, which wait for a child process: whoever promotes waits behind others who do, nobody else."""
+    stripping: Executor
+    """Where graphs are made, which may take as long as an inspection: one thread, and whoever waits is told so."""
     decoding: Executor
     """Where large predict bodies are decoded: one thread, so that they take turns with the memory that this takes."""
 

@@ -127,6 +127,34 @@ def _python(call: Call) -> str:
     )
 
 
+def _client(call: Call) -> str:
+    """Write a program that uses ``gateway.client``; what a request has no lists for is an array."""
+    values = call.body["inputs"]
+    if not call.version.signature.is_plain:
+        raise NoSnippet("the client takes and gives arrays of numpy's own types")
+    shapes = {spec.name: smallest_shape(spec) for spec in required(call.version.signature)}
+    written = [
+        f"{python_literal(name)}: {_array(value, shapes[name]) if isinstance(value, dict) else python_literal(value)}"
+        for name, value in values.items()
+    ]
+    has_arrays = any(isinstance(value, dict) for value in values.values())
+    token = f', token=os.environ["{_TOKEN}"]' if call.has_tokens else ""
+    return "\n".join(
+        [
+            *(["import os", ""] if call.has_tokens else []),
+            *(["import numpy as np", ""] if has_arrays else []),
+            "from gateway.client import Client",
+            "",
+            f"with Client({python_literal(call.base_url)}{token}) as client:",
+            f'    print(client.predict("{call.version.model}:{call.version.number}", {{{", ".join(written)}}}))',
+        ]
+    )
+
+
+def _array(value: Any, shape: tuple[int, ...]) -> str:
+    return f"np.full({shape}, {python_literal(_first(value))})"
+
+
 def _javascript(call: Call) -> str:
     headers = ['"content-type": "application/json"']
     if call.has_tokens:
@@ -188,6 +216,7 @@ _WRITERS: Mapping[str, tuple[str, Callable[[Call], str]]] = MappingProxyType(
     {
         "curl": ("curl", _curl),
         "python": ("Python, with its standard library", _python),
+        "client": ("Python, with Sardonyx's client", _client),
         "javascript": ("JavaScript, as a module of Node.js 18 or newer", _javascript),
         "tritonclient": ("Python, with tritonclient[http]", _tritonclient),
     }

@@ -127,7 +127,7 @@ async def show_snippets(
         ),
     ] = None,
 ) -> dict[str, Any]:
-    """Return a program for each of curl, Python, JavaScript and tritonclient, and why one is left out if it is."""
+    """Return a program for each of curl, Python, JavaScript and clients in Python, and why one is left out if it is."""
     version = await services.call(_find_present, services.registry, name, number)
     asked_at = f"{request.url.scheme}://{request.headers['host']}"
     return snippets_json(version, base_url=base_url or asked_at, has_tokens=services.settings.is_auth_on)

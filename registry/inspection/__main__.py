@@ -1,4 +1,4 @@
-"""The child that inspects, rehearses or prepares a model.
+"""The child that inspects, rehearses, prepares or strips a model.
 
 It works in the folder of the files. Where it is a program of its own, its orders are one JSON argument, and it confines
 itself before it imports any parser; where it is a fork, ``forerunner`` calls ``main``, and it confines itself before it
@@ -38,6 +38,9 @@ def main(orders: dict[str, Any], *, has_low_priority: bool = False) -> None:
     if orders["examples"] is not None:
         _rehearse(graph, orders["examples"], orders["names"], reporter)
         return
+    if orders.get("is_to_strip"):
+        _strip(graph, Path(into), reporter)
+        return
     if into is not None:
         _prepare(graph, Path(into), orders["memory_bytes"], wire_limits, reporter)
         return
@@ -66,6 +69,21 @@ def _rehearse(graph: Path, descriptor: int, names: list[str], reporter: Reporter
         rehearse(graph, examples, names, watchdog, reporter)
     except InvalidArtifact as error:
         reporter.refused(error)
+
+
+def _strip(graph: Path, into: Path, reporter: Reporter) -> None:
+    from registry.inspection.skeleton import write_skeleton
+
+    forbid_processes()
+    reporter.stage("strip")
+    try:
+        write_skeleton(graph, into)
+    except InvalidArtifact as error:
+        reporter.refused(error)
+    except MemoryError:
+        reporter.refused(InvalidArtifact("inspection_memory", "reading the model takes more memory than it may"))
+    else:
+        reporter.stripped()
 
 
 def _scan(graph: Path, files: dict[str, int], limits: WireLimits) -> None:

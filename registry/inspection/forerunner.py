@@ -40,7 +40,10 @@ from registry.inspection.siblings import fork_sibling, is_possible, show_as
 
 MOST_FORKS: Final = 1_000
 
-_NEEDED = ("comparison", "example_runs", "graph", "preparation", "thread_obstacles", "trial", "watchdog", "wire_scan")
+_NEEDED = (
+    *("comparison", "example_runs", "graph", "preparation", "skeleton", "thread_obstacles", "trial", "watchdog"),
+    "wire_scan",
+)
 _MOST_DESCRIPTORS = 4
 """Orders, report, last words, examples."""
 _SHOWN = b"registry.inspection\0"

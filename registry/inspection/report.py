@@ -2,7 +2,8 @@
 
 ``{"stage": "load"}`` says what is being tried, so that a death has a place; ``{"inspection": {...}}`` is a result, and
 stands even if the child dies while it measures more; ``{"refused": {...}}`` is the other end, and
-``{"prepared": {...}}`` and ``{"rehearsed": {...}}`` those of children that prepare a model, or run its examples.
+``{"prepared": {...}}``, ``{"rehearsed": {...}}`` and ``{"stripped": true}`` those of children that prepare a model, run
+its examples, or write its graph without weights.
 """
 
 import json
@@ -42,6 +43,10 @@ class Reporter:
         """Report what is wrong with the answers to the examples, and what their rows have shown together."""
         self._write({"rehearsed": {"faults": [asdict(fault) for fault in faults[:_MOST_FAULTS]], "level": level}})
 
+    def stripped(self) -> None:
+        """Report that the graph without weights is written."""
+        self._write({"stripped": True})
+
     def refused(self, error: InvalidArtifact) -> None:
         """Report that the file cannot be registered, and why."""
         self._write({"refused": {"code": error.code, "detail": error.detail}})
@@ -64,11 +69,14 @@ class Report:
     """Of the examples; None where they were not run to their end."""
     level: Level = Level.NONE
     """What the rows of the examples have shown together."""
+    is_stripped: bool = False
+    """Whether a graph without weights is written."""
 
     @property
     def has_result(self) -> bool:
         """Whether it said anything but what it was doing."""
-        return any(said is not None for said in (self.inspection, self.refusal, self.preparation, self.faults))
+        said = (self.inspection, self.refusal, self.preparation, self.faults)
+        return self.is_stripped or any(each is not None for each in said)
 
 
 def _read_preparation(value: Mapping[str, Any]) -> Preparation:
@@ -88,6 +96,7 @@ def _read_fault(value: Mapping[str, Any]) -> Violation:
 def read_report(octets: bytes) -> Report:
     """Read what the child has written; what is not a whole line, or makes no sense, was written while it died."""
     stage, inspection, refusal, preparation, faults, level = "start", None, None, None, None, Level.NONE
+    is_stripped = False
     for line in octets.split(b"\n"):
         try:
             value = json.loads(line)
@@ -98,11 +107,18 @@ def read_report(octets: bytes) -> Report:
                 refusal = InvalidArtifact(str(value["refused"]["code"]), str(value["refused"]["detail"]))
             if "prepared" in value:
                 preparation = _read_preparation(value["prepared"])
+            is_stripped = is_stripped or value.get("stripped") is True
             if "rehearsed" in value:
                 level = Level(value["rehearsed"]["level"])
                 faults = tuple(_read_fault(fault) for fault in value["rehearsed"]["faults"])
         except (ValueError, TypeError, KeyError, AttributeError):
             continue
     return Report(
-        stage=stage, inspection=inspection, refusal=refusal, preparation=preparation, faults=faults, level=level
+        stage=stage,
+        inspection=inspection,
+        refusal=refusal,
+        preparation=preparation,
+        faults=faults,
+        level=level,
+        is_stripped=is_stripped,
     )

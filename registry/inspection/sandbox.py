@@ -8,7 +8,8 @@
    a run on made-up inputs, and the runs of a worker have their own protections.
 4. How it died is the answer: by which signal, in which stage, by whose limit.
 5. At most two inspect at once, or run examples that are recorded, and at most two rehearse for promotions: the third
-   waits, for a bounded time. What is rehearsed for a load does not wait. One prepares besides, and nobody waits for it.
+   waits, for a bounded time. What is rehearsed for a load does not wait. One prepares besides, and nobody waits for it;
+   and one strips.
 6. When this process ends, its children are killed rather than waited for.
 7. After a child that came to a bad end, or said nothing that counts, no other is forked of what it was forked of.
 """
@@ -35,7 +36,7 @@ from registry.inspection.report import Report, read_report
 from registry.inspection.starting import as_descriptor
 from registry.ports import Haste
 from registry.records import Inspection
-from registry.storage import Preparation
+from registry.storage import MOST_STRIPPED_BYTES, Preparation
 
 _DOING = {
     "scan": "while its bytes were checked",
@@ -43,6 +44,7 @@ _DOING = {
     "load": "while ONNX Runtime loaded it",
     "run": "while it ran on inputs that fit its signature",
     "prepare": "while it was prepared",
+    "strip": "while its graph was read",
     "examples": "while it ran on its examples",
 }
 
@@ -64,6 +66,7 @@ class SandboxedInspector:
         self._turns = threading.BoundedSemaphore(max_at_once)
         self._rehearsing = threading.BoundedSemaphore(max_at_once)
         self._preparing = threading.Lock()
+        self._stripping = threading.Lock()
         self._children = Children()
 
     @property
@@ -147,6 +150,21 @@ class SandboxedInspector:
             raise error
         return Preparation(reason=error.detail, is_final=error.code == "inspection_crashed")
 
+    def strip(self, folder: Path, artifact: Artifact, into: Path) -> None:
+        """Write the model's graph without its weights into an empty folder, in a child; blocks until it has ended.
+
+        Raises:
+            InvalidArtifact, InternalError: as of ``inspect``; ``too_complex`` where it is large without weights, too.
+            Overloaded: this process ends.
+        """
+        limits = replace(self._limits.for_size(artifact.graph.size_bytes), file_bytes=MOST_STRIPPED_BYTES)
+        with self._stripping:
+            ending, report = self._run(folder, artifact, limits, into=into, is_to_strip=True)
+        if report.refusal is not None:
+            raise report.refusal
+        if not report.is_stripped:
+            raise _post_mortem(ending, report, limits)
+
     def _run(
         self,
         folder: Path,
@@ -157,6 +175,7 @@ class SandboxedInspector:
         names: Sequence[str] = (),
         into: Path | None = None,
         memory_bytes: int = 0,
+        is_to_strip: bool = False,
     ) -> tuple[Ending, Report]:
         orders = {
             "parent_pid": os.getpid(),
@@ -166,6 +185,7 @@ class SandboxedInspector:
             "names": list(names),
             "into": None if into is None else str(into.absolute()),
             "memory_bytes": memory_bytes,
+            "is_to_strip": is_to_strip,
             "limits": asdict(limits),
             "wire_limits": asdict(self._wire_limits),
         }

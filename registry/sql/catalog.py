@@ -190,6 +190,13 @@ class SqlCatalog(TokenQueries, WebhookQueries):
             statement = statement.where(moves.c.alias == alias)
         return [move_of(row) for row in self._all(statement)]
 
+    def list_newest_moves(self, model: str, *, before: int | None = None, limit: int) -> Sequence[Move]:
+        """Return the moves of all of a model's aliases, newest first; only those with smaller ids than ``before``."""
+        statement = _MOVES.where(models.c.name == model).order_by(moves.c.id.desc()).limit(limit)
+        if before is not None:
+            statement = statement.where(moves.c.id < before)
+        return [move_of(row) for row in self._all(statement)]
+
     def list_events(self, *, after: int, limit: int) -> Sequence[Event]:
         """Return events with larger sequence numbers, in order."""
         rows = self._all(_EVENTS.where(events.c.sequence > after).order_by(events.c.sequence).limit(limit))

@@ -515,6 +515,9 @@ def test_moves_come_back_oldest_first_whatever_the_clock_said(registry: Registry
     with registry.reading() as catalog:
         assert list(catalog.list_moves("iris")) == [first, second, third]
         assert list(catalog.list_moves("iris", "production")) == [first, third]
+        assert list(catalog.list_newest_moves("iris", limit=2)) == [third, second]
+        assert list(catalog.list_newest_moves("iris", before=second.id, limit=2)) == [first]
+        assert list(catalog.list_newest_moves("wine", limit=2)) == []
 
 
 def test_events_come_back_in_the_order_of_their_numbers(registry: Registry) -> None:

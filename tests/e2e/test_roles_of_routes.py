@@ -15,6 +15,12 @@ from tests.support import models
 from tests.support.gateway_process import running_gateway
 from tests.support.tokens import bearer, make_token
 
+CONSOLE_ASSETS = (
+    *("console.css", "tools.css", "mark.svg", "console.js", "htmx.min.js", "theme.js", "tabs.js", "try-it.js"),
+    *("answers.js", "bodies.js", "csv.js", "elements.js", "exact-json.js", "image-panel.js", "image-steps.js"),
+    *("npy.js", "random-input.js", "tensors.js", "try-field.js"),
+)
+
 NEEDED: dict[tuple[str, str], Role | None] = {
     ("GET", "/registry/models"): Role.PREDICT,
     ("GET", "/registry/models/{name}"): Role.PREDICT,
@@ -29,6 +35,7 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     ("DELETE", "/registry/models/{name}/versions/{number}"): Role.ADMIN,
     ("GET", "/registry/models/{name}/versions/{number}/artifact"): Role.PREDICT,
     ("GET", "/registry/models/{name}/versions/{number}/artifact/{file}"): Role.PREDICT,
+    ("GET", "/registry/models/{name}/versions/{number}/graph"): Role.PREDICT,
     ("GET", "/registry/models/{name}/versions/{number}/openapi.json"): Role.PREDICT,
     ("GET", "/registry/models/{name}/versions/{number}/snippets"): Role.PREDICT,
     ("GET", "/registry/models/{name}/versions/{number}/examples"): Role.PREDICT,
@@ -90,6 +97,27 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     ("GET", "/docs/assets/{name}"): Role.PREDICT,
     ("GET", "/docs/problems"): Role.PREDICT,
     ("GET", "/openapi.json"): Role.PREDICT,
+    ("GET", "/console"): Role.PREDICT,
+    ("GET", "/console/sign-in"): None,
+    ("POST", "/console/sign-in"): None,
+    ("POST", "/console/sign-out"): None,
+    **{("GET", f"/console/assets/{name}"): None for name in CONSOLE_ASSETS},
+    ("GET", "/console/models/{name}"): Role.PREDICT,
+    ("GET", "/console/models/{name}/versions/{number}"): Role.PREDICT,
+    ("GET", "/console/models/{name}/versions/{number}/artifact/{file}"): Role.PREDICT,
+    ("GET", "/console/models/{name}/versions/{number}/graph"): Role.PREDICT,
+    ("GET", "/console/models/{name}/versions/{number}/graph.onnx"): Role.PREDICT,
+    ("GET", "/console/netron/{release}/graph"): Role.PREDICT,
+    ("GET", "/console/netron/{release}/{file}"): Role.PREDICT,
+    ("GET", "/console/models/{name}/versions/{number}/openapi.json"): Role.PREDICT,
+    ("GET", "/console/models/{name}/choose"): Role.ADMIN,
+    **{
+        (method, f"/console/models/{{name}}/{what}"): Role.ADMIN
+        for method in ("GET", "POST")
+        for what in ("plan", "rollback", "versions/{number}/retire", "versions/{number}/clear")
+    },
+    ("GET", "/console/workers"): Role.PREDICT,
+    ("GET", "/console/events"): Role.PREDICT,
 }
 PREDICT_PATHS = [
     *(f"/v1/models/same/{verb}" for verb in ("predict", "validate")),
@@ -109,6 +137,7 @@ PARTS = {
     "file": "nosuch",
     "digest": "sha256:" + "0" * 64,
     "token_id": "nosuch",
+    "release": "nosuch",
     "webhook_id": "nosuch",
     "delivery": "1",
 }
@@ -166,7 +195,8 @@ def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, httpx
 
 def outcome(client: httpx.Client, method: str, path: str) -> str:
     answer = client.request(method, path.format(**PARTS), content=b"{", headers={"content-type": "application/json"})
-    return {401: "nobody", 403: "forbidden"}.get(answer.status_code, "let in")
+    is_turned_away = answer.headers.get("location", "").startswith("/console/sign-in?")
+    return "nobody" if is_turned_away else {401: "nobody", 403: "forbidden"}.get(answer.status_code, "let in")
 
 
 @pytest.mark.parametrize(

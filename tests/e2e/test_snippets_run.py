@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from onnx import ModelProto, helper
 
@@ -78,6 +79,14 @@ def right_answer(client: httpx.Client, name: str) -> Any:
     return answer.json()
 
 
+def plain_outputs(answer: Any) -> Any:
+    """The outputs of an answer as nested lists."""
+    return {
+        name: np.array(value["data"]).reshape(value["shape"]).tolist() if isinstance(value, dict) else value
+        for name, value in answer["outputs"].items()
+    }
+
+
 def run(command: list[str], environment: dict[str, str], code: str = "") -> str:
     done = subprocess.run(command, env=environment, input=code, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -102,6 +111,14 @@ def test_curl_predicts(client: httpx.Client, gateway: GatewayProcess, name: str)
 def test_python_predicts(client: httpx.Client, gateway: GatewayProcess, name: str) -> None:
     printed = run([sys.executable, "-I", "-c", snippets(client, name)["python"]], gateway.environment)
     assert ast.literal_eval(printed) == right_answer(client, name)
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_the_client_predicts(client: httpx.Client, gateway: GatewayProcess, name: str) -> None:
+    code = snippets(client, name)["client"].replace("print(client.predict(", "found = (client.predict(")
+    printing = "import orjson\nprint(orjson.dumps(found, list, orjson.OPT_SERIALIZE_NUMPY).decode())"
+    printed = run([sys.executable, "-c", f"{code}\n{printing}"], gateway.environment)
+    assert json.loads(printed) == plain_outputs(right_answer(client, name))
 
 
 @pytest.mark.parametrize("name", CALLED)
@@ -137,7 +154,7 @@ def test_programs_present_the_token_of_the_environment(tmp_path: Path) -> None:
 def test_programs_find_the_gateway_where_they_are_told(client: httpx.Client) -> None:
     path = "/registry/models/plain/versions/1/snippets?base_url=https://models.example.com:8443/serving"
     answer = client.get(path).json()
-    assert [item["code"].count("models.example.com:8443/serving") for item in answer["items"]] == [1, 1, 1, 1]
+    assert [item["code"].count("models.example.com:8443/serving") for item in answer["items"]] == [1, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "https://", "https://x/$(id)", "https://x/'", "https://x y", "https://x\n"])

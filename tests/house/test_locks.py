@@ -30,7 +30,6 @@ MAY_NOT_COME_IN = {
     "cloudpickle": "nothing here is unpickled",
     "dill": "nothing here is unpickled",
     "joblib": "nothing here is unpickled",
-    "jinja2": "nothing that a client sends is a template",
     "requests": "it follows redirects unless told otherwise",
     "torch": "its files are pickles",
 }

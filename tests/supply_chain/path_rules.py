@@ -29,6 +29,8 @@ REVIEWED = {
     "gateway/isolation/child.py::main": "the parent's word: a cache folder's file, named as below",
     "gateway/settings.py::embedded_database_path": "a setting",
     "gateway/settings.py::store_dir": "a setting",
+    "gateway/web/console/netron.py::_folder": "where Python says that a package lies",
+    "gateway/web/console/netron.py::_read": "a name out of a constant table",
     "gateway/witness.py::_is_ending": "a number",
     "model_store/cached_folders.py::list_folders": _OWN_FOLDER,
     "model_store/disk_cache.py::_copy": _FILE_OF_A_VERSION,

@@ -36,7 +36,7 @@ _SPDX = {
 }
 """What packages write into ``License``, or have as a classifier, in SPDX's words."""
 
-_READ_BY_US = {"pysimdjson": "MIT", "python-dateutil": "Apache-2.0 OR BSD-3-Clause"}
+_READ_BY_US = {"jinja2": "BSD-3-Clause", "pysimdjson": "MIT", "python-dateutil": "Apache-2.0 OR BSD-3-Clause"}
 """Licences that stand in no field: read in the package's own licence file."""
 
 

@@ -102,3 +102,18 @@ def test_keys_of_any_text_come_back() -> None:
     board = Board.create()
     Counts(board).slot("a\nb", "\u2713", "")
     assert [key for key, _ in BoardReader(board).read()] == [("a\nb", "\u2713", "")]
+
+
+def test_readings_of_all_workers_are_put_together_by_name() -> None:
+    boards = [Board.create() for _ in range(2)]
+    workers = [Metrics(boards, own) for own in range(2)]
+    for number, worker in enumerate(workers, start=1):
+        worker.watch(
+            lambda number=number: [
+                Reading("hits", "Hits", 10 * number, Merge.COUNT),
+                Reading("bytes", "Bytes", number),
+                Reading("applied", "Applied", number, Merge.LEAST),
+            ]
+        )
+        worker.publish()
+    assert [worker.totals() for worker in workers] == [{"hits": 30.0, "bytes": 3.0, "applied": 1.0}] * 2

@@ -9,6 +9,7 @@ import pytest
 
 from registry.crashes import Crashes
 from registry.errors import (
+    GenerationConflict,
     InvalidRequest,
     ModelNotFound,
     NoPreviousVersion,
@@ -160,3 +161,33 @@ def test_a_clock_that_went_back_does_not_mislead_a_rollback(bench: Bench) -> Non
     bench.clock.moment = NOON - timedelta(days=1)
     play(bench, "3")
     assert bench.promotion.rollback("iris", "production", actor="ada").alias.version == 2
+
+
+def test_a_rollback_that_was_planned_for_another_state_moves_nothing(bench: Bench) -> None:
+    play(bench, "1 2 3")
+    with pytest.raises(GenerationConflict) as caught:
+        bench.promotion.rollback("iris", "production", expected_generation=2, actor="ada")
+    assert "its generation is 3 now, not 2" in caught.value.detail
+    with bench.registry.reading() as catalog:
+        assert len(catalog.list_moves("iris", "production")) == 3
+
+
+def test_a_rollback_that_names_the_state_as_it_is_moves(bench: Bench) -> None:
+    play(bench, "1 2")
+    assert bench.promotion.rollback("iris", "production", expected_generation=2, actor="ada").alias.version == 1
+
+
+def test_a_plan_of_a_rollback_says_where_it_leads_and_changes_nothing(bench: Bench) -> None:
+    play(bench, "1 2 3")
+    plan = bench.promotion.plan_rollback("iris", "production")
+    further = bench.promotion.plan_rollback("iris", "production", to=1)
+    assert (plan.from_version, plan.version, plan.canary, plan.shadow, further.version) == (3, 2, None, None, 1)
+    assert (plan.compatibility, plan.differences, plan.candidate is not None) == ("identical", (), True)
+    with bench.registry.reading() as catalog:
+        assert len(catalog.list_moves("iris", "production")) == 3
+
+
+def test_a_plan_of_a_rollback_that_leads_nowhere_is_refused_as_the_rollback_is(bench: Bench) -> None:
+    play(bench, "1")
+    with pytest.raises(NoPreviousVersion):
+        bench.promotion.plan_rollback("iris", "production")

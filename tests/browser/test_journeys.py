@@ -1,0 +1,179 @@
+"""Three readers of the console, each from the first page to what they came for, in light and in dark."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.browsing import find_obstacles, reading, running_browser, sign_in
+from tests.browser.scene import FLOWERS, Scene, have_traffic, running_scene
+
+SCHEMES = ("light", "dark")
+WRONG_TABLE = "sepal,sepal width,petal,petal width\n5.1,3.5,1.4,0.2\n6.2,2.9,much,1.3\n"
+TABLE = WRONG_TABLE.replace("much", "4.3")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def scene(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:  # noqa: ARG001 - without one, none is started
+    with running_scene(tmp_path_factory.mktemp("scene") / "data") as running:
+        yield running
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_data_scientist_finds_reads_draws_tries_and_copies(browser: Browser, scene: Scene, scheme: str) -> None:
+    permissions = ["clipboard-read", "clipboard-write"]
+    with reading(browser, scene.gateway.url, scheme, permissions=permissions) as page:
+        sign_in(page, scene.scientist)
+        assert find_obstacles(page) == []
+
+        page.keyboard.press("/")
+        page.keyboard.type("iris")
+        page.keyboard.press("Enter")
+        page.get_by_role("link", name="iris", exact=True).click()
+        assert find_obstacles(page) == []
+        page.get_by_role("link", name="Version 1", exact=True).click()
+        expect(page.locator("#signature")).to_contain_text("float32[batch, 4]")
+
+        page.get_by_role("link", name="Draw the graph").click()
+        graph = page.frame_locator("iframe")
+        graph.locator("body.default").wait_for()
+        assert graph.locator("g.node").count() >= 2
+        assert find_obstacles(page) == []
+        page.go_back()
+
+        try_the_form(page)
+        assert find_obstacles(page) == []
+
+        page.get_by_role("region", name="Call it").get_by_role("button", name="Copy").click()
+        expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        program = page.evaluate("navigator.clipboard.readText()")
+    answer = run_program(program, scene)
+    assert answer["outputs"].keys() == {"label", "probabilities"}
+
+
+def try_the_form(page: Page) -> None:
+    """By a random input, a stored one, a table with a fault and without, and by what the gateway refuses."""
+    result, predict = page.locator("#try-result"), page.get_by_role("button", name="Predict")
+    page.get_by_label("batch =").fill("2")
+    page.get_by_role("button", name="Fill in a random input").click()
+    predict.click()
+    expect(result).to_contain_text("Status 200")
+    expect(result.locator("tbody tr")).to_have_count(4)
+
+    page.get_by_label("Stored example").select_option("setosa")
+    expect(page.get_by_label("x in JSON")).to_have_value("[[5.1, 3.5, 1.4, 0.2]]")
+
+    page.get_by_label("CSV").check()
+    page.get_by_label("x as rows of cells").fill(WRONG_TABLE)
+    predict.click()
+    expect(page.locator("#input-0-faults")).to_have_text("row 3, column 3: expected a number, received “much”")
+    page.get_by_label("x as rows of cells").fill(TABLE)
+    predict.click()
+    expect(result).to_contain_text("Status 200")
+    expect(page.locator("#input-0-faults")).to_be_hidden()
+
+    page.get_by_label("JSON", exact=True).check()
+    page.get_by_label("x in JSON").fill('[[5.1, "much", 1.4, 0.2]]')
+    predict.click()
+    expect(result).to_contain_text("Status 422")
+    expect(page.locator("#input-0-faults")).to_contain_text("at [0][1]: expected ")
+
+
+def run_program(program: str, scene: Scene) -> dict[str, dict[str, object]]:
+    environment = {**os.environ, "SARDONYX_TOKEN": scene.scientist}  # noqa: TID251 - a child gets our environment
+    done = subprocess.run(["/bin/sh", "-c", program], env=environment, capture_output=True, text=True, check=True)
+    answer: dict[str, dict[str, object]] = json.loads(done.stdout)
+    return answer
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_caller_sees_what_is_theirs_and_can_move_nothing(browser: Browser, scene: Scene, scheme: str) -> None:
+    with reading(browser, scene.gateway.url, scheme) as page:
+        sign_in(page, scene.viewer)
+        expect(page.get_by_role("main").get_by_role("rowheader")).to_have_text(["iris"])
+        page.get_by_role("link", name="iris", exact=True).click()
+        expect(page.get_by_role("heading", name="History")).to_be_visible()
+        moving = page.get_by_role("main").get_by_role("link", name=re.compile("Promote|Roll back|Canary|Shadow|Retire"))
+        expect(moving).to_have_count(0)
+        assert find_obstacles(page) == []
+
+        refused = page.goto("/console/models/iris/plan?version=2")
+        assert refused is not None
+        assert refused.status == 403
+        expect(page.get_by_role("alert")).to_contain_text("forbidden")
+        assert find_obstacles(page) == []
+        hidden = page.goto("/console/models/magika")
+        assert hidden is not None
+        assert hidden.status == 403
+
+        page.goto("/console/models/iris/versions/1")
+        page.get_by_role("button", name="Predict").click()
+        expect(page.locator("#try-result")).to_contain_text("Status 200")
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_an_admin_sees_trouble_compares_promotes_undoes_and_rolls_back(
+    browser: Browser, scene: Scene, scheme: str
+) -> None:
+    with scene.client() as client, reading(browser, scene.gateway.url, scheme) as page:
+        have_traffic(client)
+        sign_in(page, scene.admin)
+        expect(page.get_by_role("main")).to_contain_text("iris")
+        page.get_by_role("link", name="iris", exact=True).click()
+
+        promote(page, 2, reason="it errs less")
+        assert find_obstacles(page) == []
+        assert live(client) == 2
+        page.locator("#undo").click()
+        expect(page.locator("#flash")).to_contain_text("points to version 1")
+        assert live(client) == 1
+
+        promote(page, 2, reason="once more")
+        page.get_by_role("link", name="Roll back").click()
+        expect(page.get_by_role("main")).to_contain_text("What callers notice")
+        assert find_obstacles(page) == []
+        page.locator("#reason").fill("it errs more")
+        page.get_by_role("button", name="Roll back").click()
+        expect(page.locator("#flash")).to_contain_text("Rolled back")
+        assert (live(client), history(client)[-1]["reason"]) == (1, "it errs more")
+
+        page.get_by_role("link", name="Canary").click()
+        assert find_obstacles(page) == []
+        page.get_by_label("Version").select_option("2")
+        page.get_by_label("Of a hundred requests").fill("5")
+        page.get_by_role("button", name="Show what would change").click()
+        page.locator("#confirm").click()
+        expect(page.locator("#alias-production")).to_contain_text("version 2 · 5 %")
+        page.get_by_role("link", name="Drop the canary").click()
+        page.locator("#confirm").click()
+        expect(page.locator("#alias-production")).not_to_contain_text("5 %")
+        assert client.post("/models/iris/predict", json=FLOWERS).json()["version"] == 1
+
+
+def promote(page: Page, version: int, *, reason: str) -> None:
+    """From the model's page: the plan first, then the move, then the page again, with the undo."""
+    page.locator(f"#version-{version}").get_by_role("link", name="Promote").click()
+    expect(page.get_by_role("main")).to_contain_text("What callers notice")
+    assert find_obstacles(page) == []
+    page.locator("#reason").fill(reason)
+    page.locator("#confirm").click()
+    expect(page.locator("#flash")).to_contain_text(f"points to version {version}")
+
+
+def live(client: httpx.Client) -> int:
+    return int(client.get("/registry/models/iris/aliases/production").json()["version"])
+
+
+def history(client: httpx.Client) -> list[dict[str, str]]:
+    return list(client.get("/registry/models/iris/history").json()["items"])
