@@ -64,6 +64,13 @@ def test_a_link_on_another_site_asks_once_more_by_itself(console: Console) -> No
     assert '<meta http-equiv="refresh" content="0; url=/console/models/none?after=3">' in answer.text
 
 
+def test_a_part_that_is_read_again_after_the_session_sends_the_whole_page_away(console: Console) -> None:
+    with console.gateway.client(headers={"hx-request": "true"}) as client:
+        answer = client.get("/console/events")
+    redirect = "/console/sign-in?next=%2Fconsole%2Fevents"
+    assert (answer.status_code, answer.headers["hx-redirect"], answer.content) == (401, redirect, b"")
+
+
 def test_a_wrong_token_is_refused_without_saying_what_is_wrong(console: Console) -> None:
     with console.gateway.client() as client:
         answers = [
