@@ -4,7 +4,24 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import doctor, examples, models, moves, predict, quarantine, register, serve, tokens, trials, upkeep
+from gateway.cli import (
+    bench,
+    differences,
+    doctor,
+    examples,
+    history,
+    models,
+    moves,
+    predict,
+    quarantine,
+    register,
+    serve,
+    tokens,
+    top,
+    trials,
+    upkeep,
+    watch,
+)
 from gateway.cli.options import AsJson, Url
 
 app = typer.Typer(
@@ -41,7 +58,8 @@ app.command("register")(register.register)
 app.command("models")(models.models)
 app.command("versions")(models.versions)
 app.command("show")(models.show)
-app.command("history")(models.history)
+app.command("history")(history.history)
+app.command("diff")(differences.diff)
 app.command("promote")(moves.promote)
 app.command("rollback")(moves.rollback)
 app.command("canary")(trials.canary)
@@ -50,6 +68,9 @@ app.add_typer(examples.examples, name="examples")
 app.add_typer(quarantine.quarantine, name="quarantine")
 app.command("retire")(models.retire)
 app.command("predict")(predict.predict)
+app.command("bench")(bench.bench)
+app.command("top")(top.top)
+app.command("watch")(watch.watch)
 app.add_typer(tokens.tokens, name="token")
 app.add_typer(upkeep.database, name="db")
 app.command("fsck")(upkeep.fsck)
