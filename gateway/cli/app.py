@@ -10,6 +10,8 @@ from gateway.cli import (
     doctor,
     examples,
     history,
+    import_mlflow,
+    import_triton,
     models,
     moves,
     predict,
@@ -55,6 +57,8 @@ def _everywhere(
 
 app.command("serve")(serve.serve)
 app.command("register")(register.register)
+app.command("import-triton")(import_triton.import_triton)
+app.command("import-mlflow")(import_mlflow.import_mlflow)
 app.command("models")(models.models)
 app.command("versions")(models.versions)
 app.command("show")(models.show)

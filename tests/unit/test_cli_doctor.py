@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.doctor import STRING_LOCALE, Check, Verdict, check_folder, check_locale
+from gateway.cli.checks import Check, Verdict
+from gateway.cli.doctor import check_folder
+from gateway.cli.machine_checks import STRING_LOCALE, check_locale
 
 
 def test_a_folder_is_made_tried_and_left_empty(tmp_path: Path) -> None:
