@@ -11,6 +11,7 @@
 Source: Triton Inference Server, User Guide, Model Repository and Model Configuration.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -101,7 +102,7 @@ def _read_model(folder: Path, root: Path) -> TritonModel:
 
 def _read_config(folder: Path, root: Path) -> Message:
     path = folder / CONFIG
-    if not path.exists():
+    if not os.path.lexists(path):  # a link that leads nowhere is there, and is a fault
         return {}
     try:
         return read_text_format(_read_text(inside(path, root), MAX_TEXT_BYTES))
@@ -159,7 +160,7 @@ def _labels(folder: Path, root: Path, config: Message) -> Iterator[tuple[str, st
         if not is_plain_name(file_name):
             raise Unreadable(f"label_filename is no file's name: {file_name[:60]!r}")
         path = folder / file_name
-        labels = _read_text(inside(path, root), _MAX_LABELS_BYTES).split("\n") if path.exists() else []
+        labels = _read_text(inside(path, root), _MAX_LABELS_BYTES).split("\n") if os.path.lexists(path) else []
         text = ",".join(label.strip() for label in labels if label.strip())
         yield f"triton.labels.{_word(output, 'name')}", text if 0 < len(text) <= _LABELS_SHOWN else file_name
 
