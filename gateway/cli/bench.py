@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -215,6 +214,8 @@ def _measure(
 
 
 def _cell(rows: int, connections: int, rounds: Sequence["Round"]) -> Cell:
+    from statistics import median
+
     per_second = median(one.per_second for one in rounds)
     return {
         "rows": rows,
@@ -229,6 +230,8 @@ def _cell(rows: int, connections: int, rounds: Sequence["Round"]) -> Cell:
 
 
 def _median_quantile(rounds: Sequence["Round"], share: float) -> float | None:
+    from statistics import median
+
     known = [quantile for one in rounds if (quantile := one.quantile(share)) is not None]
     return median(known) if known else None
 
