@@ -95,7 +95,7 @@ def parse_counts(text: str, *, most: int, option: str) -> list[int]:
 def note_lines(document: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a reader of the numbers has to know."""
     yield (
-        f"medians of {document['rounds']} rounds of {document['seconds']:g} s each, closed loop: each connection sends "
+        f"rounds of {document['seconds']:g} s, medians of {document['rounds']}, closed loop: each connection sends "
         "its next request when it has its answer"
     )
     for rows, code in document["left_out"].items():

@@ -59,8 +59,13 @@ def diff(
     with connect(url) as client:
         documents = (client.version(name, first).document, client.version(name, second).document)
         compared = compare_signatures(*documents)
-        operators = _operators(client, documents, is_wanted=ops)
-        answers = compare_examples(client, name, (first, second)) if outputs else None
+        # A version that is retired has records only: nobody gives out its bytes, and nothing runs it.
+        retired = [document["version"] for document in documents if document["state"] == "retired"]
+        if retired:
+            operators = _not_counted(f"version {retired[0]} is retired")
+        else:
+            operators = _operators(client, documents, is_wanted=ops)
+        answers = compare_examples(client, name, (first, second)) if outputs and not retired else None
     records = list(record_pairs(*documents))
     output.data(
         {
@@ -143,14 +148,17 @@ def note_lines(operators: Document) -> Iterator[str]:
         yield f"operators: the same in both ({operators['totals'][0]} nodes)"
 
 
+def _not_counted(reason: str) -> dict[str, Any]:
+    return {"totals": None, "differences": {}, "reason": f"not counted: {reason}"}
+
+
 def _operators(client: Client, documents: tuple[Document, Document], *, is_wanted: bool | None) -> dict[str, Any]:
     """Return how often operators stand in both graphs, or why that is not known."""
-    left_out: dict[str, Any] = {"totals": None, "differences": {}}
     sizes = [document["files"][0]["size_bytes"] for document in documents]
     if is_wanted is False:
-        return left_out | {"reason": "not asked for"}
+        return _not_counted("not asked for")
     if is_wanted is None and max(sizes) > _READ_UNASKED_BYTES:
-        return left_out | {"reason": f"not counted: a graph is {spell_bytes(max(sizes))}; --ops fetches it"}
+        return _not_counted(f"a graph is {spell_bytes(max(sizes))}; --ops fetches it")
     counts = [_fetch_counts(client, document) for document in documents]
     first, second = counts
     names = sorted(first.keys() | second.keys())

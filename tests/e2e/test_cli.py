@@ -346,9 +346,22 @@ def test_listings_show_what_there_is(sardonyx: Run, two_versions: str) -> None:
     assert len(sardonyx("history", name).stdout.splitlines()) == 2
 
 
-def test_the_shell_completes_names_and_versions(two_versions: str, gateway: Any, tmp_path: Path) -> None:
-    line = f"sardonyx promote {two_versions} "
-    variables = {"_SARDONYX_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": "3"}
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("promote {} ", ["2", "1"]),
+        ("diff {} 1 ", ["2", "1"]),
+        ("rollback {} --to ", ["1", "m1"]),
+        ("history {} --alias p", ["production"]),
+    ],
+    ids=["versions", "the second version", "where to roll back to", "aliases"],
+)
+def test_the_shell_completes_what_there_is(
+    words: str, offered: list[str], two_versions: str, gateway: Any, tmp_path: Path
+) -> None:
+    line = "sardonyx " + words.format(two_versions)
+    place = str(len(line.split(" ")) - 1)
+    variables = {"_SARDONYX_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": place}
 
     run = subprocess.run(
         [SARDONYX],
@@ -359,14 +372,15 @@ def test_the_shell_completes_names_and_versions(two_versions: str, gateway: Any,
         check=False,
     )
 
-    assert run.stdout.split() == ["2", "1"]
+    assert run.stdout.split() == offered
 
 
 def test_the_machine_is_well(local: Run) -> None:
     assert printed(local("db", "check", "--json"))["matches"] is True
     assert printed(local("db", "upgrade", "--json"))["current"] is not None
     checks = {check["name"]: check["verdict"] for check in printed(local("doctor", "--json"))}
-    assert {checks[name] for name in ("settings", "database", "store", "cache", "runtime", "memory")} == {"ok"}
+    good = ("settings", "database", "migrations", "store", "store: put if absent", "cache", "runtime", "memory")
+    assert {checks[name] for name in good} == {"ok"}
     kinds = ("files", "system calls", "network", "new rights", "user")
     assert {name for name in checks if name.startswith("inspection")} == {f"inspection: {kind}" for kind in kinds}
 

@@ -109,8 +109,19 @@ def test_an_example_that_a_version_refuses_is_told(sardonyx: Run, client: Client
 
     found = json.loads(sardonyx("diff", "refusing", "1", "2", "--no-ops", "--json"))
 
-    assert found["operators"]["reason"] == "not asked for"
+    assert found["operators"]["reason"] == "not counted: not asked for"
     assert found["outputs"]["refused"] == [{"example": "four", "of": 1, "refused": {"2": "invalid_shape"}}]
+
+
+def test_of_a_retired_version_the_records_are_compared(sardonyx: Run, client: Client) -> None:
+    for factor in (2, 3):
+        client.register(scaling_bytes(factor), name="retired")
+    client.retire("retired", 1)
+
+    found = json.loads(sardonyx("diff", "retired", "1", "2", "--json"))
+
+    assert (found["compatibility"], found["outputs"]) == ("identical", None)
+    assert found["operators"]["reason"] == "not counted: version 1 is retired"
 
 
 def test_a_plan_says_who_is_live_and_that_the_examples_pass(sardonyx: Run, compared: str, client: Client) -> None:

@@ -137,7 +137,7 @@ def test_what_a_reader_has_to_know_is_said() -> None:
 
     assert len(list(note_lines(document()))) == 1
     assert [line.split(" ")[0:2] for line in honest] == [
-        ["medians", "of"],
+        ["rounds", "of"],
         ["requests", "of"],
         ["the", "load"],
         ["the", "generator"],
