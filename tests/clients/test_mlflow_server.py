@@ -14,7 +14,7 @@ from tests.support.environments import NoNetworkError, is_unattended, make_envir
 from tests.support.foreign_clients import ENVIRONMENTS, SCRIPTS
 from tests.support.gateway_process import GatewayProcess, clean_environment, free_port, running_gateway
 
-pytestmark = pytest.mark.timeout(300)  # its environment may have to be made
+pytestmark = pytest.mark.timeout(600)  # its environment, which is large, may have to be made
 
 Run = Callable[..., Any]
 
@@ -36,7 +36,11 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         pytest.skip(f"no network to install MLflow from: {error}")
     folder = tmp_path_factory.mktemp("mlflow")
     command = [str(python), "-W", "ignore", str(SCRIPTS / "mlflow_server.py"), str(folder), str(free_port())]
-    quiet = clean_environment() | {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
+    quiet = clean_environment() | {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "GIT_PYTHON_REFRESH": "quiet",
+    }
     with (
         (folder / "log").open("wb") as log,
         subprocess.Popen(command, env=quiet, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log) as process,
