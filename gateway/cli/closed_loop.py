@@ -73,21 +73,21 @@ class Round:
         return self.latencies[min(len(self.latencies) - 1, int(share * len(self.latencies)))]
 
 
-def run_round(request: Request, *, connections: int, seconds: float) -> Round:
+def run_round(asked: Request, *, connections: int, seconds: float) -> Round:
     """Keep so many connections busy for so long.
 
     Raises:
         ConnectionFailed: nobody listens.
     """
-    octets = request.octets()
-    open_connections = [_connect(request.url) for _ in range(connections)]
+    octets = asked.octets()
+    open_connections = [_connect(asked.url) for _ in range(connections)]
     latencies: list[list[float]] = [[] for _ in range(connections)]
     failed: list[Counter[str]] = [Counter() for _ in range(connections)]
     begin = threading.Barrier(connections + 1)
     ends_at = [0.0]
 
     def work(place: int) -> None:
-        begin.wait()
+        begin.wait(_TIMEOUT_SECONDS)
         _ask_until(open_connections[place], octets, ends_at, latencies[place], failed[place])
 
     threads = [threading.Thread(target=work, args=(place,), daemon=True) for place in range(connections)]
@@ -95,9 +95,9 @@ def run_round(request: Request, *, connections: int, seconds: float) -> Round:
         thread.start()
     cpu_before, began = time.process_time(), time.perf_counter()
     ends_at[0] = began + seconds
-    begin.wait()
+    begin.wait(_TIMEOUT_SECONDS)
     for thread in threads:
-        thread.join()
+        thread.join(seconds + _TIMEOUT_SECONDS)
     took, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_before
     for connection in open_connections:
         connection.close()
