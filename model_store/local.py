@@ -24,7 +24,7 @@ from model_store.locks import FileLock, is_abandoned, try_lock
 from model_store.streams import CHUNK_BYTES, copy_all
 from registry.artifact import Digest
 from registry.errors import ArtifactMissing
-from registry.storage import StoredBlob
+from registry.storage import StoredBlob, StoreProbe
 
 _NO_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK})
 """Another mount of the same file system, a file that is not ours to link, or too many links: copy instead."""
@@ -70,6 +70,20 @@ class FolderStore:
         with storage_errors("listing the artifact store"):
             found = [*_blobs_below(self._root, self._root / OBJECTS)]
         yield from found
+
+    def probe(self) -> StoreProbe:
+        """Link a file twice to one name, as two writers of the same bytes would; see Probed."""
+        folder = self._root / FRAGMENTS
+        source, target = (folder / f"{uuid.uuid4().hex}.part" for _ in range(2))
+        with storage_errors("trying the artifact store out"):
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                source.touch(exist_ok=False)
+                os.link(source, target, follow_symlinks=False)
+                return StoreProbe(is_exclusive=not _links(source, target), clock=None)
+            finally:
+                source.unlink(missing_ok=True)
+                target.unlink(missing_ok=True)
 
     def fragments(self) -> Iterator[str]:
         """Yield ``tmp/<name>`` for each write that was interrupted; those under way are not among them."""
@@ -192,6 +206,15 @@ def _can_be_linked(path: Path, root: Path) -> bool:
     found = path.lstat()
     is_frozen = stat.S_ISREG(found.st_mode) and not found.st_mode & 0o222
     return is_frozen and found.st_uid == os.geteuid() and found.st_dev == root.stat().st_dev
+
+
+def _links(source: Path, target: Path) -> bool:
+    """Tell whether a file can be linked to a name."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _renew(path: Path) -> bool:

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from registry.artifact import Artifact, Digest
 
@@ -68,6 +68,29 @@ class ArtifactStore(Protocol):
 
     def locate(self, digest: Digest) -> str:
         """Return where the bytes are (or would be), as a URI."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreProbe:
+    """What trying a store out has shown."""
+
+    is_exclusive: bool
+    """Whether a second write to the same place was refused, as the store has promised."""
+    clock: datetime | None
+    """The moment by the clock of whoever keeps the bytes; None where that is this machine."""
+
+
+@runtime_checkable
+class Probed(Protocol):
+    """A store that can be tried out beside what it keeps."""
+
+    def probe(self) -> StoreProbe:
+        """Write a small object twice, each time only if it is not there yet, and remove it.
+
+        Raises:
+            StorageUnavailable, InsufficientStorage: the store does not answer, or is full.
+        """
         ...
 
 

@@ -5,8 +5,13 @@ from typing import Annotated
 import typer
 
 from gateway.cli import (
+    bench,
+    differences,
     doctor,
     examples,
+    history,
+    import_mlflow,
+    import_triton,
     models,
     moves,
     predict,
@@ -14,8 +19,10 @@ from gateway.cli import (
     register,
     serve,
     tokens,
+    top,
     trials,
     upkeep,
+    watch,
     webhooks,
 )
 from gateway.cli.options import AsJson, Url
@@ -51,10 +58,13 @@ def _everywhere(
 
 app.command("serve")(serve.serve)
 app.command("register")(register.register)
+app.command("import-triton")(import_triton.import_triton)
+app.command("import-mlflow")(import_mlflow.import_mlflow)
 app.command("models")(models.models)
 app.command("versions")(models.versions)
 app.command("show")(models.show)
-app.command("history")(models.history)
+app.command("history")(history.history)
+app.command("diff")(differences.diff)
 app.command("promote")(moves.promote)
 app.command("rollback")(moves.rollback)
 app.command("canary")(trials.canary)
@@ -63,6 +73,9 @@ app.add_typer(examples.examples, name="examples")
 app.add_typer(quarantine.quarantine, name="quarantine")
 app.command("retire")(models.retire)
 app.command("predict")(predict.predict)
+app.command("bench")(bench.bench)
+app.command("top")(top.top)
+app.command("watch")(watch.watch)
 app.add_typer(tokens.tokens, name="token")
 app.add_typer(webhooks.webhooks, name="webhook")
 app.add_typer(upkeep.database, name="db")

@@ -11,6 +11,7 @@ from types import FrameType
 import typer
 
 from gateway.client.client import Client
+from gateway.client.references import PRODUCTION
 
 _PATIENCE_SECONDS = 2.0
 _MAX_OFFERS = 100
@@ -28,11 +29,42 @@ def complete_reference(context: typer.Context, incomplete: str) -> list[str]:
 
 def complete_version(context: typer.Context, incomplete: str) -> list[str]:
     """Offer the versions of the model that stands before on the line."""
-    model = context.params.get("name")
+    model = _named(context)
     if not model:
         return []
     numbers = _offers(context, lambda client: [str(version) for version in _version_numbers(client, model)])
     return [number for number in numbers if number.startswith(incomplete)]
+
+
+def complete_alias(context: typer.Context, incomplete: str) -> list[str]:
+    """Offer the aliases of the model that stands before on the line."""
+    model = _named(context)
+    if not model:
+        return []
+    names = _offers(context, lambda client: list(client.show(model)["aliases"]))
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_destination(context: typer.Context, incomplete: str) -> list[str]:
+    """Offer where an alias may be rolled back to: the versions that it led to, and its moves."""
+    model, alias = _named(context), context.params.get("alias") or PRODUCTION
+    if not model:
+        return []
+    offers = _offers(context, lambda client: _destinations(client, model, alias))
+    return [offer for offer in offers if offer.startswith(incomplete)]
+
+
+def _named(context: typer.Context) -> str | None:
+    """Return the model that stands before on the line; behind an option without its value yet, it is among the rest."""
+    found: str | None = context.params.get("name") or next(iter(context.args), None)
+    return found
+
+
+def _destinations(client: Client, model: str, alias: str) -> list[str]:
+    """Return versions and moves, newest first."""
+    moves = [move for move in client.history(model) if move["alias"] == alias]
+    versions = dict.fromkeys(str(move["to"]) for move in reversed(moves))
+    return [*versions, *(f"m{number}" for number in range(len(moves), 0, -1))]
 
 
 def _model_names(client: Client, incomplete: str) -> list[str]:

@@ -48,6 +48,22 @@ def connect(url: str | None) -> Iterator[Client]:
         yield client
 
 
+@contextmanager
+def connect_live(url: str | None) -> Iterator[tuple[Client, str]]:
+    """Give a client for a gateway that runs, and its address: at the URL, at SARDONYX_URL, or where the settings say.
+
+    What a gateway counts and how quickly it answers is known to that gateway alone, not to its database.
+
+    Raises:
+        CommandFailed: the settings make no sense.
+    """
+    from gateway.settings import client_settings
+
+    address = public_url(url)[0]
+    with Client(address, token=client_settings().token) as client:
+        yield client, address
+
+
 def public_url(url: str | None) -> tuple[str, bool]:
     """Return where predict requests can be sent, for a line to try, and whether they need a token."""
     from gateway.settings import client_settings

@@ -1,25 +1,27 @@
 """``sardonyx doctor``: is this machine fit to serve?
 
 1. Each check stands alone: one that fails does not keep the others from being made.
-2. A failure is something that keeps the gateway from working (exit 1); a warning is something to know.
+2. A failure is something that keeps the gateway from working (exit 1); a warning is something to know. Either says what
+   to do.
 3. What confines the children that look at uploaded models is found out by one of them, not guessed from the kernel.
 """
 
 import hashlib
-import locale
+import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import typer
 
+from gateway.cli.checks import Check, Verdict, attempt, failed
 from gateway.cli.confinement_checks import list_measures
 from gateway.cli.connection import local_settings
-from gateway.cli.exits import EXPECTED, ExitCode, document_of
+from gateway.cli.exits import EXPECTED, ExitCode
+from gateway.cli.machine_checks import cgroup_quota, check_clock, check_cpus, check_locale
 from gateway.cli.options import AsJson
 from gateway.cli.output import Output, spell_bytes
 
@@ -27,25 +29,14 @@ if TYPE_CHECKING:
     from gateway.parts import Parts
     from gateway.settings import Settings
 
-STRING_LOCALE = "en_US.UTF-8"
-"""What ONNX Runtime's string operators ask the system for."""
-
-
-class Verdict(StrEnum):
-    """How a check came out."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing that was looked at."""
-
-    name: str
-    verdict: Verdict
-    detail: str
+_ADVICE: Final = {
+    "cache": "SARDONYX_CACHE_DIR has to be a folder that this user may write to, with room",
+    "memory": "SARDONYX_MEMORY_BUDGET: bytes, or a share such as 50%",
+    "parts": "correct the setting that it names",
+    "database": "SARDONYX_DATABASE_URL has to lead to a database that answers this user",
+    "store": "SARDONYX_STORE, SARDONYX_S3_ENDPOINT_URL and the credentials have to lead to a store that takes writes",
+    "runtime": "install onnxruntime anew",
+}
 
 
 def doctor(*, as_json: AsJson = False) -> None:
@@ -57,7 +48,8 @@ def doctor(*, as_json: AsJson = False) -> None:
     checks = list(examine(settings))
     output = Output(as_json)
     output.data([asdict(check) for check in checks])
-    output.table(("CHECK", "VERDICT", "DETAIL"), [(check.name, check.verdict, check.detail) for check in checks])
+    rows = [(check.name, check.verdict, check.detail, check.advice) for check in checks]
+    output.table(("CHECK", "VERDICT", "DETAIL", "WHAT TO DO"), rows)
     if any(check.verdict is Verdict.FAILED for check in checks):
         raise typer.Exit(ExitCode.FAILED)
 
@@ -74,25 +66,12 @@ def examine(settings: "Settings") -> Iterator[Check]:
     try:
         parts = open_parts(settings)
     except EXPECTED as error:
-        yield _failed("parts", error)
+        yield failed("parts", error, advice=_ADVICE["parts"])
         return
     try:
         yield from _check_parts(parts)
     finally:
         parts.close()
-
-
-def check_locale() -> Check:
-    """Look whether the system has the locale that string models need."""
-    before = locale.setlocale(locale.LC_CTYPE)
-    try:
-        locale.setlocale(locale.LC_CTYPE, STRING_LOCALE)
-    except locale.Error:
-        detail = f"{STRING_LOCALE} is missing: models with string operators may not load (locale-gen {STRING_LOCALE})"
-        return Check(name="locale", verdict=Verdict.WARNING, detail=detail)
-    finally:
-        locale.setlocale(locale.LC_CTYPE, before)
-    return Check(name="locale", verdict=Verdict.OK, detail=STRING_LOCALE)
 
 
 def check_confinement() -> Iterator[Check]:
@@ -106,7 +85,8 @@ def check_confinement() -> Iterator[Check]:
         return
     for measure in measures:
         verdict = Verdict.OK if measure.is_in_force else Verdict.WARNING
-        yield Check(name=measure.name, verdict=verdict, detail=measure.detail)
+        advice = "" if measure.is_in_force else "docs/administrators.md, What confines inspection"
+        yield Check(name=measure.name, verdict=verdict, detail=measure.detail, advice=advice)
 
 
 def check_folder(folder: Path) -> str:
@@ -126,31 +106,78 @@ def check_folder(folder: Path) -> str:
 
 
 def _check_machine(settings: "Settings") -> Iterator[Check]:
-    from registry.inspection.host import usable_cpus
-
-    cpu_count = usable_cpus()
-    verdict = Verdict.WARNING if settings.workers > cpu_count else Verdict.OK
-    yield Check(name="cpus", verdict=verdict, detail=f"{cpu_count} for {settings.workers} worker(s)")
+    yield check_cpus(
+        affinity=len(os.sched_getaffinity(0)),
+        quota=cgroup_quota(),
+        workers=settings.workers,
+        run_threads=settings.run_threads,
+    )
     yield _attempt("memory", lambda: f"{spell_bytes(settings.memory_budget_bytes)} for loaded models")
 
 
 def _check_parts(parts: "Parts") -> Iterator[Check]:
     yield _attempt("runtime", lambda: str(parts.inspector.runtime))
-    yield _check_schema(parts)
-    yield _attempt("store", lambda: _probe_store(parts))
+    yield from _check_database(parts)
+    yield from _check_store(parts)
 
 
-def _check_schema(parts: "Parts") -> Check:
+def _check_database(parts: "Parts") -> Iterator[Check]:
+    """Yield whether it answers, then whether it has this program's schema, then whether its clock is right."""
     try:
         current, head = parts.schema_revisions()
     except EXPECTED as error:
-        return _failed("database", error)
-    if current == head:
-        return Check(name="database", verdict=Verdict.OK, detail=f"schema {current}")
-    # An embedded database that is not there yet is made by the first serve.
-    verdict = Verdict.WARNING if current is None else Verdict.FAILED
-    detail = f"schema {current or 'empty'}, this program needs {head}: sardonyx db upgrade"
-    return Check(name="database", verdict=verdict, detail=detail)
+        yield failed("database", error, advice=_ADVICE["database"])
+        return
+    is_embedded = parts.settings.embedded_database_path is not None
+    kind = "SQLite, in the data dir" if is_embedded else "PostgreSQL, answers"
+    yield Check(name="database", verdict=Verdict.OK, detail=kind)
+    if current != head:
+        # An embedded database that is not there yet is made by the first serve.
+        verdict = Verdict.WARNING if current is None else Verdict.FAILED
+        detail = f"the schema is {current or 'empty'}, this program needs {head}"
+        yield Check(name="migrations", verdict=verdict, detail=detail, advice="sardonyx db upgrade")
+        return
+    yield Check(name="migrations", verdict=Verdict.OK, detail=f"schema {current}")
+    if not is_embedded:
+        yield _compare_database_clock(parts)
+
+
+def _compare_database_clock(parts: "Parts") -> Check:
+    name = "database clock"
+    try:
+        before = parts.clock.now()
+        with parts.registry.reading() as catalog:
+            there = catalog.now()
+        return check_clock(name, there, before=before, after=parts.clock.now())
+    except EXPECTED as error:
+        return failed(name, error, advice=_ADVICE["database"])
+
+
+def _check_store(parts: "Parts") -> Iterator[Check]:
+    """Yield whether it keeps bytes, whether it keeps its word to write once, and whether its clock is right."""
+    yield _attempt("store", lambda: _probe_store(parts))
+    from registry.storage import Probed
+
+    if not isinstance(parts.store, Probed):
+        return
+    before = parts.clock.now()
+    try:
+        probe = parts.store.probe()
+    except EXPECTED as error:
+        yield failed("store: put if absent", error, advice=_ADVICE["store"])
+        return
+    after = parts.clock.now()
+    if probe.is_exclusive:
+        yield Check(name="store: put if absent", verdict=Verdict.OK, detail="a second write is refused")
+    else:
+        yield Check(
+            name="store: put if absent",
+            verdict=Verdict.FAILED,
+            detail="a second write to one place is taken: two uploads at once may spoil each other",
+            advice="use a store with conditional puts (If-None-Match), or a file system with hard links",
+        )
+    if probe.clock is not None:
+        yield check_clock("store clock", probe.clock, before=before, after=after)
 
 
 def _probe_store(parts: "Parts") -> str:
@@ -172,12 +199,4 @@ def _probe_store(parts: "Parts") -> str:
 
 
 def _attempt(name: str, examine_it: Callable[[], str]) -> Check:
-    try:
-        return Check(name=name, verdict=Verdict.OK, detail=examine_it())
-    except EXPECTED as error:
-        return _failed(name, error)
-
-
-def _failed(name: str, error: Exception) -> Check:
-    document = document_of(error)
-    return Check(name=name, verdict=Verdict.FAILED, detail=f"{document['title']}: {document['detail']}")
+    return attempt(name, examine_it, advice=_ADVICE[name])

@@ -1,4 +1,4 @@
-"""What there is: models, versions, history; and how a version ends."""
+"""What there is: models and versions; and how a version ends."""
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -98,19 +98,6 @@ def _print_snippet(output: Output, reference: str, language: Language, url: str 
     output.data(written)
     if not output.as_json:
         output.say(written["code"])
-
-
-def history(name: Model, *, as_json: AsJson = False, url: Url = None) -> None:
-    """List a model's promotions and rollbacks."""
-    output = Output(as_json)
-    with connect(url) as client:
-        moves = client.history(name)
-    output.data(moves)
-    rows = [
-        (spell_time(move["at"]), move["alias"], move["kind"], move["from"], move["to"], move["actor"], move["reason"])
-        for move in moves
-    ]
-    output.table(("AT (UTC)", "ALIAS", "KIND", "FROM", "TO", "BY", "REASON"), rows)
 
 
 def retire(name: Model, version: VersionNumber, *, as_json: AsJson = False, url: Url = None) -> None:

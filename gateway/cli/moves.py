@@ -1,13 +1,16 @@
 """Which version answers: promote, roll back. Each says what moved, and how to take it back."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
+from gateway.cli.completion import complete_destination
 from gateway.cli.connection import connect
-from gateway.cli.exits import ExitCode, difference_lines
+from gateway.cli.exits import ExitCode
+from gateway.cli.history import resolve_destination
 from gateway.cli.options import (
     DEFAULT_ALIAS,
     DEFAULT_TIMEOUT_SECONDS,
@@ -21,7 +24,8 @@ from gateway.cli.options import (
     VersionNumber,
     Wait,
 )
-from gateway.cli.output import Output, spell_bytes
+from gateway.cli.output import Output
+from gateway.cli.plans import look_around, plan_rows, show_plan
 from gateway.cli.waiting import wait_until_applied
 from gateway.client.client import Client
 
@@ -36,6 +40,9 @@ def promote(  # noqa: PLR0913 - a parameter is an option
     ] = None,
     reason: Reason = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask; where nobody sits at a terminal nothing is asked anyway.")
+    ] = False,
     allow_breaking: AllowBreaking = False,
     wait: Wait = False,
     timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
@@ -45,19 +52,19 @@ def promote(  # noqa: PLR0913 - a parameter is an option
     """Point an alias at a version."""
     output = Output(as_json)
     with connect(url) as client:
-        moved = client.promote(
-            name,
-            version,
-            alias=alias,
-            expected=expected,
-            reason=reason,
+        if dry_run or (output.can_ask() and not yes):
             # A plan is asked for with everything allowed: what would break is then listed, not refused unseen.
-            allow_breaking=allow_breaking or dry_run,
-            is_dry_run=dry_run,
+            plan = client.promote(name, version, alias=alias, expected=expected, allow_breaking=True, is_dry_run=True)
+            if dry_run:
+                _report_plan(output, client, plan, allow_breaking=allow_breaking)
+                return
+            if not _is_agreed(output, client, plan, allow_breaking=allow_breaking):
+                output.say("Nothing has moved")
+                raise typer.Exit(ExitCode.FAILED)
+            expected = expected or plan["from"]  # what was agreed to holds for what was shown only
+        moved = client.promote(
+            name, version, alias=alias, expected=expected, reason=reason, allow_breaking=allow_breaking
         )
-        if dry_run:
-            _report_plan(output, moved, allow_breaking=allow_breaking)
-            return
         report_move(output, client, moved, url=url, timeout_seconds=timeout if wait else None)
 
 
@@ -65,7 +72,14 @@ def rollback(
     name: Model,
     *,
     alias: Alias = DEFAULT_ALIAS,
-    to: Annotated[int | None, typer.Option(metavar="N", min=1, help="To this version, which was live before.")] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|mN",
+            help="To this version, which was live before; or (m3) to where that move of the history led.",
+            autocompletion=complete_destination,
+        ),
+    ] = None,
     to_time: Annotated[
         str | None, typer.Option(metavar="TIME", help="To what was live then, such as 2026-11-22T03:00:00Z.")
     ] = None,
@@ -83,7 +97,8 @@ def rollback(
     if to is not None and moment is not None:
         raise typer.BadParameter("give either --to or --to-time")
     with connect(url) as client:
-        moved = client.rollback(name, alias=alias, to=to, to_time=moment, reason=reason)
+        version = None if to is None else resolve_destination(client, name, alias, to)
+        moved = client.rollback(name, alias=alias, to=version, to_time=moment, reason=reason)
         report_move(Output(as_json), client, moved, url=url, timeout_seconds=timeout if wait else None)
 
 
@@ -114,54 +129,20 @@ def move_lines(moved: Mapping[str, Any], url: str | None) -> Iterator[str]:
         yield f"Undo with  sardonyx rollback {moved['model']}{move_options(moved, url)}"
 
 
-def _report_plan(output: Output, plan: Mapping[str, Any], *, allow_breaking: bool) -> None:
-    output.data(plan)
-    where = f"{plan['model']}@{plan['alias']}: {_spell_end(plan['from'])} -> {plan['to']}"
-    more = (*change_lines(plan["changes"]), *cost_lines(plan["costs"]))
-    if not plan["differences"]:
-        kind = f" ({plan['compatibility']})" if plan["compatibility"] else ""
-        output.say(f"Would move {where}; no caller would break{kind}", *more)
-        return
-    verdict = "Would move" if allow_breaking else "Would be refused without --allow-breaking:"
-    output.say(
-        f"{verdict} {where}",
-        f"Callers would break ({plan['compatibility']}):",
-        *difference_lines(plan["differences"]),
-        *more,
-    )
-    if not allow_breaking:
+def _is_agreed(output: Output, client: Client, plan: Mapping[str, Any], *, allow_breaking: bool) -> bool:
+    """Show what would change and ask; what would be refused or changes nothing is not asked about."""
+    show_plan(output, plan, plan_rows(plan, look_around(client, plan)), allow_breaking=allow_breaking)
+    if plan["from"] == plan["to"] or (plan["differences"] and not allow_breaking):
+        return True
+    return typer.confirm("Promote it?")
+
+
+def _report_plan(output: Output, client: Client, plan: Mapping[str, Any], *, allow_breaking: bool) -> None:
+    rows = plan_rows(plan, look_around(client, plan))
+    output.data({**plan, "rows": [asdict(row) for row in rows]})
+    show_plan(output, plan, rows, allow_breaking=allow_breaking)
+    if plan["differences"] and not allow_breaking:
         raise typer.Exit(ExitCode.CONFLICT)
-
-
-def change_lines(changes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield what else is other than it was."""
-    if changes:
-        yield "Nobody has to mind:"
-        yield from difference_lines(changes)
-
-
-def cost_lines(costs: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what the version before takes and what the next one does, where they differ or there is none before."""
-    before, after = costs["from"], costs["to"]
-    for name, (words, spell) in _COSTS.items():
-        now = after[name]
-        was = None if before is None else before[name]
-        if now != was and now is not None:
-            yield f"  {words} {'' if was is None else f'{spell(was)} -> '}{spell(now)}"
-
-
-def _spell_seconds(seconds: float) -> str:
-    milliseconds = seconds * 1000
-    return f"{milliseconds * 1000:.0f} us" if milliseconds < 1 else f"{milliseconds:.1f} ms"
-
-
-_COSTS: Final[Mapping[str, tuple[str, Callable[[Any], str]]]] = {
-    "size_bytes": ("size", spell_bytes),
-    "memory_bytes": ("memory", spell_bytes),
-    "opset": ("opset", str),
-    "load_seconds": ("load", _spell_seconds),
-    "run_seconds": ("run", _spell_seconds),
-}
 
 
 def report_move(

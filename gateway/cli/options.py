@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.completion import complete_model, complete_reference, complete_version
+from gateway.cli.completion import complete_alias, complete_model, complete_reference, complete_version
 from gateway.client.references import PRODUCTION
 
 
@@ -55,7 +55,7 @@ ModelOrVersion = Annotated[
 VersionNumber = Annotated[
     int, typer.Argument(metavar="VERSION", help="A version's number.", min=1, autocompletion=complete_version)
 ]
-Alias = Annotated[str, typer.Option("--alias", help="Which alias.")]
+Alias = Annotated[str, typer.Option("--alias", help="Which alias.", autocompletion=complete_alias)]
 Reason = Annotated[str, typer.Option("--reason", help="Why, for the history.")]
 AllowBreaking = Annotated[
     bool, typer.Option("--allow-breaking", help="Accept a signature that not every caller can live with.")

@@ -48,6 +48,10 @@ class Output:
             for line in align([list(columns), *cells]):
                 typer.echo(line)
 
+    def can_ask(self) -> bool:
+        """Tell whether somebody sits at a terminal and reads words: only then may a question be asked."""
+        return not self.as_json and sys.stdin.isatty() and sys.stdout.isatty()
+
     @contextmanager
     def progress(self, label: str) -> Iterator[Progress | None]:
         """Show a bar on stderr while something is sent, if a person is watching; give what moves it."""
@@ -82,6 +86,14 @@ def spell_bytes(size_bytes: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= _KIB
     return f"{size:.1f} {_UNITS[-1]}"
+
+
+def spell_seconds(seconds: float) -> str:
+    """Spell a short time for people: ``20 us``, ``12.5 ms``, ``3.20 s``."""
+    milliseconds = seconds * 1000
+    if milliseconds >= 1000:  # noqa: PLR2004 - a second
+        return f"{seconds:.2f} s"
+    return f"{milliseconds * 1000:.0f} us" if milliseconds < 1 else f"{milliseconds:.1f} ms"
 
 
 def spell_time(text: str) -> str:

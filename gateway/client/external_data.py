@@ -30,8 +30,8 @@ _CHILDREN: Mapping[str, Mapping[int, str]] = {
 """Message -> field number -> the kind of message that it holds."""
 
 
-class _NotProtobuf(Exception):  # noqa: N818 - it never leaves this module
-    """The bytes do not parse."""
+class NotProtobuf(Exception):  # noqa: N818 - the name says what happened
+    """The bytes do not parse; it never leaves the readers of graphs."""
 
 
 def external_file_names(path: Path) -> list[str]:
@@ -46,7 +46,7 @@ def external_file_names(path: Path) -> list[str]:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             try:
                 names = set(_locations(data, 0, len(data), "model", 0))
-            except _NotProtobuf:
+            except NotProtobuf:
                 return []
     return sorted(name for name in names if name == Path(name).name and name not in ("", ".", ".."))
 
@@ -56,7 +56,7 @@ def _locations(data: mmap.mmap, start: int, end: int, kind: str, depth: int) -> 
     if depth > _MAX_DEPTH:
         return
     children = _CHILDREN[kind]
-    for number, begin, stop in _fields(data, start, end):
+    for number, begin, stop in fields(data, start, end):
         child = children.get(number)
         if child == "entry":
             yield from _location(data, begin, stop)
@@ -66,13 +66,17 @@ def _locations(data: mmap.mmap, start: int, end: int, kind: str, depth: int) -> 
 
 def _location(data: mmap.mmap, start: int, end: int) -> Iterator[str]:
     """Yield the value of a key-value entry whose key is ``location``."""
-    entry = {number: data[begin:stop] for number, begin, stop in _fields(data, start, end)}
+    entry = {number: data[begin:stop] for number, begin, stop in fields(data, start, end)}
     if entry.get(1) == b"location":
         yield entry.get(2, b"").decode("utf-8", "replace")
 
 
-def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Yield the number and the extent of every length-delimited field of one message."""
+def fields(data: mmap.mmap | bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the number and the extent of every length-delimited field of one message.
+
+    Raises:
+        NotProtobuf: the bytes between do not parse.
+    """
     at = start
     while at < end:
         key, at = _varint(data, at, end)
@@ -80,23 +84,23 @@ def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, i
         if wire_type == _BYTES:
             size, at = _varint(data, at, end)
             if at + size > end:
-                raise _NotProtobuf
+                raise NotProtobuf
             yield number, at, at + size
             at += size
         else:
             at = _skip(data, at, end, wire_type)
 
 
-def _skip(data: mmap.mmap, at: int, end: int, wire_type: int) -> int:
+def _skip(data: mmap.mmap | bytes, at: int, end: int, wire_type: int) -> int:
     if wire_type == _VARINT:
         return _varint(data, at, end)[1]
     width = {_FIXED64: 8, _FIXED32: 4}.get(wire_type)
     if width is None or at + width > end:
-        raise _NotProtobuf
+        raise NotProtobuf
     return at + width
 
 
-def _varint(data: mmap.mmap, at: int, end: int) -> tuple[int, int]:
+def _varint(data: mmap.mmap | bytes, at: int, end: int) -> tuple[int, int]:
     value = shift = 0
     while at < end and shift < 70:  # noqa: PLR2004 - ten groups of seven bits
         byte = data[at]
@@ -105,4 +109,4 @@ def _varint(data: mmap.mmap, at: int, end: int) -> tuple[int, int]:
         if byte < 0x80:  # noqa: PLR2004 - the top bit says that more follows
             return value, at
         shift += 7
-    raise _NotProtobuf
+    raise NotProtobuf

@@ -151,6 +151,8 @@ def version_json(version: Version, locate: Locate) -> dict[str, Any]:
         "producer": inspection.producer,
         "metadata": dict(inspection.metadata),
         "memory_bytes": inspection.memory_bytes,
+        "load_seconds": inspection.load_seconds,
+        "run_seconds": inspection.run_seconds,
         "batching": version.batching.value,
         "isolation": version.standing.isolation.value,
         "isolation_reason": version.standing.reason,

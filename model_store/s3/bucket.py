@@ -9,7 +9,7 @@ from typing import Any
 
 from model_store.layout import OBJECTS, key_of
 from model_store.s3.client import S3Client
-from model_store.s3.failures import is_absent, member_of, s3_errors, unavailable
+from model_store.s3.failures import is_absent, is_conflict, member_of, s3_errors, unavailable
 from registry.artifact import Digest
 
 _RENEWED = "renewed"
@@ -94,6 +94,25 @@ class Bucket:
         """Write an empty object, or make it young again."""
         with s3_errors(doing):
             self.client.api.put_object(**self.target(key), Body=b"")
+
+    def probe(self, *, doing: str) -> tuple[bool, datetime]:
+        """Write an empty object twice, only if it is not there; return whether that was refused, and S3's clock.
+
+        The object lies where marks of removals do: one that stays, since this process was killed, counts as such.
+        """
+        target = self.target(f"{self._prefix}{_REMOVING}/probe/{secrets.token_hex(8)}")
+        with s3_errors(doing):
+            api = self.client.api
+            answer = api.put_object(**target, Body=b"", IfNoneMatch="*")
+            is_refused = False
+            try:
+                api.put_object(**target, Body=b"", IfNoneMatch="*")
+            except api.exceptions.ClientError as error:
+                if not is_conflict(error):
+                    raise
+                is_refused = True
+            api.delete_object(**target)
+        return is_refused, _answered_at(answer)
 
     def remove(self, key: str, *, doing: str) -> None:
         """Remove an object, whether or not it is there."""

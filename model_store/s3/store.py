@@ -30,7 +30,7 @@ from model_store.s3.reading import read_body
 from model_store.s3.sending import PART_BYTES, STORING, send_at_once, send_in_parts
 from registry.artifact import Digest
 from registry.errors import ArtifactMissing
-from registry.storage import StoredBlob
+from registry.storage import StoredBlob, StoreProbe
 
 _MARK_COUNTS = timedelta(minutes=10)
 _REMOVAL_SECONDS = 300.0
@@ -42,6 +42,7 @@ _LOOKING = "looking into the artifact store"
 _READING = "reading from the artifact store"
 _REMOVING = "removing a file from the artifact store"
 _CLEARING = "clearing the artifact store"
+_PROBING = "trying the artifact store out"
 
 
 class S3Store:
@@ -90,6 +91,11 @@ class S3Store:
             if digest is not None:
                 age_counts_from = max(modified_at, renewals.get(digest.hex, modified_at))
                 yield StoredBlob(digest=digest, size_bytes=size_bytes, modified_at=age_counts_from)
+
+    def probe(self) -> StoreProbe:
+        """Write twice what may be written once; see Probed."""
+        is_refused, clock = self._bucket.probe(doing=_PROBING)
+        return StoreProbe(is_exclusive=is_refused, clock=clock)
 
     def fragments(self) -> Iterator[str]:
         """Yield unfinished uploads, and marks of removals, by key; young ones may be under way and are left out."""

@@ -14,7 +14,7 @@ from model_store.memory import MemoryStore
 from model_store.s3.store import S3Store
 from registry.artifact import Digest
 from registry.errors import ArtifactMissing, StorageUnavailable
-from registry.storage import ArtifactStore, StoredBlob
+from registry.storage import ArtifactStore, Probed, StoredBlob
 from tests.support.artifacts import digest_of_bytes, put_bytes
 from tests.support.s3_server import S3Server
 
@@ -55,6 +55,19 @@ def damage(store: ArtifactStore, tmp_path: Path) -> Damage:
 
 def _whole(store: ArtifactStore, digest: Digest) -> bytes:
     return b"".join(store.stream(digest))
+
+
+def test_trying_a_store_out_shows_that_it_writes_once_and_leaves_nothing(store: ArtifactStore) -> None:
+    if not isinstance(store, Probed):
+        assert isinstance(store, MemoryStore)  # in which there is no place to write twice to
+        return
+
+    probe = store.probe()
+
+    assert probe.is_exclusive
+    assert (probe.clock is None) == isinstance(store, FolderStore)
+    assert probe.clock is None or abs(datetime.now(UTC) - probe.clock) < timedelta(minutes=1)
+    assert ([*store.blobs()], [*store.fragments()]) == ([], [])
 
 
 def test_what_was_put_comes_back_whole(store: ArtifactStore, tmp_path: Path) -> None:

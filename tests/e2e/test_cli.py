@@ -1,6 +1,7 @@
 """The command line as its users call it: a real process, against a running gateway and without one."""
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -147,6 +148,22 @@ def test_promotions_and_rollbacks_are_told_and_remembered(sardonyx: Run, two_ver
     assert problem(sardonyx("rollback", name, "--json")) == (5, "no_previous_version", "")
 
 
+def test_a_rollback_goes_to_what_the_history_shows(sardonyx: Run, two_versions: str) -> None:
+    name = two_versions
+    sardonyx("promote", name, "2", "--alias", "staging")
+    sardonyx("promote", name, "2")
+    rolled_back = sardonyx("rollback", name, "--to", "m1")
+    shown = sardonyx("history", name, "--alias", "production", "--limit", "2").stdout.splitlines()
+
+    assert rolled_back.stdout.splitlines()[0] == f"{name}@production: 2 -> 1"
+    assert [line.split()[:1] + line.split()[3:7] for line in shown] == [
+        ["MOVE", "ALIAS", "KIND", "FROM", "TO"],
+        ["m2", "production", "promote", "1", "2"],
+        ["m3", "production", "rollback", "2", "1"],
+    ]
+    assert problem(sardonyx("rollback", name, "--to", "m4", "--json")) == (4, "move_not_found", "")
+
+
 def test_promoting_what_is_live_moves_nothing(sardonyx: Run, two_versions: str) -> None:
     run = sardonyx("promote", two_versions, "1")
 
@@ -178,9 +195,8 @@ def test_a_breaking_promotion_is_shown_refused_and_allowed(sardonyx: Run, name: 
     allowed = sardonyx("promote", name, "2", "--allow-breaking")
 
     assert (planned.returncode, refused.returncode, allowed.returncode) == (5, 5, 0)
-    difference = "  - inputs/x/shape: [batch, 4] becomes [batch, 5]"
-    assert difference in planned.stdout.splitlines()
-    assert difference in refused.stderr.splitlines()
+    assert "inputs/x/shape   [batch, 4]  [batch, 5]  breaking" in planned.stdout.splitlines()
+    assert "  - inputs/x/shape: [batch, 4] becomes [batch, 5]" in refused.stderr.splitlines()
 
 
 def test_a_dry_run_of_a_harmless_promotion_moves_nothing(sardonyx: Run, two_versions: str) -> None:
@@ -202,12 +218,14 @@ def test_a_dry_run_says_what_nobody_has_to_mind_and_what_both_take(sardonyx: Run
     first, *lines = sardonyx("promote", name, "2", "--dry-run").stdout.splitlines()
 
     assert first == f"Would move {name}@production: 1 -> 2; no caller would break (widening)"
-    assert lines[:3] == [
-        "Nobody has to mind:",
-        "  - inputs/x/shape: [1, 4] becomes [batch, 4]",
-        "  - outputs/y/shape: [1, 3] becomes [batch, 3]",
+    assert [re.split(" {2,}", line) for line in lines[:4]] == [
+        ["WHAT", "NOW", "THEN", "EFFECT"],
+        ["live", "1", "2"],
+        ["inputs/x/shape", "[1, 4]", "[batch, 4]", "widening"],
+        ["outputs/y/shape", "[1, 3]", "[batch, 3]", "widening"],
     ]
-    assert lines[3].split()[0] == "size"
+    measured = ["opset", "size", "memory", "load", "run", "batching", "runs", "golden"]
+    assert [line.split()[0] for line in lines[4:]] == measured
 
 
 def test_a_canary_comes_and_goes(sardonyx: Run, two_versions: str) -> None:
@@ -328,9 +346,22 @@ def test_listings_show_what_there_is(sardonyx: Run, two_versions: str) -> None:
     assert len(sardonyx("history", name).stdout.splitlines()) == 2
 
 
-def test_the_shell_completes_names_and_versions(two_versions: str, gateway: Any, tmp_path: Path) -> None:
-    line = f"sardonyx promote {two_versions} "
-    variables = {"_SARDONYX_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": "3"}
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("promote {} ", ["2", "1"]),
+        ("diff {} 1 ", ["2", "1"]),
+        ("rollback {} --to ", ["1", "m1"]),
+        ("history {} --alias p", ["production"]),
+    ],
+    ids=["versions", "the second version", "where to roll back to", "aliases"],
+)
+def test_the_shell_completes_what_there_is(
+    words: str, offered: list[str], two_versions: str, gateway: Any, tmp_path: Path
+) -> None:
+    line = "sardonyx " + words.format(two_versions)
+    place = str(len(line.split(" ")) - 1)
+    variables = {"_SARDONYX_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": place}
 
     run = subprocess.run(
         [SARDONYX],
@@ -341,14 +372,15 @@ def test_the_shell_completes_names_and_versions(two_versions: str, gateway: Any,
         check=False,
     )
 
-    assert run.stdout.split() == ["2", "1"]
+    assert run.stdout.split() == offered
 
 
 def test_the_machine_is_well(local: Run) -> None:
     assert printed(local("db", "check", "--json"))["matches"] is True
     assert printed(local("db", "upgrade", "--json"))["current"] is not None
     checks = {check["name"]: check["verdict"] for check in printed(local("doctor", "--json"))}
-    assert {checks[name] for name in ("settings", "database", "store", "cache", "runtime", "memory")} == {"ok"}
+    good = ("settings", "database", "migrations", "store", "store: put if absent", "cache", "runtime", "memory")
+    assert {checks[name] for name in good} == {"ok"}
     kinds = ("files", "system calls", "network", "new rights", "user")
     assert {name for name in checks if name.startswith("inspection")} == {f"inspection: {kind}" for kind in kinds}
 

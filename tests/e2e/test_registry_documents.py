@@ -54,6 +54,7 @@ def test_a_version_is_described_whole(gateway: GatewayProcess, client: httpx.Cli
 
     assert began <= datetime.fromisoformat(version.pop("created_at")) <= datetime.now(UTC)
     assert 0 < version.pop("memory_bytes") < 64 << 20
+    assert 0 < version.pop("run_seconds") < version.pop("load_seconds") + 60
     report = version.pop("batch_report")
     assert list(report.pop("gains")) == ["1", "2", "4", "8", "16", "32", "64"]
     assert 1 <= report.pop("worthwhile_rows") <= 64

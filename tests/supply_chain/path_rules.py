@@ -39,6 +39,7 @@ REVIEWED = {
     "model_store/local.py::_copied": "a random name",
     "model_store/local.py::_path": "a key, which is made of a digest",
     "model_store/local.py::_replace": "a random name",
+    "model_store/local.py::probe": "random names",
     "model_store/prepared_models.py::_contents": _OWN_FOLDER,
     "model_store/shared_folders.py::_used_at": _FOLDER_OF_A_CACHE,
     "model_store/shared_folders.py::lock": _FOLDER_OF_A_CACHE,

@@ -1,9 +1,12 @@
 import locale
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from gateway.cli.doctor import STRING_LOCALE, Check, Verdict, check_folder, check_locale
+from gateway.cli.checks import Check, Verdict
+from gateway.cli.doctor import check_folder
+from gateway.cli.machine_checks import STRING_LOCALE, cgroup_quota, check_clock, check_cpus, check_locale
 
 
 def test_a_folder_is_made_tried_and_left_empty(tmp_path: Path) -> None:
@@ -28,3 +31,66 @@ def test_the_locale_is_tried_and_put_back() -> None:
     assert locale.setlocale(locale.LC_CTYPE) == before
     good = Check(name="locale", verdict=Verdict.OK, detail=STRING_LOCALE)
     assert check == good or (check.verdict, STRING_LOCALE in check.detail) == (Verdict.WARNING, True)
+
+
+@pytest.mark.parametrize(
+    ("quota", "workers", "run_threads", "verdict", "advice"),
+    [
+        (None, 4, 0, Verdict.OK, ""),
+        (1.5, 1, 0, Verdict.OK, ""),
+        (1.5, 2, 0, Verdict.WARNING, "SARDONYX_WORKERS=1, or a larger quota"),
+        (None, 5, 0, Verdict.WARNING, "SARDONYX_WORKERS=4, or a larger quota"),
+        (None, 2, 4, Verdict.WARNING, "SARDONYX_RUN_THREADS=2, or fewer workers"),
+        (0.5, 1, 0, Verdict.WARNING, "SARDONYX_WORKERS=1, or a larger quota"),
+        (8.0, 4, 1, Verdict.OK, ""),
+    ],
+    ids=["all", "a quota", "beyond a quota", "beyond the CPUs", "threads", "half a CPU", "a quota beyond the CPUs"],
+)
+def test_processors_are_held_against_workers_and_threads(
+    quota: float | None, workers: int, run_threads: int, verdict: Verdict, advice: str
+) -> None:
+    check = check_cpus(affinity=4, quota=quota, workers=workers, run_threads=run_threads)
+
+    assert (check.verdict, check.advice) == (verdict, advice)
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"}, 0.5),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ({"cpu.max": "1 0"}, None),
+        ({}, None),
+    ],
+    ids=["version 2", "no limit", "version 1", "no limit in version 1", "nonsense", "none"],
+)
+def test_a_quota_is_read_as_it_is_written(tmp_path: Path, files: dict[str, str], quota: float | None) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    assert cgroup_quota(tmp_path) == quota
+
+
+BEFORE = datetime(2026, 11, 28, 12, 0, 0, tzinfo=UTC)
+AFTER = BEFORE + timedelta(seconds=4)
+
+
+@pytest.mark.parametrize(
+    ("there", "verdict", "detail"),
+    [
+        (BEFORE, Verdict.OK, "as this machine's"),
+        (BEFORE - timedelta(seconds=3), Verdict.OK, "as this machine's"),
+        (AFTER + timedelta(seconds=2), Verdict.OK, "as this machine's"),
+        (BEFORE - timedelta(seconds=31), Verdict.WARNING, "30.0 s behind this machine's"),
+        (AFTER + timedelta(seconds=30), Verdict.WARNING, "30.0 s ahead of this machine's"),
+        (AFTER + timedelta(hours=1), Verdict.FAILED, "3600.0 s ahead of this machine's"),
+    ],
+    ids=["right", "whole seconds", "nearly right", "behind", "ahead", "an hour"],
+)
+def test_another_clock_is_held_against_this_one(there: datetime, verdict: Verdict, detail: str) -> None:
+    check = check_clock("store clock", there, before=BEFORE, after=AFTER)
+
+    assert (check.verdict, check.detail) == (verdict, detail)

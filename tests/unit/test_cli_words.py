@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.cli.models import spell_aliases, spell_standing
-from gateway.cli.moves import cost_lines, move_lines, parse_time
+from gateway.cli.moves import move_lines, parse_time
 from gateway.cli.register import curl_line, parse_tags, version_lines
 from gateway.cli.trials import canary_lines, report_lines, shadow_lines
 from gateway.client import VersionInfo
@@ -170,28 +170,6 @@ def test_where_nothing_was_ever_tried_there_is_nothing_to_tell() -> None:
     never = {**trial(), "shadow": None, "trial": None, "report": None}
 
     assert list(report_lines(never)) == ["iris@production: no shadow"]
-
-
-BEFORE = {"size_bytes": 551, "memory_bytes": 2048, "opset": 17, "load_seconds": 0.0125, "run_seconds": 0.00002}
-AFTER = {"size_bytes": 551, "memory_bytes": 4096, "opset": 18, "load_seconds": 0.025, "run_seconds": None}
-
-
-def test_a_plan_says_what_versions_take_where_they_differ_and_it_is_known() -> None:
-    assert list(cost_lines({"from": BEFORE, "to": AFTER})) == [
-        "  memory 2.0 KiB -> 4.0 KiB",
-        "  opset 17 -> 18",
-        "  load 12.5 ms -> 25.0 ms",
-    ]
-
-
-def test_a_first_plan_says_all_that_a_version_takes() -> None:
-    assert list(cost_lines({"from": None, "to": BEFORE})) == [
-        "  size 551 B",
-        "  memory 2.0 KiB",
-        "  opset 17",
-        "  load 12.5 ms",
-        "  run 20 us",
-    ]
 
 
 def test_aliases_are_spelt_with_their_canaries() -> None:

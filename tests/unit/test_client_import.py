@@ -14,15 +14,29 @@ def loaded_after(statement: str) -> set[str]:
     return set(run.stdout.split())
 
 
+def running(*arguments: str) -> str:
+    """Return the statement that runs a command."""
+    return f"import gateway.cli.entry as e\ntry:\n    e.main({list(arguments)})\nexcept SystemExit:\n    pass"
+
+
 @pytest.mark.parametrize(
     "statement",
     [
         "import gateway.client",
         "import gateway.cli",
-        "import gateway.cli.entry as e\ntry:\n    e.main(['--help'])\nexcept SystemExit:\n    pass",
-        "import gateway.cli.entry as e\ntry:\n    e.main(['promote', '--help'])\nexcept SystemExit:\n    pass",
+        running("--help"),
+        running("promote", "--help"),
+        running("top", "--once", "--url", "http://127.0.0.1:9"),
+        running("import-triton", "/proc/self/fdinfo"),
     ],
-    ids=["the client", "the command line", "the help", "a command's help"],
+    ids=[
+        "the client",
+        "the command line",
+        "the help",
+        "a command's help",
+        "a look at a gateway",
+        "an import of nothing",
+    ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(statement: str) -> None:
     assert loaded_after(statement) & HEAVY == set()

@@ -1,0 +1,256 @@
+"""``sardonyx bench``: how many rows a second a version answers, by rows a request and connections.
+
+1. It only predicts, and always one version: what an alias means is looked up once, so that neither its canary nor its
+   shadow has to do with it.
+2. Every combination is warmed up, then measured once in each round; a combination's numbers are the medians of its
+   rounds. Rounds go through all combinations, so that a machine that slows down slows all of them.
+3. Where the load comes from the machine that answers it, both share its processors: the numbers say so, and are a lower
+   bound of what the gateway could do for somebody else's machine.
+"""
+
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from gateway.cli.bodies import body_of, can_grow
+from gateway.cli.connection import connect_live
+from gateway.cli.options import AsJson, ModelOrVersion, Url
+from gateway.cli.output import Output, spell_seconds
+from gateway.client.client import Client
+from gateway.client.errors import ApiError
+from gateway.client.references import PRODUCTION, Target, parse_target
+
+if TYPE_CHECKING:
+    from gateway.cli.closed_loop import Request, Round
+
+COLUMNS: Final = ("ROWS", "CONNECTIONS", "ANSWERS/S", "ROWS/S", "P50", "P99", "FAILED")
+_MOST_ROWS, _MOST_CONNECTIONS = 100_000, 512
+_WARM_UP_SHARE: Final = 0.2
+_BUSY_SHARE: Final = 0.7
+_BAR: Final = 30
+_COUNT: Final = re.compile("[1-9][0-9]{0,8}")
+_TOO_LARGE: Final = 413
+
+Cell = dict[str, Any]
+
+
+def bench(
+    reference: ModelOrVersion,
+    *,
+    body: Annotated[
+        str | None,
+        typer.Option("--body", metavar="FILE|-", help="Send this body; by default the gateway's own valid example."),
+    ] = None,
+    rows: Annotated[str, typer.Option("--rows", metavar="N,N", help="Rows a request.", show_default=True)] = "1,8,32",
+    connections: Annotated[str, typer.Option("--connections", metavar="N,N", help="How many ask at once.")] = "1,4,16",
+    seconds: Annotated[float, typer.Option("--seconds", min=0.05, max=600, help="Of each measurement.")] = 1.0,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, max=100, help="Measurements of each.")] = 3,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Write the numbers as a picture, in SVG.")
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Measure a version on a running gateway: rows a request by connections, medians over rounds.
+
+    It asks as quickly as it is answered, so whoever else uses the gateway meanwhile waits longer.
+    """
+    output = Output(as_json)
+    wanted_connections = parse_counts(connections, most=_MOST_CONNECTIONS, option="--connections")
+    wanted_rows = parse_counts(rows, most=_MOST_ROWS, option="--rows")
+    with connect_live(url) as (client, address):
+        target = _resolve(client, reference)
+        bodies, left_out = _tried(client, target, _bodies(client, target, body, wanted_rows))
+        requests = {count: _request(target, address, octets) for count, octets in bodies.items()}
+        report = _measure(output, requests, wanted_connections, seconds=seconds, rounds=rounds)
+    document = {"reference": str(target), "address": address, "left_out": left_out, **report}
+    notes = [*note_lines(document)]
+    output.data(document)
+    output.say(f"{target} at {address}")
+    output.table(*_table(document["cells"]))
+    output.say(*notes)
+    if plot is not None:
+        plot.write_text(picture(document, notes), encoding="utf-8")
+        output.say(f"Drawn in {plot}")
+
+
+def parse_counts(text: str, *, most: int, option: str) -> list[int]:
+    """Parse ``1,8,32``: ascending, each once.
+
+    Raises:
+        typer.BadParameter: it is no such list.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(_COUNT.fullmatch(part) and int(part) <= most for part in parts):
+        raise typer.BadParameter(f"{text!r} is not a list of numbers from 1 to {most}, such as 1,8", param_hint=option)
+    return sorted({int(part) for part in parts})
+
+
+def note_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a reader of the numbers has to know."""
+    yield (
+        f"rounds of {document['seconds']:g} s, medians of {document['rounds']}, closed loop: each connection sends "
+        "its next request when it has its answer"
+    )
+    for rows, code in document["left_out"].items():
+        yield f"requests of {rows} rows are left out: {code}"
+    if document["is_same_machine"]:
+        yield (
+            f"the load comes from the machine that answers ({document['cpus']} CPUs for both): less than it could "
+            "answer another one"
+        )
+    if document["generator_cpu_share"] > _BUSY_SHARE:
+        yield (
+            f"the generator took up to {document['generator_cpu_share']:.0%} of a CPU: it may be what is slow, not the "
+            "gateway"
+        )
+
+
+def picture(document: Mapping[str, Any], notes: Sequence[str]) -> str:
+    """Return the numbers as SVG: throughput and the slowest hundredth, a line for each size of request."""
+    from gateway.cli.chart import Panel, draw
+
+    cells = document["cells"]
+    places = sorted({cell["connections"] for cell in cells})
+    sizes = sorted({cell["rows"] for cell in cells})
+    found = {(cell["rows"], cell["connections"]): cell for cell in cells}
+
+    def lines(key: str, scale: float) -> dict[str, list[float | None]]:
+        return {
+            f"{size} row{'s' * (size > 1)}": [
+                None if (value := found[size, place][key]) is None else value * scale for place in places
+            ]
+            for size in sizes
+        }
+
+    labels = [str(place) for place in places]
+    panels = (
+        Panel(title="rows a second", places=labels, axis="connections", lines=lines("rows_per_second", 1)),
+        Panel(title="p99 in milliseconds", places=labels, axis="connections", lines=lines("p99_seconds", 1000)),
+    )
+    return draw(panels, title=f"{document['reference']}", notes=notes)
+
+
+def _resolve(client: Client, reference: str) -> Target:
+    """Return the version that is meant, by its number."""
+    target = parse_target(reference)
+    number = target.version or client.alias(target.model, target.alias or PRODUCTION)["version"]
+    return Target(target.model, version=number)
+
+
+def _bodies(client: Client, target: Target, file: str | None, rows: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    """Yield the rows of each size of request, and its body; a body that was given has the size that it has."""
+    assert target.version is not None  # noqa: S101 - it is resolved
+    if file is not None:
+        yield 1, sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return
+    inputs = client.version(target.model, target.version).inputs
+    example = client.example(target.model, target.version)
+    for count in rows if can_grow(inputs) else rows[:1]:
+        octets, has = body_of(example, inputs, count if can_grow(inputs) else 1)
+        yield has, octets
+
+
+def _tried(
+    client: Client, target: Target, bodies: Iterator[tuple[int, bytes]]
+) -> tuple[dict[int, bytes], dict[str, str]]:
+    """Send each body once, which loads the version; return those that are taken, and why larger ones are not.
+
+    Raises:
+        ApiError: the smallest one is refused, or any for another reason than its size.
+    """
+    taken: dict[int, bytes] = {}
+    left_out = {}
+    for count, octets in bodies:
+        try:
+            client.predict_json(str(target), octets)
+        except ApiError as error:
+            if not taken or error.status != _TOO_LARGE:
+                raise
+            left_out[str(count)] = error.code
+        else:
+            taken[count] = octets
+    return taken, left_out
+
+
+def _request(target: Target, address: str, octets: bytes) -> "Request":
+    from gateway.cli.closed_loop import Request
+    from gateway.settings import client_settings
+
+    return Request(url=address, path=target.predict_path, body=octets, token=client_settings().token)
+
+
+def _measure(
+    output: Output, requests: Mapping[int, "Request"], connections: Sequence[int], *, seconds: float, rounds: int
+) -> dict[str, Any]:
+    from gateway.cli.closed_loop import is_this_machine, run_round
+    from registry.inspection.host import usable_cpus
+
+    places = [(count, among) for count in requests for among in connections]
+    for count, among in places:
+        run_round(requests[count], connections=among, seconds=seconds * _WARM_UP_SHARE)
+    found: dict[tuple[int, int], list[Round]] = {place: [] for place in places}
+    for number in range(1, rounds + 1):
+        began = time.monotonic()
+        for count, among in places:
+            found[count, among].append(run_round(requests[count], connections=among, seconds=seconds))
+        if sys.stderr.isatty() and not output.as_json:
+            typer.echo(f"round {number} of {rounds}: {time.monotonic() - began:.1f} s", err=True)
+    url = next(iter(requests.values())).url
+    return {
+        "rounds": rounds,
+        "seconds": seconds,
+        "is_same_machine": is_this_machine(url),
+        "cpus": usable_cpus(),
+        "generator_cpu_share": max(one.cpu_seconds / one.seconds for cell in found.values() for one in cell),
+        "cells": [_cell(*place, cell) for place, cell in found.items()],
+    }
+
+
+def _cell(rows: int, connections: int, rounds: Sequence["Round"]) -> Cell:
+    from statistics import median
+
+    per_second = median(one.per_second for one in rounds)
+    return {
+        "rows": rows,
+        "connections": connections,
+        "answers_per_second": per_second,
+        "rows_per_second": per_second * rows,
+        "p50_seconds": _median_quantile(rounds, 0.5),
+        "p99_seconds": _median_quantile(rounds, 0.99),
+        "answers": sum(len(one.latencies) for one in rounds),
+        "failed": dict(sum((one.failed for one in rounds), Counter[str]())),
+    }
+
+
+def _median_quantile(rounds: Sequence["Round"], share: float) -> float | None:
+    from statistics import median
+
+    known = [quantile for one in rounds if (quantile := one.quantile(share)) is not None]
+    return median(known) if known else None
+
+
+def _table(cells: Sequence[Cell]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    rows: list[tuple[str, ...]] = [
+        (
+            str(cell["rows"]),
+            str(cell["connections"]),
+            f"{cell['answers_per_second']:.0f}",
+            f"{cell['rows_per_second']:.0f}",
+            "-" if cell["p50_seconds"] is None else spell_seconds(cell["p50_seconds"]),
+            "-" if cell["p99_seconds"] is None else spell_seconds(cell["p99_seconds"]),
+            ", ".join(f"{count} x {code}" for code, count in sorted(cell["failed"].items())),
+        )
+        for cell in cells
+    ]
+    if not sys.stdout.isatty():
+        return COLUMNS, rows
+    most = max((cell["rows_per_second"] for cell in cells), default=0) or 1
+    bars = ["\u2588" * round(_BAR * cell["rows_per_second"] / most) for cell in cells]
+    return (*COLUMNS, ""), [(*row, bar) for row, bar in zip(rows, bars, strict=True)]
