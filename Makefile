@@ -9,7 +9,7 @@ ON_BOTH := tests/e2e tests/properties/test_history_laws.py $(addprefix tests/uni
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check audit sbom format bench bench-peers bench-tails bench-docs bench-cold bench-codec \
-	bench-cycles bench-zipf bench-density bench-shadow soak hostile chaos conformance schemathesis fuzz clean
+	bench-cycles bench-zipf bench-density bench-shadow soak hostile chaos notebook bench-client conformance schemathesis fuzz clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,12 @@ schemathesis: $(VENV)/.dev ## ten minutes of requests made up from the OpenAPI d
 
 fuzz: $(VENV)/.dev ## ten minutes of bytes that strangers might send, at everything that reads them
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+notebook: $(VENV)/.dev ## docs/from-training-to-promotion.ipynb, executed anew against a gateway of its own
+	@$(BIN)/python -m tests.notebook
+
+bench-client: $(VENV)/.dev ## what the Python client's requests cost, as JSON and as bytes
+	@$(BIN)/python -m bench.client_wires $(ARGS)
 
 conformance: $(VENV)/.dev ## all of ONNX's conformance set through a live gateway, bit for bit, over every wire
 	@$(BIN)/python -m tests.conformance $(ARGS)

@@ -9,7 +9,7 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from gateway import client
-from gateway.client import ApiError, Client, ConversionMismatch, UnusableArgument
+from gateway.client import Client, ConversionMismatch, InputMismatch
 from tests.support.scaling import scaling_bytes, scaling_model, string_model, write_two_files
 
 ROWS = np.array([[0.1, -2.5, 3e-40, 1e38], [1, 2, 3, 4]], np.float32)
@@ -115,20 +115,22 @@ def test_text_travels(here: Client, name: str) -> None:
 def test_every_fault_of_the_inputs_is_named(here: Client, name: str) -> None:
     reference = here.register(scaling_bytes(1), name=name).reference
 
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(InputMismatch) as caught:
         here.predict(reference, {"x": np.ones((1, 3)), "z": [1]}, outputs=["w"])
 
     error = caught.value
-    assert (error.status, {violation["path"] for violation in error.violations}) == (
-        422,
-        {"/inputs/x", "/inputs/z", "/outputs/0"},
-    )
+    assert (error.status, error.code, error.request_id) == (422, "invalid_shape", None)
+    assert [str(violation) for violation in error.violations] == [
+        "/inputs/x: expected float32[batch, 4], received float32[1, 3] (dimension 1 is 3, not 4)",
+        "/inputs/z: expected one of x, received z",
+        "/outputs/0: expected one of y, received w",
+    ]
 
 
 def test_an_array_that_has_no_json_is_refused_here(here: Client, name: str) -> None:
     reference = here.register(scaling_bytes(1), name=name).reference
 
-    with pytest.raises(UnusableArgument):
+    with pytest.raises(InputMismatch):
         here.predict(reference, np.ones((1, 4), np.complex64))
 
 
