@@ -57,6 +57,8 @@ def _differences(original: Any, converted: Any) -> tuple[float | None, str | Non
     before, after = np.squeeze(np.asarray(original)), np.squeeze(np.asarray(converted))
     if before.shape != after.shape:
         return None, f"shape {list(converted.shape)} for {list(np.asarray(original).shape)}"
+    if "b" in (before.dtype.kind, after.dtype.kind):  # converters make 0 and 1 of True and False
+        before, after = (each.astype(int) if each.dtype.kind == "b" else each for each in (before, after))
     if "f" not in (before.dtype.kind, after.dtype.kind):
         differing = int(np.count_nonzero(before.astype(str) != after.astype(str)))
         return None, f"{differing} of {before.size} values are others" if differing else None

@@ -4,8 +4,8 @@
    skl2onnx makes no graph of float64, or one that no runtime loads (it does so for most trees). If the estimator knows
    what its columns are called, so does the graph (``tables`` reads that).
 2. A table with columns of several types, or for a pipeline that chooses columns by name (ColumnTransformer), has an
-   input [rows, 1] for each column, of its name. Numbers are float32 there, int64 if all of them are whole: skl2onnx
-   puts columns together, which takes one type.
+   input [rows, 1] for each column, of its name. Numbers are float32 there, whole ones too: skl2onnx puts columns
+   together, which takes one type, and who trains on whole numbers may be asked about others.
 3. A classifier gives ``label`` and ``probabilities`` as plain tensors (skl2onnx's ZipMap would make a list of
    dictionaries of the latter).
 4. Steps out of xgboost and lightgbm are converted by onnxmltools, whose trees are float32.
@@ -106,10 +106,8 @@ def _chooses_columns(model: Any) -> bool:
 
 def _columns(table: Any) -> dict[str, Any]:
     """Return each column as an array [rows, 1], texts as objects (rule 2)."""
-    numbers = [dtype.kind for dtype in table.dtypes if dtype.kind in "fiub"]
-    number = "float32" if "f" in numbers else "int64"
     return {
-        str(name): table[name].to_numpy(dtype=number if dtype.kind in "fiub" else object).reshape(-1, 1)
+        str(name): table[name].to_numpy(dtype="float32" if dtype.kind in "fiub" else object).reshape(-1, 1)
         for name, dtype in zip(table.columns, table.dtypes, strict=True)
     }
 

@@ -60,17 +60,22 @@ def _close_clients(namespace: Mapping[str, Any]) -> None:
             value.close()
 
 
-def _outputs(source: str, count: int, namespace: dict[str, Any]) -> Iterator[Cell]:
-    tree = ast.parse(source, filename=f"<cell {count}>")
+def run_source(source: str, namespace: dict[str, Any], name: str = "<block>") -> tuple[str, Any]:
+    """Run a piece of a program; return what it prints, and the value of the expression that it ends with, if any."""
+    tree = ast.parse(source, filename=name)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     value = None
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        exec(compile(tree, f"<cell {count}>", "exec"), namespace)  # noqa: S102 - a notebook of our own
+        exec(compile(tree, name, "exec"), namespace)  # noqa: S102 - our own documentation
         if isinstance(last, ast.Expr):
-            expression = ast.Expression(last.value)
-            value = eval(compile(expression, f"<cell {count}>", "eval"), namespace)  # noqa: S307 - as above
-    if printed.getvalue():
-        yield {"name": "stdout", "output_type": "stream", "text": printed.getvalue().splitlines(keepends=True)}
+            value = eval(compile(ast.Expression(last.value), name, "eval"), namespace)  # noqa: S307 - as above
+    return printed.getvalue(), value
+
+
+def _outputs(source: str, count: int, namespace: dict[str, Any]) -> Iterator[Cell]:
+    printed, value = run_source(source, namespace, f"<cell {count}>")
+    if printed:
+        yield {"name": "stdout", "output_type": "stream", "text": printed.splitlines(keepends=True)}
     if value is not None:
         yield {"data": _data(value), "execution_count": count, "metadata": {}, "output_type": "execute_result"}
 

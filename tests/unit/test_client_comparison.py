@@ -29,8 +29,9 @@ def conversion(largest: float | None) -> Conversion:
         (np.array([1.0, np.inf]), np.array([[1.0], [np.inf]], np.float32), 0.0),
         (np.array(["a", "b"]), np.array(["a", "b"], object), None),
         (np.array([1, 2], np.int32), np.array([1, 2]), None),
+        (np.array([True, False]), np.array([1, 0]), None),
     ],
-    ids=["rounding and NaN", "a column for a row", "text", "another integer type"],
+    ids=["rounding and NaN", "a column for a row", "text", "another integer type", "truths as numbers"],
 )
 def test_the_same_in_another_form_is_the_same_but_for_so_much(original: Any, converted: Any, largest: Any) -> None:
     assert compare(version("y"), original=said(original), answer={"y": converted}) == conversion(largest)
