@@ -91,7 +91,7 @@ def read_tensors(body: bytes) -> dict[str, "Array"]:
         header = orjson.loads(body[_LENGTH.size : begin])
         data = memoryview(body)[begin:]
         return {name: _read(entry, data) for name, entry in header.items() if name != _METADATA}
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (struct.error, ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise not_a_gateway(f"it is no safetensors file: {error}") from None
 
 

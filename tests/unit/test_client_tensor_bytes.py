@@ -101,6 +101,7 @@ def test_only_arrays_of_the_very_dtype_are_ready_to_be_written() -> None:
         packed({"x": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}, b"1234"),
         packed({"x": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}, b"1234"),
         packed({"x": {"dtype": "F32", "shape": [-1], "data_offsets": [4, 0]}}, b"1234"),
+        packed({"x": {"dtype": "F32", "shape": [0, 10**18, 10**18], "data_offsets": [0, 0]}}),
         packed({"x": {"dtype": "F32", "shape": ["a"], "data_offsets": [0, 4]}}, b"1234"),
     ],
 )
