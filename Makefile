@@ -16,7 +16,8 @@ ON_BOTH := $(filter-out $(ON_ONE), $(wildcard tests/e2e/test_*.py)) tests/proper
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check audit sbom format bench bench-peers bench-tails bench-docs bench-cold bench-codec \
-	bench-cycles bench-zipf bench-density bench-shadow soak hostile chaos conformance schemathesis fuzz screenshots clean
+	bench-cycles bench-zipf bench-density bench-shadow bench-client soak hostile chaos notebook screenshots conformance \
+	schemathesis fuzz clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +104,12 @@ schemathesis: $(VENV)/.dev ## ten minutes of requests made up from the OpenAPI d
 
 fuzz: $(VENV)/.dev ## ten minutes of bytes that strangers might send, at everything that reads them
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+notebook: $(VENV)/.dev ## docs/from-training-to-promotion.ipynb, executed anew against a gateway of its own
+	@$(BIN)/python -m tests.notebook
+
+bench-client: $(VENV)/.dev ## what the Python client's requests cost, as JSON and as bytes
+	@$(BIN)/python -m bench.client_wires $(ARGS)
 
 conformance: $(VENV)/.dev ## all of ONNX's conformance set through a live gateway, bit for bit, over every wire
 	@$(BIN)/python -m tests.conformance $(ARGS)

@@ -12,21 +12,51 @@ imported where they are used.
 
 from gateway.client.client import Client
 from gateway.client.default import predict, register
-from gateway.client.errors import ApiError, ClientError, ConnectionFailed, ConversionMismatch, UnusableArgument
+from gateway.client.errors import (
+    AccessError,
+    ApiError,
+    Busy,
+    CallerError,
+    ClientError,
+    Conflict,
+    ConnectionFailed,
+    ConversionMismatch,
+    Fault,
+    InputMismatch,
+    MoveNotFollowed,
+    NotFound,
+    UnusableArgument,
+)
+from gateway.client.faults import Difference, Violation
+from gateway.client.prediction import Prediction
+from gateway.client.repeating import RepeatingTransport
 from gateway.client.transport import HttpTransport, Response, Transport
-from gateway.client.versions import VersionInfo
+from gateway.client.versions import Conversion, VersionInfo
 
 __all__ = [
+    "AccessError",
     "ApiError",
+    "Busy",
+    "CallerError",
     "Client",
     "ClientError",
+    "Conflict",
     "ConnectionFailed",
+    "Conversion",
     "ConversionMismatch",
+    "Difference",
+    "Fault",
     "HttpTransport",
+    "InputMismatch",
+    "MoveNotFollowed",
+    "NotFound",
+    "Prediction",
+    "RepeatingTransport",
     "Response",
     "Transport",
     "UnusableArgument",
     "VersionInfo",
+    "Violation",
     "predict",
     "register",
 ]

@@ -1,32 +1,32 @@
 """What a gateway can be asked, as methods."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import replace
+from typing import Any, Self
 from urllib.parse import urlencode
 
 from gateway.client.administration import Administration
 from gateway.client.comparison import Original, compare
 from gateway.client.convert import Submission, prepare
-from gateway.client.errors import ApiError, UnusableArgument
-from gateway.client.references import PRODUCTION, Target, model_path, parse_target
-from gateway.client.tensors import decode_outputs, encode_inputs, name_inputs
+from gateway.client.errors import UnusableArgument
+from gateway.client.predicting import Predicting
+from gateway.client.references import PRODUCTION, model_path
+from gateway.client.repeating import RepeatingTransport
 from gateway.client.transport import HttpTransport, Transport
 from gateway.client.versions import VersionInfo
 from gateway.client.wire import Progress, SentCounter, Wire, read_document
 
-if TYPE_CHECKING:
-    import numpy as np
 
-_UNPROCESSABLE = 422
-
-
-class Client(Administration):
+class Client(Predicting, Administration):
     """A gateway, and what is known of its versions' signatures.
 
-    ``url`` is where it answers; ``transport`` takes its place for whoever reaches the gateway otherwise. Methods return
-    the gateway's own documents. Safe to share between threads.
+    ``url`` is where it answers; ``transport`` takes the place of all else for whoever reaches the gateway otherwise.
+    ``timeout_seconds`` bounds each wait for the network, and ``patience_seconds`` what one request may wait in all to
+    be sent again (``repeating`` says which are). Methods return the gateway's own documents. Safe to share between
+    threads.
 
-    Every method raises ApiError where the gateway refuses and ConnectionFailed where none answers.
+    Every method raises an ApiError where the gateway refuses, of the class that says who must act, and ConnectionFailed
+    where none answers.
     """
 
     def __init__(
@@ -35,9 +35,14 @@ class Client(Administration):
         *,
         token: str | None = None,
         timeout_seconds: float = 120.0,
+        patience_seconds: float = 5.0,
         transport: Transport | None = None,
     ) -> None:
-        self._wire = Wire(transport or HttpTransport(url, token, timeout_seconds))
+        self._address = url if transport is None else type(transport).__name__
+        if transport is None:
+            http = HttpTransport(url, token, timeout_seconds)
+            transport = RepeatingTransport(inner=http, patience_seconds=patience_seconds)
+        self._wire = Wire(transport)
         self._versions: dict[tuple[str, int], VersionInfo] = {}
         self._aliases: dict[tuple[str, str], int] = {}
 
@@ -46,6 +51,10 @@ class Client(Administration):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        """Where it leads; never the token."""
+        return f"Client({self._address!r})"
 
     def close(self) -> None:
         """Close the connections; the client is not used afterwards."""
@@ -69,10 +78,11 @@ class Client(Administration):
 
         Args:
             model: a path (external data files are found beside it) or several, bytes, an ``onnx.ModelProto``, a fitted
-                scikit-learn estimator, or a torch module.
+                scikit-learn, xgboost or lightgbm model (pipelines, and boosters, too), or a torch module.
             name: the model's name; a new name makes a new model.
             example: what the model would be called with. Needed for a conversion, whose result is then called through
-                the gateway and compared with what the original says.
+                the gateway and compared with what the original says: ``conversion`` of the version has the largest
+                difference, and its tags ``converted-from`` and ``conversion-difference`` keep it.
             description: for people.
             tags: for programs.
             golden: examples that the version has to answer so: ``inputs``, ``outputs``, perhaps ``name`` and
@@ -97,9 +107,7 @@ class Client(Administration):
             )
         finally:
             submission.close()
-        if submission.original is not None:
-            self._check(version, submission.original)
-        return version
+        return version if submission.original is None else self._checked(version, submission.original)
 
     def submit(
         self,
@@ -133,40 +141,6 @@ class Client(Administration):
         self._versions[version.model, version.version] = version
         return version
 
-    def version(self, model: str, number: int) -> VersionInfo:
-        """Return one version, remembered from the last time: a version's bytes and signature never change."""
-        known = self._versions.get((model, number))
-        if known is None:
-            known = VersionInfo(self._wire.get(model_path(model, "versions", number)))
-            self._versions[model, number] = known
-        return known
-
-    def versions(self, model: str) -> list[Mapping[str, Any]]:
-        """Return a model's versions, newest first, retired ones included."""
-        return list(self._wire.pages(model_path(model, "versions")))
-
-    def example(self, model: str, version: int) -> Mapping[str, Any]:
-        """Return a body that the version's predict route accepts."""
-        document = self._wire.get(model_path(model, "versions", version, "openapi.json"))
-        operation = document["paths"][parse_target(f"{model}:{version}").predict_path]["post"]
-        example: Mapping[str, Any] = operation["requestBody"]["content"]["application/json"]["example"]
-        return example
-
-    def snippets(self, model: str, version: int, *, base_url: str | None = None) -> Mapping[str, Any]:
-        """Return programs that call a version: ``items`` with ``language`` and ``code``, and what is ``left_out``.
-
-        Args:
-            model: its name.
-            version: its number.
-            base_url: where the programs are to find the gateway, if not where this client does.
-        """
-        query = "" if base_url is None else "?" + urlencode({"base_url": base_url})
-        return self._wire.get(model_path(model, "versions", version, "snippets") + query)
-
-    def examples(self, model: str, version: int) -> list[Mapping[str, Any]]:
-        """Return a version's golden examples."""
-        return list(self._wire.get(model_path(model, "versions", version, "examples"))["items"])
-
     def set_examples(self, model: str, version: int, golden: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Replace a version's golden examples; refused if it does not answer so."""
         document = {"examples": list(golden)}
@@ -179,32 +153,22 @@ class Client(Administration):
         path = model_path(model, "versions", version, "examples")
         return list(read_document(self._wire.send("POST", path, document=dict(example)))["items"])
 
+    def annotate(
+        self, model: str, version: int, *, description: str | None = None, tags: Mapping[str, str] | None = None
+    ) -> VersionInfo:
+        """Replace a version's description, its tags, or both, and return it; nothing else of a version ever changes."""
+        wishes = {"description": description, "tags": None if tags is None else dict(tags)}
+        document = {name: wish for name, wish in wishes.items() if wish is not None}
+        changed = VersionInfo(self._wire.call("PATCH", model_path(model, "versions", version), document=document))
+        self._versions[model, version] = changed
+        return changed
+
     def retire(self, model: str, version: int) -> Mapping[str, Any]:
         """Leave a tombstone in a version's place; refused while an alias points at it."""
         self._versions.pop((model, version), None)
         return self._wire.call("DELETE", model_path(model, "versions", version))
 
     # --- models and aliases -------------------------------------------------------------------------------------------
-
-    def models(self, query: str | None = None) -> list[Mapping[str, Any]]:
-        """Return the models, by name; those whose name or description contains ``query``, if given."""
-        return list(self._wire.pages("/registry/models", **({"q": query} if query else {})))
-
-    def show(self, reference: str) -> Mapping[str, Any]:
-        """Return the version that ``NAME@ALIAS`` or ``NAME:N`` means, or the model that ``NAME`` means."""
-        target = parse_target(reference)
-        if target.version is None and target.alias is None:
-            return self._wire.get(model_path(target.model))
-        version = target.version or self.alias(target.model, target.alias or PRODUCTION)["version"]
-        return self._wire.get(model_path(target.model, "versions", version))
-
-    def alias(self, model: str, alias: str = PRODUCTION) -> Mapping[str, Any]:
-        """Return what an alias points to."""
-        return self._wire.get(model_path(model, "aliases", alias))
-
-    def history(self, model: str) -> list[Mapping[str, Any]]:
-        """Return every move of the model's aliases, in the gateway's order."""
-        return list(self._wire.pages(model_path(model, "history")))
 
     def promote(
         self,
@@ -298,80 +262,19 @@ class Client(Administration):
         shadow = None if version is None else {"version": version, "percent": percent}
         return self._attend(model, alias, {"shadow": shadow, "reason": reason, "allow_breaking": allow_breaking})
 
-    def shadow_report(self, model: str, *, alias: str = PRODUCTION) -> Mapping[str, Any]:
-        """Return what comparing a shadow's answers with the live ones has shown so far."""
-        return self._wire.get(model_path(model, "aliases", alias, "shadow"))
-
     def _attend(self, model: str, alias: str, what: Mapping[str, Any]) -> Mapping[str, Any]:
         seen = self.alias(model, alias)
         document = {"version": seen["version"], "expected": seen["version"], **what}
         return self._wire.call("PUT", model_path(model, "aliases", alias), document=document)
 
-    def events(self, *, after: int = 0, limit: int = 100) -> list[Mapping[str, Any]]:
-        """Return the change feed behind a sequence number, at most ``limit`` rows."""
-        return list(self._wire.get(f"/registry/events?after={after}&limit={limit}")["items"])
-
-    def workers(self) -> list[Mapping[str, Any]]:
-        """Return the live workers, with the sequence number that each has applied."""
-        return list(self._wire.pages("/registry/workers"))
-
-    # --- predictions --------------------------------------------------------------------------------------------------
-
-    def predict(
-        self, reference: str, inputs: Any, *, outputs: Sequence[str] | None = None, request_id: str | None = None
-    ) -> "dict[str, np.ndarray[Any, Any]]":
-        """Run ``NAME``, ``NAME@ALIAS`` or ``NAME:N`` and return its outputs as arrays of the signature's dtypes.
-
-        Args:
-            reference: which version.
-            inputs: arrays (or what numpy makes arrays of) by name; one array alone for a model with one input.
-            outputs: which outputs to return; all, if not given.
-            request_id: travels with the request and comes back with the answer.
-        """
-        target = parse_target(reference)
-        try:
-            answer = self._predict(target, inputs, outputs, request_id)
-        except ApiError as error:
-            if error.status != _UNPROCESSABLE or not self._has_moved(target):
-                raise
-            answer = self._predict(target, inputs, outputs, request_id)
-        version = self.version(answer["model"], answer["version"])
-        return decode_outputs(answer["outputs"], version.outputs)
-
-    def predict_json(self, reference: str, body: bytes) -> bytes:
-        """Send a body that is JSON already and return the answer's, byte for byte."""
-        headers = {"content-type": "application/json"}
-        path = parse_target(reference).predict_path
-        return self._wire.request("POST", path, headers=headers, body=body, is_repeatable=True).body
-
-    def _check(self, version: VersionInfo, original: Original) -> None:
+    def _checked(self, version: VersionInfo, original: Original) -> VersionInfo:
+        """Hold a converted model against its original, and note down what has come out."""
         names = [spec["name"] for spec in version.inputs if not spec.get("optional")]
         if len(names) != len(original.inputs):
             raise UnusableArgument(f"{version} has other inputs than the example, which has {len(original.inputs)}")
         feed = dict(zip(names, original.inputs, strict=True))
-        compare(version, expected=original.outputs, answer=self.predict(version.reference, feed))
-
-    def _predict(
-        self, target: Target, inputs: Any, outputs: Sequence[str] | None, request_id: str | None
-    ) -> Mapping[str, Any]:
-        specs = self.version(target.model, self._resolve(target)).inputs
-        document: dict[str, Any] = {"inputs": encode_inputs(name_inputs(inputs, specs), specs)}
-        if outputs is not None:
-            document["outputs"] = list(outputs)
-        if request_id is not None:
-            document["id"] = request_id
-        return read_document(self._wire.send("POST", target.predict_path, document=document, is_repeatable=True))
-
-    def _has_moved(self, target: Target) -> bool:
-        """Look up anew what the target means; True if its dtypes were taken from another version than it is now."""
-        if target.version is not None:
-            return False
-        return self._aliases.pop((target.model, target.alias or PRODUCTION), None) != self._resolve(target)
-
-    def _resolve(self, target: Target) -> int:
-        if target.version is not None:
-            return target.version
-        key = target.model, target.alias or PRODUCTION
-        if key not in self._aliases:
-            self._aliases[key] = int(self.alias(*key)["version"])
-        return self._aliases[key]
+        conversion = compare(version, original=original, answer=self.predict(version.reference, feed))
+        tags = {**conversion.tags, **version.document["tags"]}
+        return replace(
+            self.annotate(version.model, version.version, tags=tags), conversion=conversion, is_new=version.is_new
+        )

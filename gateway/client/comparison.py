@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.client.errors import ConversionMismatch
-from gateway.client.versions import VersionInfo
+from gateway.client.versions import Conversion, VersionInfo
 
 RELATIVE_TOLERANCE = 1e-3
 ABSOLUTE_TOLERANCE = 1e-5
@@ -20,40 +20,53 @@ ABSOLUTE_TOLERANCE = 1e-5
 class Original:
     """What the model said about the example before it was converted."""
 
+    source: str
+    """What it is: ``sklearn 1.9.1 LogisticRegression``."""
     inputs: Sequence[Any]
     """One array for each input, in the graph's order."""
     outputs: Sequence[Any]
     """One array for each output, in the graph's order."""
 
 
-def compare(version: VersionInfo, *, expected: Sequence[Any], answer: Mapping[str, Any]) -> None:
-    """Hold a version's answer against the original's.
+def compare(version: VersionInfo, *, original: Original, answer: Mapping[str, Any]) -> Conversion:
+    """Hold a version's answer against the original's; return how far apart they are.
 
     Raises:
-        ConversionMismatch: they differ; it names the first output that does and the largest difference.
+        ConversionMismatch: too far; it names the first output that is and the largest difference.
     """
-    for spec, original in zip(version.outputs, expected, strict=False):
+    gaps: list[float] = []
+    for spec, expected in zip(version.outputs, original.outputs, strict=False):
         name = spec["name"]
-        fault = _fault(original, answer[name])
+        largest, fault = _differences(expected, answer[name])
         if fault is not None:
-            largest, detail = fault
-            raise ConversionMismatch(
-                reference=version.reference, output=name, largest_difference=largest, detail=detail
-            )
+            raise ConversionMismatch(reference=version.reference, output=name, largest_difference=largest, detail=fault)
+        gaps += [] if largest is None else [largest]
+    return Conversion(
+        source=original.source,
+        rows=len(original.inputs[0]) if original.inputs and original.inputs[0].ndim else 1,
+        largest_difference=max(gaps, default=None),
+        absolute_tolerance=ABSOLUTE_TOLERANCE,
+        relative_tolerance=RELATIVE_TOLERANCE,
+    )
 
 
-def _fault(original: Any, converted: Any) -> tuple[float | None, str] | None:
+def _differences(original: Any, converted: Any) -> tuple[float | None, str | None]:
+    """Return the largest difference between two floats, if there are any, and what is wrong, if anything is."""
     import numpy as np
 
     before, after = np.squeeze(np.asarray(original)), np.squeeze(np.asarray(converted))
     if before.shape != after.shape:
         return None, f"shape {list(converted.shape)} for {list(np.asarray(original).shape)}"
+    if "b" in (before.dtype.kind, after.dtype.kind):  # converters make 0 and 1 of True and False
+        before, after = (each.astype(int) if each.dtype.kind == "b" else each for each in (before, after))
     if "f" not in (before.dtype.kind, after.dtype.kind):
         differing = int(np.count_nonzero(before.astype(str) != after.astype(str)))
-        return (None, f"{differing} of {before.size} values are others") if differing else None
+        return None, f"{differing} of {before.size} values are others" if differing else None
     wide_before, wide_after = before.astype(np.float64), after.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        gaps = np.abs(wide_after - wide_before)
+    gaps = np.where((wide_before == wide_after) | (np.isnan(wide_before) & np.isnan(wide_after)), 0, gaps)
+    largest = float(np.max(gaps, initial=0))
     if np.allclose(wide_after, wide_before, rtol=RELATIVE_TOLERANCE, atol=ABSOLUTE_TOLERANCE, equal_nan=True):
-        return None
-    gaps = np.abs(wide_after - wide_before)
-    largest = float(np.nanmax(gaps)) if not np.isnan(gaps).all() else float("nan")
+        return largest, None
     return largest, f"the largest difference is {largest:.3g}"

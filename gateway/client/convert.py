@@ -1,8 +1,8 @@
 """Whatever a data scientist has, as the files that a gateway takes.
 
 1. A path is sent as it is, with the external data files that its graph names; bytes and ``ModelProto`` are one file.
-2. A scikit-learn estimator or a torch module is converted by its own converter, with the example as the pattern, and
-   brings along what it says itself about the example, so that the converted model can be held against it.
+2. A scikit-learn, xgboost or lightgbm model or a torch module is converted by its own converter, with the example as
+   the pattern, and brings along what it says itself about the example, so that the graph can be held against it.
 3. Nothing is imported to find out what an object is: its classes' names tell.
 """
 
@@ -19,6 +19,7 @@ from gateway.client.errors import UnusableArgument
 from gateway.client.external_data import external_file_names
 
 GRAPH_SUFFIX = ".onnx"
+TREE_LIBRARIES = frozenset({"xgboost", "lightgbm"})
 CHUNK_BYTES = 1024 * 1024
 
 
@@ -60,9 +61,9 @@ def prepare(model: Any, *, example: Any = None) -> Submission:
     """Open or convert a model so that it can be sent; the caller closes the submission.
 
     Args:
-        model: a path or several, the bytes of an ``.onnx`` file, an ``onnx.ModelProto``, a fitted scikit-learn
-            estimator or a torch module.
-        example: what the model would be called with; needed for the last two.
+        model: a path or several, the bytes of an ``.onnx`` file, an ``onnx.ModelProto``, a fitted scikit-learn, xgboost
+            or lightgbm model or a torch module.
+        example: what the model would be called with; needed for what is converted.
 
     Raises:
         UnusableArgument: it is none of these, or the converter is not installed, or the example is missing.
@@ -79,6 +80,11 @@ def prepare(model: Any, *, example: Any = None) -> Submission:
 
 def _from_object(model: Any, example: Any) -> Submission:
     ancestors = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(model).__mro__}
+    if {name.partition(".")[0] for name in ancestors} & TREE_LIBRARIES:  # before their ancestors out of scikit-learn
+        from gateway.client.convert_trees import convert_trees
+
+        graph, original = convert_trees(model, _needed(example, "X_train[:10]"))
+        return Submission(files=[_in_memory(graph)], original=original)
     if "sklearn.base.BaseEstimator" in ancestors:
         from gateway.client.convert_sklearn import convert_estimator
 
@@ -93,7 +99,7 @@ def _from_object(model: Any, example: Any) -> Submission:
         return Submission(files=[_in_memory(model.SerializeToString())])
     raise UnusableArgument(
         f"a {type(model).__name__} cannot be registered: give a path, bytes, an onnx.ModelProto, "
-        "a fitted scikit-learn estimator or a torch module"
+        "a fitted scikit-learn, xgboost or lightgbm model or a torch module"
     )
 
 

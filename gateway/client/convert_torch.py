@@ -38,6 +38,7 @@ def convert_module(model: Any, example: Any) -> tuple[dict[str, bytes], Original
     finally:
         model.train(was_training)
     original = Original(
+        source=f"torch {torch.__version__} {type(model).__name__}",
         inputs=[tensor.detach().cpu().numpy() for tensor in tensors],
         outputs=[tensor.detach().cpu().numpy() for tensor in flatten_answer(answer)],
     )

@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gateway.client.client import Client
+from gateway.client.prediction import Prediction
 from gateway.client.versions import VersionInfo
-
-if TYPE_CHECKING:
-    import numpy as np
 
 LOCAL_URL = "http://127.0.0.1:8000"
 
@@ -28,7 +26,7 @@ def register(
     )
 
 
-def predict(reference: str, inputs: Any, *, outputs: Sequence[str] | None = None) -> "dict[str, np.ndarray[Any, Any]]":
+def predict(reference: str, inputs: Any, *, outputs: Sequence[str] | None = None) -> Prediction:
     """Run a model of the gateway of the environment; see ``Client.predict``."""
     return default_client().predict(reference, inputs, outputs=outputs)
 

@@ -1,7 +1,7 @@
 """Arrays to JSON and back, by the dtypes of a signature.
 
-1. A value that fits its dtype is cast here, so that every program sends the same bits. One that does not fit (1.5 for
-   an integer, text for a number, a float that overflows) is sent as it is: the gateway names every such fault at once.
+1. What fits its dtype is cast before it is written, in whatever form; what does not (1.5 for an integer, text for a
+   number, a float that overflows) stays as it is (``fitting`` looks at that).
 2. NaN and the infinities travel as text; a tensor without elements travels as shape and data.
 3. An answer becomes an array of the signature's dtype; strings become an object array of str. Of a type that numpy
    does not know, numbers become float32 or eight-bit integers, which hold all of them.
@@ -23,22 +23,25 @@ _MAP = "map"
 _FROM_ELSEWHERE = 2  # numpy.dtype.isbuiltin of types that a library such as ml_dtypes has registered
 _SMALL_INTEGERS = frozenset({"int2", "int4"})
 _SMALL_FLOATS = ("bfloat16", "float8", "float4")
+_BFLOAT16 = "bfloat16"
 _FLOATS = "f"
 _INTEGERS = "iu"
 
 
 def name_inputs(inputs: Any, specs: Sequence[Spec]) -> Mapping[str, Any]:
-    """Return the inputs by name; an array alone is the input of a model that has one.
+    """Return the inputs by name; an array alone is the one that the model requires.
 
     Raises:
-        UnusableArgument: an array alone, and the model has several inputs or none.
+        UnusableArgument: an array alone, and the model requires several inputs or none.
     """
     if isinstance(inputs, Mapping):
         return inputs
-    if len(specs) != 1:
-        names = ", ".join(spec["name"] for spec in specs) or "none"
-        raise UnusableArgument(f"the model has {len(specs)} inputs ({names}): give a mapping of names to arrays")
-    return {specs[0]["name"]: inputs}
+    required = [spec["name"] for spec in specs if not spec.get("optional")]
+    names = required or [spec["name"] for spec in specs]
+    if len(names) != 1:
+        known = ", ".join(spec["name"] for spec in specs) or "none"
+        raise UnusableArgument(f"the model has {len(specs)} inputs ({known}): give a mapping of names to arrays")
+    return {names[0]: inputs}
 
 
 def encode_inputs(inputs: Mapping[str, Any], specs: Sequence[Spec]) -> dict[str, Any]:
@@ -60,16 +63,21 @@ def _encode(value: Any, spec: Spec) -> Any:
 
 def encode_tensor(value: Any, dtype: str | None) -> Any:
     """Return one tensor in the wire's form; without a known dtype as numpy understands it."""
+    return _shaped(cast(as_array(value, dtype), dtype))
+
+
+def as_array(value: Any, dtype: str | None) -> "np.ndarray[Any, Any]":
+    """Return what numpy makes of a value: texts as objects, a type that numpy lacks as the next larger of its own.
+
+    Raises:
+        ValueError: it is a ragged list.
+    """
     import numpy as np
 
     if dtype == "string":
-        return _shaped(np.asarray(value, dtype=object))
+        return np.asarray(value, dtype=object)
     array = np.asarray(value)
-    if array.dtype.isbuiltin == _FROM_ELSEWHERE:
-        array = array.astype(_own_type(array.dtype.name))
-    if dtype is None or np.dtype(_own_type(dtype)).name != dtype:
-        return _shaped(array)
-    return _shaped(_cast(array, np.dtype(dtype)))
+    return array.astype(own_type(array.dtype.name)) if array.dtype.isbuiltin == _FROM_ELSEWHERE else array
 
 
 def decode_outputs(outputs: Mapping[str, Any], specs: Sequence[Spec]) -> dict[str, Any]:
@@ -98,13 +106,13 @@ def decode_tensor(value: Any, dtype: str) -> "np.ndarray[Any, Any]":
     """Return one tensor of the wire as an array; ``decode(encode(t)) == t`` for every dtype."""
     import numpy as np
 
-    wanted = np.dtype(_own_type(dtype))
+    wanted = np.dtype(own_type(dtype))
     if isinstance(value, Mapping):
         return np.array(value["data"], dtype=wanted).reshape(value["shape"])
     return np.array(value, dtype=wanted)
 
 
-def _own_type(dtype: str) -> str:
+def own_type(dtype: str) -> str:
     """Return the type of numpy's own that holds all values of a type: itself, or the next larger one."""
     if dtype == "string":
         return "object"
@@ -113,21 +121,51 @@ def _own_type(dtype: str) -> str:
     return "float32" if dtype.startswith(_SMALL_FLOATS) else dtype
 
 
-def _cast(array: "np.ndarray[Any, Any]", wanted: "np.dtype[Any]") -> "np.ndarray[Any, Any]":
-    """Cast what fits; return anything else as it came (rule 1)."""
+def cast(array: "np.ndarray[Any, Any]", dtype: str | None) -> "np.ndarray[Any, Any]":
+    """Return what fits cast to a dtype, of bfloat16 as float32 that it can hold; anything else as it came (rule 1)."""
     import numpy as np
 
+    if dtype == _BFLOAT16:
+        return _rounded(array)
+    if dtype is None or dtype == "string" or np.dtype(own_type(dtype)).name != dtype:
+        return array
+    wanted = np.dtype(dtype)
     came, want = array.dtype.kind, wanted.kind
     if array.dtype == wanted or (array.size == 0 and came == _FLOATS):
-        return array.astype(wanted)
+        return array.astype(wanted, copy=False)
     if want == _FLOATS and came in _FLOATS + _INTEGERS:
         with np.errstate(over="ignore"):
-            cast = array.astype(wanted)
-        return array if np.isinf(cast).sum() > (np.isinf(array).sum() if came == _FLOATS else 0) else cast
+            return _unless_infinite(array, array.astype(wanted))
     if want in _INTEGERS and came in _INTEGERS and array.size:
         limits = np.iinfo(wanted)
         return array.astype(wanted) if limits.min <= int(array.min()) and int(array.max()) <= limits.max else array
     return array
+
+
+def _rounded(array: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Return float32 with the values that bfloat16 rounds to: to nearest, ties to even, rounded once."""
+    import numpy as np
+
+    if array.dtype.kind not in _FLOATS + _INTEGERS:
+        return array
+    with np.errstate(over="ignore"):
+        near = array.astype(np.float32)
+    bits = near.view(np.uint32).astype(np.int64)
+    wide = array.astype(np.float64)
+    # Where rounding to float32 has made a tie of what is none, it is put back to its own side of it.
+    with np.errstate(invalid="ignore"):
+        bits += ((bits & 0xFFFF) == 0x8000) * np.sign(np.abs(wide) - np.abs(near.astype(np.float64))).astype(np.int64)  # noqa: PLR2004 - half of bfloat16's last bit
+    bits += 0x7FFF + ((bits >> 16) & 1)
+    rounded = (bits & 0xFFFF0000).astype(np.uint32).view(np.float32).reshape(array.shape)
+    return _unless_infinite(array, np.where(np.isnan(near), np.float32(np.nan), rounded))
+
+
+def _unless_infinite(array: "np.ndarray[Any, Any]", done: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Return what was cast, or the array as it came if casting made something infinite."""
+    import numpy as np
+
+    before = int(np.isinf(array).sum()) if array.dtype.kind == _FLOATS else 0
+    return array if int(np.isinf(done).sum()) > before else done
 
 
 def _shaped(array: "np.ndarray[Any, Any]") -> Any:

@@ -1,8 +1,8 @@
 """How requests reach a gateway.
 
 1. A connection is used by one thread at a time and kept for the next request; idle ones wait in a list.
-2. An idle connection may have been closed by the other side meanwhile. A request that may be repeated is then sent once
-   more on a fresh connection; one that may not always starts on a fresh connection.
+2. An idle connection may have been closed by the other side meanwhile: only requests that may be sent again use one
+   (``repeating`` does that). When one turns out to be closed, the others are given up as well.
 3. A gateway may answer before it has read the whole body (413, 401): a broken pipe while sending is no failure until
    there is no answer to read either.
 """
@@ -52,7 +52,7 @@ class Transport(Protocol):
             is_repeatable: True if sending it twice does no more than sending it once.
 
         Raises:
-            ConnectionFailed: nobody answered.
+            ConnectionFailed: nobody answered; it says whether the request may have arrived.
         """
         ...
 
@@ -96,22 +96,23 @@ class HttpTransport:
     ) -> Response:
         """Send it over a kept connection or a new one; see Transport."""
         sent = self._headers(headers, body, content_length)
-        can_replay = is_repeatable and (body is None or isinstance(body, bytes))
+        kept = self._kept() if is_repeatable else None
         try:
-            if can_replay and self._idle:
-                kept = self._idle.pop()
-                try:
-                    return self._exchange(kept, method, path, sent, body)
-                except (http.client.HTTPException, ConnectionError):
-                    kept.close()
-            return self._exchange(self._connect(), method, path, sent, body)
+            connection = kept or self._connect()
+        except OSError as error:
+            raise ConnectionFailed(self._nobody(error)) from error
+        try:
+            return self._exchange(connection, method, path, sent, body)
         except (http.client.HTTPException, OSError) as error:
-            raise ConnectionFailed(f"no gateway answered at {self.url}: {_words(error)}") from error
+            if kept is not None:
+                self.close()
+            unknown = "" if is_repeatable else "; whether it was done is not known: look before you send it again"
+            raise ConnectionFailed(self._nobody(error) + unknown, may_have_arrived=True) from error
 
     def close(self) -> None:
         """Close the connections that are kept."""
-        while self._idle:
-            self._idle.pop().close()
+        while (kept := self._kept()) is not None:
+            kept.close()
 
     def _headers(self, headers: Mapping[str, str], body: Body, content_length: int | None) -> dict[str, str]:
         sent = {"accept": "application/json", "user-agent": "sardonyx-client", **headers}
@@ -121,10 +122,20 @@ class HttpTransport:
             sent["content-length"] = str(len(body) if isinstance(body, bytes) else content_length)
         return sent
 
+    def _kept(self) -> http.client.HTTPConnection | None:
+        try:
+            return self._idle.pop()
+        except IndexError:  # another thread may have taken the last one
+            return None
+
     def _connect(self) -> http.client.HTTPConnection:
-        if self.url.startswith("https:"):
-            return http.client.HTTPSConnection(self._host, self._port, timeout=self.timeout_seconds)
-        return http.client.HTTPConnection(self._host, self._port, timeout=self.timeout_seconds)
+        kind = http.client.HTTPSConnection if self.url.startswith("https:") else http.client.HTTPConnection
+        connection = kind(self._host, self._port, timeout=self.timeout_seconds)
+        connection.connect()
+        return connection
+
+    def _nobody(self, error: Exception) -> str:
+        return f"no gateway answered at {self.url}: {_words(error)}"
 
     def _exchange(
         self, connection: http.client.HTTPConnection, method: str, path: str, headers: Mapping[str, str], body: Body

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from gateway.client.convert import UploadFile
-from gateway.client.errors import ApiError, UnusableArgument, api_error
+from gateway.client.errors import ApiError, UnusableArgument, api_error, problem
 from gateway.client.transport import Body, Response, Transport
 
 Progress = Callable[[int, int], None]
@@ -46,15 +46,9 @@ class Wire:
         Raises:
             UnusableArgument: something in the document has no form in JSON.
         """
-        import orjson
-
         body, headers = None, {}
         if document is not None:
-            headers = {"content-type": "application/json"}
-            try:
-                body = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-            except TypeError as error:
-                raise UnusableArgument(f"the inputs cannot be written as JSON: {error}") from None
+            body, headers = write_document(document), {"content-type": "application/json"}
         repeatable = method == "GET" if is_repeatable is None else is_repeatable
         return self.request(method, path, headers=headers, body=body, is_repeatable=repeatable)
 
@@ -101,6 +95,20 @@ class SentCounter:
         return chunk
 
 
+def write_document(document: Any) -> bytes:
+    """Return a document, numpy's arrays and numbers included, as JSON.
+
+    Raises:
+        UnusableArgument: something in it has no form in JSON.
+    """
+    import orjson
+
+    try:
+        return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError as error:
+        raise UnusableArgument(f"the inputs cannot be written as JSON: {error}") from None
+
+
 def read_document(response: Response) -> Mapping[str, Any]:
     """Read a successful answer; one without a body (204) is an empty document.
 
@@ -116,6 +124,11 @@ def read_document(response: Response) -> Mapping[str, Any]:
     except orjson.JSONDecodeError:
         document = None
     if not isinstance(document, dict):
-        problem = {"title": "The answer is not a gateway's", "code": "not_a_gateway", "detail": "it is not JSON"}
-        raise ApiError(status=502, document=problem)
+        raise not_a_gateway("it is not JSON")
     return document
+
+
+def not_a_gateway(detail: str) -> ApiError:
+    """Return the error of an answer that no gateway gives."""
+    document = {"title": "The answer is not a gateway's", "code": "not_a_gateway", "detail": detail}
+    return problem(502, document)

@@ -5,14 +5,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_iris
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from onnx import TensorProto, helper
 
 from gateway import client
-from gateway.client import ApiError, Client, ConversionMismatch, UnusableArgument
+from gateway.client import Client, InputMismatch, UnusableArgument
+from tests.support import models
 from tests.support.scaling import scaling_bytes, scaling_model, string_model, write_two_files
 
 ROWS = np.array([[0.1, -2.5, 3e-40, 1e38], [1, 2, 3, 4]], np.float32)
+
+
+def texts_of_numbers() -> bytes:
+    """Return a model with the input ``x`` of a scaling model, and as its output ``y`` the numbers as text."""
+    cast = helper.make_node("Cast", ["x"], ["y"], to=TensorProto.STRING)
+    inputs, outputs = [models.value("x", shape=("batch", 4))], [models.value("y", "string", ("batch", 4))]
+    return models.model([cast], inputs, outputs).SerializeToString()
 
 
 @pytest.fixture
@@ -115,20 +122,22 @@ def test_text_travels(here: Client, name: str) -> None:
 def test_every_fault_of_the_inputs_is_named(here: Client, name: str) -> None:
     reference = here.register(scaling_bytes(1), name=name).reference
 
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(InputMismatch) as caught:
         here.predict(reference, {"x": np.ones((1, 3)), "z": [1]}, outputs=["w"])
 
     error = caught.value
-    assert (error.status, {violation["path"] for violation in error.violations}) == (
-        422,
-        {"/inputs/x", "/inputs/z", "/outputs/0"},
-    )
+    assert (error.status, error.code, error.request_id) == (422, "invalid_shape", None)
+    assert [str(violation) for violation in error.violations] == [
+        "/inputs/x: expected float32[batch, 4], received float32[1, 3] (dimension 1 is 3, not 4)",
+        "/inputs/z: expected one of x, received z",
+        "/outputs/0: expected one of y, received w",
+    ]
 
 
 def test_an_array_that_has_no_json_is_refused_here(here: Client, name: str) -> None:
     reference = here.register(scaling_bytes(1), name=name).reference
 
-    with pytest.raises(UnusableArgument):
+    with pytest.raises(InputMismatch):
         here.predict(reference, np.ones((1, 4), np.complex64))
 
 
@@ -164,35 +173,6 @@ def test_moves_are_made_listed_and_followed(here: Client, name: str) -> None:
     assert all(worker["pid"] > 0 for worker in here.workers())
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_an_estimator_is_converted_registered_and_checked(here: Client, name: str, dtype: type[Any]) -> None:
-    rows, labels = load_iris(return_X_y=True)
-    rows = rows.astype(dtype)
-    estimator = LogisticRegression(max_iter=500).fit(rows, np.array(["setosa", "versicolor", "virginica"])[labels])
-
-    version = here.register(estimator, name=f"{name}-{rows.dtype}", example=rows[:10])
-
-    answer = here.predict(version.reference, rows)
-    assert [spec["name"] for spec in version.inputs] == ["x"]
-    assert answer["label"].tolist() == estimator.predict(rows).tolist()
-    np.testing.assert_allclose(answer["probabilities"], estimator.predict_proba(rows), rtol=1e-4, atol=1e-6)
-
-
-def test_a_conversion_that_says_something_else_is_reported_with_its_version(here: Client, name: str) -> None:
-    rows, _ = load_iris(return_X_y=True)
-    estimator = LinearRegression().fit(rows, rows[:, 0])
-    honest = estimator.predict
-    estimator.predict = lambda asked: honest(asked) + 0.5
-
-    with pytest.raises(ConversionMismatch) as caught:
-        here.register(estimator, name=name, example=rows[:10])
-
-    error = caught.value
-    assert (error.reference, error.output) == (f"{name}:1", "variable")
-    assert error.largest_difference == pytest.approx(0.5)
-    assert here.show(f"{name}:1")["state"] == "ready"
-
-
 def test_the_module_talks_to_the_gateway_of_the_environment(
     gateway: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,3 +181,33 @@ def test_the_module_talks_to_the_gateway_of_the_environment(
     reference = client.register(scaling_bytes(2), name=name).reference
 
     assert client.predict(reference, [[1, 2, 3, 4]], outputs=["y"])["y"].tolist() == [[2.0, 4.0, 6.0, 8.0]]
+
+
+def test_what_does_not_fit_what_an_alias_last_meant_is_held_against_what_it_means_now(here: Client, name: str) -> None:
+    for width in (4, 5):
+        here.register(scaling_bytes(2, width=width), name=name)
+    here.promote(name, 1)
+    here.predict(name, np.ones((1, 4)))
+
+    with Client(here._address) as somebody_else:
+        somebody_else.promote(name, 2, allow_breaking=True)
+
+    assert here.predict(name, np.ones((1, 5)))["y"].tolist() == [[2.0] * 5]
+
+
+def test_a_canary_whose_answers_have_no_bytes_answers_in_json(here: Client, name: str) -> None:
+    here.register(scaling_bytes(2), name=name)
+    here.register(texts_of_numbers(), name=name)
+    here.wait(here.promote(name, 1))
+    here.wait(here.canary(name, 2, 100, allow_breaking=True))
+
+    answer = here.predict(name, np.ones((1, 4)), is_binary=True, routing_key="somebody")
+
+    assert (answer.version, answer["y"].tolist()) == (2, [["1"] * 4])
+
+
+@pytest.mark.parametrize("odd", ["", "a\nb", "\u00fc", "x" * 129])
+def test_what_cannot_stand_in_a_header_is_refused(here: Client, name: str, odd: str) -> None:
+    reference = here.register(scaling_bytes(2), name=f"{name}-{len(odd)}").reference
+    with pytest.raises(UnusableArgument):
+        here.predict(reference, np.ones((1, 4)), request_id=odd)

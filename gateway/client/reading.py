@@ -1,0 +1,111 @@
+"""What a gateway knows, as methods: versions, models, aliases, moves, events, workers."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from gateway.client.following import wait_until_followed
+from gateway.client.listings import History, ModelInfo, Models, Versions
+from gateway.client.references import PRODUCTION, Target, model_path, parse_target
+from gateway.client.versions import VersionInfo
+from gateway.client.wire import Wire
+
+
+class Reading:
+    """The part of a client that looks things up. What never changes, and what an alias last meant, is remembered."""
+
+    _wire: Wire
+    _versions: dict[tuple[str, int], VersionInfo]
+    _aliases: dict[tuple[str, str], int]
+
+    def version(self, model: str, number: int) -> VersionInfo:
+        """Return one version, remembered from the last time: a version's bytes and signature never change."""
+        known = self._versions.get((model, number))
+        if known is None:
+            known = VersionInfo(self._wire.get(model_path(model, "versions", number)))
+            self._versions[model, number] = known
+        return known
+
+    def versions(self, model: str) -> Versions:
+        """Return a model's versions, newest first, retired ones included."""
+        return Versions(self._wire.pages(model_path(model, "versions")))
+
+    def example(self, model: str, version: int) -> Mapping[str, Any]:
+        """Return a body that the version's predict route accepts."""
+        document = self._wire.get(model_path(model, "versions", version, "openapi.json"))
+        operation = document["paths"][parse_target(f"{model}:{version}").predict_path]["post"]
+        example: Mapping[str, Any] = operation["requestBody"]["content"]["application/json"]["example"]
+        return example
+
+    def snippets(self, model: str, version: int, *, base_url: str | None = None) -> Mapping[str, Any]:
+        """Return programs that call a version: ``items`` with ``language`` and ``code``, and what is ``left_out``.
+
+        Args:
+            model: its name.
+            version: its number.
+            base_url: where the programs are to find the gateway, if not where this client does.
+        """
+        query = "" if base_url is None else "?" + urlencode({"base_url": base_url})
+        return self._wire.get(model_path(model, "versions", version, "snippets") + query)
+
+    def examples(self, model: str, version: int) -> list[Mapping[str, Any]]:
+        """Return a version's golden examples."""
+        return list(self._wire.get(model_path(model, "versions", version, "examples"))["items"])
+
+    def models(self, query: str | None = None) -> Models:
+        """Return the models, by name; those whose name or description contains ``query``, if given."""
+        return Models(self._wire.pages("/registry/models", **({"q": query} if query else {})))
+
+    def show(self, reference: str) -> Mapping[str, Any]:
+        """Return the version that ``NAME@ALIAS`` or ``NAME:N`` means, or the model that ``NAME`` means."""
+        target = parse_target(reference)
+        if target.version is None and target.alias is None:
+            return ModelInfo(self._wire.get(model_path(target.model)))
+        version = target.version or self.alias(target.model, target.alias or PRODUCTION)["version"]
+        return self._wire.get(model_path(target.model, "versions", version))
+
+    def alias(self, model: str, alias: str = PRODUCTION) -> Mapping[str, Any]:
+        """Return what an alias points to."""
+        return self._wire.get(model_path(model, "aliases", alias))
+
+    def history(self, model: str) -> History:
+        """Return every move of the model's aliases, in the gateway's order."""
+        return History(self._wire.pages(model_path(model, "history")))
+
+    def shadow_report(self, model: str, *, alias: str = PRODUCTION) -> Mapping[str, Any]:
+        """Return what comparing a shadow's answers with the live ones has shown so far."""
+        return self._wire.get(model_path(model, "aliases", alias, "shadow"))
+
+    def events(self, *, after: int = 0, limit: int = 100) -> list[Mapping[str, Any]]:
+        """Return the change feed behind a sequence number, at most ``limit`` rows."""
+        return list(self._wire.get(f"/registry/events?after={after}&limit={limit}")["items"])
+
+    def workers(self) -> list[Mapping[str, Any]]:
+        """Return the live workers, with the sequence number that each has applied."""
+        return list(self._wire.pages("/registry/workers"))
+
+    def wait(self, moved: Mapping[str, Any], *, timeout_seconds: float = 30.0) -> int:
+        """Return, once every live worker answers by a move, how many there are.
+
+        Args:
+            moved: what ``promote``, ``rollback`` or ``canary`` gave back.
+            timeout_seconds: how long it may take.
+
+        Raises:
+            MoveNotFollowed: it takes longer; what was moved stays moved.
+        """
+        return wait_until_followed(self.workers, moved["sequence"], timeout_seconds=timeout_seconds)
+
+    def _has_moved(self, target: Target) -> bool:
+        """Look up anew what the target means; True if its dtypes were taken from another version than it is now."""
+        if target.version is not None:
+            return False
+        return self._aliases.pop((target.model, target.alias or PRODUCTION), None) != self._resolve(target)
+
+    def _resolve(self, target: Target) -> int:
+        if target.version is not None:
+            return target.version
+        key = target.model, target.alias or PRODUCTION
+        if key not in self._aliases:
+            self._aliases[key] = int(self.alias(*key)["version"])
+        return self._aliases[key]
