@@ -25,12 +25,13 @@ from gateway.serving.store_watch import StoreWatch
 from gateway.serving.token_verdicts import TokenVerdicts
 from gateway.settings import Settings, list_references
 from gateway.telemetry import AccessLog, write_log
+from gateway.traces import Traces
 from gateway.trials import Trials
 from gateway.web.access import LoopbackGate, TokenGate
 from gateway.web.attempts import Attempts
 from gateway.web.denials import Denials
 from gateway.web.endpoint import Endpoint, EndpointFactory
-from gateway.web.services import Services
+from gateway.web.services import Services, run_in_line
 from gateway.witness import CrashMemory
 from model_store.streams import Spool, sweep_scratch
 from registry.artifact import Digest
@@ -115,6 +116,7 @@ async def open_services(
             store_watch=store_watch,
             metrics=metrics,
             access_log=_open_access_log(opened, settings, is_worker=is_worker),
+            traces=_open_traces(opened, settings) if is_worker and settings.traces else None,
             executor=open_executor(opened, _CONTROL_THREADS, "control"),
             checking=open_executor(opened, 1, "check"),
             registering=open_executor(opened, _REGISTERING_THREADS, "register"),
@@ -136,9 +138,16 @@ def _watch_store(parts: Parts, metrics: Metrics, executor: Executor) -> StoreWat
 
 def _open_access_log(opened: AsyncExitStack, settings: Settings, *, is_worker: bool) -> AccessLog:
     keeps_log = is_worker and settings.log_level in ("debug", "info")
-    access_log = AccessLog(write_log if keeps_log else None)
+    access_log = AccessLog(write_log if keeps_log else None, settings.access_log)
     opened.callback(access_log.flush)
     return access_log
+
+
+def _open_traces(opened: AsyncExitStack, settings: Settings) -> Traces:
+    traces = Traces(settings.traces)
+    traces.use_for_frameworks()
+    opened.push_async_callback(run_in_line, open_executor(opened, 1, "traces"), traces.close)
+    return traces
 
 
 async def _start(opened: AsyncExitStack, parts: Parts, services: Services) -> None:

@@ -17,6 +17,7 @@ from gateway.serving.routing import Routing
 from gateway.serving.store_watch import StoreWatch
 from gateway.settings import Settings
 from gateway.telemetry import AccessLog
+from gateway.traces import Traces
 from gateway.web.access import Gate
 from gateway.web.denials import Denials
 from gateway.web.endpoint import Endpoint
@@ -100,6 +101,8 @@ class Services:
     store_watch: StoreWatch
     metrics: Metrics
     access_log: AccessLog
+    traces: Traces | None
+    """None where nothing is traced."""
     executor: Executor
     """Where short blocking calls go: to the database, to files."""
     checking: Executor
