@@ -38,6 +38,7 @@ _PARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})
 _LONGEST_STATE_BYTES: Final = 512
 _CLOSING_MS: Final = 3_000
 _NANO: Final = 1e9
+_EXTRA: Final = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")
 _NAME: Final = "sardonyx"
 _NAMELESS: Final = "unknown_service"
 
@@ -58,11 +59,12 @@ class Told:
     """In which its caller may have named a trace."""
 
 
-def can_trace() -> bool:
-    """Return whether the extra is installed."""
-    return (
-        find_spec("opentelemetry.sdk") is not None and find_spec("opentelemetry.exporter.otlp.proto.http") is not None
-    )
+def can_trace(modules: Iterable[str] = _EXTRA) -> bool:
+    """Return whether the extra is installed, that is all of these modules."""
+    try:
+        return all(find_spec(name) is not None for name in modules)
+    except ModuleNotFoundError:  # a package above is missing
+        return False
 
 
 def current_trace_id() -> str | None:
