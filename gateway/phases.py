@@ -5,8 +5,8 @@
 2. Those who share a run each have the decoding, the run and the encoding of the whole batch, and waits of their own.
 3. Only good answers are counted, and have every phase but ``load``, which those have that waited for one. So the count
    of each other phase is the number of predictions that were answered.
-4. A prediction on the event loop takes less time than counting it carefully would: its phases have few buckets, and one
-   that stays within the first bucket in all of them is one addition, and one more for each sum of seconds.
+4. A prediction on the event loop takes hardly more time than counting it carefully would: phases have few buckets, and
+   one that stays within the first bucket while it is decoded, run and encoded is one addition for the three of them.
 5. At most ``MOST_VERSIONS`` of a worker have phases of their own, first come first; the others are counted together,
    under no name. What has been counted stays until the gateway ends, that of retired versions too: no sum may fall.
 """
@@ -48,10 +48,11 @@ _QUICK: Final = LIMITS_SECONDS[0]
 _BUCKETS: Final = len(LIMITS_SECONDS) + 1
 _PHASE_WIDTH: Final = _BUCKETS + 1
 _WIDTH: Final = 1 + len(Phase) * _PHASE_WIDTH
-"""The first slot has those that were quick in everything; then each phase has its buckets and its sum of seconds."""
+"""The first slot has those that were quick in all that is done, waiting aside; then each phase has its buckets and its
+sum of seconds."""
 
-_BEGIN: Final = {phase: 1 + place * _PHASE_WIDTH for place, phase in enumerate(Phase)}
-_QUEUE_SUM, _LOAD_SUM, _DECODE_SUM, _RUN_SUM, _ENCODE_SUM = (_BEGIN[phase] + _BUCKETS for phase in Phase)
+_QUEUE, _LOAD, _DECODE, _RUN, _ENCODE = range(1, _WIDTH, _PHASE_WIDTH)
+_QUEUE_SUM, _LOAD_SUM, _DECODE_SUM, _RUN_SUM, _ENCODE_SUM = range(1 + _BUCKETS, _WIDTH, _PHASE_WIDTH)
 
 
 class Moments:
@@ -154,28 +155,32 @@ class PhaseCounts:
             begin = self._begin = self._slots.of(self._model, self._version)
         decode_began, decode_ended, run_began, run_ended, encode_began = times
         decode, run, encode = decode_ended - decode_began, run_ended - run_began, ended - encode_began
-        queue = ended - started - decode - run - encode - load_seconds
+        queue = ended - started - decode - run - encode
+        numbers = self._numbers
+        if load_seconds:
+            queue -= load_seconds
+            self._put(begin + _LOAD, load_seconds, count)
+            numbers[begin + _LOAD_SUM] += load_seconds * count
         if queue < 0.0:  # noqa: PLR1730 - by a rounding; a call of max would cost what a phase does
             queue = 0.0
-        numbers = self._numbers
-        if queue <= _QUICK and decode <= _QUICK and run <= _QUICK and encode <= _QUICK and not load_seconds:
+        if decode <= _QUICK and run <= _QUICK and encode <= _QUICK:
             numbers[begin] += count
         else:
-            self._spread(begin, (queue, load_seconds, decode, run, encode), count)
+            self._put(begin + _DECODE, decode, count)
+            self._put(begin + _RUN, run, count)
+            self._put(begin + _ENCODE, encode, count)
+        if queue <= _QUICK:
+            numbers[begin + _QUEUE] += count
+        else:
+            self._put(begin + _QUEUE, queue, count)
         numbers[begin + _QUEUE_SUM] += queue * count
         numbers[begin + _DECODE_SUM] += decode * count
         numbers[begin + _RUN_SUM] += run * count
         numbers[begin + _ENCODE_SUM] += encode * count
 
-    def _spread(self, begin: int, seconds: Sequence[float], count: int) -> None:
-        """Count each phase in its own bucket, and the load's seconds."""
-        numbers = self._numbers
-        for phase, taken in zip(Phase, seconds, strict=True):
-            if phase is not Phase.LOAD:
-                numbers[begin + _BEGIN[phase] + bisect_left(LIMITS_SECONDS, taken)] += count
-            elif taken:
-                numbers[begin + _BEGIN[phase] + bisect_left(LIMITS_SECONDS, taken)] += count
-                numbers[begin + _LOAD_SUM] += taken * count
+    def _put(self, begin: int, seconds: float, count: int) -> None:
+        """Count in the bucket of a phase whose buckets begin there."""
+        self._numbers[begin + bisect_left(LIMITS_SECONDS, seconds)] += count
 
 
 def _lines_of(*phases: Phase) -> str:
@@ -189,8 +194,8 @@ def _lines_of(*phases: Phase) -> str:
 
 
 _LATER: Final = "\0"
-_ALWAYS: Final = tuple(phase for phase in Phase if phase is not Phase.LOAD)
-_LINES: Final = _lines_of(*_ALWAYS)
+_DONE: Final = {Phase.DECODE: _DECODE, Phase.RUN: _RUN, Phase.ENCODE: _ENCODE}
+_LINES: Final = _lines_of(Phase.QUEUE, *_DONE)
 _LINES_OF_LOAD: Final = _lines_of(Phase.LOAD)
 HEADING: Final = heading(
     NAME,
@@ -212,17 +217,16 @@ def lines_of_version(key: Key, numbers: Sequence[float]) -> str:
     """
     _, model, version = key
     labels = label_text({"model": model, "version": version}).replace("%", "%%")
-    values: list[float] = []
-    for phase in _ALWAYS:
-        values += _values_of(phase, numbers, numbers[0])
+    values = _values_of(_QUEUE, numbers, 0.0)
+    for begin in _DONE.values():
+        values += _values_of(begin, numbers, numbers[0])
     text = _LINES.replace(_LATER, labels) % tuple(values)
     if numbers[_LOAD_SUM]:
-        text += _LINES_OF_LOAD.replace(_LATER, labels) % tuple(_values_of(Phase.LOAD, numbers, 0.0))
+        text += _LINES_OF_LOAD.replace(_LATER, labels) % tuple(_values_of(_LOAD, numbers, 0.0))
     return text
 
 
-def _values_of(phase: Phase, numbers: Sequence[float], quick: float) -> list[float]:
+def _values_of(begin: int, numbers: Sequence[float], quick: float) -> list[float]:
     """Return the numbers of a phase's lines, in their order: of those up to each limit, of all, the seconds."""
-    begin = _BEGIN[phase]
     _, *totals = accumulate(numbers[begin : begin + _BUCKETS], initial=quick)
     return [*totals, totals[-1], numbers[begin + _BUCKETS]]
