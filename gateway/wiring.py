@@ -77,8 +77,7 @@ async def open_services(
         ask_to_be_replaced: called, maybe many times, when this process takes memory that it cannot give back.
     """
     async with AsyncExitStack() as opened:
-        parts = open_parts(settings)
-        opened.callback(parts.close)
+        parts = _open_parts(opened, settings)
         metrics = metrics or Metrics()
         following = open_executor(opened, _FOLLOWING_THREADS, "follow")
         store_watch = _watch_store(parts, metrics, following)
@@ -116,7 +115,7 @@ async def open_services(
             store_watch=store_watch,
             metrics=metrics,
             access_log=_open_access_log(opened, settings, is_worker=is_worker),
-            traces=_open_traces(opened, settings) if is_worker and settings.traces else None,
+            traces=_open_traces(opened, settings, is_worker=is_worker),
             executor=open_executor(opened, _CONTROL_THREADS, "control"),
             checking=open_executor(opened, 1, "check"),
             registering=open_executor(opened, _REGISTERING_THREADS, "register"),
@@ -128,6 +127,12 @@ async def open_services(
             await _start(opened, parts, services)
             await _load_first(opened, settings, routing, engine, pins)
         yield services
+
+
+def _open_parts(opened: AsyncExitStack, settings: Settings) -> Parts:
+    parts = open_parts(settings)
+    opened.callback(parts.close)
+    return parts
 
 
 def _watch_store(parts: Parts, metrics: Metrics, executor: Executor) -> StoreWatch:
@@ -143,7 +148,9 @@ def _open_access_log(opened: AsyncExitStack, settings: Settings, *, is_worker: b
     return access_log
 
 
-def _open_traces(opened: AsyncExitStack, settings: Settings) -> Traces:
+def _open_traces(opened: AsyncExitStack, settings: Settings, *, is_worker: bool) -> Traces | None:
+    if not (is_worker and settings.traces):
+        return None
     traces = Traces(settings.traces)
     traces.use_for_frameworks()
     opened.push_async_callback(run_in_line, open_executor(opened, 1, "traces"), traces.close)

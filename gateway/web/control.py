@@ -61,6 +61,9 @@ PUBLIC_PATHS = public_paths(route for router in ROUTERS for route in router.rout
 """What anybody may ask for; everything else needs a role."""
 
 
+_PROBED = frozenset({"/health/live", "/health/ready", "/metrics"})
+"""What is asked for every few seconds, and has no story to tell."""
+
 _TELEMETRY: Any = {
     "metrics": False,
     "logs": False,
@@ -68,9 +71,6 @@ _TELEMETRY: Any = {
     "exclude": lambda scope: scope["path"] in _PROBED,
 }
 """The framework's own spans are sent where ``gateway.traces`` sends ours, and nothing else of what it could tell."""
-
-_PROBED = frozenset({"/health/live", "/health/ready", "/metrics"})
-"""What is asked for every few seconds, and has no story to tell."""
 
 _built: list[FastAPI] = []
 """Ahead of time: this takes a tenth of a second, in which a worker that has just been forked would answer nobody."""
