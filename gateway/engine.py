@@ -200,7 +200,8 @@ def _noting(load: Callable[[Version], AnySession], note: Callable[[Version], Non
 
 
 def _show(engine: Engine, spare: SpareThreads, metrics: Metrics, settings: Settings) -> None:
-    metrics.watch(lambda: worker_readings(settings))
+    constant = tuple(worker_readings(settings))  # what it takes to find them out is not to be paid twice a second
+    metrics.watch(lambda: constant)
     metrics.watch(lambda: serving_readings(engine.cache, engine.predictor, engine.memory_guard))
     metrics.watch(lambda: preparing_readings(engine.preparing))
     metrics.watch(lambda: isolation_readings(engine.isolating))
