@@ -34,6 +34,7 @@ from gateway.serving.readings import (
     serving_readings,
     shadow_readings,
     thread_readings,
+    worker_readings,
 )
 from gateway.serving.renewing import Renewing
 from gateway.serving.residence import Residence
@@ -158,7 +159,7 @@ def open_engine(
         memory_guard=memory_guard,
         expect=expect,
     )
-    _show(engine, spare, metrics)
+    _show(engine, spare, metrics, parts.settings)
     return engine
 
 
@@ -198,7 +199,9 @@ def _noting(load: Callable[[Version], AnySession], note: Callable[[Version], Non
     return load_and_note
 
 
-def _show(engine: Engine, spare: SpareThreads, metrics: Metrics) -> None:
+def _show(engine: Engine, spare: SpareThreads, metrics: Metrics, settings: Settings) -> None:
+    constant = tuple(worker_readings(settings))  # what it takes to find them out is not to be paid twice a second
+    metrics.watch(lambda: constant)
     metrics.watch(lambda: serving_readings(engine.cache, engine.predictor, engine.memory_guard))
     metrics.watch(lambda: preparing_readings(engine.preparing))
     metrics.watch(lambda: isolation_readings(engine.isolating))

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import isnan
 from threading import Lock
-from typing import Final
+from typing import Final, TypeAlias
 
 from gateway.exposition import HistogramLines, heading, label_text, sample
+from gateway.phases import HEADING, PHASES, PhaseCounts, PhaseSlots, lines_of_version
 from gateway.shared_counts import STATE, Board, BoardReader, Counts, Key
 
 BUCKETS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -54,6 +55,9 @@ _ROUTES = {
     ),
 }
 
+
+Found: TypeAlias = dict[Key, list[Sequence[float]]]
+"""What every board has of each key."""
 
 _LABELS: Final = {_PREDICT: ("model", "version"), _CANARY: ("model", "alias", "version"), _CONTROL: ()}
 
@@ -159,6 +163,8 @@ class Metrics:
         self._labels = _Labels()
         self._readings: list[Reading] = []
         self._predicts: dict[tuple[str, str], RequestCounts] = {}
+        self._phases: dict[tuple[str, str], PhaseCounts] = {}
+        self._phase_slots = PhaseSlots(self._counts)
         self.unrouted = RequestCounts(self._counts, _PREDICT, "", "")
         """Predict requests that never found a version."""
         self.control = RequestCounts(self._counts, _CONTROL)
@@ -171,6 +177,13 @@ class Metrics:
         found = self._predicts.get((model, str(number)))
         if found is None:
             found = self._predicts[model, str(number)] = RequestCounts(self._counts, _PREDICT, model, str(number))
+        return found
+
+    def phases_of(self, model: str, number: int) -> PhaseCounts:
+        """Return the counts of what a version's predictions spend their time with."""
+        found = self._phases.get((model, str(number)))
+        if found is None:
+            found = self._phases[model, str(number)] = PhaseCounts(self._phase_slots, model, str(number))
         return found
 
     def of_canary(self, model: str, alias: str, number: int) -> RequestCounts:
@@ -235,18 +248,10 @@ class Metrics:
     def _lines(self) -> Iterator[str]:
         readings = self._readings
         found = _merged(self._readers)
-        keys = sorted(found)
-        for route, lines in _ROUTES.items():
-            yield heading(f"sardonyx_{route}_requests_total", "counter", lines.answered)
-            for key in keys:
-                if key[0] == _ANSWERS and key[1] == route:
-                    count = sum([numbers[0] for numbers in found[key]])
-                    yield sample(f"sardonyx_{route}_requests_total", self._labels[key], count)
-            yield heading(f"sardonyx_{route}_seconds", "histogram", lines.took)
-            for key in keys:
-                if key[0] == _SECONDS and key[1] == route:
-                    *counts, seconds = _added(found[key])
-                    yield lines.times.of(self._labels[key], counts, seconds)
+        yield from _lines_of_requests(found, self._labels)
+        yield HEADING
+        for key in sorted(key for key in found if key[0] == PHASES):
+            yield lines_of_version(key, _added(found[key]))
         for reading in readings:
             values = [numbers[0] for numbers in found[_kind(reading), reading.name]]
             if shown := [value for value in values if not isnan(value)]:  # none, where the board was full before
@@ -262,7 +267,7 @@ def _kind(reading: Reading) -> str:
     return _TOTAL if reading.merge is Merge.COUNT else STATE
 
 
-def _merged(readers: Sequence[BoardReader]) -> dict[Key, list[Sequence[float]]]:
+def _merged(readers: Sequence[BoardReader]) -> Found:
     """Return what every board has of each key."""
     found: defaultdict[Key, list[Sequence[float]]] = defaultdict(list)
     for reader in readers:
@@ -283,6 +288,22 @@ class _Labels(dict[Key, str]):
         names = _LABELS[route]
         text = self[key] = label_text(dict(zip((*names, "code") if what == _ANSWERS else names, values, strict=True)))
         return text
+
+
+def _lines_of_requests(found: Found, labels: "_Labels") -> Iterator[str]:
+    """Yield what has become of requests, and what time they took."""
+    keys = sorted(key for key in found if key[0] in (_ANSWERS, _SECONDS))
+    for route, lines in _ROUTES.items():
+        yield heading(f"sardonyx_{route}_requests_total", "counter", lines.answered)
+        for key in keys:
+            if key[0] == _ANSWERS and key[1] == route:
+                count = sum([numbers[0] for numbers in found[key]])
+                yield sample(f"sardonyx_{route}_requests_total", labels[key], count)
+        yield heading(f"sardonyx_{route}_seconds", "histogram", lines.took)
+        for key in keys:
+            if key[0] == _SECONDS and key[1] == route:
+                *counts, seconds = _added(found[key])
+                yield lines.times.of(labels[key], counts, seconds)
 
 
 _MERGED: Final[dict[Merge, Callable[[Sequence[float]], float]]] = {

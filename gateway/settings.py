@@ -23,6 +23,7 @@ _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\s*")
 _BUCKET_NAME = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _BUCKET = re.compile(_BUCKET_NAME)
 _S3_PLACE = re.compile(rf"s3://{_BUCKET_NAME}(?:/[A-Za-z0-9!_.*'()-]+)*/?")
+_SWITCH = {"on": 1.0, "off": 0.0}
 _SHARE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*")
 
 
@@ -71,11 +72,20 @@ class Settings(BaseSettings):
     webhook_private: Literal["on", "off"] = "off"
     """On lets webhooks lead to private and loopback addresses, and go over http."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    access_log: float = Field(default=1.0, ge=0, le=1)
+    """How large a share of the lines of good, quick answers is kept; ``on`` and ``off`` are 1 and 0."""
+    traces: float = Field(default=0.0, ge=0, le=1)
+    """How large a share of the requests is traced; ``on`` and ``off`` are 1 and 0."""
 
     @field_validator("cache_bytes", "max_upload_bytes", "max_body_bytes", mode="before")
     @classmethod
     def _read_size(cls, value: object) -> object:
         return parse_size(value) if isinstance(value, str) else value
+
+    @field_validator("access_log", "traces", mode="before")
+    @classmethod
+    def _read_share(cls, value: object) -> object:
+        return _SWITCH.get(value.strip().lower(), value) if isinstance(value, str) else value
 
     @field_validator("memory_budget")
     @classmethod

@@ -25,8 +25,8 @@ Key = tuple[str, ...]
 STATE = "state"
 
 _NUMBER_BYTES = 8
-_SLOTS = 2 * 1024 * 1024
-"""Of each board; memory is taken only for those that are used."""
+_SLOTS = 4 * 1024 * 1024
+"""Of each board, for some 150,000 versions; memory is taken only for those that are used."""
 
 _MAX_WIDTH = 64
 """How many slots one key may have. The first so many of a board are the place that nobody reads."""
@@ -96,6 +96,14 @@ class Counts:
         known, self._end = board.read_keys()
         self._slots = {key: start for start, _, key in known}
         self._next = max((start + width for start, width, _ in known), default=_MAX_WIDTH)
+
+    def count(self, kind: str) -> int:
+        """Return how many keys begin with a word."""
+        return sum(key[0] == kind for key in self._slots)
+
+    def has(self, *key: str) -> bool:
+        """Return whether a key has slots."""
+        return key in self._slots
 
     def slot(self, *key: str, width: int = 1) -> int:
         """Return the first of ``width`` slots that are this key's from now on; they begin with zero."""

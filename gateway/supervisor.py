@@ -32,6 +32,7 @@ from gateway.replacement import Replacement, Worker
 from gateway.settings import Settings, child_environment, unknown_variables
 from gateway.shared_counts import Board
 from gateway.telemetry import configure_logs
+from gateway.traces import can_trace
 from gateway.worker_forks import Process, WorkerForks
 from registry.standing import HANG
 
@@ -53,6 +54,9 @@ def serve(settings: Settings, *, announce: Callable[[str], None] = lambda _: Non
         announce: gets the address once the socket is open: the kernel may have chosen the port.
     """
     configure_logs(settings.log_level)
+    if settings.traces and not can_trace():
+        sys.stderr.write("SARDONYX_TRACES needs an extra: pip install 'sardonyx[traces]'\n")
+        return 2
     try:
         listener = _listen(settings.host, settings.port)
     except OSError as error:

@@ -4,7 +4,10 @@
    and what a client or a model wrote is escaped like all text in JSON. An exception may quote a name out of a graph.
 2. Access lines are made and written together, some dozens at a time and at least five times a second: one by one, each
    would cost a system call, and making many in a row takes a third of the time.
-3. A line that cannot be written (the disk is full, the reader of the pipe is gone) is lost, and nothing else is.
+3. Where only a share of the access lines is kept, those of errors and of slow answers are kept all the same; which of
+   the others are is decided by the request's id. Each line says how large the share is that lines of its kind are kept
+   of: one over it is how many requests it stands for.
+4. A line that cannot be written (the disk is full, the reader of the pipe is gone) is lost, and nothing else is.
 """
 
 import asyncio
@@ -16,9 +19,13 @@ import os
 import sys
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
+from zlib import crc32
 
 import orjson
 import structlog
+
+SLOW_SECONDS = 1.0
+"""The line of an answer that took as long is always kept."""
 
 MAX_VALUE_CHARACTERS = 256
 _MAX_TRACEBACK_LINES = 200
@@ -53,7 +60,7 @@ def write_log(lines: bytes) -> None:
 
 
 class _LossyStream(io.RawIOBase):
-    """Standard error as rule 3 has it."""
+    """Standard error as rule 4 has it."""
 
     def writable(self) -> bool:
         return True
@@ -99,11 +106,19 @@ class _ToStructlog(logging.Handler):
 
 
 class AccessLog:
-    """One line a request, written in bundles."""
+    """One line a request, written in bundles.
 
-    def __init__(self, write: Callable[[bytes], object] | None) -> None:
-        """``write`` takes whole lines; None keeps no log."""
+    Args:
+        write: takes whole lines; None keeps no log.
+        share: of the good answers that were not slow, how many are kept.
+    """
+
+    def __init__(self, write: Callable[[bytes], object] | None, share: float = 1.0) -> None:
         self._write = write
+        self._is_sampled = share < 1.0
+        self._below = share * 2**32
+        self._share = share
+        self._share_of_alike = b',"share":%b' % orjson.dumps(share) if self._is_sampled else b""
         self._entries: list[dict[str, Any]] = []
         self._alike: list[tuple[bytes, Sequence[bytes], float]] = []
         self._alike_count = 0
@@ -115,7 +130,16 @@ class AccessLog:
         return self._write is not None
 
     def add(self, entry: dict[str, Any]) -> None:
-        """Remember a line; it is written within a fifth of a second."""
+        """Remember a line; it is written within a fifth of a second.
+
+        Args:
+            entry: with ``request_id``, ``code`` and ``seconds``.
+        """
+        if self._is_sampled:
+            is_kept = entry["code"] != "ok" or entry["seconds"] >= SLOW_SECONDS
+            if not is_kept and not self._chooses(entry["request_id"].encode()):
+                return
+            entry["share"] = 1.0 if is_kept else self._share
         self._entries.append(entry)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
@@ -123,19 +147,30 @@ class AccessLog:
             self.flush()
 
     def add_alike(self, begin: bytes, ids: Sequence[bytes], seconds: float) -> None:
-        """Remember a line for each of these requests, of which nothing else differs.
+        """Remember a line for each of these good answers, of which nothing else differs.
 
         Args:
             begin: the entry as JSON, without ``request_id``, ``seconds`` and the closing brace.
             ids: of letters, digits and hyphens.
             seconds: how long each took.
         """
+        if self._is_sampled:
+            if seconds < SLOW_SECONDS:
+                ids = [request_id for request_id in ids if self._chooses(request_id)]
+                begin += self._share_of_alike
+            else:
+                begin += b',"share":1.0'
+            if not ids:
+                return
         self._alike.append((begin, ids, seconds))
         self._alike_count += len(ids)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
         elif self._alike_count >= _FLUSH_LINES:
             self.flush()
+
+    def _chooses(self, request_id: bytes) -> bool:
+        return crc32(request_id) < self._below
 
     def flush(self) -> None:
         """Write what is there."""

@@ -27,12 +27,13 @@ from gateway.serving.store_watch import StoreWatch
 from gateway.serving.token_verdicts import TokenVerdicts
 from gateway.settings import Settings, list_references
 from gateway.telemetry import AccessLog, write_log
+from gateway.traces import Traces
 from gateway.trials import Trials
 from gateway.web.access import LoopbackGate, TokenGate
 from gateway.web.attempts import Attempts
 from gateway.web.denials import Denials
 from gateway.web.endpoint import Endpoint, EndpointFactory
-from gateway.web.services import Services
+from gateway.web.services import Services, run_in_line
 from gateway.webhooks.addresses import Places
 from gateway.webhooks.delivering import SENDING_THREADS, Deliverer
 from gateway.webhooks.sending import Sender
@@ -82,8 +83,7 @@ async def open_services(
         ask_to_be_replaced: called, maybe many times, when this process takes memory that it cannot give back.
     """
     async with AsyncExitStack() as opened:
-        parts = open_parts(settings)
-        opened.callback(parts.close)
+        parts = _open_parts(opened, settings)
         metrics = metrics or Metrics()
         following, store_watch = _open_following(opened, parts, metrics)
         outside = Outside(is_worker, crash_memory, ask_to_be_replaced)
@@ -123,6 +123,7 @@ async def open_services(
             metrics=metrics,
             rates=Rates(metrics.boards),
             access_log=_open_access_log(opened, settings, is_worker=is_worker),
+            traces=_open_traces(opened, settings, is_worker=is_worker),
             **_open_executors(opened),
         )
         opened.callback(parts.inspector.close)
@@ -130,6 +131,12 @@ async def open_services(
             await _start(opened, parts, services, deliverer)
             await _load_first(opened, settings, routing, engine, pins)
         yield services
+
+
+def _open_parts(opened: AsyncExitStack, settings: Settings) -> Parts:
+    parts = open_parts(settings)
+    opened.callback(parts.close)
+    return parts
 
 
 def _open_executors(opened: AsyncExitStack) -> dict[str, Executor]:
@@ -154,9 +161,18 @@ def _open_following(opened: AsyncExitStack, parts: Parts, metrics: Metrics) -> t
 
 def _open_access_log(opened: AsyncExitStack, settings: Settings, *, is_worker: bool) -> AccessLog:
     keeps_log = is_worker and settings.log_level in ("debug", "info")
-    access_log = AccessLog(write_log if keeps_log else None)
+    access_log = AccessLog(write_log if keeps_log else None, settings.access_log)
     opened.callback(access_log.flush)
     return access_log
+
+
+def _open_traces(opened: AsyncExitStack, settings: Settings, *, is_worker: bool) -> Traces | None:
+    if not (is_worker and settings.traces):
+        return None
+    traces = Traces(settings.traces)
+    traces.use_for_frameworks()
+    opened.push_async_callback(run_in_line, open_executor(opened, 1, "traces"), traces.close)
+    return traces
 
 
 async def _start(opened: AsyncExitStack, parts: Parts, services: Services, deliverer: Deliverer) -> None:

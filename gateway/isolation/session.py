@@ -160,6 +160,7 @@ class ChildSession:
             if not work.is_wanted or seconds <= 0:
                 return DeadlinePassed("the request waited in the queue for too long", retry_after_seconds=1)
             child = self._meet()
+            work.began = monotonic()
             try:
                 words, arrays = child.ask(work.feed, work.outputs, seconds, lambda: work.is_wanted)
             except DeathError as error:
@@ -174,6 +175,7 @@ class ChildSession:
                 if not may_be_innocent:
                     break
             else:
+                work.ended = monotonic()
                 self._watching.note_answer(self._version)
                 return arrays if words["error"] is None else self._error(words)
         return _told(death)

@@ -6,6 +6,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from time import monotonic
 from typing import Any, Final
 
 from grpc import StatusCode  # type: ignore[import-untyped]  # it ships no types
@@ -123,12 +124,17 @@ class Inference:
         endpoint = exchange.endpoint = predict.find(target, exchange.headers) or await predict.resolve(
             target, exchange.headers
         )
+        moments = exchange.moments
+        moments.decode_began = monotonic()
         request = await predict.decode(form, endpoint, message)
+        moments.decode_ended = monotonic()
         deadline = predict.deadline(exchange.started)
-        arrays = predict.try_now(endpoint, request, deadline)
+        arrays = predict.try_now(endpoint, request, deadline, moments)
         if arrays is None:
-            running = predict.run(endpoint, request, deadline, exchange.asker({"client": context.peer()}))
+            caller = exchange.asker({"client": context.peer()})
+            running = predict.run(endpoint, request, deadline, caller=caller, moments=moments)
             arrays = await _within(context.time_remaining(), running)
+        moments.encode_began = monotonic()
         return (await predict.encode(form, endpoint, request, arrays)).payload
 
 

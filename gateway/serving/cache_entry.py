@@ -128,11 +128,13 @@ class Entry(Generic[S]):
 class Lease(Generic[S]):
     """The right to use a session until it is released; ``session`` must not be kept beyond that."""
 
-    __slots__ = ("_entry", "_released", "session")
+    __slots__ = ("_entry", "_released", "load_seconds", "session")
 
-    def __init__(self, entry: Entry[S], released: Callable[[Entry[S]], None]) -> None:
+    def __init__(self, entry: Entry[S], released: Callable[[Entry[S]], None], load_seconds: float = 0.0) -> None:
         self._entry: Entry[S] | None = entry
         self._released = released
+        self.load_seconds = load_seconds
+        """How long the load took that was waited for; 0 where none was."""
         self.session: S = entry.session  # type: ignore[assignment]  # leases are made of READY entries only
 
     def release(self) -> None:

@@ -22,7 +22,7 @@ class Work:
         caller: those of one caller take turns with those of each other.
     """
 
-    __slots__ = ("answer", "caller", "deadline", "feed", "is_wanted", "outputs")
+    __slots__ = ("answer", "began", "caller", "deadline", "ended", "feed", "is_wanted", "outputs")
 
     def __init__(self, feed: Feed, outputs: Sequence[str], deadline: float, caller: Hashable) -> None:
         self.feed = feed
@@ -31,6 +31,8 @@ class Work:
         self.caller = caller
         self.answer: Future[list[Array]] = Future()
         self.is_wanted = True
+        self.began = self.ended = 0.0
+        """When its run began and ended, in monotonic seconds."""
 
     def give_up(self) -> None:
         """Take note that nobody waits for it any more."""

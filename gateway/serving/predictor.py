@@ -21,6 +21,7 @@ from functools import partial
 from math import inf
 from typing import TypeAlias
 
+from gateway.phases import Moments
 from gateway.serving.batching import BatchRules, Feed, has_rows, part_of, split
 from gateway.serving.cache_entry import Key
 from gateway.serving.course import Course, Courses
@@ -96,6 +97,8 @@ class Predictor:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stats = RunStats()
+        self.ran = (0.0, 0.0)
+        """When the last run that was made on the event loop began and ended."""
         self._rules = rules
         self._courses = Courses(rules, isolation_of)
         self._look = look
@@ -197,6 +200,7 @@ class Predictor:
         deadline: float,
         is_sociable: bool = True,
         caller: Hashable = None,
+        moments: Moments | None = None,
     ) -> list[Array]:
         """Return the arrays of ``outputs``; loads the version if need be.
 
@@ -207,6 +211,7 @@ class Predictor:
             deadline: a moment of the clock.
             is_sociable: False to have it run alone, whatever the version's rule says.
             caller: whoever asks; where runs are made one by one, callers take turns.
+            moments: where it is noted when what has happened, if anybody wants to know.
 
         Raises:
             DeadlinePassed: ``deadline`` passed first.
@@ -218,15 +223,21 @@ class Predictor:
             OutputNotText: a string output is not UTF-8.
             InsufficientMemory, LoadFailed, ArtifactMissing, ArtifactCorrupt, StorageUnavailable: see SessionCache.
         """
+        moments = moments or Moments()
         for _ in range(_MOVES):
-            course, lease = await self._acquire(version, deadline)
+            course, lease = await self._acquire(version, deadline, moments)
             session = lease.session
             if not isinstance(session, Session):
                 work = Work(feed, outputs or course.outputs, deadline, caller)
-                return await _run_elsewhere(session, lease, work, deadline - self._clock())
+                try:
+                    return await _run_elsewhere(session, lease, work, deadline - self._clock())
+                finally:
+                    moments.run_began, moments.run_ended = work.began, work.ended
             size = course.pace.size_of(feed)
             if not self._is_short(course, size):
-                request = Request(course, feed, outputs or course.outputs, deadline, is_sociable=is_sociable)
+                request = Request(
+                    course, feed, outputs or course.outputs, deadline, is_sociable=is_sociable, moments=moments
+                )
                 request.caller = caller
                 self._turns.begin(request, lease)
                 try:
@@ -235,9 +246,12 @@ class Predictor:
                     request.give_up()
                     del request  # an error in its answer knows this frame
             try:
-                return self._run_here(course, session, feed, outputs, deadline, size)
+                arrays = self._run_here(course, session, feed, outputs, deadline, size)
             except DisplacedError:
                 continue
+            else:
+                moments.run_began, moments.run_ended = self.ran
+                return arrays
             finally:
                 lease.release()
         raise _moving(version)
@@ -257,7 +271,7 @@ class Predictor:
         if lease.session.is_elsewhere:
             lease.release()
             return None
-        request = Request(course, feed, outputs or course.outputs, deadline, is_sociable=True)
+        request = Request(course, feed, outputs or course.outputs, deadline, is_sociable=True, moments=Moments())
         self._turns.begin(request, lease)
         return request
 
@@ -275,19 +289,26 @@ class Predictor:
     def _run_here(
         self, course: Course, session: Session, feed: Feed, outputs: Outputs, deadline: float, size: int
     ) -> list[Array]:
-        arrays, seconds = self._runner.run(course, session, feed, outputs or course.outputs, deadline, Cancellation())
-        course.pace.learn(size, seconds)
+        arrays, began, ended = self._runner.run(
+            course, session, feed, outputs or course.outputs, deadline, Cancellation()
+        )
+        self.ran = began, ended
+        course.pace.learn(size, ended - began)
         self.stats.runs += 1
         return arrays
 
-    async def _acquire(self, version: Version, deadline: float) -> "tuple[Course, Lease[AnySession]]":
+    async def _acquire(self, version: Version, deadline: float, moments: Moments) -> "tuple[Course, Lease[AnySession]]":
         """Return a lease of a session that is where the version is to be run."""
         for _ in range(_MOVES):
             self._look()
             course = self._courses.of(version)
             if course.isolation is Isolation.QUARANTINED:
                 raise quarantined(version)
+            asked_at = self._clock()
             lease = await self._cache.acquire(version, deadline)
+            if lease.load_seconds:
+                moments.load_ended = self._clock()
+                moments.load_seconds += min(lease.load_seconds, moments.load_ended - asked_at)
             course = self._courses.of(version)
             if lease.session.is_elsewhere == course.is_away and not lease.session.is_displaced:
                 return course, lease
@@ -311,6 +332,7 @@ class Predictor:
                     request.outputs,
                     deadline=request.deadline,
                     caller=request.caller,
+                    moments=request.moments,
                 )
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller hears of it

@@ -14,6 +14,17 @@ from gateway.serving.session_cache import SessionCache
 from gateway.serving.shadowing import Shadowing
 from gateway.serving.spare_threads import SpareThreads
 from gateway.serving.store_watch import StoreWatch
+from gateway.settings import Settings
+
+
+def worker_readings(settings: Settings) -> Iterable[Reading]:
+    """Yield how many workers there are and should be, and what their models may take."""
+    yield Reading("sardonyx_workers", "Workers that serve", 1)
+    yield Reading("sardonyx_workers_wanted", "Workers that there should be", settings.workers, Merge.GREATEST)
+    budget = "Bytes that the loaded models of all workers may take"
+    yield Reading("sardonyx_budget_bytes", budget, settings.worker_budget_bytes)
+    margin = "Bytes that a worker may take beyond its start and its sessions before it is replaced"
+    yield Reading("sardonyx_margin_bytes", margin, settings.memory_margin_bytes, Merge.LEAST)
 
 
 def serving_readings(cache: SessionCache[AnySession], predictor: Predictor, guard: MemoryGuard) -> Iterable[Reading]:

@@ -45,8 +45,8 @@ class Runner:
         outputs: tuple[str, ...],
         deadline: float,
         cancellation: Cancellation,
-    ) -> tuple[list[Array], float]:
-        """Return the arrays, and how many seconds it took. A single row runs as two where the rule pads.
+    ) -> tuple[list[Array], float, float]:
+        """Return the arrays, and when the run began and ended. A single row runs as two where the rule pads.
 
         Raises:
             DeadlinePassed, RunFailed, OutputNotText, ModelOutOfMemory, DisplacedError: as of ``Session.run``; or no
@@ -74,21 +74,23 @@ class Runner:
             raise ModelOutOfMemory("the run took more memory than a run may")
         if is_padded:
             arrays = [array[:1] for array in arrays]
-        return arrays, self._clock() - started
+        return arrays, started, self._clock()
 
     def run_together(self, run: SharedRun, session: Session) -> list[Outcome]:
         """Return what each request of a run gets; if it fails, it is made again for each of them alone."""
         first, requests = run.first, run.requests
+        run.note_run(self._clock())
         feed = first.feed if len(requests) == 1 else join([request.feed for request in requests])
         try:
-            arrays, seconds = self.run(first.course, session, feed, first.outputs, run.deadline, run.cancellation)
+            arrays, began, ended = self.run(first.course, session, feed, first.outputs, run.deadline, run.cancellation)
         except DisplacedError as error:
             return [error] * len(requests)
         except ServiceError as error:
             if len(requests) == 1 or isinstance(error, DeadlinePassed):
                 return [error] * len(requests)
         else:
-            run.seconds = seconds
+            run.seconds = ended - began
+            run.note_run(began, ended)
             if len(requests) == 1:
                 return [arrays]
             if has_rows(arrays, sum(run.counts)):
@@ -100,11 +102,15 @@ class Runner:
         if not request.is_wanted:
             return RunFailed("nobody waits for it any more")
         cancellation = Cancellation()
+        request.moments.run_began = self._clock()
         run = request.run
         if run is not None:  # else the caller has just left
             run.cancellation = cancellation
         try:
-            arrays, _ = self.run(request.course, session, request.feed, request.outputs, request.deadline, cancellation)
+            arrays, began, ended = self.run(
+                request.course, session, request.feed, request.outputs, request.deadline, cancellation
+            )
         except (ServiceError, DisplacedError) as error:
             return error
+        request.moments.run_began, request.moments.run_ended = began, ended
         return arrays

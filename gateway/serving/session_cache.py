@@ -350,7 +350,7 @@ class SessionCache(CacheView[S]):
         for waiter in entry.waiters:
             if not waiter.done():
                 entry.lease_count += 1
-                waiter.set_result(Lease(entry, self._released))
+                waiter.set_result(Lease(entry, self._released, seconds))
         entry.load_seconds = session.load_seconds
         entry.uses += max(1, entry.lease_count)
         self._ranking.add(entry)

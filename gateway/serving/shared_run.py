@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Hashable, Sequence
 from typing import TypeAlias
 
+from gateway.phases import Moments
 from gateway.serving.batching import Feed, inner_shapes, may_share, rows_of
 from gateway.serving.course import Course
 from gateway.serving.run_queue import Place
@@ -28,6 +29,7 @@ class Request:
         outputs: at least one.
         deadline: a moment of the clock.
         is_sociable: False where it must run alone whatever the rule says.
+        moments: where it is noted when its run began and ended.
     """
 
     __slots__ = (
@@ -38,6 +40,7 @@ class Request:
         "deadline",
         "feed",
         "is_wanted",
+        "moments",
         "outputs",
         "rows",
         "run",
@@ -47,13 +50,21 @@ class Request:
     )
 
     def __init__(
-        self, course: Course, feed: Feed, outputs: tuple[str, ...], deadline: float, *, is_sociable: bool
+        self,
+        course: Course,
+        feed: Feed,
+        outputs: tuple[str, ...],
+        deadline: float,
+        *,
+        is_sociable: bool,
+        moments: Moments,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.course = course
         self.feed = feed
         self.outputs = outputs
         self.deadline = deadline
+        self.moments = moments
         self.size = course.pace.size_of(feed)
         self.company: Hashable | None = None
         """What those have in common who may share a run; None for who runs alone."""
@@ -129,6 +140,11 @@ class SharedRun:
     def counts(self) -> list[int]:
         """The rows of each request."""
         return [request.rows for request in self.requests]
+
+    def note_run(self, began: float, ended: float = 0.0) -> None:
+        """Take note for each request of when the run began, and ended, once it has."""
+        for request in self.requests:
+            request.moments.run_began, request.moments.run_ended = began, ended
 
     def cancel_if_unwanted(self) -> None:
         """Stop the run if nobody waits for it any more."""

@@ -51,7 +51,17 @@ class Asked:
         body: its body.
     """
 
-    __slots__ = ("body", "connection", "decoded", "endpoint", "head", "is_plain", "is_waiting", "started")
+    __slots__ = (
+        "body",
+        "connection",
+        "decode_seconds",
+        "decoded",
+        "endpoint",
+        "head",
+        "is_plain",
+        "is_waiting",
+        "started",
+    )
 
     def __init__(self, connection: Connection, head: Head, body: bytes) -> None:
         self.connection = connection
@@ -66,3 +76,5 @@ class Asked:
         self.endpoint: Endpoint | None = None
         self.decoded: PredictBody | None = None
         """What the body says to ``endpoint``, if that is known."""
+        self.decode_seconds = 0.0
+        """How long it took to find that out, if it then went the ordinary way."""

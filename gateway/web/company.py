@@ -17,7 +17,17 @@ class Company:
         join: makes one feed of what several bring; None if it cannot be joined.
     """
 
-    __slots__ = ("asked", "contents", "counts", "endpoint", "has_ids", "join", "outputs")
+    __slots__ = (
+        "asked",
+        "contents",
+        "counts",
+        "decode_began",
+        "decode_ended",
+        "endpoint",
+        "has_ids",
+        "join",
+        "outputs",
+    )
 
     def __init__(
         self,
@@ -35,6 +45,8 @@ class Company:
         """The rows of each, in the form that ``join`` takes."""
         self.has_ids = False
         """True if one of the bodies has an id."""
+        self.decode_began = self.decode_ended = 0.0
+        """The time that reading and joining what they bring has taken, as if all of it had been done in one go."""
 
     def add(self, asked: Asked, count: int, content: Any) -> None:
         """Take a request in."""
@@ -53,6 +65,7 @@ class Company:
         part = Company(self.endpoint, self.outputs, self.join)
         part.asked, part.counts = self.asked[begin:end], self.counts[begin:end]
         part.contents, part.has_ids = self.contents[begin:end], self.has_ids
+        part.decode_began, part.decode_ended = self.decode_began, self.decode_ended
         return part
 
     def batches(self, max_rows: int) -> Iterator["Company"]:

@@ -68,6 +68,17 @@ PUBLIC_PATHS = public_paths(route for router in ROUTERS for route in router.rout
 """What anybody may ask for; everything else needs a role."""
 
 
+_PROBED = frozenset({"/health/live", "/health/ready", "/metrics"})
+"""What is asked for every few seconds, and has no story to tell."""
+
+_TELEMETRY: Any = {
+    "metrics": False,
+    "logs": False,
+    "auto_configure": False,
+    "exclude": lambda scope: scope["path"] in _PROBED,
+}
+"""The framework's own spans are sent where ``gateway.traces`` sends ours, and nothing else of what it could tell."""
+
 _built: list[FastAPI] = []
 """Ahead of time: this takes a tenth of a second, in which a worker that has just been forked would answer nobody."""
 
@@ -94,6 +105,7 @@ def _build() -> FastAPI:
         openapi_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
+        telemetry=_TELEMETRY,
     )
     control.router.route_class = GuardedRoute
     for router in ROUTERS:

@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from gateway.codec.json_tensors import JsonCodec
 from gateway.metrics import Metrics
+from gateway.phases import PhaseCounts
 from gateway.serving.shadowing import Tap
 from gateway.web.problems import header_lines
 from registry.records import Version
@@ -28,6 +29,7 @@ class Endpoint:
     version: Version
     codec: JsonCodec
     counts: Counting
+    phases: PhaseCounts
     output_names: tuple[str, ...]
     headers: tuple[tuple[bytes, bytes], ...]
     """The headers of every good answer, but for its length and the request id."""
@@ -65,6 +67,7 @@ class EndpointFactory:
             version=version,
             codec=JsonCodec(model=version.model, version=version.number, signature=version.signature),
             counts=self._metrics.of_version(version.model, version.number),
+            phases=self._metrics.phases_of(version.model, version.number),
             output_names=tuple(spec.name for spec in version.signature.outputs),
             headers=(
                 (b"content-type", b"application/json"),

@@ -6,6 +6,7 @@ from itertools import count
 from time import monotonic
 from typing import Any
 
+from gateway.phases import Moments
 from gateway.web.endpoint import Endpoint
 from gateway.web.paths import Target
 from registry.credentials import redact
@@ -40,11 +41,13 @@ class Exchange:
         "is_body_read",
         "is_started",
         "method",
+        "moments",
         "path",
         "request_id",
         "started",
         "status",
         "target",
+        "trace_id",
     )
 
     def __init__(
@@ -65,6 +68,10 @@ class Exchange:
         """True once the status is on its way, so that no other can be sent."""
         self.status = 200
         self.code = "ok"
+        self.moments = Moments()
+        """What was done when, if it is a prediction."""
+        self.trace_id: str | None = None
+        """Of the trace that tells of it, if one does."""
 
     def give_up(self) -> None:
         """Take note that the caller has left before there was an answer."""

@@ -12,7 +12,9 @@ from typing import Any
 import orjson
 
 from gateway.codec.body import PredictBody
+from gateway.phases import Moments
 from gateway.serving.token_verdicts import REFUSAL
+from gateway.traces import current_trace_id
 from gateway.web.asked import Asked
 from gateway.web.console.refusals import console_refusal
 from gateway.web.endpoint import Endpoint
@@ -67,6 +69,7 @@ class Front:
         self._reception = Reception(services)
         self._public_paths = public_paths
         self._ids = RequestIds()
+        self._is_tracing = services.traces is not None
         self._known_heads = KnownHeads()
         self.find_head = self._known_heads.find
         """Return the head that these bytes are, if a plain predict request has begun with them before."""
@@ -77,6 +80,7 @@ class Front:
             services.decoding,
             refuse=self._refuse_in_lines,
             record=self._reception.record,
+            traces=services.traces,
         )
         self.tick = Tick(services, answers)
         self._small_body_bytes = min(LARGE_BYTES, services.settings.max_body_bytes)
@@ -151,13 +155,19 @@ class Front:
         begun: Asked | None = scope.pop(BEGUN, None)
         body = await predict.read(exchange.headers, receive) if begun is None else begun.body
         exchange.is_body_read = True
-        request = _decoded(begun, endpoint) or await predict.decode(form, endpoint, body)
+        request = _decoded(begun, endpoint, exchange.moments)
+        if request is None:
+            exchange.moments.decode_began = monotonic()
+            request = await predict.decode(form, endpoint, body)
+            exchange.moments.decode_ended = monotonic()
         if target.verb is Verb.VALIDATE:
             return _good(exchange, endpoint, _valid(endpoint))
         deadline = predict.deadline(exchange.started)
-        arrays = predict.try_now(endpoint, request, deadline)
+        arrays = predict.try_now(endpoint, request, deadline, exchange.moments)
         if arrays is None:
-            arrays = await predict.wait(endpoint, request, receive, deadline, exchange.asker(scope))
+            caller = exchange.asker(scope)
+            arrays = await predict.wait(endpoint, request, receive, deadline, caller=caller, moments=exchange.moments)
+        exchange.moments.encode_began = monotonic()
         written = await predict.compress(await predict.encode(form, endpoint, request, arrays), exchange.headers)
         return _good(exchange, endpoint, written)
 
@@ -166,6 +176,8 @@ class Front:
 
         async def send_identified(message: Any) -> None:
             if message["type"] == "http.response.start":
+                if self._is_tracing:
+                    exchange.trace_id = current_trace_id()
                 exchange.status = message["status"]
                 exchange.is_started = True
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", exchange.request_id.encode())]
@@ -219,9 +231,13 @@ async def _respond(exchange: Exchange, answer: Answer, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _decoded(begun: Asked | None, endpoint: Endpoint) -> PredictBody | None:
+def _decoded(begun: Asked | None, endpoint: Endpoint, moments: Moments) -> PredictBody | None:
     """Return what the body says if that is known already, and by this endpoint's own signature."""
-    return begun.decoded if begun is not None and begun.endpoint is endpoint else None
+    if begun is None or begun.endpoint is not endpoint or begun.decoded is None:
+        return None
+    moments.decode_ended = monotonic()
+    moments.decode_began = moments.decode_ended - begun.decode_seconds
+    return begun.decoded
 
 
 def _refuse_doubles(scope: Scope) -> None:

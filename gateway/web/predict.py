@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from gateway.codec.body import PredictBody
+from gateway.phases import Moments
 from gateway.serving.runtime import Array
 from gateway.web.compression import MOST_BYTES_AT_ONCE, coding_of, compress
 from gateway.web.endpoint import Endpoint
@@ -98,27 +99,42 @@ class PredictRoutes:
         """Return the moment by which a request that arrived at ``started`` is to be answered."""
         return started + self._timeout_seconds
 
-    def try_now(self, endpoint: Endpoint, request: PredictBody, deadline: float) -> list[Array] | None:
-        """Return the answer's arrays if nothing has to be waited for, else None.
+    def try_now(
+        self, endpoint: Endpoint, request: PredictBody, deadline: float, moments: Moments
+    ) -> list[Array] | None:
+        """Return the answer's arrays if nothing has to be waited for, else None; note when the run was.
 
         Raises:
             RunFailed, OutputNotText, DeadlinePassed.
         """
         arrays = self._predictor.try_predict_now(endpoint.version, request.feed, request.outputs, deadline)
-        return None if arrays is None else _offered(endpoint, request, arrays)
+        if arrays is None:
+            return None
+        moments.run_began, moments.run_ended = self._predictor.ran
+        return _offered(endpoint, request, arrays)
 
     async def wait(
-        self, endpoint: Endpoint, request: PredictBody, receive: Receive, deadline: float, caller: Hashable
+        self,
+        endpoint: Endpoint,
+        request: PredictBody,
+        receive: Receive,
+        deadline: float,
+        *,
+        caller: Hashable,
+        moments: Moments,
     ) -> list[Array]:
-        """Return the answer's arrays when the version is loaded and has run.
+        """Return the answer's arrays when the version is loaded and has run, as ``run``.
 
         Raises:
             ServiceError: of the family Busy, or as ``try_now``.
             ClientGone: the caller left.
         """
-        return await _until_gone(receive, self.run(endpoint, request, deadline, caller))
+        running = self.run(endpoint, request, deadline, caller=caller, moments=moments)
+        return await _until_gone(receive, running)
 
-    async def run(self, endpoint: Endpoint, request: PredictBody, deadline: float, caller: Hashable) -> list[Array]:
+    async def run(
+        self, endpoint: Endpoint, request: PredictBody, deadline: float, *, caller: Hashable, moments: Moments
+    ) -> list[Array]:
         """Return the answer's arrays when the version is loaded and has run; who cancels this takes the run along.
 
         Args:
@@ -126,12 +142,13 @@ class PredictRoutes:
             request: what is asked.
             deadline: a moment of the monotonic clock.
             caller: whoever asks; where runs are made one by one, callers take turns.
+            moments: where it is noted when what has happened.
 
         Raises:
             ServiceError: of the family Busy, or as ``try_now``.
         """
         arrays = await self._predictor.predict(
-            endpoint.version, request.feed, request.outputs, deadline=deadline, caller=caller
+            endpoint.version, request.feed, request.outputs, deadline=deadline, caller=caller, moments=moments
         )
         return _offered(endpoint, request, arrays)
 

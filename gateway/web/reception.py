@@ -1,6 +1,7 @@
 """What happens to every request, whichever door it came in by: who asks is found out, what became of it is kept."""
 
 from time import monotonic
+from typing import Any
 
 import structlog
 
@@ -8,6 +9,7 @@ from gateway.serving.token_verdicts import REFUSAL
 from gateway.web.exchange import Exchange
 from gateway.web.limits import Scope
 from gateway.web.services import Services
+from gateway.web.tracing import tell
 from registry.errors import Forbidden, InternalError, ServiceError, Unauthenticated
 from registry.roles import Role
 
@@ -24,6 +26,7 @@ class Reception:
         self._denials = services.denials
         self._metrics = services.metrics
         self._log = services.access_log
+        self._traces = services.traces
 
     async def identify(self, exchange: Exchange, scope: Scope, *, is_public: bool) -> None:
         """Find out who sends a request.
@@ -69,32 +72,46 @@ class Reception:
         exchange.code = error.code
         return error
 
-    def record(self, exchange: Exchange) -> None:
-        """Count and log an exchange that has ended."""
-        seconds = monotonic() - exchange.started
-        endpoint = exchange.endpoint
+    def record(self, exchange: Exchange, *, is_chosen: bool = False) -> None:
+        """Count and log an exchange that has ended, and tell of it in a trace if it ``is_chosen`` or now is."""
+        ended = monotonic()
+        seconds = ended - exchange.started
+        endpoint, moments = exchange.endpoint, exchange.moments
         if endpoint is not None:
             counts = endpoint.counts
         else:
             counts = self._metrics.control if exchange.target is None else self._metrics.unrouted
         counts.add(exchange.code, seconds)
+        if endpoint is not None and exchange.code == "ok" and moments.encode_began:
+            endpoint.phases.add(exchange.started, moments.times, ended, load_seconds=moments.load_seconds)
+        if (
+            self._traces is not None
+            and exchange.target is not None
+            and (is_chosen or self._traces.chooses(exchange.headers))
+        ):
+            exchange.trace_id = tell(self._traces, exchange, ended)
         if self._log.is_on:
-            self._log.add(
-                {
-                    "event": "request",
-                    "request_id": exchange.request_id,
-                    "method": exchange.method,
-                    "path": exchange.shown_path
-                    if endpoint is None
-                    else exchange.path,  # names are short, and no secrets
-                    "actor": None if exchange.caller is None else exchange.caller.name,
-                    "status": exchange.status,
-                    "code": exchange.code,
-                    "seconds": round(seconds, 6),
-                    "model": None if endpoint is None else endpoint.version.model,
-                    "version": None if endpoint is None else endpoint.version.number,
-                }
-            )
+            self._log.add(_entry(exchange, seconds))
+
+
+def _entry(exchange: Exchange, seconds: float) -> dict[str, Any]:
+    """Return what the access log says of an exchange."""
+    endpoint = exchange.endpoint
+    entry = {
+        "event": "request",
+        "request_id": exchange.request_id,
+        "method": exchange.method,
+        "path": exchange.shown_path if endpoint is None else exchange.path,  # names are short, and no secrets
+        "actor": None if exchange.caller is None else exchange.caller.name,
+        "status": exchange.status,
+        "code": exchange.code,
+        "seconds": round(seconds, 6),
+        "model": None if endpoint is None else endpoint.version.model,
+        "version": None if endpoint is None else endpoint.version.number,
+    }
+    if exchange.trace_id is not None:
+        entry["trace_id"] = exchange.trace_id
+    return entry
 
 
 def log_withheld(error: ServiceError, request_id: str) -> None:

@@ -18,6 +18,7 @@ from gateway.serving.routing import Routing
 from gateway.serving.store_watch import StoreWatch
 from gateway.settings import Settings
 from gateway.telemetry import AccessLog
+from gateway.traces import Traces
 from gateway.web.access import Gate
 from gateway.web.denials import Denials
 from gateway.web.endpoint import Endpoint
@@ -130,6 +131,8 @@ class Services:
     metrics: Metrics
     rates: Rates
     access_log: AccessLog
+    traces: Traces | None
+    """None where nothing is traced."""
     executor: Executor
     """Where short blocking calls go: to the database, to files."""
     checking: Executor

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from gateway.codec.json_tensors import PredictBody
+from gateway.phases import Times
 from gateway.serving.batching import inner_shapes, join, may_share, rows_between, rows_of
 from gateway.serving.predictor import Predictor
 from gateway.serving.runtime import Array
@@ -63,16 +64,18 @@ class TickRuns:
             self._answers.refuse(asked, error)
 
     def _answer_alone(self, endpoint: Endpoint, asked: Asked) -> None:
+        began = monotonic()
         request = self._decode(endpoint, asked) if asked.decoded is None else asked.decoded
         if request is not None:
-            self._run_alone(endpoint, asked, request)
+            self._run_alone(endpoint, asked, request, began)
 
     # --- several requests ---------------------------------------------------------------------------------------------
 
     def _answer_some(self, endpoint: Endpoint, waiting: deque[Asked], taken: list[Asked], until: float) -> None:
         """Answer as many requests as may share a run, and those among them that may not, while time is left."""
         rule = self._predictor.rule(endpoint.version)  # each time: the run before may have shown that rows mix
-        late = monotonic() - self._timeout_seconds
+        began = monotonic()
+        late = began - self._timeout_seconds
         companies: dict[Any, Company] = {}
         rows = 0
         while rows < rule.max_rows and (asked := self._take(waiting)) is not None:
@@ -87,8 +90,9 @@ class TickRuns:
                 if is_alone or monotonic() > until:
                     break
             rows += count
+        read_seconds = monotonic() - began if companies else 0.0
         for company in companies.values():
-            self._run_in_batches(company, rule, waiting)
+            self._run_in_batches(company, rule, waiting, read_seconds)
 
     def _take(self, waiting: deque[Asked]) -> Asked | None:
         """Return the next request that is still to be answered, and has somebody who listens; None if there is none."""
@@ -118,11 +122,12 @@ class TickRuns:
 
     def _join_company(self, endpoint: Endpoint, rule: BatchRule, asked: Asked, companies: dict[Any, Company]) -> int:
         """Put a request to those whose run it may share, and return how many rows; or answer it, and return 0."""
+        began = monotonic()
         request = self._decode(endpoint, asked)
         if request is None:
             return 0
         if not may_share(rule, request.feed):
-            self._run_alone(endpoint, asked, request)
+            self._run_alone(endpoint, asked, request, began)
             return 0
         key = request.outputs, inner_shapes(request.feed)
         company = companies.get(key)
@@ -133,13 +138,15 @@ class TickRuns:
         company.has_ids = company.has_ids or request.id is not None
         return count
 
-    def _run_in_batches(self, company: Company, rule: BatchRule, waiting: deque[Asked]) -> None:
+    def _run_in_batches(self, company: Company, rule: BatchRule, waiting: deque[Asked], read_seconds: float) -> None:
         """Run a company in batches; those whose content cannot be joined wait again, and are decoded by themselves."""
         for batch in company.batches(rule.max_rows):
             is_off = self._predictor.rule(company.endpoint.version).is_off  # the batch before may have shown it
             some = [batch.part(place, place + 1) for place in range(len(batch.asked))] if is_off else [batch]
             for part in some:
+                part.decode_began = monotonic() - read_seconds
                 feed = part.join(part.contents)
+                part.decode_ended = monotonic()
                 if feed is not None:
                     self._run_together(part, feed)
                     continue
@@ -161,12 +168,12 @@ class TickRuns:
             pieces = [(place, place + 1) for place in range(len(asked))]
         else:
             if arrays is not None:
-                self._answers.give_rows(company, arrays)
+                self._answers.give_rows(company, arrays, self._times(company.decode_began, company.decode_ended))
                 company.offer(feed, arrays)
                 return
             if len(asked) == 1:
                 request_id = None if asked[0].decoded is None else asked[0].decoded.id
-                self._begin(endpoint, asked[0], PredictBody(feed, company.outputs, request_id))
+                self._begin(endpoint, asked[0], PredictBody(feed, company.outputs, request_id), company.decode_began)
                 return
             middle = len(asked) // 2
             pieces = [(0, middle), (middle, len(asked))]
@@ -190,7 +197,12 @@ class TickRuns:
                 self._answers.refuse(asked, error)
         return asked.decoded
 
-    def _run_alone(self, endpoint: Endpoint, asked: Asked, request: PredictBody) -> None:
+    def _times(self, decode_began: float, decode_ended: float | None = None) -> Times:
+        """Return the moments of what has just been run, and is encoded now; without a second one it was run at once."""
+        began, ended = self._predictor.ran
+        return decode_began, began if decode_ended is None else decode_ended, began, ended, ended
+
+    def _run_alone(self, endpoint: Endpoint, asked: Asked, request: PredictBody, began: float) -> None:
         deadline = asked.started + self._timeout_seconds
         try:
             arrays = self._predictor.try_predict_now(endpoint.version, request.feed, request.outputs, deadline)
@@ -198,30 +210,33 @@ class TickRuns:
             self._answers.refuse(asked, error)
             return
         if arrays is None:
-            self._begin(endpoint, asked, request)
+            self._begin(endpoint, asked, request, began)
         elif hold_many(arrays):  # to be written in a thread; the run was short
-            self._go_ordinary_way(asked, request)
+            self._go_ordinary_way(asked, request, began)
         else:
-            self._give(endpoint, asked, request, arrays)
+            self._give(endpoint, asked, request, arrays, times=self._times(began))
             if endpoint.tap is not None:
                 endpoint.tap.offer(request.feed, request.outputs, arrays)
 
-    def _give(self, endpoint: Endpoint, asked: Asked, request: PredictBody, arrays: list[Array]) -> None:
+    def _give(
+        self, endpoint: Endpoint, asked: Asked, request: PredictBody, arrays: list[Array], *, times: Times
+    ) -> None:
         try:
             payload = endpoint.codec.encode(request.outputs or endpoint.output_names, arrays, request_id=request.id)
         except Exception as error:  # noqa: BLE001 - as above
             self._answers.refuse(asked, error)
         else:
-            self._answers.give(asked, endpoint, payload)
+            self._answers.give(asked, endpoint, payload, times)
 
     # --- a run that is not short --------------------------------------------------------------------------------------
 
-    def _begin(self, endpoint: Endpoint, asked: Asked, request: PredictBody) -> None:
+    def _begin(self, endpoint: Endpoint, asked: Asked, request: PredictBody, decode_began: float) -> None:
         """Begin it in the executor, where the version is loaded; else the ordinary way loads it.
 
         What is no tensor may be of many pieces, and the ordinary way has a thread that writes them.
         """
         deadline = asked.started + self._timeout_seconds
+        decode_ended = monotonic()
         running = None
         if asked.connection.can_wait and all(spec.is_tensor for spec in endpoint.version.signature.outputs):
             try:
@@ -230,16 +245,18 @@ class TickRuns:
                 self._answers.refuse(asked, error)
                 return
         if running is None:
-            self._go_ordinary_way(asked, request)
+            self._go_ordinary_way(asked, request, decode_began)
             return
+        running.moments.decode_began, running.moments.decode_ended = decode_began, decode_ended
         self.begun_count += 1
         asked.is_waiting = False
         asked.decoded = None  # from here on it is the run's
         asked.connection.wait(partial(self._leave, asked, running))
         running.answer.add_done_callback(partial(self._ended, endpoint, asked, request.outputs, request.id, running))
 
-    def _go_ordinary_way(self, asked: Asked, request: PredictBody) -> None:
+    def _go_ordinary_way(self, asked: Asked, request: PredictBody, decode_began: float) -> None:
         asked.decoded = request
+        asked.decode_seconds = monotonic() - decode_began
         asked.connection.go_ordinary_way(asked)
 
     def _leave(self, asked: Asked, running: Request) -> None:
@@ -265,7 +282,8 @@ class TickRuns:
         if isinstance(error, Exception):
             self._answers.refuse(asked, error)
         else:
+            running.moments.encode_began = monotonic()
             arrays = answer.result()
-            self._give(endpoint, asked, PredictBody({}, outputs, request_id), arrays)
+            self._give(endpoint, asked, PredictBody({}, outputs, request_id), arrays, times=running.moments.times)
             if endpoint.tap is not None:
                 endpoint.tap.offer(running.feed, outputs, arrays)

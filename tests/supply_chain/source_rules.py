@@ -204,6 +204,7 @@ REVIEWED = {
     " read: each names a file of the same version, in a folder that holds nothing else",
     ("registry/inspection/trial.py", "no session of bytes"): "a constant, which warms the runtime up",
     ("registry/inspection/__main__.py", "no library by name"): "a program that the parent names, by a constant",
+    ("gateway/traces.py", "no archives"): "reads a context out of two headers that have been checked; no archive",
     ("gateway/forerunner.py", "no library by name"): "names out of a constant table, before any worker is there",
     ("registry/inspection/forerunner.py", "no library by name"): "names out of a constant table, before any request",
     (

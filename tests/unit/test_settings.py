@@ -179,3 +179,16 @@ def test_an_endpoint_is_a_server_and_nothing_else(url: str) -> None:
 )
 def test_other_endpoints_are_taken_as_they_are(url: str) -> None:
     assert load_settings(s3_endpoint_url=url).s3_endpoint_url == url.rstrip("/")
+
+
+@pytest.mark.parametrize(("text", "share"), [("on", 1.0), ("off", 0.0), (" On ", 1.0), ("0.25", 0.25), ("1", 1.0)])
+def test_shares_are_numbers_or_switches(text: str, share: float) -> None:
+    settings = load_settings(access_log=text, traces=text)
+    assert (settings.access_log, settings.traces) == (share, share)
+
+
+@pytest.mark.parametrize("text", ["2", "-0.1", "nan", "half", "50%"])
+@pytest.mark.parametrize("name", ["access_log", "traces"])
+def test_what_is_no_share_is_refused(name: str, text: str) -> None:
+    with pytest.raises(ValidationError, match=name):
+        load_settings(**{name: text})

@@ -48,3 +48,48 @@ def test_access_lines_are_written_together() -> None:
         b'{"path":"/c","request_id":"q-2","seconds":0.001500}',
     ]
     assert len(written) == 1
+
+
+def sampled(
+    share: float, entries: list[dict[str, object]], alike: list[tuple[list[bytes], float]]
+) -> list[dict[str, object]]:
+    written: list[bytes] = []
+
+    async def log() -> None:
+        access = AccessLog(written.append, share)
+        for entry in entries:
+            access.add(dict(entry))
+        for ids, seconds in alike:
+            access.add_alike(b'{"code":"ok"', ids, seconds)
+        access.flush()
+
+    asyncio.run(log())
+    return [json.loads(line) for line in b"".join(written).splitlines()]
+
+
+def test_a_share_of_the_good_answers_lines_is_kept_and_each_says_what_it_stands_for() -> None:
+    ids = [b"0123456789ab-%x" % number for number in range(4000)]
+    entries: list[dict[str, object]] = [{"request_id": it.decode(), "code": "ok", "seconds": 0.01} for it in ids]
+    by_one = sampled(0.125, entries, [])
+    together = sampled(0.125, [], [(ids, 0.01)])
+    assert [line["request_id"] for line in by_one] == [line["request_id"] for line in together]
+    assert {line["share"] for line in (*by_one, *together)} == {0.125}
+    assert abs(len(by_one) / 0.125 - 4000) < 600
+
+
+def test_errors_and_slow_answers_are_always_kept() -> None:
+    bad: list[dict[str, object]] = [
+        {"request_id": str(number), "code": "invalid_shape", "seconds": 0.01} for number in range(50)
+    ]
+    slow: list[dict[str, object]] = [{"request_id": str(number), "code": "ok", "seconds": 1.5} for number in range(50)]
+    kept = sampled(0.0, [*bad, *slow], [([b"q-1", b"q-2"], 1.5), ([b"q-3"], 0.5)])
+    assert [line["request_id"] for line in kept] == [*map(str, range(50)), *map(str, range(50)), "q-1", "q-2"]
+    assert {line["share"] for line in kept} == {1.0}
+
+
+def test_a_log_of_everything_says_nothing_of_shares() -> None:
+    kept = sampled(1.0, [{"request_id": "a", "code": "ok", "seconds": 0.01}], [([b"b"], 0.01)])
+    assert kept == [
+        {"request_id": "a", "code": "ok", "seconds": 0.01},
+        {"code": "ok", "request_id": "b", "seconds": 0.01},
+    ]
