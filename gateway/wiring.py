@@ -17,6 +17,7 @@ from gateway.metrics import Metrics
 from gateway.parts import Parts, open_parts
 from gateway.rates import INTERVAL_SECONDS, Rates
 from gateway.serving.change_feed import ChangeFeed
+from gateway.serving.inheritance import inherit, list_inheritance
 from gateway.serving.isolated import AnySession
 from gateway.serving.last_known import LastKnown
 from gateway.serving.pins import Pins
@@ -33,6 +34,7 @@ from gateway.web.access import LoopbackGate, TokenGate
 from gateway.web.attempts import Attempts
 from gateway.web.denials import Denials
 from gateway.web.endpoint import Endpoint, EndpointFactory
+from gateway.web.feed import list_live_workers
 from gateway.web.services import Services, run_in_line
 from gateway.webhooks.addresses import Places
 from gateway.webhooks.delivering import SENDING_THREADS, Deliverer
@@ -44,7 +46,7 @@ from registry.crashes import Crashes
 from registry.editing import Editing
 from registry.errors import ServiceError
 from registry.events import ABOUT_A_TOKEN, Event
-from registry.names import parse_reference
+from registry.names import Reference, parse_reference
 from registry.records import Version, WorkerReport
 from registry.resolution import resolve
 from registry.retirement import Retirement
@@ -129,7 +131,7 @@ async def open_services(
         opened.callback(parts.inspector.close)
         if is_worker:
             await _start(opened, parts, services, deliverer)
-            await _load_first(opened, settings, routing, engine, pins)
+            await _load_first(opened, services, routing, engine, pins)
         yield services
 
 
@@ -191,14 +193,15 @@ async def _start(opened: AsyncExitStack, parts: Parts, services: Services, deliv
 
 
 async def _load_first(
-    opened: AsyncExitStack, settings: Settings, routing: Routing[Endpoint], engine: Engine, pins: Pins
+    opened: AsyncExitStack, services: Services, routing: Routing[Endpoint], engine: Engine, pins: Pins
 ) -> None:
-    """Load what the settings name, and begin to look after what is loaded."""
+    """Load what the settings name and what others have loaded, and begin to look after what is loaded."""
     engine.memory_guard.start()
     opened.push_async_callback(engine.memory_guard.close)
     opened.push_async_callback(pins.close)
     await pins.start()
-    await _preload(settings, routing, engine.cache)
+    await _preload(services.settings, routing, engine.cache)
+    await _inherit(services, routing, engine)
     engine.shadowing.start()
     engine.renewing.start()
     opened.push_async_callback(engine.renewing.close)
@@ -349,6 +352,33 @@ async def _preload(settings: Settings, routing: Routing[Endpoint], cache: Sessio
             await cache.preload(endpoint.version, monotonic() + _LOAD_SECONDS)
         except ServiceError as error:
             structlog.get_logger().error("not_preloaded", reference=text, code=error.code, detail=error.detail)
+
+
+async def _inherit(services: Services, routing: Routing[Endpoint], engine: Engine) -> None:
+    """Load what the other workers of this host have loaded, if there are any (``gateway.serving.inheritance``)."""
+
+    async def find(reference: Reference) -> Version:
+        return (await routing.resolve(reference)).version
+
+    async def load(version: Version, until: float) -> None:
+        (await engine.cache.acquire_spare(version, until)).release()
+
+    try:
+        reports = await services.call(list_live_workers, services.registry)
+    except ServiceError:
+        return
+    references = list_inheritance(reports, socket.gethostname(), os.getpid(), _is_alive)
+    await inherit(references, find=find, load=load, isolation_of=engine.isolating.of, clock=monotonic)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 async def _publish(metrics: Metrics) -> None:

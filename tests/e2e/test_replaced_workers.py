@@ -1,5 +1,7 @@
 """A worker that keeps memory which its models do not account for."""
 
+import os
+import signal
 import threading
 from pathlib import Path
 from typing import Any, Self
@@ -91,3 +93,22 @@ def test_a_worker_that_keeps_too_much_memory_is_replaced_and_no_request_is_lost(
             assert metric(fresh, "sardonyx_resident_sessions") == 1
         events = [line["event"] for line in gateway.log_lines()]
         assert (events.count("worker_replaced"), events.count("worker_died")) == (1, 0)
+
+
+def test_a_worker_that_takes_a_dead_ones_place_has_loaded_what_was_in_use(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data", workers="2") as gateway:
+
+        def resident() -> dict[int, list[str]]:
+            with (
+                gateway.client() as client
+            ):  # a new connection each time: the one before may have been the dead worker's
+                return {each["pid"]: each["resident"] for each in client.get("/registry/workers").json()["items"]}
+
+        with gateway.client() as client:
+            headers = {"content-type": "application/octet-stream"}
+            client.post("/registry/models/used/versions", content=models.linear().SerializeToString(), headers=headers)
+            client.post("/v1/models/used/predict", json={"inputs": [[1, 2, 3, 4]]}).raise_for_status()
+        wait_until(lambda: any("used:1" in loaded for loaded in resident().values()))
+        before = gateway.workers()
+        os.kill(before[0], signal.SIGKILL)
+        wait_until(lambda: any("used:1" in loaded for pid, loaded in resident().items() if pid not in before))

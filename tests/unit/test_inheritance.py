@@ -1,0 +1,77 @@
+"""What a worker that takes another's place loads before it takes connections."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from gateway.serving.inheritance import SECONDS, inherit, list_inheritance
+from registry.errors import InsufficientMemory, VersionRetired
+from registry.names import Reference, parse_reference
+from registry.records import Version, WorkerReport
+from registry.standing import Isolation
+from tests.support.serving_models import make_version
+from tests.support.virtual_time import run_virtually
+
+OWN, LIVING, DEAD = 10, 11, 12
+
+
+def report(pid: int, *resident: str, host: str = "here") -> WorkerReport:
+    return WorkerReport(host=host, pid=pid, applied=1, resident=resident, reported_at=datetime(2026, 11, 1, tzinfo=UTC))
+
+
+def inheritance(*reports: WorkerReport) -> list[str]:
+    found = list_inheritance(reports, "here", OWN, lambda pid: pid == LIVING)
+    return [f"{reference.model}:{reference.version}" for reference in found]
+
+
+def test_what_most_workers_of_the_host_had_loaded_comes_first() -> None:
+    reports = report(LIVING, "iris:1", "wine:2"), report(DEAD, "wine:2", "beer:3"), report(DEAD, "rum:4", host="there")
+    assert inheritance(*reports) == ["wine:2", "iris:1", "beer:3"]
+
+
+def test_nothing_is_loaded_first_where_nobody_answers_meanwhile() -> None:
+    assert inheritance(report(DEAD, "iris:1"), report(OWN, "iris:1"), report(LIVING, "rum:4", host="there")) == []
+
+
+class Heirs:
+    """A worker that loads each version in a fifth of a second."""
+
+    def __init__(self, *, isolated: str = "") -> None:
+        self.loaded: list[str] = []
+        self._isolated = isolated
+
+    async def find(self, reference: Reference) -> Version:
+        if reference.model == "gone":
+            raise VersionRetired("it is retired")
+        assert reference.version is not None
+        return make_version(reference.model, reference.version)
+
+    async def load(self, version: Version, until: float) -> None:
+        if version.model == "large":
+            raise InsufficientMemory("no memory is free")
+        left = until - asyncio.get_running_loop().time()
+        await asyncio.sleep(min(0.2, left))
+        self.loaded.append(version.model)
+
+    def isolation_of(self, version: Version) -> Isolation:
+        return Isolation.ISOLATED if version.model == self._isolated else Isolation.IN_PROCESS
+
+
+def inherited(*models: str, isolated: str = "") -> tuple[list[str], float]:
+    """Return what was loaded, and the seconds it took."""
+
+    async def run() -> tuple[list[str], float]:
+        loop, heirs = asyncio.get_running_loop(), Heirs(isolated=isolated)
+        began = loop.time()
+        references = [parse_reference(f"{model}:1") for model in models]
+        await inherit(references, find=heirs.find, load=heirs.load, isolation_of=heirs.isolation_of, clock=loop.time)
+        return heirs.loaded, round(loop.time() - began, 6)
+
+    return run_virtually(run)
+
+
+def test_what_is_gone_does_not_fit_or_runs_elsewhere_is_left_out() -> None:
+    assert inherited("gone", "iris", "large", "deadly", "wine", isolated="deadly") == (["iris", "wine"], 0.4)
+
+
+def test_loading_ends_in_time_however_much_there_is() -> None:
+    assert inherited("a", "b", "c", "d", "e") == (["a", "b", "c"], SECONDS)
