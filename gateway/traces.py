@@ -16,6 +16,7 @@ import math
 import os
 import random
 import re
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -36,7 +37,7 @@ Attributes: TypeAlias = Mapping[str, str | int]
 
 _PARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})", re.ASCII)
 _LONGEST_STATE_BYTES: Final = 512
-_CLOSING_MS: Final = 3_000
+_CLOSING_SECONDS: Final = 3.0
 _NANO: Final = 1e9
 _EXTRA: Final = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")
 _NAME: Final = "sardonyx"
@@ -144,15 +145,20 @@ class Traces:
         return trace.format_trace_id(span.get_span_context().trace_id)
 
     def close(self) -> None:
-        """Send what is left, if that can be done in a moment; blocks."""
-        self._processor.force_flush(_CLOSING_MS)
+        """Send what is left, if that can be done in a moment; blocks for so long, whatever the collector does."""
+        ending = threading.Thread(target=self._end, name="end-traces", daemon=True)  # the library keeps no limit
+        ending.start()
+        ending.join(_CLOSING_SECONDS)
+
+    def _end(self) -> None:
+        self._processor.force_flush()
         self._processor.shutdown()  # type: ignore[no-untyped-call]
 
     def _draw(self) -> int:
         """Return how many requests pass until one is chosen."""
         if self._share >= 1:
             return 0
-        return int(math.log(1.0 - random.random()) / math.log(1.0 - self._share))  # noqa: S311 - no secret
+        return int(math.log(1.0 - random.random()) / math.log1p(-self._share))  # noqa: S311 - no secret
 
 
 def _make_exporter() -> "SpanExporter":

@@ -1,7 +1,7 @@
 """What the inspection child takes away from itself before it looks at anything.
 
 1. Limits first: address space, processor time, no file written (but by whoever prepares a model), few files open, no
-   core dump, lowest usual priority.
+   core dump, lowest usual priority. Where the machine runs out of memory, the kernel takes it before any worker.
 2. It dies with its parent, gains no rights by running other programs, and has no network where the kernel lets it go
    without: best effort, since containers often forbid new namespaces.
 3. Root keeps one right of its rights, to find what it is ordered to read wherever an owner has put it. It becomes no
@@ -22,6 +22,7 @@ import resource
 import signal
 import struct
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +38,9 @@ _CLONE_NEWUSER: Final = 0x1000_0000
 _CLONE_NEWNET: Final = 0x4000_0000
 _CAPABILITY_VERSION: Final = 0x2008_0522
 _DAC_READ_SEARCH: Final = 1 << 2
+
+_OUT_OF_MEMORY: Final = Path("/proc/self/oom_score_adj")
+_FIRST: Final = "1000"
 
 _NICENESS = 10
 """Not 19: a child that gets a fiftieth of a busy machine is taken for one that hangs."""
@@ -54,6 +58,8 @@ def confine(limits: ChildLimits, parent_pid: int, *, has_low_priority: bool = Fa
         has_low_priority: whether it was lowered before this process was forked.
         is_to_fork: True if this process has to fork; each fork then applies rule 5 once more (``filter_calls``).
     """
+    with suppress(OSError):  # a container may hide it
+        _OUT_OF_MEMORY.write_text(_FIRST, encoding="ascii")
     _limit(resource.RLIMIT_AS, limits.memory_bytes)
     _limit(resource.RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + _PROBING_CPU_SECONDS)
     _limit(resource.RLIMIT_FSIZE, limits.file_bytes)

@@ -15,6 +15,7 @@ import yaml
 from gateway.settings import PREFIX, Settings, parse_size
 from gateway.supervisor import _DRAIN_SECONDS
 from gateway.web.control import PUBLIC_PATHS
+from registry.inspection.limits import ChildLimits
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -98,7 +99,11 @@ def bytes_of(quantity: str) -> int:
 def test_budgets_fit_into_what_the_container_may_have() -> None:
     resources, settings = container("Deployment")["resources"], document("ConfigMap")["data"]
     assert resources["requests"]["memory"] == resources["limits"]["memory"]
-    assert settings["SARDONYX_MEMORY_BUDGET"] == Settings.model_fields["memory_budget"].default
+    limit_bytes = bytes_of(resources["limits"]["memory"])
+    budget_bytes = limit_bytes * int(settings["SARDONYX_MEMORY_BUDGET"].removesuffix("%")) // 100
+    margins_bytes = budget_bytes // 4  # what workers may take beyond their models, all together
+    inspections_bytes = 2 * ChildLimits().memory_bytes
+    assert budget_bytes + margins_bytes + inspections_bytes < limit_bytes
     (volume,) = document("Deployment")["spec"]["template"]["spec"]["volumes"]
     sizes = [
         parse_size(settings["SARDONYX_CACHE_BYTES"]),
@@ -106,6 +111,10 @@ def test_budgets_fit_into_what_the_container_may_have() -> None:
         bytes_of(resources["limits"]["ephemeral-storage"]),
     ]
     assert sizes == sorted(sizes)
+
+
+def test_a_child_that_is_killed_for_memory_does_not_end_the_service() -> None:
+    assert re.findall(r"^OOMPolicy=(.*)$", SERVICE, re.MULTILINE) == ["continue"]
 
 
 def test_whoever_ends_the_gateway_waits_until_it_has_drained() -> None:

@@ -1,9 +1,12 @@
 """Which requests are traced, and what is sent of them."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from gateway.phases import Phase
@@ -91,6 +94,35 @@ def test_a_request_is_told_of_with_the_times_that_it_had(all_of_them: Traces, ex
     ]
     assert (whole.parent is not None and whole.parent.span_id, whole.status.is_ok) == (int(PARENT, 16), False)
     assert {span.parent.span_id for span in (queue, run) if span.parent} == {whole.context.span_id}
+
+
+class _SilentCollector(SpanExporter):
+    """Takes spans and never comes to an end with them, until it is let go."""
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:  # noqa: ARG002 - the library's
+        self.let_go.wait()
+        return SpanExportResult.FAILURE
+
+
+def test_a_collector_that_is_silent_holds_up_nobody_who_ends() -> None:
+    collector = _SilentCollector()
+    traces = Traces(1.0, collector)
+    try:
+        traces.record(told())
+        traces.close()
+        assert not collector.let_go.is_set()
+    finally:
+        collector.let_go.set()
+
+
+def test_a_share_next_to_nothing_is_a_share() -> None:
+    traces = Traces(1e-17, InMemorySpanExporter())
+    chosen = traces.choose(1_000)
+    traces.close()
+    assert chosen == []
 
 
 def test_without_the_extra_it_is_known_that_nothing_can_be_traced() -> None:
