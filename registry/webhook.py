@@ -4,7 +4,8 @@ Rules:
     1. The change feed is the truth. A webhook has a cursor into it: each event up to there has a delivery, or was not
        asked for. A delivery's body is made of its event whenever it is sent, so that nothing is kept twice.
     2. Deliveries of one webhook are sent in the order of their events, each when the one before it has been taken or
-       given up. What somebody asks for by hand (a test, a redelivery) stands in no line.
+       given up. What somebody asks for by hand (a test, a redelivery) stands in no line, but is sent when nothing else
+       is being sent to that webhook: nobody takes more than one thread of those that send.
     3. 2xx is success. 429, 5xx and whatever is no answer is tried again, with pauses that double up to an hour, for
        24 hours. Any other answer (a redirect, a refusal) is final: saying the same again would not help.
     4. Nothing about webhooks is told to webhooks: a failure to tell would be something to tell.

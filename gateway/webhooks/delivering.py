@@ -5,8 +5,8 @@ Rules:
        database's clock. It is renewed while its holder lives; when that one dies, another takes it seconds later.
     2. An attempt is begun only if it must be over before the lease is, so that two never send at the same time. Who
        sends and dies before it was written down is followed by somebody who sends it again: at least once.
-    3. This thread alone visits the registry, in short transactions; threads of the pool send, one for each line at
-       most. What they bring back is kept until it could be written down.
+    3. This thread alone visits the registry, in short transactions; threads of the pool send, one for each webhook at
+       most, whoever has asked for what is sent. What they bring back is kept until it could be written down.
     4. Where there is no webhook, nothing is asked but once a minute, and nothing is written.
 """
 
@@ -26,9 +26,10 @@ from gateway.metrics import Merge, Reading
 from gateway.webhooks.addresses import LOOK_UP_SECONDS
 from gateway.webhooks.sending import WHOLE_SECONDS
 from registry.errors import ServiceError
+from registry.events import Event
 from registry.ports import Clock
 from registry.webhook import MOST_WAITING, Delivery, DeliveryState, Outcome, Webhook, body_of, sign
-from registry.webhook_ports import Lease, WebhookRegistry
+from registry.webhook_ports import Lease, WebhookCatalog, WebhookRegistry
 from registry.webhooks import record, take_up
 
 LEASE: Final = "webhooks"
@@ -90,7 +91,7 @@ class Deliverer:
         self._held_until = 0.0
         self._renew_at = 0.0
         self._seen: dict[str, int] = {}
-        self._sending: set[int] = set()
+        self._sending: dict[int, str] = {}  # deliveries, and their webhooks
         self._done: deque[tuple[Delivery, Outcome]] = deque()
         self._woken = threading.Event()
         self._is_ending = False
@@ -207,18 +208,23 @@ class Deliverer:
         if monotonic() + _ATTEMPT_SECONDS > self._held_until:
             return
         with self._registry.reading() as catalog:
-            due = [
-                (
-                    delivery,
-                    None if delivery.sequence is None else catalog.list_events(after=delivery.sequence - 1, limit=1),
-                )
-                for delivery in catalog.list_due(at=catalog.now(), limit=_MOST_AT_ONCE)
-                if delivery.id not in self._sending and delivery.webhook in webhooks
+            bodies = [
+                (delivery, body_of(delivery, _event_of(catalog, delivery)))
+                for delivery in self._choose(catalog.list_due(at=catalog.now(), limit=_MOST_AT_ONCE))
+                if delivery.webhook in webhooks
             ]
-        for delivery, events in due[: SENDING_THREADS - len(self._sending)]:
-            webhook, body = webhooks[delivery.webhook], body_of(delivery, events[0] if events else None)
-            self._sending.add(delivery.id)
-            self._senders.submit(self._attempt, webhook, delivery, body)
+        for delivery, body in bodies:
+            self._sending[delivery.id] = delivery.webhook
+            self._senders.submit(self._attempt, webhooks[delivery.webhook], delivery, body)
+
+    def _choose(self, due: Sequence[Delivery]) -> list[Delivery]:
+        """Return what there are threads for: one delivery at most of each webhook to which nothing is being sent."""
+        busy = set(self._sending.values())
+        firsts: dict[str, Delivery] = {}
+        for delivery in due:
+            if delivery.webhook not in busy:
+                firsts.setdefault(delivery.webhook, delivery)
+        return list(firsts.values())[: max(0, SENDING_THREADS - len(self._sending))]
 
     def _attempt(self, webhook: Webhook, delivery: Delivery, body: bytes) -> None:
         try:
@@ -251,7 +257,7 @@ class Deliverer:
             ]
         for (delivery, outcome), after in zip(done, settled, strict=True):
             self._done.popleft()
-            self._sending.discard(delivery.id)
+            self._sending.pop(delivery.id, None)
             self._count(outcome, after)
 
     def _count(self, outcome: Outcome, after: Delivery | None) -> None:
@@ -266,6 +272,12 @@ class Deliverer:
                 attempts=after.attempts,
                 reason=after.reason,
             )
+
+
+def _event_of(catalog: WebhookCatalog, delivery: Delivery) -> Event | None:
+    """Return what a delivery tells; None for a test."""
+    events = () if delivery.sequence is None else catalog.list_events(after=delivery.sequence - 1, limit=1)
+    return events[0] if events else None
 
 
 _PASSED_OVER: Final = 200

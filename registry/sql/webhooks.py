@@ -52,12 +52,14 @@ class WebhookQueries:
         return Page(items=tuple(found[:limit]), next=str(found[limit - 1].id) if len(found) > limit else None)
 
     def list_due(self, *, at: datetime, limit: int) -> Sequence[Delivery]:
-        """Return what is to be sent now: the first in each active webhook's line, and what was asked for by hand."""
+        """Return what is to be sent now, what has been due for longest first; see ``registry.webhook_ports``."""
         table = webhook_deliveries
+        is_due = and_(_PENDING, table.c.next_at <= at)
         is_active = table.c.webhook.in_(select(webhooks.c.id).where(webhooks.c.is_active))
-        first = select(func.min(table.c.id)).where(_IN_LINE, is_active).group_by(table.c.webhook)
-        statement = select(table).where(or_(table.c.id.in_(first), _BY_HAND), table.c.next_at <= at)
-        rows = self._connection.execute(statement.order_by(table.c.id).limit(limit)).mappings()
+        in_line = select(func.min(table.c.id)).where(_IN_LINE, is_active).group_by(table.c.webhook)
+        by_hand = select(func.min(table.c.id)).where(_BY_HAND, is_due).group_by(table.c.webhook)
+        statement = select(table).where(is_due, or_(table.c.id.in_(in_line), table.c.id.in_(by_hand)))
+        rows = self._connection.execute(statement.order_by(table.c.next_at, table.c.id).limit(limit)).mappings()
         return [_delivery_of(row) for row in rows]
 
     def count_waiting(self, webhook: str, *, is_by_hand: bool = False) -> int:

@@ -118,6 +118,18 @@ def test_the_first_of_each_line_is_due_and_what_was_asked_for_by_hand(registry: 
     assert due(registry) == [b.id, by_hand.id], "whoever stands behind one that waits, waits as well"
 
 
+def test_what_is_due_for_longest_comes_first_and_of_what_was_asked_for_one_of_each_webhook(
+    registry: WebhookRegistry,
+) -> None:
+    of_a = [add(registry, "a", asked_by="x") for _ in range(3)]
+    of_b = [add(registry, "b", asked_by="x") for _ in range(2)]
+    in_line = add(registry, "b")
+    assert due(registry) == [of_a[0].id, of_b[0].id, in_line.id]
+    settle(registry, replace(of_a[0], attempts=1, next_at=LATER))
+    settle(registry, replace(of_b[0], attempts=1, next_at=NOON - timedelta(minutes=1)))
+    assert due(registry) == [of_b[0].id, of_a[1].id, in_line.id]
+
+
 def test_what_is_done_lets_the_next_one_be_due(registry: WebhookRegistry) -> None:
     first, second = add(registry, "a"), add(registry, "a")
     settle(registry, replace(first, state=DeliveryState.DELIVERED))

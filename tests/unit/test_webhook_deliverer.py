@@ -14,7 +14,7 @@ from gateway.webhooks.delivering import LEASE, Deliverer, Told
 from registry.errors import RegistryBusy
 from registry.events import EventKind
 from registry.sql.unit_of_work import SqlRegistry
-from registry.webhook import Outcome, sign
+from registry.webhook import MOST_WAITING, Outcome, sign
 from registry.webhooks import WebhookChange, Webhooks
 from tests.support.registries import NOON, HandClock, fresh_registry
 
@@ -62,8 +62,8 @@ def webhooks(registry: SqlRegistry) -> Webhooks:
     return Webhooks(registry, CLOCK, check_place=lambda _: None)
 
 
-def deliverer(registry: Any, line: Line, name: str = "one") -> Deliverer:
-    return Deliverer(registry, CLOCK, send=line.send, senders=AtOnce(), name=name, agent="sardonyx/0")
+def deliverer(registry: Any, line: Line, name: str = "one", *, senders: Executor | None = None) -> Deliverer:
+    return Deliverer(registry, CLOCK, send=line.send, senders=senders or AtOnce(), name=name, agent="sardonyx/0")
 
 
 def happen(registry: SqlRegistry, times: int = 1, kind: EventKind = EventKind.TOKEN_REVOKED) -> None:
@@ -153,6 +153,32 @@ def test_one_holds_up_nobody_else(registry: SqlRegistry, webhooks: Webhooks) -> 
     ]
 
 
+class Never(Executor):
+    """Has threads that hang."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        del fn, args, kwargs
+        self.begun += 1
+        return Future()
+
+
+def test_one_that_hangs_takes_one_thread_however_much_is_asked_for(registry: SqlRegistry, webhooks: Webhooks) -> None:
+    hung, good = (webhooks.create(URL + path, actor="ada").webhook for path in ("/hung", "/good"))
+    happen(registry)
+    for _ in range(MOST_WAITING):
+        webhooks.test(hung.id, actor="eve")
+    hanging = Never()
+    one = deliverer(registry, Line(), senders=hanging)
+    for _ in range(3):
+        one.look()
+    webhooks.test(good.id, actor="ada")
+    one.look()
+    assert hanging.begun == 2, "one for each of both webhooks"
+
+
 def test_what_is_asked_for_by_hand_stands_in_no_line(registry: SqlRegistry, webhooks: Webhooks) -> None:
     id_ = webhooks.create(URL, actor="ada").webhook.id
     line = Line([Outcome(seconds=1, status=503, reason="answered 503", retry_after_seconds=3600)])
@@ -162,8 +188,8 @@ def test_what_is_asked_for_by_hand_stands_in_no_line(registry: SqlRegistry, webh
     one.look()
     webhooks.redeliver(id_, 1, actor="eve")
     webhooks.test(id_, actor="eve")
-    one.look()
-    one.look()
+    for _ in range(3):
+        one.look()
     assert line.deliveries == [1, 2, 3]
     assert log(webhooks, id_) == [(2, "pending", 1), (2, "delivered", 1), (None, "delivered", 1)]
     assert line.sent[1][2] == line.sent[0][2]
