@@ -8,11 +8,13 @@ Rules:
     3. This thread alone visits the registry, in short transactions; threads of the pool send, one for each webhook at
        most, whoever has asked for what is sent. What they bring back is kept until it could be written down.
     4. Where there is no webhook, nothing is asked but once a minute, and nothing is written.
+    5. A worker that begins to stop begins nothing more. What it is sending has time until it ends; what is cut then
+       counts as no attempt, so that whoever goes on sends it at once.
 """
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -46,14 +48,17 @@ _HOLDER_LOOKS_SECONDS: Final = 1.0
 _OTHERS_LOOK_SECONDS: Final = 2.0
 _NOBODY_LOOKS_SECONDS: Final = 60.0
 _AFTER_TROUBLE_SECONDS: Final = 5.0
-_END_SECONDS: Final = _ATTEMPT_SECONDS + 3.0
+_GRACE_SECONDS: Final = 1.0
+"""For what is being sent at the very end."""
+
+_END_SECONDS: Final = LOOK_UP_SECONDS + 3.0
 
 
 class Send(Protocol):
     """Makes one attempt; see ``gateway.webhooks.sending.Sender.send``."""
 
-    def __call__(self, url: str, *, headers: dict[str, str], body: bytes) -> Outcome:
-        """POST a body and return what became of it."""
+    def __call__(self, url: str, *, headers: dict[str, str], body: bytes) -> Outcome | None:
+        """POST a body and return what became of it; None if it was cut."""
         ...
 
 
@@ -73,17 +78,27 @@ class Deliverer:
         registry: where webhooks, deliveries and the lease are.
         clock: for signatures and events.
         send: makes an attempt.
+        cut: ends all attempts at once, those that are begun later too.
         senders: whose threads do that.
         name: of this worker, for the lease: unlike any other's, also after a restart.
         agent: what calls itself in requests.
     """
 
     def __init__(
-        self, registry: WebhookRegistry, clock: Clock, *, send: Send, senders: Executor, name: str, agent: str
+        self,
+        registry: WebhookRegistry,
+        clock: Clock,
+        *,
+        send: Send,
+        cut: Callable[[], None],
+        senders: Executor,
+        name: str,
+        agent: str,
     ) -> None:
         self._registry = registry
         self._clock = clock
         self._send = send
+        self._cut = cut
         self._senders = senders
         self._agent = agent
         self._name = f"{name}:{token_hex(4)}"
@@ -107,11 +122,17 @@ class Deliverer:
         """Look at once: something may have happened that is to be told."""
         self._woken.set()
 
-    def close(self) -> None:
-        """End, after what is being sent now; blocks for some seconds at most. Others may go on at once."""
+    def begin_to_end(self) -> None:
+        """Begin nothing more, and let others go on as soon as what is being sent is done."""
         self._is_ending = True
         self._woken.set()
+
+    def close(self) -> None:
+        """End, and cut what is still being sent after a moment; blocks for some seconds at most."""
+        self.begin_to_end()
         if self._thread.is_alive():
+            self._thread.join(timeout=_GRACE_SECONDS)
+            self._cut()
             self._thread.join(timeout=_END_SECONDS)
 
     def readings(self) -> Sequence[Reading]:
@@ -232,7 +253,8 @@ class Deliverer:
         except Exception as error:  # noqa: BLE001 - it is tried again, as whatever else fails
             structlog.get_logger().error("webhook_attempt_broke", webhook=webhook.id, exc_info=error)
             outcome = Outcome(seconds=0.0, reason="a mistake of the gateway's; its log says more")
-        self._done.append((delivery, outcome))
+        if outcome is not None:
+            self._done.append((delivery, outcome))
         self._woken.set()
 
     def _headers(self, webhook: Webhook, delivery: Delivery, body: bytes) -> dict[str, str]:

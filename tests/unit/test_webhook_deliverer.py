@@ -1,7 +1,7 @@
 """The thread that tells events, looked at round by round: who does it, in which order, and what is kept."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 
+from gateway.webhooks.addresses import Places
 from gateway.webhooks.delivering import LEASE, Deliverer, Told
+from gateway.webhooks.sending import Sender
 from registry.errors import RegistryBusy
 from registry.events import EventKind
 from registry.sql.unit_of_work import SqlRegistry
 from registry.webhook import MOST_WAITING, Outcome, sign
 from registry.webhooks import WebhookChange, Webhooks
+from tests.support.receiver import hang, running_receiver
 from tests.support.registries import NOON, HandClock, fresh_registry
 
 URL = "https://example.org/hook"
@@ -63,7 +66,8 @@ def webhooks(registry: SqlRegistry) -> Webhooks:
 
 
 def deliverer(registry: Any, line: Line, name: str = "one", *, senders: Executor | None = None) -> Deliverer:
-    return Deliverer(registry, CLOCK, send=line.send, senders=senders or AtOnce(), name=name, agent="sardonyx/0")
+    parts: dict[str, Any] = {"send": line.send, "cut": lambda: None, "senders": senders or AtOnce()}
+    return Deliverer(registry, CLOCK, **parts, name=name, agent="sardonyx/0")
 
 
 def happen(registry: SqlRegistry, times: int = 1, kind: EventKind = EventKind.TOKEN_REVOKED) -> None:
@@ -280,3 +284,31 @@ def test_who_ends_lets_others_go_on_at_once(registry: SqlRegistry, webhooks: Web
     one.start()
     one.close()
     assert holder(registry) is None
+
+
+def test_who_begins_to_stop_begins_nothing_more(registry: SqlRegistry, webhooks: Webhooks) -> None:
+    webhooks.create(URL, actor="ada")
+    line = Line()
+    one = deliverer(registry, line)
+    one.look()
+    one.begin_to_end()
+    happen(registry)
+    one.start()
+    one.close()
+    assert (line.sent, holder(registry)) == ([], None)
+
+
+def test_what_is_being_sent_at_the_end_is_cut_and_sent_again_by_others(
+    registry: SqlRegistry, webhooks: Webhooks
+) -> None:
+    with running_receiver() as receiver, ThreadPoolExecutor(4) as senders:
+        receiver.behaviours = [hang]
+        id_ = webhooks.create(receiver.url(), actor="ada").webhook.id
+        sender = Sender(Places(are_private_allowed=True), whole_seconds=60.0)
+        one = Deliverer(registry, CLOCK, send=sender.send, cut=sender.end, senders=senders, name="one", agent="x")
+        happen(registry)
+        one.start()
+        receiver.take()
+        one.close()
+    assert (holder(registry), log(webhooks, id_)) == (None, [(2, "pending", 0)])
+    assert one.told == Told()

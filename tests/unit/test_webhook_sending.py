@@ -41,6 +41,7 @@ def receiver() -> Iterator[Receiver]:
 def send(url: str, *, places: Places = ANYWHERE, whole_seconds: float = 10.0) -> Outcome:
     """Send, and return what became of it but for the time that it took."""
     outcome = Sender(places, whole_seconds=whole_seconds).send(url, headers={"x-one": "1"}, body=b"{}")
+    assert outcome is not None
     assert 0 <= outcome.seconds < 9, "it took longer than any of its limits"
     return replace(outcome, seconds=0)
 
@@ -82,6 +83,13 @@ def test_who_does_not_come_to_an_end_is_cut_off(receiver: Receiver, behaviour: B
     assert send(receiver.url(), whole_seconds=SHORT_SECONDS) == Outcome(
         seconds=0, reason="no answer within 0.4 seconds"
     )
+
+
+def test_who_has_ended_sends_nothing_and_says_nothing_of_what_became_of_it(receiver: Receiver) -> None:
+    sender = Sender(ANYWHERE)
+    sender.end()
+    assert sender.send(receiver.url(), headers={}, body=b"{}") is None
+    assert receiver.received.empty()
 
 
 def test_redirects_are_not_followed(receiver: Receiver) -> None:
