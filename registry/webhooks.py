@@ -6,6 +6,7 @@ Rules:
     2. A new webhook is told of what happens from then on, and so is one that is made active again.
     3. What is changed about whom a webhook listens to holds for events that come after the change.
     4. Each change is an event of the feed, which names the webhook by its id and never tells its URL or its secret.
+       Nor does the event of a failure: why it failed is told by a category, and in full by the log of deliveries.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -254,7 +255,7 @@ def record(
     if settled.kind != PING and is_failing != webhook.is_failing:
         transaction.replace_webhook(replace(webhook, is_failing=is_failing))
         if is_failing:
-            facts = {"delivery": settled.id, "sequence": settled.sequence, "reason": settled.reason}
+            facts = {"delivery": settled.id, "sequence": settled.sequence, "reason": outcome.category}
             _note(transaction, EventKind.WEBHOOK_FAILED, webhook, actor="gateway", clock=clock, **facts)
     return settled
 

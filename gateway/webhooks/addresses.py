@@ -32,6 +32,10 @@ Found = tuple[socket.AddressFamily, tuple[Any, ...]]
 """A family, and an address with its port as ``connect`` takes them."""
 
 
+class HostNotFoundError(OSError):
+    """The host of a URL has no address, or nobody says so in time."""
+
+
 class Places:
     """Which URLs may be connected to, and where they lead; safe for threads.
 
@@ -50,13 +54,17 @@ class Places:
         Raises:
             UrlNotAllowed: its scheme or an address of its host is not allowed, or the host is not found.
         """
-        self.find(url)
+        try:
+            self.find(url)
+        except HostNotFoundError as error:
+            raise UrlNotAllowed(str(error)) from None
 
     def find(self, url: str) -> list[Found]:
         """Return the addresses of a URL's host, all of which are allowed; blocks for some seconds at most.
 
         Raises:
-            UrlNotAllowed: as for ``check``.
+            UrlNotAllowed: its scheme or an address of its host is not allowed.
+            HostNotFoundError: the host is not found.
         """
         parts = urlsplit(url)
         if parts.scheme == "http" and not self._are_private_allowed:
@@ -85,7 +93,7 @@ class Places:
         except queue.Empty:
             found = []
         if not found:
-            raise UrlNotAllowed(f"the host {quoted(host)} is not found")
+            raise HostNotFoundError(f"the host {quoted(host)} is not found")
         return [(family, where) for family, _, _, _, where in found]
 
     def _check_address(self, host: str, text: str) -> None:

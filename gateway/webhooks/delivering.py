@@ -30,7 +30,7 @@ from gateway.webhooks.sending import WHOLE_SECONDS
 from registry.errors import ServiceError
 from registry.events import Event
 from registry.ports import Clock
-from registry.webhook import MOST_WAITING, Delivery, DeliveryState, Outcome, Webhook, body_of, sign
+from registry.webhook import MOST_WAITING, Cause, Delivery, DeliveryState, Outcome, Webhook, body_of, sign
 from registry.webhook_ports import Lease, WebhookCatalog, WebhookRegistry
 from registry.webhooks import record, take_up
 
@@ -252,7 +252,8 @@ class Deliverer:
             outcome = self._send(webhook.url, headers=self._headers(webhook, delivery, body), body=body)
         except Exception as error:  # noqa: BLE001 - it is tried again, as whatever else fails
             structlog.get_logger().error("webhook_attempt_broke", webhook=webhook.id, exc_info=error)
-            outcome = Outcome(seconds=0.0, reason="a mistake of the gateway's; its log says more")
+            reason = "a mistake of the gateway's; its log says more"
+            outcome = Outcome(seconds=0.0, reason=reason, cause=Cause.BROKEN)
         if outcome is not None:
             self._done.append((delivery, outcome))
         self._woken.set()
@@ -292,7 +293,7 @@ class Deliverer:
                 webhook=after.webhook,
                 delivery=after.id,
                 attempts=after.attempts,
-                reason=after.reason,
+                reason=outcome.category,
             )
 
 

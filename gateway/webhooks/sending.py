@@ -20,9 +20,9 @@ from time import monotonic
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
-from gateway.webhooks.addresses import Found, Places
+from gateway.webhooks.addresses import Found, HostNotFoundError, Places
 from registry.errors import UrlNotAllowed
-from registry.webhook import Outcome
+from registry.webhook import Cause, Outcome
 
 CONNECT_SECONDS: Final = 3.0
 READ_SECONDS: Final = 5.0
@@ -67,20 +67,26 @@ class Sender:
             None if the attempt was cut by ``end``: nobody knows whether the body was taken.
         """
         began = monotonic()
-        status, retry_after, reason = None, None, ""
+        status, retry_after, reason, cause = None, None, "", Cause.NO_ANSWER
         with self._cuttable() as scissors:
             try:
                 found = self._places.find(url)
                 status, retry_after = self._exchange(found, urlsplit(url), headers, body, scissors)
                 reason = "" if Outcome(seconds=0, status=status).is_good else _spell_status(status)
             except UrlNotAllowed as error:
-                reason = error.detail
+                cause, reason = Cause.NOT_ALLOWED, error.detail
             except (OSError, HTTPException) as error:
                 if self._is_ended:
                     return None
+                cause = Cause.NO_ANSWER if scissors.is_cut else _cause_of(error)
                 reason = f"no answer within {self._whole_seconds:g} seconds" if scissors.is_cut else _spell(error)
-        seconds = round(monotonic() - began, 6)
-        return Outcome(seconds=seconds, status=status, reason=reason[:_LONGEST_REASON], retry_after_seconds=retry_after)
+        return Outcome(
+            seconds=round(monotonic() - began, 6),
+            status=status,
+            reason=reason[:_LONGEST_REASON],
+            cause=cause,
+            retry_after_seconds=retry_after,
+        )
 
     @contextmanager
     def _cuttable(self) -> Iterator["_Scissors"]:
@@ -240,9 +246,23 @@ def _spell(error: OSError | HTTPException) -> str:
             return f"TLS failed: {error.reason or 'the connection ended'}"
         case TimeoutError():
             return "timed out"
-        case AnswerTooLargeError():
+        case AnswerTooLargeError() | HostNotFoundError():
             return str(error)
         case HTTPException():
             return "the connection was closed" if isinstance(error, ConnectionError) else "the answer is not HTTP"
         case _:
             return f"no connection: {error.strerror or type(error).__name__}"
+
+
+_CAUSES: Final = (
+    (HostNotFoundError, Cause.NOT_FOUND),
+    (ssl.SSLError, Cause.TLS),
+    ((TimeoutError, RemoteDisconnected), Cause.NO_ANSWER),
+    (HTTPException, Cause.NOT_HTTP),
+    (OSError, Cause.NO_CONNECTION),
+)
+"""The first that fits holds."""
+
+
+def _cause_of(error: OSError | HTTPException) -> Cause:
+    return next(cause for kinds, cause in _CAUSES if isinstance(error, kinds))

@@ -116,6 +116,7 @@ class WebhookStatements:
             "reason": "",
             "seconds": None,
             "created_at": at,
+            "first_at": None,
             "attempted_at": None,
             "next_at": at,
         }
@@ -128,7 +129,7 @@ class WebhookStatements:
 
     def settle_delivery(self, delivery: Delivery) -> None:
         """Replace what has become of a delivery that was pending."""
-        changed = ("attempts", "status", "reason", "seconds", "attempted_at", "next_at")
+        changed = ("attempts", "status", "reason", "seconds", "first_at", "attempted_at", "next_at")
         row = {name: getattr(delivery, name) for name in changed} | {"state": delivery.state.value}
         here = and_(webhook_deliveries.c.id == delivery.id, _PENDING)
         self._connection.execute(update(webhook_deliveries).where(here).values(row))

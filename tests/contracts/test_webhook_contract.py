@@ -88,6 +88,7 @@ def test_a_delivery_comes_back_as_it_was_settled_once(registry: WebhookRegistry)
         status=410,
         reason="answered 410",
         seconds=0.25,
+        first_at=NOON,
         attempted_at=LATER,
         next_at=LATER,
     )

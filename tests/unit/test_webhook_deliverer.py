@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.webhooks.addresses import Places
 from gateway.webhooks.delivering import LEASE, Deliverer, Told
@@ -16,7 +17,7 @@ from gateway.webhooks.sending import Sender
 from registry.errors import RegistryBusy
 from registry.events import EventKind
 from registry.sql.unit_of_work import SqlRegistry
-from registry.webhook import MOST_WAITING, Outcome, sign
+from registry.webhook import MOST_WAITING, Cause, Outcome, sign
 from registry.webhooks import WebhookChange, Webhooks
 from tests.support.receiver import hang, running_receiver
 from tests.support.registries import NOON, HandClock, fresh_registry
@@ -197,6 +198,22 @@ def test_what_is_asked_for_by_hand_stands_in_no_line(registry: SqlRegistry, webh
     assert line.deliveries == [1, 2, 3]
     assert log(webhooks, id_) == [(2, "pending", 1), (2, "delivered", 1), (None, "delivered", 1)]
     assert line.sent[1][2] == line.sent[0][2]
+
+
+def test_the_log_of_the_gateway_tells_nothing_of_where_a_webhook_leads(
+    registry: SqlRegistry, webhooks: Webhooks
+) -> None:
+    id_ = webhooks.create(URL, actor="ada").webhook.id
+    reason = "'example.org' leads to 10.0.0.1, where webhooks may not go"
+    one = deliverer(registry, Line([Outcome(seconds=0, reason=reason, cause=Cause.NOT_ALLOWED)]))
+    webhooks.test(id_, actor="ada")
+    with capture_logs() as lines:
+        one.look()
+        one.look()
+    (given_up,) = [line for line in lines if line["event"] == "webhook_given_up"]
+    assert given_up["reason"] == "not_allowed"
+    assert "example.org" not in str(lines)
+    assert webhooks.list_deliveries(id_, limit=1).items[0].reason == reason
 
 
 def test_one_worker_of_all_tells(registry: SqlRegistry, webhooks: Webhooks) -> None:

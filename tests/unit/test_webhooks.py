@@ -18,7 +18,16 @@ from registry.errors import (
 )
 from registry.events import EventKind
 from registry.sql.unit_of_work import SqlRegistry
-from registry.webhook import MOST_WAITING, MOST_WEBHOOKS, Delivery, DeliveryState, Outcome, Webhook
+from registry.webhook import (
+    GIVE_UP_AFTER,
+    MOST_WAITING,
+    MOST_WEBHOOKS,
+    Cause,
+    Delivery,
+    DeliveryState,
+    Outcome,
+    Webhook,
+)
 from registry.webhooks import WebhookChange, Webhooks, record, take_up
 from tests.support.registries import NOON, HandClock, fresh_registry
 
@@ -170,10 +179,28 @@ def test_the_first_failure_after_a_success_is_an_event(registry: SqlRegistry, we
     assert events(registry)[1:] == [
         (
             "webhook_failed",
-            {"webhook": webhook.id, "delivery": each.id, "sequence": each.sequence, "reason": "answered 410"},
+            {"webhook": webhook.id, "delivery": each.id, "sequence": each.sequence, "reason": "answered_410"},
         )
         for each in (deliveries[0], deliveries[3])
     ]
+
+
+def test_the_event_of_a_failure_tells_nothing_of_where_the_webhook_leads(
+    registry: SqlRegistry, webhooks: Webhooks
+) -> None:
+    webhook = webhooks.create(URL, kinds=["alias_moved"], actor="ada").webhook
+    happen(registry)
+    taken_up(registry, webhook.id)
+    (delivery,) = webhooks.list_deliveries(webhook.id, limit=10).items
+    with registry.writing() as transaction:
+        long_ago = transaction.now() - GIVE_UP_AFTER
+        transaction.settle_delivery(replace(delivery, attempts=9, first_at=long_ago))
+    reason = "'example.org' leads to 10.0.0.1, where webhooks may not go"
+    given_up = attempt(registry, delivery, Outcome(seconds=0.1, reason=reason, cause=Cause.NOT_ALLOWED))
+    assert given_up is not None
+    assert (given_up.state, given_up.reason) == (DeliveryState.FAILED, reason)
+    facts = {"webhook": webhook.id, "delivery": delivery.id, "sequence": delivery.sequence, "reason": "not_allowed"}
+    assert events(registry)[1:] == [("webhook_failed", facts)]
 
 
 def test_an_outcome_that_comes_too_late_changes_nothing(registry: SqlRegistry, webhooks: Webhooks) -> None:
