@@ -20,6 +20,7 @@ from registry.events import EventKind
 from registry.sql.unit_of_work import SqlRegistry
 from registry.webhook import (
     GIVE_UP_AFTER,
+    MOST_LOGGED,
     MOST_WAITING,
     MOST_WEBHOOKS,
     Cause,
@@ -120,6 +121,30 @@ def test_changes_hold_for_what_happens_afterwards(registry: SqlRegistry, webhook
     happen(registry)
     happen(registry, EventKind.VERSION_REGISTERED)
     assert taken_up(registry, id_) == [(2, "alias_moved"), (6, "version_registered")]
+
+
+def test_what_a_webhook_listens_to_cannot_change_while_more_waits_than_its_line_holds(
+    registry: SqlRegistry, webhooks: Webhooks
+) -> None:
+    id_ = webhooks.create(URL, kinds=["alias_moved"], actor="ada").webhook.id
+    happen(registry, times=MOST_WAITING)
+    happen(registry, EventKind.VERSION_REGISTERED)
+    for change in (WebhookChange(kinds=["version_registered"]), WebhookChange(models=["fraud"])):
+        with pytest.raises(Overloaded):
+            webhooks.change(id_, change, actor="ada")
+    webhooks.change(id_, WebhookChange(url=URL + "/b"), actor="ada")
+    webhooks.change(id_, WebhookChange(is_active=False, kinds=["version_registered"]), actor="ada")
+    webhooks.change(id_, WebhookChange(is_active=True), actor="ada")
+    assert {kind for _, kind in taken_up(registry, id_)} == {"alias_moved"}
+
+
+def test_what_is_ended_is_trimmed_from_the_log_as_all_that_is_done(registry: SqlRegistry, webhooks: Webhooks) -> None:
+    id_ = webhooks.create(URL, kinds=["alias_moved"], actor="ada").webhook.id
+    with registry.writing() as transaction:
+        for _ in range(MOST_LOGGED + 5):
+            transaction.add_delivery(id_, kind="alias_moved", sequence=None, at=NOON)
+    webhooks.change(id_, WebhookChange(is_active=False), actor="ada")
+    assert len(webhooks.list_deliveries(id_, limit=2 * MOST_LOGGED).items) == MOST_LOGGED
 
 
 def test_who_is_made_inactive_is_told_nothing_until_made_active_again(
