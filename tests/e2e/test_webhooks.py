@@ -210,7 +210,7 @@ def test_the_receiver_of_the_documentation_takes_what_is_genuine(client: httpx.C
         process.communicate()
 
 
-def test_secrets_urls_and_hosts_are_in_no_log_and_no_event(
+def test_secrets_and_urls_are_in_no_log_and_no_event(
     gateway: GatewayProcess, client: httpx.Client, receiver: Receiver
 ) -> None:
     receiver.behaviours = [answer(403)]
