@@ -51,6 +51,7 @@ class Application:
         self.front: Front | None = None
         """None before startup and after shutdown."""
         self._rpc: RpcServer | None = None
+        self._stop_telling: Callable[[], None] = lambda: None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request, or follow the server's life."""
@@ -91,6 +92,7 @@ class Application:
         if not self._is_worker:
             # A worker waits until the schema is right; a command says that it is wrong.
             services.registry.check_schema()
+        self._stop_telling = services.stop_telling
         if self._is_worker and self._settings.grpc_port:
             await self._serve_rpc(services)
         self.front = Front(services, make_control_application(services), public_paths=PUBLIC_PATHS)
@@ -103,6 +105,7 @@ class Application:
         await self._rpc.start()
 
     def begin_to_stop(self, grace_seconds: float) -> None:
-        """Take no more calls over gRPC; HTTP has a server of its own, which knows by itself."""
+        """Take no more calls over gRPC and tell webhooks nothing more; HTTP's own server knows by itself."""
+        self._stop_telling()
         if self._rpc is not None:
             self._rpc.begin_to_stop(grace_seconds)

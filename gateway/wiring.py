@@ -113,6 +113,7 @@ async def open_services(
             recording=parts.recording(),
             tokens=(tokens := Tokens(parts.registry, parts.clock)),
             webhooks=webhooks,
+            stop_telling=deliverer.begin_to_end,
             denials=Denials(tokens.record_denial, open_executor(opened, 1, "denials")),
             gate=LoopbackGate() if verdicts is None else TokenGate(verdicts, Attempts()),
             open_spool=lambda: Spool(settings.spool_dir, settings.max_upload_bytes),
@@ -285,7 +286,8 @@ def _open_webhooks(opened: AsyncExitStack, parts: Parts, metrics: Metrics) -> tu
     deliverer = Deliverer(
         parts.registry,
         parts.clock,
-        send=Sender(places).send,
+        send=(sender := Sender(places)).send,
+        cut=sender.end,
         senders=open_executor(opened, SENDING_THREADS, "webhook"),
         name=f"{socket.gethostname()}:{os.getpid()}",
         agent=f"sardonyx/{distribution_version('sardonyx')}",

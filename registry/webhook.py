@@ -4,9 +4,11 @@ Rules:
     1. The change feed is the truth. A webhook has a cursor into it: each event up to there has a delivery, or was not
        asked for. A delivery's body is made of its event whenever it is sent, so that nothing is kept twice.
     2. Deliveries of one webhook are sent in the order of their events, each when the one before it has been taken or
-       given up. What somebody asks for by hand (a test, a redelivery) stands in no line.
+       given up. What somebody asks for by hand (a test, a redelivery) stands in no line, but is sent when nothing else
+       is being sent to that webhook: nobody takes more than one thread of those that send.
     3. 2xx is success. 429, 5xx and whatever is no answer is tried again, with pauses that double up to an hour, for
-       24 hours. Any other answer (a redirect, a refusal) is final: saying the same again would not help.
+       24 hours from the first attempt, however long others were in front. Any other answer (a redirect, a refusal) is
+       final: saying the same again would not help.
     4. Nothing about webhooks is told to webhooks: a failure to tell would be something to tell.
 """
 
@@ -64,7 +66,7 @@ class Webhook:
 
     id: str
     url: str = field(repr=False)
-    """Its path may be as good as a password, so it is in no log and no event."""
+    """Its path may be as good as a password, and its host tells of a network, so it is in no log and no event."""
     kinds: tuple[str, ...]
     """Of the events that are told; empty for all."""
     models: tuple[str, ...]
@@ -118,9 +120,28 @@ class Delivery:
     seconds: float | None
     """How long the last attempt took."""
     created_at: datetime
+    first_at: datetime | None
+    """When it was attempted first."""
     attempted_at: datetime | None
+    """When it was attempted last."""
     next_at: datetime
     """When it is tried next, while it is pending."""
+
+
+class Cause(StrEnum):
+    """Why there was no answer to an attempt, in words that name no host and no address: for logs and events."""
+
+    NOT_ALLOWED = "not_allowed"
+    """The URL leads where webhooks may not go."""
+    NOT_FOUND = "not_found"
+    """Its host has no address."""
+    NO_CONNECTION = "no_connection"
+    TLS = "tls"
+    """Its certificate is not trusted, or there is no agreement on how to encrypt."""
+    NOT_HTTP = "not_http"
+    NO_ANSWER = "no_answer"
+    BROKEN = "broken"
+    """By a mistake of the gateway's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +152,9 @@ class Outcome:
     status: int | None = None
     """None if there was no answer."""
     reason: str = ""
+    """Why it failed, in full: it may name the URL's host and where that leads, which is for admins only."""
+    cause: Cause = Cause.NO_ANSWER
+    """Why there was no answer, if there was none."""
     retry_after_seconds: int | None = None
     """What the answer asks for, if it does."""
 
@@ -138,6 +162,11 @@ class Outcome:
     def is_good(self) -> bool:
         """True if the event was taken."""
         return self.status in _GOOD
+
+    @property
+    def category(self) -> str:
+        """Why it failed, without anything that only admins may know."""
+        return self.cause.value if self.status is None else f"answered_{self.status}"
 
     @property
     def is_final(self) -> bool:
@@ -155,7 +184,8 @@ def after(delivery: Delivery, outcome: Outcome, *, now: datetime, draw: Callable
         draw: gives a number from 0 to 1, for the jitter.
     """
     state = DeliveryState.DELIVERED if outcome.is_good else DeliveryState.FAILED
-    if not outcome.is_final and now < delivery.created_at + GIVE_UP_AFTER and delivery.kind != PING:
+    first_at = delivery.first_at or now
+    if not outcome.is_final and now < first_at + GIVE_UP_AFTER and delivery.kind != PING:
         state = DeliveryState.PENDING
     pause = pause_seconds(delivery.attempts, draw=draw, asked_seconds=outcome.retry_after_seconds)
     return replace(
@@ -165,6 +195,7 @@ def after(delivery: Delivery, outcome: Outcome, *, now: datetime, draw: Callable
         status=outcome.status,
         reason=outcome.reason,
         seconds=outcome.seconds,
+        first_at=first_at,
         attempted_at=now,
         next_at=now + timedelta(seconds=pause) if state is DeliveryState.PENDING else now,
     )

@@ -40,7 +40,11 @@ class WebhookCatalog(Catalog, Protocol):
         ...
 
     def list_due(self, *, at: datetime, limit: int) -> Sequence[Delivery]:
-        """Return what is to be sent now: the first in each active webhook's line, and what was asked for by hand."""
+        """Return what is to be sent now, what has been due for longest first.
+
+        That is of each webhook at most two: the first in its line, if it is active, and the first that is due of what
+        was asked for by hand.
+        """
         ...
 
     def count_waiting(self, webhook: str, *, is_by_hand: bool = False) -> int:

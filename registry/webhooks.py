@@ -4,8 +4,10 @@ Rules:
     1. The secret leaves with the answer that made it. It is kept as it is, since it has to sign; nothing shows it
        again.
     2. A new webhook is told of what happens from then on, and so is one that is made active again.
-    3. What is changed about whom a webhook listens to holds for events that come after the change.
+    3. What is changed about whom a webhook listens to holds for events that come after the change. While its line is
+       full and events wait behind it in the feed, which have no delivery yet, it cannot be changed.
     4. Each change is an event of the feed, which names the webhook by its id and never tells its URL or its secret.
+       Nor does the event of a failure: why it failed is told by a category, and in full by the log of deliveries.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -125,6 +127,7 @@ class Webhooks:
         Raises:
             WebhookNotFound: there is no such webhook.
             UrlNotAllowed, InvalidRequest: as for ``create``.
+            Overloaded: it is to listen to others, while more waits for it than its line holds.
         """
         wishes = _wishes(change)
         if change.url is not None:
@@ -136,8 +139,11 @@ class Webhooks:
             changed = replace(before, **wishes)
             if changed == before:
                 return before
+            if before.is_active and changed.is_active and _listening(before) != _listening(changed):
+                _check_taken_up(transaction, before)
             if before.is_active and not changed.is_active:
                 transaction.end_waiting(id_, reason="the webhook was made inactive", at=transaction.now())
+                transaction.trim_deliveries(id_, keep=MOST_LOGGED)
             if changed.is_active and not before.is_active:
                 changed = replace(changed, cursor=transaction.latest_sequence(), is_failing=False)
             transaction.replace_webhook(changed)
@@ -254,7 +260,7 @@ def record(
     if settled.kind != PING and is_failing != webhook.is_failing:
         transaction.replace_webhook(replace(webhook, is_failing=is_failing))
         if is_failing:
-            facts = {"delivery": settled.id, "sequence": settled.sequence, "reason": settled.reason}
+            facts = {"delivery": settled.id, "sequence": settled.sequence, "reason": outcome.category}
             _note(transaction, EventKind.WEBHOOK_FAILED, webhook, actor="gateway", clock=clock, **facts)
     return settled
 
@@ -280,6 +286,20 @@ def _one(catalog: WebhookCatalog, id_: str) -> Webhook:
 def _check_turn(catalog: WebhookCatalog, id_: str) -> None:
     if catalog.count_waiting(id_, is_by_hand=True) >= MOST_WAITING:
         raise Overloaded(f"{MOST_WAITING} deliveries that were asked for by hand are not done", retry_after_seconds=30)
+
+
+def _listening(webhook: Webhook) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return webhook.kinds, webhook.models
+
+
+def _check_taken_up(catalog: WebhookCatalog, webhook: Webhook) -> None:
+    """Do nothing if every event up to now has a delivery, or was not wanted."""
+    if webhook.cursor < catalog.latest_sequence():
+        raise Overloaded(
+            f"{MOST_WAITING} deliveries wait for the webhook, and events behind them that are to be told as it is: "
+            "change what it listens to later, or make it inactive first, which ends them",
+            retry_after_seconds=30,
+        )
 
 
 def _note(

@@ -119,6 +119,8 @@ class Services:
     recording: Recording
     tokens: Tokens
     webhooks: Webhooks
+    stop_telling: Callable[[], None]
+    """To be called when the worker begins to stop; others tell events to webhooks from then on."""
     gate: Gate
     denials: Denials
     open_spool: Callable[[], AbstractContextManager[Spool]]

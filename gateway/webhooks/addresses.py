@@ -5,7 +5,8 @@ Rules:
        must be allowed, and the connection goes to one of those: who answers another one the next time gains nothing.
     2. Addresses that hold another one (IPv4 in IPv6, in each of its forms) are what they hold.
     3. Link-local addresses, those at which clouds give away secrets, multicast, reserved and unspecified ones are never
-       allowed, whatever the operator says.
+       allowed, whatever the operator says. Nor is a network's own prefix for translation (RFC 8215): where in such an
+       address the IPv4 one is only that network knows.
 """
 
 import ipaddress
@@ -25,11 +26,18 @@ LOOK_UP_SECONDS: Final = 3.0
 
 _MOST_ADDRESSES = 8
 _PORTS = {"https": 443, "http": 80}
-_IPV4_BEHIND_NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
+_IPV4_BEHIND_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
 _IPV4_COMPATIBLE = ipaddress.ip_network("::/96")
+_NOT_PUBLIC = tuple(map(ipaddress.ip_network, ("192.88.99.0/24", "3fff::/20")))
+"""Relays to IPv6 that are no more, and documentation: whether Python knows these depends on its age."""
 
 Found = tuple[socket.AddressFamily, tuple[Any, ...]]
 """A family, and an address with its port as ``connect`` takes them."""
+
+
+class HostNotFoundError(OSError):
+    """The host of a URL has no address, or nobody says so in time."""
 
 
 class Places:
@@ -50,13 +58,17 @@ class Places:
         Raises:
             UrlNotAllowed: its scheme or an address of its host is not allowed, or the host is not found.
         """
-        self.find(url)
+        try:
+            self.find(url)
+        except HostNotFoundError as error:
+            raise UrlNotAllowed(str(error)) from None
 
     def find(self, url: str) -> list[Found]:
         """Return the addresses of a URL's host, all of which are allowed; blocks for some seconds at most.
 
         Raises:
-            UrlNotAllowed: as for ``check``.
+            UrlNotAllowed: its scheme or an address of its host is not allowed.
+            HostNotFoundError: the host is not found.
         """
         parts = urlsplit(url)
         if parts.scheme == "http" and not self._are_private_allowed:
@@ -85,7 +97,7 @@ class Places:
         except queue.Empty:
             found = []
         if not found:
-            raise UrlNotAllowed(f"the host {quoted(host)} is not found")
+            raise HostNotFoundError(f"the host {quoted(host)} is not found")
         return [(family, where) for family, _, _, _, where in found]
 
     def _check_address(self, host: str, text: str) -> None:
@@ -100,7 +112,7 @@ def innermost(address: Address) -> Address:
         return address
     teredo = address.teredo
     inner = address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else None)
-    if inner is None and any(address in network for network in _IPV4_BEHIND_NAT64):
+    if inner is None and address in _IPV4_BEHIND_NAT64:
         inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     if inner is None and address in _IPV4_COMPATIBLE and int(address) > 1:  # neither :: nor ::1
         inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
@@ -111,8 +123,10 @@ def is_never_allowed(address: Address) -> bool:
     """True for an address that no receiver has, whatever network this is."""
     is_nobody = address.is_unspecified or address.is_multicast or (address.is_reserved and not address.is_loopback)
     is_zero_net = isinstance(address, ipaddress.IPv4Address) and int(address) >> 24 == 0
-    return is_nobody or is_zero_net or address.is_link_local or is_metadata_address(address)
+    is_translated = address in _LOCAL_NAT64
+    return is_nobody or is_zero_net or is_translated or address.is_link_local or is_metadata_address(address)
 
 
 def _is_public(address: Address) -> bool:
-    return address.is_global and not (address.is_private or address.is_loopback)
+    is_special = address.is_private or address.is_loopback or any(address in network for network in _NOT_PUBLIC)
+    return address.is_global and not is_special

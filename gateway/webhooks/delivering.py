@@ -5,14 +5,16 @@ Rules:
        database's clock. It is renewed while its holder lives; when that one dies, another takes it seconds later.
     2. An attempt is begun only if it must be over before the lease is, so that two never send at the same time. Who
        sends and dies before it was written down is followed by somebody who sends it again: at least once.
-    3. This thread alone visits the registry, in short transactions; threads of the pool send, one for each line at
-       most. What they bring back is kept until it could be written down.
+    3. This thread alone visits the registry, in short transactions; threads of the pool send, one for each webhook at
+       most, whoever has asked for what is sent. What they bring back is kept until it could be written down.
     4. Where there is no webhook, nothing is asked but once a minute, and nothing is written.
+    5. A worker that begins to stop begins nothing more. What it is sending has time until it ends; what is cut then
+       counts as no attempt, so that whoever goes on sends it at once.
 """
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,9 +28,10 @@ from gateway.metrics import Merge, Reading
 from gateway.webhooks.addresses import LOOK_UP_SECONDS
 from gateway.webhooks.sending import WHOLE_SECONDS
 from registry.errors import ServiceError
+from registry.events import Event
 from registry.ports import Clock
-from registry.webhook import MOST_WAITING, Delivery, DeliveryState, Outcome, Webhook, body_of, sign
-from registry.webhook_ports import Lease, WebhookRegistry
+from registry.webhook import MOST_WAITING, Cause, Delivery, DeliveryState, Outcome, Webhook, body_of, sign
+from registry.webhook_ports import Lease, WebhookCatalog, WebhookRegistry
 from registry.webhooks import record, take_up
 
 LEASE: Final = "webhooks"
@@ -45,14 +48,17 @@ _HOLDER_LOOKS_SECONDS: Final = 1.0
 _OTHERS_LOOK_SECONDS: Final = 2.0
 _NOBODY_LOOKS_SECONDS: Final = 60.0
 _AFTER_TROUBLE_SECONDS: Final = 5.0
-_END_SECONDS: Final = _ATTEMPT_SECONDS + 3.0
+_GRACE_SECONDS: Final = 1.0
+"""For what is being sent at the very end."""
+
+_END_SECONDS: Final = LOOK_UP_SECONDS + 3.0
 
 
 class Send(Protocol):
     """Makes one attempt; see ``gateway.webhooks.sending.Sender.send``."""
 
-    def __call__(self, url: str, *, headers: dict[str, str], body: bytes) -> Outcome:
-        """POST a body and return what became of it."""
+    def __call__(self, url: str, *, headers: dict[str, str], body: bytes) -> Outcome | None:
+        """POST a body and return what became of it; None if it was cut."""
         ...
 
 
@@ -72,17 +78,27 @@ class Deliverer:
         registry: where webhooks, deliveries and the lease are.
         clock: for signatures and events.
         send: makes an attempt.
+        cut: ends all attempts at once, those that are begun later too.
         senders: whose threads do that.
         name: of this worker, for the lease: unlike any other's, also after a restart.
         agent: what calls itself in requests.
     """
 
     def __init__(
-        self, registry: WebhookRegistry, clock: Clock, *, send: Send, senders: Executor, name: str, agent: str
+        self,
+        registry: WebhookRegistry,
+        clock: Clock,
+        *,
+        send: Send,
+        cut: Callable[[], None],
+        senders: Executor,
+        name: str,
+        agent: str,
     ) -> None:
         self._registry = registry
         self._clock = clock
         self._send = send
+        self._cut = cut
         self._senders = senders
         self._agent = agent
         self._name = f"{name}:{token_hex(4)}"
@@ -90,7 +106,7 @@ class Deliverer:
         self._held_until = 0.0
         self._renew_at = 0.0
         self._seen: dict[str, int] = {}
-        self._sending: set[int] = set()
+        self._sending: dict[int, str] = {}  # deliveries, and their webhooks
         self._done: deque[tuple[Delivery, Outcome]] = deque()
         self._woken = threading.Event()
         self._is_ending = False
@@ -106,11 +122,17 @@ class Deliverer:
         """Look at once: something may have happened that is to be told."""
         self._woken.set()
 
-    def close(self) -> None:
-        """End, after what is being sent now; blocks for some seconds at most. Others may go on at once."""
+    def begin_to_end(self) -> None:
+        """Begin nothing more, and let others go on as soon as what is being sent is done."""
         self._is_ending = True
         self._woken.set()
+
+    def close(self) -> None:
+        """End, and cut what is still being sent after a moment; blocks for some seconds at most."""
+        self.begin_to_end()
         if self._thread.is_alive():
+            self._thread.join(timeout=_GRACE_SECONDS)
+            self._cut()
             self._thread.join(timeout=_END_SECONDS)
 
     def readings(self) -> Sequence[Reading]:
@@ -207,26 +229,33 @@ class Deliverer:
         if monotonic() + _ATTEMPT_SECONDS > self._held_until:
             return
         with self._registry.reading() as catalog:
-            due = [
-                (
-                    delivery,
-                    None if delivery.sequence is None else catalog.list_events(after=delivery.sequence - 1, limit=1),
-                )
-                for delivery in catalog.list_due(at=catalog.now(), limit=_MOST_AT_ONCE)
-                if delivery.id not in self._sending and delivery.webhook in webhooks
+            bodies = [
+                (delivery, body_of(delivery, _event_of(catalog, delivery)))
+                for delivery in self._choose(catalog.list_due(at=catalog.now(), limit=_MOST_AT_ONCE))
+                if delivery.webhook in webhooks
             ]
-        for delivery, events in due[: SENDING_THREADS - len(self._sending)]:
-            webhook, body = webhooks[delivery.webhook], body_of(delivery, events[0] if events else None)
-            self._sending.add(delivery.id)
-            self._senders.submit(self._attempt, webhook, delivery, body)
+        for delivery, body in bodies:
+            self._sending[delivery.id] = delivery.webhook
+            self._senders.submit(self._attempt, webhooks[delivery.webhook], delivery, body)
+
+    def _choose(self, due: Sequence[Delivery]) -> list[Delivery]:
+        """Return what there are threads for: one delivery at most of each webhook to which nothing is being sent."""
+        busy = set(self._sending.values())
+        firsts: dict[str, Delivery] = {}
+        for delivery in due:
+            if delivery.webhook not in busy:
+                firsts.setdefault(delivery.webhook, delivery)
+        return list(firsts.values())[: max(0, SENDING_THREADS - len(self._sending))]
 
     def _attempt(self, webhook: Webhook, delivery: Delivery, body: bytes) -> None:
         try:
             outcome = self._send(webhook.url, headers=self._headers(webhook, delivery, body), body=body)
         except Exception as error:  # noqa: BLE001 - it is tried again, as whatever else fails
             structlog.get_logger().error("webhook_attempt_broke", webhook=webhook.id, exc_info=error)
-            outcome = Outcome(seconds=0.0, reason="a mistake of the gateway's; its log says more")
-        self._done.append((delivery, outcome))
+            reason = "a mistake of the gateway's; its log says more"
+            outcome = Outcome(seconds=0.0, reason=reason, cause=Cause.BROKEN)
+        if outcome is not None:
+            self._done.append((delivery, outcome))
         self._woken.set()
 
     def _headers(self, webhook: Webhook, delivery: Delivery, body: bytes) -> dict[str, str]:
@@ -251,7 +280,7 @@ class Deliverer:
             ]
         for (delivery, outcome), after in zip(done, settled, strict=True):
             self._done.popleft()
-            self._sending.discard(delivery.id)
+            self._sending.pop(delivery.id, None)
             self._count(outcome, after)
 
     def _count(self, outcome: Outcome, after: Delivery | None) -> None:
@@ -264,8 +293,14 @@ class Deliverer:
                 webhook=after.webhook,
                 delivery=after.id,
                 attempts=after.attempts,
-                reason=after.reason,
+                reason=outcome.category,
             )
+
+
+def _event_of(catalog: WebhookCatalog, delivery: Delivery) -> Event | None:
+    """Return what a delivery tells; None for a test."""
+    events = () if delivery.sequence is None else catalog.list_events(after=delivery.sequence - 1, limit=1)
+    return events[0] if events else None
 
 
 _PASSED_OVER: Final = 200

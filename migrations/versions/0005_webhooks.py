@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("seconds", sa.Float(53), nullable=True),
         sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("first_at", MOMENT, nullable=True),
         sa.Column("attempted_at", MOMENT, nullable=True),
         sa.Column("next_at", MOMENT, nullable=False),
         sa.ForeignKeyConstraint(["webhook"], ["webhooks.id"], name="fk_webhook_deliveries_webhook"),
@@ -54,6 +55,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_webhook_deliveries_webhook_state_id", "webhook_deliveries", ["webhook", "state", "id"])
+    op.create_index("ix_webhook_deliveries_state_next_at", "webhook_deliveries", ["state", "next_at"])
     op.create_table(
         "leases",
         sa.Column("name", sa.String(length=32), nullable=False),

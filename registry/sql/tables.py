@@ -269,9 +269,11 @@ webhook_deliveries = Table(
     Column("reason", Text, nullable=False),
     Column("seconds", Float(53), nullable=True),
     Column("created_at", MOMENT, nullable=False),
+    Column("first_at", MOMENT, nullable=True),  # of its attempts
     Column("attempted_at", MOMENT, nullable=True),
     Column("next_at", MOMENT, nullable=False),
     Index(None, "webhook", "state", "id"),
+    Index(None, "state", "next_at"),  # what is due is asked for every second
     sqlite_autoincrement=True,
 )
 

@@ -52,12 +52,14 @@ class WebhookQueries:
         return Page(items=tuple(found[:limit]), next=str(found[limit - 1].id) if len(found) > limit else None)
 
     def list_due(self, *, at: datetime, limit: int) -> Sequence[Delivery]:
-        """Return what is to be sent now: the first in each active webhook's line, and what was asked for by hand."""
+        """Return what is to be sent now, what has been due for longest first; see ``registry.webhook_ports``."""
         table = webhook_deliveries
+        is_due = and_(_PENDING, table.c.next_at <= at)
         is_active = table.c.webhook.in_(select(webhooks.c.id).where(webhooks.c.is_active))
-        first = select(func.min(table.c.id)).where(_IN_LINE, is_active).group_by(table.c.webhook)
-        statement = select(table).where(or_(table.c.id.in_(first), _BY_HAND), table.c.next_at <= at)
-        rows = self._connection.execute(statement.order_by(table.c.id).limit(limit)).mappings()
+        in_line = select(func.min(table.c.id)).where(_IN_LINE, is_active).group_by(table.c.webhook)
+        by_hand = select(func.min(table.c.id)).where(_BY_HAND, is_due).group_by(table.c.webhook)
+        statement = select(table).where(is_due, or_(table.c.id.in_(in_line), table.c.id.in_(by_hand)))
+        rows = self._connection.execute(statement.order_by(table.c.next_at, table.c.id).limit(limit)).mappings()
         return [_delivery_of(row) for row in rows]
 
     def count_waiting(self, webhook: str, *, is_by_hand: bool = False) -> int:
@@ -114,6 +116,7 @@ class WebhookStatements:
             "reason": "",
             "seconds": None,
             "created_at": at,
+            "first_at": None,
             "attempted_at": None,
             "next_at": at,
         }
@@ -126,7 +129,7 @@ class WebhookStatements:
 
     def settle_delivery(self, delivery: Delivery) -> None:
         """Replace what has become of a delivery that was pending."""
-        changed = ("attempts", "status", "reason", "seconds", "attempted_at", "next_at")
+        changed = ("attempts", "status", "reason", "seconds", "first_at", "attempted_at", "next_at")
         row = {name: getattr(delivery, name) for name in changed} | {"state": delivery.state.value}
         here = and_(webhook_deliveries.c.id == delivery.id, _PENDING)
         self._connection.execute(update(webhook_deliveries).where(here).values(row))

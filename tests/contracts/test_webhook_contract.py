@@ -88,6 +88,7 @@ def test_a_delivery_comes_back_as_it_was_settled_once(registry: WebhookRegistry)
         status=410,
         reason="answered 410",
         seconds=0.25,
+        first_at=NOON,
         attempted_at=LATER,
         next_at=LATER,
     )
@@ -116,6 +117,18 @@ def test_the_first_of_each_line_is_due_and_what_was_asked_for_by_hand(registry: 
     assert due(registry) == [a.id, b.id, by_hand.id]
     settle(registry, replace(a, attempts=1, next_at=LATER))
     assert due(registry) == [b.id, by_hand.id], "whoever stands behind one that waits, waits as well"
+
+
+def test_what_is_due_for_longest_comes_first_and_of_what_was_asked_for_one_of_each_webhook(
+    registry: WebhookRegistry,
+) -> None:
+    of_a = [add(registry, "a", asked_by="x") for _ in range(3)]
+    of_b = [add(registry, "b", asked_by="x") for _ in range(2)]
+    in_line = add(registry, "b")
+    assert due(registry) == [of_a[0].id, of_b[0].id, in_line.id]
+    settle(registry, replace(of_a[0], attempts=1, next_at=LATER))
+    settle(registry, replace(of_b[0], attempts=1, next_at=NOON - timedelta(minutes=1)))
+    assert due(registry) == [of_b[0].id, of_a[1].id, in_line.id]
 
 
 def test_what_is_done_lets_the_next_one_be_due(registry: WebhookRegistry) -> None:

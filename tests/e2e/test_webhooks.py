@@ -18,6 +18,9 @@ from tests.support.receiver import Receiver, answer, running_receiver
 from tests.support.running import run
 from tests.support.tokens import open_registry
 
+SPELLED = "0x7f.1"
+"""Loopback in a spelling that nothing else has."""
+
 BYTES = {"content-type": "application/octet-stream"}
 DOCS = Path(__file__).parents[2] / "docs" / "webhooks.md"
 
@@ -108,7 +111,7 @@ def test_a_refusal_is_final_shown_and_can_be_redelivered(client: httpx.Client, r
         "webhook": webhook["id"],
         "delivery": failed["id"],
         "sequence": failed["sequence"],
-        "reason": failed["reason"],
+        "reason": "answered_307",
     } in [event["detail"] for event in feed if event["kind"] == "webhook_failed"]
 
     again = client.post(f"/registry/webhooks/{webhook['id']}/deliveries/{failed['id']}/redeliver")
@@ -211,16 +214,19 @@ def test_secrets_and_urls_are_in_no_log_and_no_event(
     gateway: GatewayProcess, client: httpx.Client, receiver: Receiver
 ) -> None:
     receiver.behaviours = [answer(403)]
-    webhook = make(client, receiver.url("/private-path"), kinds=["model_changed"])
+    webhook = make(client, receiver.url("/private-path", host=SPELLED), kinds=["model_changed"])
+    refused = client.post("/registry/webhooks", json={"url": "https://nobody-there.invalid/private-path"})
+    assert (refused.status_code, "nobody-there" in refused.text) == (422, True)
     describe(client, "quiet", "x")
     wait_until(lambda: states(client, webhook) == [("failed", 1, 403)])
     feed = client.get("/registry/events?limit=1000").text
     shown = client.get("/registry/webhooks").text + client.get("/metrics").text
     texts = {"log": gateway.log_path.read_text(), "feed": feed, "shown": shown}
     assert {name for name, text in texts.items() if webhook["secret"] in text or "whsec_" in text} == set()
-    assert [name for name, text in texts.items() if "private-path" in text] == ["shown"]
+    for private, where in (("private-path", ["shown"]), (SPELLED, ["shown"]), ("nobody-there", [])):
+        assert [name for name, text in texts.items() if private in text] == where
     given_up = [line for line in gateway.log_lines() if line["event"] == "webhook_given_up"]
-    assert (given_up[-1]["webhook"], given_up[-1]["reason"]) == (webhook["id"], "answered 403")
+    assert (given_up[-1]["webhook"], given_up[-1]["reason"]) == (webhook["id"], "answered_403")
     assert re.search(r"^sardonyx_webhook_given_up_total [1-9]", client.get("/metrics").text, re.MULTILINE)
 
 

@@ -1,7 +1,7 @@
 """The thread that tells events, looked at round by round: who does it, in which order, and what is kept."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from gateway.webhooks.addresses import Places
 from gateway.webhooks.delivering import LEASE, Deliverer, Told
+from gateway.webhooks.sending import Sender
 from registry.errors import RegistryBusy
 from registry.events import EventKind
 from registry.sql.unit_of_work import SqlRegistry
-from registry.webhook import Outcome, sign
+from registry.webhook import MOST_WAITING, Cause, Outcome, sign
 from registry.webhooks import WebhookChange, Webhooks
+from tests.support.receiver import hang, running_receiver
 from tests.support.registries import NOON, HandClock, fresh_registry
 
 URL = "https://example.org/hook"
@@ -62,8 +66,9 @@ def webhooks(registry: SqlRegistry) -> Webhooks:
     return Webhooks(registry, CLOCK, check_place=lambda _: None)
 
 
-def deliverer(registry: Any, line: Line, name: str = "one") -> Deliverer:
-    return Deliverer(registry, CLOCK, send=line.send, senders=AtOnce(), name=name, agent="sardonyx/0")
+def deliverer(registry: Any, line: Line, name: str = "one", *, senders: Executor | None = None) -> Deliverer:
+    parts: dict[str, Any] = {"send": line.send, "cut": lambda: None, "senders": senders or AtOnce()}
+    return Deliverer(registry, CLOCK, **parts, name=name, agent="sardonyx/0")
 
 
 def happen(registry: SqlRegistry, times: int = 1, kind: EventKind = EventKind.TOKEN_REVOKED) -> None:
@@ -153,6 +158,32 @@ def test_one_holds_up_nobody_else(registry: SqlRegistry, webhooks: Webhooks) -> 
     ]
 
 
+class Never(Executor):
+    """Has threads that hang."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        del fn, args, kwargs
+        self.begun += 1
+        return Future()
+
+
+def test_one_that_hangs_takes_one_thread_however_much_is_asked_for(registry: SqlRegistry, webhooks: Webhooks) -> None:
+    hung, good = (webhooks.create(URL + path, actor="ada").webhook for path in ("/hung", "/good"))
+    happen(registry)
+    for _ in range(MOST_WAITING):
+        webhooks.test(hung.id, actor="eve")
+    hanging = Never()
+    one = deliverer(registry, Line(), senders=hanging)
+    for _ in range(3):
+        one.look()
+    webhooks.test(good.id, actor="ada")
+    one.look()
+    assert hanging.begun == 2, "one for each of both webhooks"
+
+
 def test_what_is_asked_for_by_hand_stands_in_no_line(registry: SqlRegistry, webhooks: Webhooks) -> None:
     id_ = webhooks.create(URL, actor="ada").webhook.id
     line = Line([Outcome(seconds=1, status=503, reason="answered 503", retry_after_seconds=3600)])
@@ -162,11 +193,27 @@ def test_what_is_asked_for_by_hand_stands_in_no_line(registry: SqlRegistry, webh
     one.look()
     webhooks.redeliver(id_, 1, actor="eve")
     webhooks.test(id_, actor="eve")
-    one.look()
-    one.look()
+    for _ in range(3):
+        one.look()
     assert line.deliveries == [1, 2, 3]
     assert log(webhooks, id_) == [(2, "pending", 1), (2, "delivered", 1), (None, "delivered", 1)]
     assert line.sent[1][2] == line.sent[0][2]
+
+
+def test_the_log_of_the_gateway_tells_nothing_of_where_a_webhook_leads(
+    registry: SqlRegistry, webhooks: Webhooks
+) -> None:
+    id_ = webhooks.create(URL, actor="ada").webhook.id
+    reason = "'example.org' leads to 10.0.0.1, where webhooks may not go"
+    one = deliverer(registry, Line([Outcome(seconds=0, reason=reason, cause=Cause.NOT_ALLOWED)]))
+    webhooks.test(id_, actor="ada")
+    with capture_logs() as lines:
+        one.look()
+        one.look()
+    (given_up,) = [line for line in lines if line["event"] == "webhook_given_up"]
+    assert given_up["reason"] == "not_allowed"
+    assert "example.org" not in str(lines)
+    assert webhooks.list_deliveries(id_, limit=1).items[0].reason == reason
 
 
 def test_one_worker_of_all_tells(registry: SqlRegistry, webhooks: Webhooks) -> None:
@@ -254,3 +301,31 @@ def test_who_ends_lets_others_go_on_at_once(registry: SqlRegistry, webhooks: Web
     one.start()
     one.close()
     assert holder(registry) is None
+
+
+def test_who_begins_to_stop_begins_nothing_more(registry: SqlRegistry, webhooks: Webhooks) -> None:
+    webhooks.create(URL, actor="ada")
+    line = Line()
+    one = deliverer(registry, line)
+    one.look()
+    one.begin_to_end()
+    happen(registry)
+    one.start()
+    one.close()
+    assert (line.sent, holder(registry)) == ([], None)
+
+
+def test_what_is_being_sent_at_the_end_is_cut_and_sent_again_by_others(
+    registry: SqlRegistry, webhooks: Webhooks
+) -> None:
+    with running_receiver() as receiver, ThreadPoolExecutor(4) as senders:
+        receiver.behaviours = [hang]
+        id_ = webhooks.create(receiver.url(), actor="ada").webhook.id
+        sender = Sender(Places(are_private_allowed=True), whole_seconds=60.0)
+        one = Deliverer(registry, CLOCK, send=sender.send, cut=sender.end, senders=senders, name="one", agent="x")
+        happen(registry)
+        one.start()
+        receiver.take()
+        one.close()
+    assert (holder(registry), log(webhooks, id_)) == (None, [(2, "pending", 0)])
+    assert one.told == Told()

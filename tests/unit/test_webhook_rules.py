@@ -55,6 +55,7 @@ DELIVERY = Delivery(
     reason="",
     seconds=None,
     created_at=NOON,
+    first_at=None,
     attempted_at=None,
     next_at=NOON,
 )
@@ -171,6 +172,7 @@ def test_what_an_attempt_makes_of_a_delivery(outcome: Outcome, state: DeliverySt
         status=outcome.status,
         reason=outcome.reason,
         seconds=0.1,
+        first_at=now,
         attempted_at=now,
         next_at=now + timedelta(seconds=pause),
     )
@@ -178,11 +180,18 @@ def test_what_an_attempt_makes_of_a_delivery(outcome: Outcome, state: DeliverySt
 
 def test_a_delivery_is_given_up_after_a_day() -> None:
     outcome = Outcome(seconds=1, reason="timed out")
-    states = [
-        after(DELIVERY, outcome, now=NOON + GIVE_UP_AFTER + timedelta(seconds=extra), draw=lambda: 0).state
-        for extra in (-1, 0)
+    tried = after(DELIVERY, outcome, now=NOON, draw=lambda: 0)
+    again = [
+        after(tried, outcome, now=NOON + GIVE_UP_AFTER + timedelta(seconds=extra), draw=lambda: 0) for extra in (-1, 0)
     ]
-    assert states == [DeliveryState.PENDING, DeliveryState.FAILED]
+    assert [each.state for each in again] == [DeliveryState.PENDING, DeliveryState.FAILED]
+    assert {each.first_at for each in (tried, *again)} == {NOON}
+
+
+def test_a_delivery_that_has_waited_for_days_behind_others_has_a_day_of_its_own() -> None:
+    later = NOON + timedelta(days=3)
+    tried = after(DELIVERY, Outcome(seconds=1, status=503), now=later, draw=lambda: 0)
+    assert (tried.state, tried.first_at) == (DeliveryState.PENDING, later)
 
 
 def test_a_ping_is_tried_once() -> None:

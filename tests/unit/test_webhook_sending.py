@@ -13,7 +13,7 @@ import pytest
 
 from gateway.webhooks.addresses import Places
 from gateway.webhooks.sending import Sender
-from registry.webhook import Outcome
+from registry.webhook import Cause, Outcome
 from tests.support.gateway_process import free_port
 from tests.support.receiver import (
     Behaviour,
@@ -41,6 +41,7 @@ def receiver() -> Iterator[Receiver]:
 def send(url: str, *, places: Places = ANYWHERE, whole_seconds: float = 10.0) -> Outcome:
     """Send, and return what became of it but for the time that it took."""
     outcome = Sender(places, whole_seconds=whole_seconds).send(url, headers={"x-one": "1"}, body=b"{}")
+    assert outcome is not None
     assert 0 <= outcome.seconds < 9, "it took longer than any of its limits"
     return replace(outcome, seconds=0)
 
@@ -65,9 +66,9 @@ def test_what_is_sent_arrives(receiver: Receiver) -> None:
         (answer(503, retry_after="7"), Outcome(seconds=0, status=503, reason="answered 503", retry_after_seconds=7)),
         (answer(503, retry_after="-7"), Outcome(seconds=0, status=503, reason="answered 503")),
         (answer(503, retry_after="9" * 40), Outcome(seconds=0, status=503, reason="answered 503")),
-        (nonsense, Outcome(seconds=0, reason="the answer is not HTTP")),
+        (nonsense, Outcome(seconds=0, reason="the answer is not HTTP", cause=Cause.NOT_HTTP)),
         (slam, Outcome(seconds=0, reason="the connection was closed")),
-        (flood, Outcome(seconds=0, reason="the answer's head has more than 65536 bytes")),
+        (flood, Outcome(seconds=0, reason="the answer's head has more than 65536 bytes", cause=Cause.NOT_HTTP)),
         (body_without_end, Outcome(seconds=0, status=200)),
     ],
 )
@@ -84,6 +85,13 @@ def test_who_does_not_come_to_an_end_is_cut_off(receiver: Receiver, behaviour: B
     )
 
 
+def test_who_has_ended_sends_nothing_and_says_nothing_of_what_became_of_it(receiver: Receiver) -> None:
+    sender = Sender(ANYWHERE)
+    sender.end()
+    assert sender.send(receiver.url(), headers={}, body=b"{}") is None
+    assert receiver.received.empty()
+
+
 def test_redirects_are_not_followed(receiver: Receiver) -> None:
     receiver.behaviours = [answer(307, location=receiver.url("/elsewhere"))]
     reason = "answered 307, and redirects are not followed"
@@ -92,7 +100,16 @@ def test_redirects_are_not_followed(receiver: Receiver) -> None:
 
 
 def test_nobody_there() -> None:
-    assert send(f"http://127.0.0.1:{free_port()}/") == Outcome(seconds=0, reason="no connection: Connection refused")
+    assert send(f"http://127.0.0.1:{free_port()}/") == Outcome(
+        seconds=0, reason="no connection: Connection refused", cause=Cause.NO_CONNECTION
+    )
+
+
+def test_a_host_that_is_not_found_is_told_apart_from_one_that_is_not_allowed() -> None:
+    places = Places(are_private_allowed=True, look_up=lambda *_, **__: [])
+    assert send("https://hooks.example.invalid/", places=places) == Outcome(
+        seconds=0, reason="the host 'hooks.example.invalid' is not found", cause=Cause.NOT_FOUND
+    )
 
 
 def test_the_environment_names_no_proxy(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +120,8 @@ def test_the_environment_names_no_proxy(receiver: Receiver, monkeypatch: pytest.
 
 def test_a_private_address_is_not_even_connected_to(receiver: Receiver) -> None:
     outcome = send(f"https://localhost:{receiver.port}/", places=Places(are_private_allowed=False))
-    assert (outcome.status, "where webhooks may not go" in outcome.reason) == (None, True)
+    assert "where webhooks may not go" in outcome.reason
+    assert (outcome.status, outcome.category) == (None, "not_allowed")
     assert receiver.received.empty()
 
 
@@ -144,7 +162,7 @@ def tls_receiver(certificate: Path) -> Iterator[Receiver]:
 
 def test_a_certificate_that_nobody_has_signed_is_refused(tls_receiver: Receiver) -> None:
     assert send(f"https://localhost:{tls_receiver.port}/") == Outcome(
-        seconds=0, reason="the certificate is not trusted: self-signed certificate"
+        seconds=0, reason="the certificate is not trusted: self-signed certificate", cause=Cause.TLS
     )
     assert tls_receiver.received.empty()
 

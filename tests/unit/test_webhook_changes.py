@@ -18,7 +18,17 @@ from registry.errors import (
 )
 from registry.events import EventKind
 from registry.sql.unit_of_work import SqlRegistry
-from registry.webhook import MOST_WAITING, MOST_WEBHOOKS, Delivery, DeliveryState, Outcome, Webhook
+from registry.webhook import (
+    GIVE_UP_AFTER,
+    MOST_LOGGED,
+    MOST_WAITING,
+    MOST_WEBHOOKS,
+    Cause,
+    Delivery,
+    DeliveryState,
+    Outcome,
+    Webhook,
+)
 from registry.webhooks import WebhookChange, Webhooks, record, take_up
 from tests.support.registries import NOON, HandClock, fresh_registry
 
@@ -113,6 +123,30 @@ def test_changes_hold_for_what_happens_afterwards(registry: SqlRegistry, webhook
     assert taken_up(registry, id_) == [(2, "alias_moved"), (6, "version_registered")]
 
 
+def test_what_a_webhook_listens_to_cannot_change_while_more_waits_than_its_line_holds(
+    registry: SqlRegistry, webhooks: Webhooks
+) -> None:
+    id_ = webhooks.create(URL, kinds=["alias_moved"], actor="ada").webhook.id
+    happen(registry, times=MOST_WAITING)
+    happen(registry, EventKind.VERSION_REGISTERED)
+    for change in (WebhookChange(kinds=["version_registered"]), WebhookChange(models=["fraud"])):
+        with pytest.raises(Overloaded):
+            webhooks.change(id_, change, actor="ada")
+    webhooks.change(id_, WebhookChange(url=URL + "/b"), actor="ada")
+    webhooks.change(id_, WebhookChange(is_active=False, kinds=["version_registered"]), actor="ada")
+    webhooks.change(id_, WebhookChange(is_active=True), actor="ada")
+    assert {kind for _, kind in taken_up(registry, id_)} == {"alias_moved"}
+
+
+def test_what_is_ended_is_trimmed_from_the_log_as_all_that_is_done(registry: SqlRegistry, webhooks: Webhooks) -> None:
+    id_ = webhooks.create(URL, kinds=["alias_moved"], actor="ada").webhook.id
+    with registry.writing() as transaction:
+        for _ in range(MOST_LOGGED + 5):
+            transaction.add_delivery(id_, kind="alias_moved", sequence=None, at=NOON)
+    webhooks.change(id_, WebhookChange(is_active=False), actor="ada")
+    assert len(webhooks.list_deliveries(id_, limit=2 * MOST_LOGGED).items) == MOST_LOGGED
+
+
 def test_who_is_made_inactive_is_told_nothing_until_made_active_again(
     registry: SqlRegistry, webhooks: Webhooks
 ) -> None:
@@ -170,10 +204,28 @@ def test_the_first_failure_after_a_success_is_an_event(registry: SqlRegistry, we
     assert events(registry)[1:] == [
         (
             "webhook_failed",
-            {"webhook": webhook.id, "delivery": each.id, "sequence": each.sequence, "reason": "answered 410"},
+            {"webhook": webhook.id, "delivery": each.id, "sequence": each.sequence, "reason": "answered_410"},
         )
         for each in (deliveries[0], deliveries[3])
     ]
+
+
+def test_the_event_of_a_failure_tells_nothing_of_where_the_webhook_leads(
+    registry: SqlRegistry, webhooks: Webhooks
+) -> None:
+    webhook = webhooks.create(URL, kinds=["alias_moved"], actor="ada").webhook
+    happen(registry)
+    taken_up(registry, webhook.id)
+    (delivery,) = webhooks.list_deliveries(webhook.id, limit=10).items
+    with registry.writing() as transaction:
+        long_ago = transaction.now() - GIVE_UP_AFTER
+        transaction.settle_delivery(replace(delivery, attempts=9, first_at=long_ago))
+    reason = "'example.org' leads to 10.0.0.1, where webhooks may not go"
+    given_up = attempt(registry, delivery, Outcome(seconds=0.1, reason=reason, cause=Cause.NOT_ALLOWED))
+    assert given_up is not None
+    assert (given_up.state, given_up.reason) == (DeliveryState.FAILED, reason)
+    facts = {"webhook": webhook.id, "delivery": delivery.id, "sequence": delivery.sequence, "reason": "not_allowed"}
+    assert events(registry)[1:] == [("webhook_failed", facts)]
 
 
 def test_an_outcome_that_comes_too_late_changes_nothing(registry: SqlRegistry, webhooks: Webhooks) -> None:
