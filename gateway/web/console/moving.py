@@ -14,14 +14,15 @@ from typing import Any, Protocol
 
 from fastapi import APIRouter, Request, Response
 
+from gateway.web.console.commands import move_command, rollback_command
 from gateway.web.console.forms import read_form
 from gateway.web.console.model_page import answer_model
-from gateway.web.console.move_forms import Fields, read_move, read_rollback, restoring
+from gateway.web.console.move_forms import Fields, linked, read_move, read_rollback, restoring
 from gateway.web.console.pages import exchange_of, page, services_of
 from gateway.web.console.policy import ConsoleRoute
 from gateway.web.context import Asking, ModelName, UsesServices
 from gateway.web.guarded import needs
-from gateway.web.problems import problem, status_of
+from gateway.web.problems import problem
 from registry.errors import BreakingSignature, InvalidRequest, ServiceError, Violation
 from registry.lookup import resolve_model
 from registry.planning import plan_promotion
@@ -70,7 +71,7 @@ async def choose(request: Request, services: UsesServices, name: ModelName) -> R
 @needs(Role.ADMIN)
 async def show_plan(request: Request, name: ModelName) -> Response:
     """Show what moving an alias would change."""
-    return await _plan_page(request, name, dict(request.query_params))
+    return await _plan_page(request, name, linked(request.query_params))
 
 
 @router.post("/plan")
@@ -83,7 +84,12 @@ async def move(request: Request, services: UsesServices, asking: Asking, name: M
     async def carry_out() -> AliasMove:
         proposal = form.proposal()
         return await services.promote(
-            services.promotion.move, name, form.alias, proposal, reason=form.reason, actor=asking.name
+            services.promotion.take_back if form.takes_back else services.promotion.move,
+            name,
+            form.alias,
+            proposal,
+            reason=form.reason,
+            actor=asking.name,
         )
 
     order = _Order(name=name, alias=form.alias, fields=fields, carry_out=carry_out, show=_plan_page)
@@ -135,7 +141,7 @@ def undo_of(before: Alias | None, moved: AliasMove) -> Undo | None:
         fields = {"alias": after.name, "to": str(before.version), "expected_generation": str(after.generation)}
         return Undo(action=f"{base}/rollback", fields=fields, words=f"Undo: back to version {before.version}")
     words = "Undo" if moved.move is None else f"Undo: version {before.version} again"
-    return Undo(action=f"{base}/plan", fields=restoring(before, after), words=words)
+    return Undo(action=f"{base}/plan", fields=restoring(before, after, takes_back=is_promotion), words=words)
 
 
 async def _carry_out(request: Request, asking: Caller, order: "_Order") -> Response:
@@ -179,10 +185,11 @@ async def _plan_page(request: Request, name: str, fields: Fields, *, error: Serv
             **_shown(request, plan, form.reason, error),
             "kind": "promote",
             "is_breaking": is_breaking,
+            "command": move_command(plan, form, is_breaking=is_breaking),
             "fields": {**fields, "expected_generation": str(_generation(plan))},
         }
 
-    return await page(request, "plan.html", gather, status=200 if error is None else status_of(error))
+    return await page(request, "plan.html", gather, error=error)
 
 
 async def _rollback_page(request: Request, name: str, fields: Fields, *, error: ServiceError | None = None) -> Response:
@@ -195,10 +202,11 @@ async def _rollback_page(request: Request, name: str, fields: Fields, *, error: 
             **_shown(request, plan, form.reason, error),
             "kind": "rollback",
             "is_breaking": False,
+            "command": rollback_command(plan),
             "fields": {"alias": form.alias, "to": str(plan.version), "expected_generation": str(_generation(plan))},
         }
 
-    return await page(request, "plan.html", gather, status=200 if error is None else status_of(error))
+    return await page(request, "plan.html", gather, error=error)
 
 
 def _shown(request: Request, plan: Plan, reason: str, error: ServiceError | None) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from gateway.web.console.pages import exchange_of, page, services_of
 from gateway.web.console.policy import ConsoleRoute
 from gateway.web.cookies import CONSOLE, is_same_origin, setting
 from gateway.web.guarded import needs
-from gateway.web.problems import status_of
 from registry.errors import ForeignOrigin, TooManyAttempts, Unauthenticated
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=ConsoleRoute)
@@ -53,8 +52,7 @@ async def sign_in(request: Request) -> Response:
         await gate.admit(headers, request.scope)
     except (Unauthenticated, TooManyAttempts) as error:
         trouble = error
-        status = status_of(trouble)
-        return await page(request, "sign_in.html", lambda: {"next": place, "trouble": trouble}, status=status)
+        return await page(request, "sign_in.html", lambda: {"next": place, "trouble": trouble}, error=error)
     response = RedirectResponse(place, _SEE_OTHER)
     response.headers["set-cookie"] = setting(token, is_secure=_is_secure(request))
     return response
