@@ -8,6 +8,7 @@
 4. Afterwards the model's page offers the exact inverse, for as long as nothing else happens to the alias.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -26,12 +27,16 @@ from gateway.web.problems import problem
 from registry.errors import BreakingSignature, InvalidRequest, ServiceError, Violation
 from registry.lookup import resolve_model
 from registry.planning import plan_promotion
-from registry.ports import Registry
+from registry.ports import Catalog, Registry
 from registry.promotion import AliasMove, Plan
-from registry.records import Alias, MoveKind
+from registry.records import Alias, MoveKind, Version
 from registry.roles import Caller, Role
 
 router = APIRouter(prefix="/console/models/{name}", include_in_schema=False, route_class=ConsoleRoute)
+
+_VERSIONS = 200
+"""The newest, to choose from."""
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +58,11 @@ async def choose(request: Request, services: UsesServices, name: ModelName) -> R
     def gather() -> Mapping[str, Any]:
         with services.registry.reading() as catalog:
             model = resolve_model(catalog, name)
-            versions = catalog.list_versions(name, limit=200)
+            versions = _choice(catalog, name, asked.get("number"))
         alias = next((alias for alias in model.aliases if alias.name == asked.get("alias", "production")), None)
         return {
             "model": model,
-            "versions": [version for version in versions.items if not version.is_retired],
+            "versions": versions,
             "kind": asked.get("kind") if asked.get("kind") in ("canary", "shadow") else "promote",
             "alias": alias,
             "alias_name": asked.get("alias", "production"),
@@ -65,6 +70,15 @@ async def choose(request: Request, services: UsesServices, name: ModelName) -> R
         }
 
     return await page(request, "choose.html", gather)
+
+
+def _choice(catalog: Catalog, name: str, asked: str | None) -> list[Version]:
+    """Return the newest versions that may be chosen, and the one that was asked for, however old it is."""
+    found = list(catalog.list_versions(name, limit=_VERSIONS).items)
+    if asked is not None and _NUMBER.fullmatch(asked) and int(asked) not in {version.number for version in found}:
+        older = catalog.find_version(name, int(asked))
+        found += [] if older is None else [older]
+    return [version for version in found if not version.is_retired]
 
 
 @router.get("/plan")
