@@ -97,8 +97,14 @@ class Catalog(Protocol):
         """Return the model, or None."""
         ...
 
-    def list_models(self, *, limit: int, after: str | None = None, query: str | None = None) -> Page[Model]:
-        """Return models by name, after the cursor, those whose name or description contains ``query``."""
+    def list_models(
+        self, *, limit: int, after: str | None = None, query: str | None = None, pattern: str | None = None
+    ) -> Page[Model]:
+        """Return models by name, after the cursor, those whose name or description contains ``query``.
+
+        All whose names match ``pattern`` (``*`` any signs, ``?`` any one) are among them, and hardly any other: it
+        spares whoever looks for these the walk through the rest, and does not say who may see what.
+        """
         ...
 
     def find_version(self, model: str, number: int) -> Version | None:

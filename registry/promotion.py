@@ -5,7 +5,8 @@ Rules:
     2. Asking for what is so already changes nothing, appends nothing, and is no error.
     3. What may be promoted is decided in ``registry.planning``. A rollback is never refused for breaking callers, since
        who rolls back is in trouble already.
-    4. A rollback is a new move; which promotions it takes back is decided in ``registry.history``.
+    4. A rollback is a new move; which promotions it takes back is decided in ``registry.history``. So is taking the
+       newest promotion back, with what was tried beside the version before: but that is planned as a promotion is.
     5. What a promotion sends requests to has been rehearsed first, outside the transaction, which then looks again.
 """
 
@@ -18,7 +19,7 @@ from registry.annotations import check_annotations
 from registry.compatibility import compare
 from registry.errors import InvalidRequest, NoPreviousVersion
 from registry.events import EventKind
-from registry.history import StepBack, last_move_at, step_back, step_back_to
+from registry.history import StepBack, last_move_at, standing_promotions, step_back, step_back_to
 from registry.lookup import resolve_model, resolve_version
 from registry.names import quoted
 from registry.planning import (
@@ -87,6 +88,21 @@ class Promotion:
         with self._registry.writing() as transaction:
             plan = plan_promotion(transaction, model, alias, proposal)
             step = _Step(plan=plan, kind=MoveKind.PROMOTE, undoes=None, actor=actor, reason=reason)
+            return self._take(transaction, step)
+
+    def take_back(self, model: str, alias: str, proposal: Proposal, *, actor: str, reason: str = "") -> AliasMove:
+        """Make ``alias`` again what it was before its newest promotion, canary and shadow included.
+
+        The move is a rollback, so that the next one goes further back, not to what has been taken back; where that
+        promotion did not come from the version that is proposed, this is ``move``. Takes and raises what that does.
+        """
+        check_annotations(reason=reason)
+        self.plan(model, alias, proposal)
+        with self._registry.writing() as transaction:
+            plan = plan_promotion(transaction, model, alias, proposal)
+            undoes = _taken_back(transaction.list_moves(model, alias), plan.version)
+            kind = MoveKind.PROMOTE if undoes is None else MoveKind.ROLLBACK
+            step = _Step(plan=plan, kind=kind, undoes=undoes, actor=actor, reason=reason)
             return self._take(transaction, step)
 
     def plan(self, model: str, alias: str, proposal: Proposal) -> Plan:
@@ -259,6 +275,12 @@ def _plan_back(
         candidate=candidate,
     )
     return plan, back.undoes
+
+
+def _taken_back(moves: Sequence[Move], version: int) -> int | None:
+    """Return the newest standing promotion if it came from ``version``."""
+    standing = standing_promotions(moves)
+    return standing[-1].id if standing and standing[-1].from_version == version else None
 
 
 def _way_back(

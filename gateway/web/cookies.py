@@ -7,18 +7,23 @@
    (Origin, Sec-Fetch-Site), that must be this origin besides.
 4. A browser keeps it from scripts (HttpOnly), from other sites' requests (SameSite=Strict) and, if it was set over
    https, from plain connections (Secure). It ends with the browser's session.
-5. Two of the name are none: a neighbour of the same host may have set one of them.
+5. Where the request came by https its name begins with ``__Host-``, and no other name counts: browsers take such a
+   cookie from this very host by https only, so that no neighbour, of a port or of the domain, can have set it. Over
+   plain http one can.
+6. Two of the name are none: a neighbour of the same host may have set one of them.
 """
 
 from collections.abc import Mapping
 
 from gateway.web.limits import Scope
+from gateway.web.schemes import came_by_https
 
 CONSOLE = "/console"
 MARK = (b"x-sardonyx-console", b"1")
 """The header, and its value, by which the console's own scripts are known."""
 
 _NAME = b"sardonyx_console"
+_SECURE_NAME = b"__Host-" + _NAME
 _LONGEST = 256
 _READING = ("GET", "HEAD")
 
@@ -42,7 +47,7 @@ def presented_by_cookie(headers: Mapping[bytes, bytes], scope: Scope) -> bytes |
     is_reading = scope.get("method") in _READING and is_console(scope.get("path", ""))
     if not is_reading and not (is_marked and is_same_origin(headers)):
         return None
-    token = _find(cookies)
+    token = _find(cookies, _SECURE_NAME if came_by_https(headers) else _NAME)
     return None if token is None else b"Bearer " + token
 
 
@@ -59,11 +64,11 @@ def setting(token: str, *, is_secure: bool) -> str:
     """Return the value of the Set-Cookie header that has a browser present a token; no token has it forget."""
     ends = "" if token else "; Max-Age=0"
     secure = "; Secure" if is_secure else ""
-    return f"{_NAME.decode()}={token}; Path=/; HttpOnly; SameSite=Strict{secure}{ends}"
+    name = _SECURE_NAME if is_secure else _NAME
+    return f"{name.decode()}={token}; Path=/; HttpOnly; SameSite=Strict{secure}{ends}"
 
 
-def _find(cookies: bytes) -> bytes | None:
-    found = [
-        value for name, _, value in (part.strip().partition(b"=") for part in cookies.split(b";")) if name == _NAME
-    ]
+def _find(cookies: bytes, name: bytes) -> bytes | None:
+    parts = (part.strip().partition(b"=") for part in cookies.split(b";"))
+    found = [value for found_name, _, value in parts if found_name == name]
     return found[0] if len(found) == 1 and 0 < len(found[0]) <= _LONGEST else None

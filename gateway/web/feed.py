@@ -1,5 +1,6 @@
 """The change feed and those who follow it."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from gateway.web.schemas import event_json, worker_json
 from registry.events import Event
 from registry.ports import Registry
 from registry.records import WorkerReport
-from registry.roles import Role
+from registry.roles import Caller, Role
 
 router = APIRouter(prefix="/registry", tags=["watching"], route_class=GuardedRoute)
 
@@ -37,15 +38,26 @@ async def list_events(
 
 @router.get("/workers", summary="Live workers, what they have applied and what they hold")
 @needs(Role.PREDICT)
-async def list_workers(services: UsesServices) -> dict[str, Any]:
-    """Return every worker that has reported within 15 seconds."""
+async def list_workers(services: UsesServices, asking: Asking) -> dict[str, Any]:
+    """Return every worker that has reported within 15 seconds; of what they hold, what the caller may see."""
     reports = await services.call(list_live_workers, services.registry)
-    return {"items": [worker_json(report) for report in reports], "next": None}
+    return {"items": [worker_json(_visible(report, asking)) for report in reports], "next": None}
 
 
 def _list(registry: Registry, after: int, limit: int) -> list[Event]:
     with registry.reading() as catalog:
         return list(catalog.list_events(after=after, limit=limit))
+
+
+def _visible(report: WorkerReport, asking: Caller) -> WorkerReport:
+    def sees(name: str) -> bool:
+        return asking.sees(name.rpartition(":")[0])
+
+    return replace(
+        report,
+        resident=tuple(name for name in report.resident if sees(name)),
+        failed=tuple(switch for switch in report.failed if asking.sees(switch.model)),
+    )
 
 
 def list_live_workers(registry: Registry) -> list[WorkerReport]:

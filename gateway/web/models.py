@@ -59,7 +59,7 @@ def list_visible_models(
     seen: list[Model] = []
     with registry.reading() as catalog:
         while True:
-            page = catalog.list_models(limit=limit, after=after, query=query)
+            page = catalog.list_models(limit=limit, after=after, query=query, pattern=asking.models)
             seen += [model for model in page.items if asking.sees(model.name)]
             after = page.next
             if after is None or len(seen) >= limit:

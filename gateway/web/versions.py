@@ -6,9 +6,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from gateway.web import schemes
 from gateway.web.context import Actor, After, Limit, ModelName, UsesServices, VersionNumber
 from gateway.web.documentation import version_openapi
 from gateway.web.documented import BYTES
+from gateway.web.exchange import CONTEXT, Exchange
 from gateway.web.guarded import needs
 from gateway.web.json_routes import JsonRoute
 from gateway.web.schemas import VersionChange, page_json, version_json
@@ -129,8 +131,10 @@ async def show_snippets(
 ) -> dict[str, Any]:
     """Return a program for each of curl, Python, JavaScript and clients in Python, and why one is left out if it is."""
     version = await services.call(_find_present, services.registry, name, number)
-    asked_at = f"{request.url.scheme}://{request.headers['host']}"
-    return snippets_json(version, base_url=base_url or asked_at, has_tokens=services.settings.is_auth_on)
+    exchange: Exchange = request.scope[CONTEXT]
+    return snippets_json(
+        version, base_url=base_url or schemes.base_url(exchange.headers), has_tokens=services.settings.is_auth_on
+    )
 
 
 def _find_present(registry: Registry, name: str, number: int) -> Version:

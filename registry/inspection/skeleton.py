@@ -91,8 +91,10 @@ def _strip_tensor(tensor: onnx.TensorProto) -> None:
 
 def _is_large(tensor: onnx.TensorProto) -> bool:
     """Tell by the dimensions first: asking for raw data copies it."""
-    if tensor.HasField("raw_data"):
-        return prod(tensor.dims) > 8 * MOST_DATA_BYTES or len(tensor.raw_data) > MOST_DATA_BYTES
+    if tensor.HasField("raw_data") and (
+        prod(tensor.dims) > 8 * MOST_DATA_BYTES or len(tensor.raw_data) > MOST_DATA_BYTES
+    ):
+        return True
     texts = tensor.string_data
     if len(texts) > MOST_DATA_BYTES or sum(map(len, texts)) > MOST_DATA_BYTES:
         return True

@@ -82,6 +82,8 @@ _MODELS = select(models, _LATEST.label("latest_version"))
 _ALIASES = select(aliases, models.c.name.label("model")).join(models, models.c.id == aliases.c.model_id)
 _MOVES = select(moves, models.c.name.label("model")).join(models, models.c.id == moves.c.model_id)
 _EVENTS = select(events, models.c.name.label("model")).outerjoin(models, models.c.id == events.c.model_id)
+_LIKE = str.maketrans({"*": "%", "?": "_", "%": r"\%", "_": r"\_", "\\": r"\\"})
+"""From a pattern of names to what LIKE takes; SQLite's takes upper for lower case, which no name has."""
 
 
 class SqlCatalog(TokenQueries, WebhookQueries):
@@ -98,7 +100,9 @@ class SqlCatalog(TokenQueries, WebhookQueries):
         row = self._first(_MODELS.where(models.c.name == name))
         return None if row is None else self._models([row])[0]
 
-    def list_models(self, *, limit: int, after: str | None = None, query: str | None = None) -> Page[Model]:
+    def list_models(
+        self, *, limit: int, after: str | None = None, query: str | None = None, pattern: str | None = None
+    ) -> Page[Model]:
         """Return models by name; ``query`` ignores the case of ASCII letters."""
         statement = _MODELS.order_by(models.c.name).limit(limit + 1)
         if after is not None:
@@ -106,6 +110,8 @@ class SqlCatalog(TokenQueries, WebhookQueries):
         if query:
             columns = (models.c.name, models.c.description)
             statement = statement.where(or_(*(column.icontains(query, autoescape=True) for column in columns)))
+        if pattern is not None:
+            statement = statement.where(models.c.name.like(pattern.translate(_LIKE), escape="\\"))
         rows = self._all(statement)
         cursor = rows[limit - 1]["name"] if len(rows) > limit else None
         return Page(items=self._models(rows[:limit]), next=cursor)

@@ -168,6 +168,17 @@ def test_a_file_of_another_kind_or_shape_is_refused_beside_its_field(page: Page)
     assert find_obstacles(page) == []
 
 
+def test_what_would_become_infinite_or_nan_is_refused_before_anything_is_sent(page: Page) -> None:
+    opened(page, "picture").get_by_label("CSV").check()
+    page.get_by_label("x as rows of cells").fill("1,2,3,4,5,6,7,8,9,10,11,1e39")
+    page.get_by_role("button", name="Predict").click()
+    expected = "row 1, column 12: expected a number that float32 can hold, received 1e+39"
+    expect(page.locator("#input-0-faults")).to_have_text(expected)
+    page.get_by_label("x as rows of cells").fill("1,2,3,4,5,6,7,8,9,10,11,constructor")
+    page.get_by_role("button", name="Predict").click()
+    expect(page.locator("#input-0-faults")).to_contain_text("expected a number, received “constructor”")
+
+
 def test_words_go_as_they_are(page: Page) -> None:
     opened(page, "words").get_by_label("CSV").check()
     page.get_by_label(" as rows of cells").fill('"a, ""b"""\n<b>')

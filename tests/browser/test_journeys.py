@@ -129,7 +129,6 @@ def test_an_admin_sees_trouble_compares_promotes_undoes_and_rolls_back(
     with scene.client() as client, reading(browser, scene.gateway.url, scheme) as page:
         have_traffic(client)
         sign_in(page, scene.admin)
-        expect(page.get_by_role("main")).to_contain_text("iris")
         page.get_by_role("link", name="iris", exact=True).click()
 
         promote(page, 2, reason="it errs less")
@@ -159,6 +158,34 @@ def test_an_admin_sees_trouble_compares_promotes_undoes_and_rolls_back(
         page.locator("#confirm").click()
         expect(page.locator("#alias-production")).not_to_contain_text("5 %")
         assert client.post("/models/iris/predict", json=FLOWERS).json()["version"] == 1
+        look_at_the_rest_and_leave(page)
+
+
+def look_at_the_rest_and_leave(page: Page) -> None:
+    """The pages that no move leads to, and the one that everybody comes to first."""
+    for place in ("/console/workers", "/console/events", "/console/models/iris/choose"):
+        page.goto(place)
+        page.get_by_role("heading", level=1).wait_for()
+        assert (place, find_obstacles(page)) == (place, [])
+    page.goto("/console/models/iris")
+    page.locator("#version-2").get_by_role("link", name="Retire").click()
+    expect(page.get_by_role("main")).to_contain_text("There is no way back")
+    assert find_obstacles(page) == []
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_label("Access token").wait_for()
+    assert find_obstacles(page) == []
+
+
+def test_where_no_answer_comes_nobody_is_left_to_believe_that_nothing_was_done(browser: Browser, scene: Scene) -> None:
+    with browser.new_context(base_url=scene.gateway.url) as context:
+        page = context.new_page()
+        sign_in(page, scene.admin)
+        page.goto("/console/models/iris/plan?version=2")
+        page.route("**/plan", lambda route: route.abort())
+        page.locator("#confirm").click()
+        expect(page.get_by_role("alert")).to_contain_text("look at the history before you try again")
+        assert find_obstacles(page) == []
+        assert page.evaluate("htmx.config.defaultTimeout") == 0
 
 
 def promote(page: Page, version: int, *, reason: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +201,30 @@ def test_models_are_searched_by_name_and_description(registry: Registry, query: 
             transaction.change_model(name, description=description, tags=None)
         page = transaction.list_models(limit=10, query=query)
     assert [model.name for model in page.items] == names
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["*", "a*", "?_b", "a_?", "a.?", "a%", "a\\*", "*b", "?", "a", "zzz-*", "A*"],
+)
+def test_a_pattern_lets_through_whatever_it_matches(registry: Registry, pattern: str) -> None:
+    names = ["a", "a-b", "a.b", "a_b", "ab", "b", "a.bc"]
+    with registry.writing() as transaction:
+        for name in names:
+            transaction.ensure_model(name, actor="ada", at=NOON)
+        found = [model.name for model in transaction.list_models(limit=10, pattern=pattern).items]
+    matching = sorted(name for name in names if fnmatchcase(name, pattern))
+    assert [name for name in found if name in matching] == matching
+
+
+def test_a_pattern_leaves_the_rest_unread_page_by_page(registry: Registry) -> None:
+    with registry.writing() as transaction:
+        for name in ["a-1", "b-1", "b_1", "b-2", "c-1", "b-3"]:
+            transaction.ensure_model(name, actor="ada", at=NOON)
+        first = transaction.list_models(limit=2, pattern="b-*")
+        second = transaction.list_models(limit=2, pattern="b-*", after=first.next)
+    assert [[model.name for model in page.items] for page in (first, second)] == [["b-1", "b-2"], ["b-3"]]
+    assert (first.next, second.next) == ("b-2", None)
 
 
 def test_versions_are_listed_newest_first_in_pages(registry: Registry) -> None:

@@ -263,6 +263,10 @@ def test_a_pattern_limits_a_token_to_its_models(guarded: Guarded) -> None:
     events = guarded.ask("GET", "/registry/events", token).json()["items"]
     assert {event["model"] for event in events} == {"fraud-1"}
     guarded.assert_good_requests_work()
+    wait_until(lambda: "same:1" in {name for worker in workers(guarded) for name in worker["resident"]})
+    seen = guarded.ask("GET", "/registry/workers", token).json()["items"]
+    assert {name.rpartition(":")[0] for worker in seen for name in worker["resident"]} <= {"fraud-1"}
+    assert len(seen) == len(workers(guarded))
 
 
 # --- 48: the registry does not answer ---------------------------------------------------------------------------------
@@ -437,7 +441,7 @@ def test_a_revocation_reaches_every_worker(alone: Guarded) -> None:
     alone.assert_good_requests_work()
 
 
-def workers(guarded: Guarded) -> list[dict[str, int]]:
+def workers(guarded: Guarded) -> list[dict[str, Any]]:
     return guarded.ask("GET", "/registry/workers", guarded.admin).json()["items"]
 
 

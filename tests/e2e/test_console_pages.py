@@ -1,5 +1,6 @@
 """The console of a real gateway: what each role sees, and aliases that are moved by its forms."""
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -177,6 +178,53 @@ def test_where_somebody_was_quicker_nothing_moves_and_the_page_says_so(console: 
     assert (theirs.status_code, late.status_code, stale.status_code, blind.status_code) == (200, 409, 409, 422)
     assert ("The alias has changed meanwhile" in late.text, 'value="mine"' in late.text) == (True, True)
     assert (form_of(late.text)["expected_generation"], live(admin, "raced")["version"]) == ("1", 2)
+
+
+def test_the_undo_of_a_promotion_is_stepped_over_by_the_next_rollback(console: Console, admin: httpx.Client) -> None:
+    console.register("again", "float32", "float64", "int64")
+    base, form = "/console/models/again", {"allow_breaking": "1"}
+    for query in ("version=3", "version=1&canary=2&canary_percent=5&max_error_percent=0"):
+        asked = {**form_of(admin.get(f"{base}/plan?{query}").text), **form}
+        assert admin.post(f"{base}/plan", data=asked, headers=MARK).status_code == 200
+    before = live(admin, "again")
+    asked = {**form_of(admin.get(f"{base}/plan?version=2").text), **form}
+    promoted = admin.post(f"{base}/plan", data=asked, headers=MARK)
+    undone = admin.post(f"{base}/plan", data=form_of(promoted.text, 'id="flash"'), headers=MARK)
+    assert (undone.status_code, live(admin, "again")) == (200, before)
+    assert before["canary"] == {"version": 2, "percent": 5.0, "max_error_rate": 0.0}
+    assert form_of(admin.get(f"{base}/rollback").text)["to"] == "3"
+
+
+def test_what_a_page_refuses_is_logged_by_its_code(console: Console, admin: httpx.Client) -> None:
+    console.register("logged", "float32", "float64")
+    admin.put("/registry/models/logged/aliases/production", json={"version": 1}, headers=MARK)
+    refused = [
+        admin.post("/console/sign-in", data={"token": "x"}),
+        admin.post("/console/models/logged/plan", data={"version": "2"}, headers=MARK),
+        admin.post("/console/models/logged/versions/1/retire", headers=MARK),
+    ]
+    expected = [
+        ("/console/sign-in", 401, "unauthenticated"),
+        ("/console/models/logged/plan", 422, "invalid_request"),
+        ("/console/models/logged/versions/1/retire", 409, "version_active"),
+    ]
+
+    def logged() -> list[tuple[str, int, str]]:
+        lines = map(json.loads, console.gateway.log_path.read_text().splitlines())
+        ids = [answer.headers["x-request-id"] for answer in refused]
+        found = {line["request_id"]: line for line in lines if line.get("event") == "request"}
+        return [(found[id_]["path"], found[id_]["status"], found[id_]["code"]) for id_ in ids if id_ in found]
+
+    wait_until(lambda: len(logged()) == len(expected))
+    assert logged() == expected
+
+
+def test_a_link_allows_nothing_beforehand(console: Console, admin: httpx.Client) -> None:
+    console.register("linked", "float32", "float64")
+    admin.put("/registry/models/linked/aliases/production", json={"version": 1}, headers=MARK)
+    page = admin.get("/console/models/linked/plan?version=2&allow_breaking=1&takes_back=1&other=x").text
+    assert ('id="allow-breaking"' in page, "checked" in page) == (True, False)
+    assert form_of(page) == {"version": "2", "expected_generation": "1"}
 
 
 def test_what_cannot_be_read_is_a_page_with_its_violations(console: Console, admin: httpx.Client) -> None:

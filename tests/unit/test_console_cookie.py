@@ -19,6 +19,7 @@ from registry.tokens import Tokens
 from tests.support.registries import HandClock, fresh_registry
 
 HOST = {b"host": b"models.example:8000"}
+HTTPS = {**HOST, b"x-forwarded-proto": b"https"}
 COOKIE = {**HOST, b"cookie": b"sardonyx_console=good"}
 MARKED = {**COOKIE, b"x-sardonyx-console": b"1"}
 PAGE = {"method": "GET", "path": "/console/models/iris"}
@@ -38,6 +39,8 @@ GOOD = b"Bearer good"
         ({**MARKED, b"origin": b"http://models.example:8000"}, PREDICT),
         ({**MARKED, b"origin": b"https://Models.Example:8000"}, PREDICT),
         ({**COOKIE, b"cookie": b"theme=dark; sardonyx_console=good; x=y"}, PAGE),
+        ({**HTTPS, b"cookie": b"sardonyx_console=neighbour; __Host-sardonyx_console=good"}, PAGE),
+        ({**HTTPS, b"cookie": b"__Host-sardonyx_console=good", b"x-forwarded-proto": b"HTTPS , http"}, PAGE),
     ],
     ids=lambda value: value.get("path", "") if "path" in value else "",
 )
@@ -55,6 +58,8 @@ def test_the_cookie_counts(headers: dict[bytes, bytes], scope: dict[str, Any]) -
         ({**HOST, b"cookie": b"other=good"}, PAGE),
         ({**HOST, b"cookie": b"sardonyx_console=good; sardonyx_console=other"}, PAGE),
         ({**HOST, b"cookie": b"sardonyx_console=" + b"x" * 257}, PAGE),
+        ({**HTTPS, b"cookie": b"sardonyx_console=good"}, PAGE),
+        ({**HOST, b"cookie": b"__Host-sardonyx_console=good"}, PAGE),
         (COOKIE, PREDICT),
         (COOKIE, {}),
         (COOKIE, {"method": "GET", "path": "/registry/models"}),
@@ -77,7 +82,7 @@ def test_the_cookie_does_not_count(headers: dict[bytes, bytes], scope: dict[str,
 
 def test_it_is_kept_from_scripts_other_sites_and_plain_connections() -> None:
     assert setting("t", is_secure=False) == "sardonyx_console=t; Path=/; HttpOnly; SameSite=Strict"
-    assert setting("t", is_secure=True) == "sardonyx_console=t; Path=/; HttpOnly; SameSite=Strict; Secure"
+    assert setting("t", is_secure=True) == "__Host-sardonyx_console=t; Path=/; HttpOnly; SameSite=Strict; Secure"
     assert setting("", is_secure=False) == "sardonyx_console=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"
 
 

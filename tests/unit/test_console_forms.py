@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.web.console.forms import parse_form
-from gateway.web.console.move_forms import read_move, read_rollback, restoring
+from gateway.web.console.move_forms import linked, read_move, read_rollback, restoring
 from gateway.web.console.moving import Undo, undo_of
 from gateway.web.console.sign_in import place_or_home
 from registry.errors import InvalidName, InvalidRequest, UndecodableBody
@@ -177,7 +177,22 @@ def test_everything_else_is_undone_by_asking_for_what_was(before: Alias, after: 
         canary=before.canary,
         shadow=before.shadow,
     )
-    assert (undo.action, undo.fields, asked) == ("/console/models/iris/plan", restoring(before, after), expected)
+    takes_back = kind is MoveKind.PROMOTE and before.version != after.version
+    fields = restoring(before, after, takes_back=takes_back)
+    assert (undo.action, undo.fields, asked) == ("/console/models/iris/plan", fields, expected)
+
+
+@pytest.mark.parametrize("seconds", [0.07, 0.08, 1 / 3, 1e-6, 0.12345678901234568])
+@pytest.mark.parametrize("rate", [0.0, 0.07, 0.29, 1 / 3, 1.0, 0.12345678901234568])
+def test_a_canarys_limits_come_back_to_the_last_digit(rate: float, seconds: float) -> None:
+    canary = Canary(version=4, percent=2.5, max_error_rate=rate, max_latency_seconds=seconds)
+    fields = restoring(alias(1, 4, canary=canary), alias(2, 5))
+    assert read_move(fields).proposal().canary == canary
+
+
+def test_a_link_says_what_is_to_become_of_an_alias_and_nothing_else() -> None:
+    asked = {"alias": "blue", "version": "3", "drop_canary": "1", "reason": "slow"}
+    assert linked({**asked, "allow_breaking": "1", "takes_back": "1", "hx-post": "/elsewhere"}) == asked
 
 
 def test_there_is_no_undo_of_a_first_promotion_and_of_what_changed_nothing() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.web.console import words
-from gateway.web.console.event_words import sentence
+from gateway.web.console.event_words import _SENTENCES, sentence
 from gateway.web.console.reports import batching_sentences, licences, thread_sentences
 from gateway.web.console.sparkline import sparkline_points
 from registry.batching import Batching, BatchReport, Level
@@ -157,12 +157,24 @@ MOVED = {"from": 1, "to": 2, "kind": "promote", "canary": None, "shadow": None, 
             "denied: PUT /x, which needs the role admin",
         ),
         (EventKind.TOKEN_CREATED, {"name": "ci", "role": "publish"}, "token ci made, with the role publish"),
+        (EventKind.WEBHOOK_CREATED, {"webhook": "w1"}, "webhook w1 made"),
+        (EventKind.WEBHOOK_CHANGED, {"webhook": "w1", "changed": ["kinds", "url"]}, "webhook w1 changed: kinds, url"),
+        (EventKind.WEBHOOK_DELETED, {"webhook": "w1"}, "webhook w1 deleted"),
+        (
+            EventKind.WEBHOOK_FAILED,
+            {"webhook": "w1", "delivery": "d", "sequence": 7, "reason": "status 500"},
+            "webhook w1 was not told of event 7: status 500",
+        ),
         (EventKind("something_new"), {}, "something new"),
     ],
 )
 def test_an_event_is_told_in_a_sentence(kind: EventKind, detail: dict[str, Any], text: str) -> None:
     event = Event(sequence=1, kind=kind, model="iris", version=2, alias="production", actor="a", at=NOON, detail=detail)
     assert sentence(event) == text
+
+
+def test_every_kind_of_this_release_has_a_sentence() -> None:
+    assert set(EventKind) - set(_SENTENCES) == set()
 
 
 def test_a_sentence_has_an_end() -> None:

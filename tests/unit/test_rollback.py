@@ -191,3 +191,19 @@ def test_a_plan_of_a_rollback_that_leads_nowhere_is_refused_as_the_rollback_is(b
     play(bench, "1")
     with pytest.raises(NoPreviousVersion):
         bench.promotion.plan_rollback("iris", "production")
+
+
+def test_a_promotion_that_is_taken_back_is_no_way_back_and_its_canary_stays(bench: Bench) -> None:
+    play(bench, "3 1 2")
+    canary = Canary(version=4, percent=5.0)
+    done = bench.promotion.take_back("iris", "production", Proposal(version=1, canary=canary), actor="ada")
+    assert done.move is not None
+    assert (done.move.kind, done.move.undoes, done.alias.canary) == (MoveKind.ROLLBACK, 3, canary)
+    assert bench.promotion.plan_rollback("iris", "production").version == 3
+
+
+def test_what_the_newest_promotion_did_not_come_from_is_promoted(bench: Bench) -> None:
+    play(bench, "3 1 2")
+    done = bench.promotion.take_back("iris", "production", Proposal(version=4), actor="ada")
+    assert done.move is not None
+    assert (done.move.kind, done.move.undoes) == (MoveKind.PROMOTE, None)

@@ -46,6 +46,13 @@ def without_data(array: object, name: str = "") -> TensorProto:
     return tensor
 
 
+def test_numbers_that_stand_beside_short_raw_data_go_too(tmp_path: Path) -> None:
+    tensor = numpy_helper.from_array(SMALL, "both")
+    tensor.float_data.extend([1.5] * 100_000)
+    stripped = skeleton_of(models.model([constant("k", tensor)], [models.value("x")], [models.value("y")]), tmp_path)
+    assert list(tensors_of(stripped)) == [without_data(SMALL, "both")]
+
+
 def constant(name: str, tensor: TensorProto) -> onnx.NodeProto:
     return helper.make_node("Constant", [], [name], value=tensor)
 

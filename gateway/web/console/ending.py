@@ -11,7 +11,7 @@ from gateway.web.console.pages import exchange_of, page, services_of
 from gateway.web.console.policy import ConsoleRoute
 from gateway.web.context import Asking, ModelName, UsesServices, VersionNumber
 from gateway.web.guarded import needs
-from gateway.web.problems import problem, status_of
+from gateway.web.problems import problem
 from registry.errors import ServiceError
 from registry.lookup import resolve_model, resolve_present_version
 from registry.records import Version
@@ -119,4 +119,4 @@ async def _ask(
             uses = uses_of(resolve_model(catalog, name)).get(number, [])
         return {"version": version, "uses": uses, "words": words, "problem": told}
 
-    return await page(request, "confirm.html", gather, status=200 if error is None else status_of(error))
+    return await page(request, "confirm.html", gather, error=error)

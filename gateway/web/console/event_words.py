@@ -50,6 +50,16 @@ def _denied(_: Event, detail: Mapping[str, Any]) -> str:
     )
 
 
+def _webhook_changed(_: Event, detail: Mapping[str, Any]) -> str:
+    names = ", ".join(map(str, detail.get("changed", ())))
+    return f"webhook {detail.get('webhook', '')} changed" + (f": {names}" if names else "")
+
+
+def _webhook_failed(_: Event, detail: Mapping[str, Any]) -> str:
+    text = f"webhook {detail.get('webhook', '')} was not told of event {detail.get('sequence', '')}"
+    return f"{text}: {detail['reason']}" if detail.get("reason") else text
+
+
 _SENTENCES: Final[Mapping[EventKind, Callable[[Event, Mapping[str, Any]], str]]] = {
     EventKind.ALIAS_MOVED: _moved,
     EventKind.MODEL_CHANGED: _changed,
@@ -67,4 +77,8 @@ _SENTENCES: Final[Mapping[EventKind, Callable[[Event, Mapping[str, Any]], str]]]
     ),
     EventKind.TOKEN_REVOKED: lambda _, detail: f"token {detail.get('name', '')} revoked",
     EventKind.ACCESS_DENIED: _denied,
+    EventKind.WEBHOOK_CREATED: lambda _, detail: f"webhook {detail.get('webhook', '')} made",
+    EventKind.WEBHOOK_CHANGED: _webhook_changed,
+    EventKind.WEBHOOK_DELETED: lambda _, detail: f"webhook {detail.get('webhook', '')} deleted",
+    EventKind.WEBHOOK_FAILED: _webhook_failed,
 }

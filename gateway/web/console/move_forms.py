@@ -1,6 +1,7 @@
 """What an admin asks for, as a form's fields: the same in the link to a plan and in what is sent to carry it out."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -36,13 +37,16 @@ class MoveForm(_Form):
     version: int = Field(ge=1, lt=_MOST)
     canary: int | None = Field(default=None, ge=1, lt=_MOST)
     canary_percent: float | None = None
-    max_error_percent: float | None = Field(default=None, ge=0, le=100)
-    max_latency_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_error_percent: Decimal | None = Field(default=None, ge=0, le=100)
+    """Decimal, as is the next one: a limit that is spelled in a form and read again is the same limit."""
+    max_latency_ms: Decimal | None = Field(default=None, gt=0, lt=_MOST)
     drop_canary: bool = False
     shadow: int | None = Field(default=None, ge=1, lt=_MOST)
     shadow_percent: float | None = None
     drop_shadow: bool = False
     allow_breaking: bool = False
+    takes_back: bool = False
+    """Whether this undoes a promotion, and is recorded as a rollback."""
 
     def proposal(self) -> Proposal:
         """Return it as the registry knows it; what the form does not name is not asked for.
@@ -62,8 +66,8 @@ class MoveForm(_Form):
         return Canary(
             version=version,
             percent=_given(self.canary_percent, "canary_percent"),
-            max_error_rate=None if self.max_error_percent is None else self.max_error_percent / 100,
-            max_latency_seconds=None if self.max_latency_ms is None else self.max_latency_ms / 1000,
+            max_error_rate=None if self.max_error_percent is None else float(self.max_error_percent / 100),
+            max_latency_seconds=None if self.max_latency_ms is None else float(self.max_latency_ms / 1000),
         )
 
     def _shadow(self, version: int) -> Shadow:
@@ -74,6 +78,9 @@ class RollbackForm(_Form):
     """An alias is to go back to what was live before, or to a version that was."""
 
     to: int | None = Field(default=None, ge=1, lt=_MOST)
+
+
+_LINKED = MoveForm.model_fields.keys() - {"allow_breaking", "takes_back"}
 
 
 def read_move(fields: Fields) -> MoveForm:
@@ -90,14 +97,26 @@ def read_rollback(fields: Fields) -> RollbackForm:
     return _read(RollbackForm, fields)
 
 
-def restoring(before: Alias, after: Alias) -> dict[str, str]:
-    """Return the fields that make an alias what it was before, if nothing else happens to it in between."""
+def linked(query: Mapping[str, str]) -> dict[str, str]:
+    """Return what a link to a plan may say: what is to become of an alias, not that callers may stumble over it."""
+    return {name: text for name, text in query.items() if name in _LINKED}
+
+
+def restoring(before: Alias, after: Alias, *, takes_back: bool = False) -> dict[str, str]:
+    """Return the fields that make an alias what it was before, if nothing else happens to it in between.
+
+    Args:
+        before: what the alias was.
+        after: what it is.
+        takes_back: whether a promotion has led from the one to the other.
+    """
     return _texts(
         {
             "alias": before.name,
             "version": before.version,
             "expected_generation": after.generation,
             "allow_breaking": True,
+            "takes_back": takes_back,
             **_canary_fields(before.canary),
             **_shadow_fields(before.shadow),
         }
@@ -111,8 +130,8 @@ def _canary_fields(canary: Canary | None) -> dict[str, Any]:
     return {
         "canary": canary.version,
         "canary_percent": canary.percent,
-        "max_error_percent": None if rate is None else rate * 100,
-        "max_latency_ms": None if seconds is None else seconds * 1000,
+        "max_error_percent": None if rate is None else Decimal(str(rate)) * 100,
+        "max_latency_ms": None if seconds is None else Decimal(str(seconds)) * 1000,
     }
 
 
@@ -122,10 +141,8 @@ def _shadow_fields(shadow: Shadow | None) -> dict[str, Any]:
 
 def _texts(fields: Mapping[str, Any]) -> dict[str, str]:
     """Return fields as forms have them: none for what is not said, ``1`` for what holds, a number as it reads back."""
-    spelled = {
-        name: "1" if value is True else str(value) for name, value in fields.items() if value not in (None, False)
-    }
-    return {name: text for name, text in spelled.items() if text}
+    said = {name: value for name, value in fields.items() if value is not None and value is not False}  # 0 is said
+    return {name: "1" if value is True else str(value) for name, value in said.items()}
 
 
 def _read(form: type[F], fields: Fields) -> F:

@@ -8,29 +8,35 @@
 4. Afterwards the model's page offers the exact inverse, for as long as nothing else happens to the alias.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from fastapi import APIRouter, Request, Response
 
+from gateway.web.console.commands import move_command, rollback_command
 from gateway.web.console.forms import read_form
 from gateway.web.console.model_page import answer_model
-from gateway.web.console.move_forms import Fields, read_move, read_rollback, restoring
+from gateway.web.console.move_forms import Fields, linked, read_move, read_rollback, restoring
 from gateway.web.console.pages import exchange_of, page, services_of
 from gateway.web.console.policy import ConsoleRoute
 from gateway.web.context import Asking, ModelName, UsesServices
 from gateway.web.guarded import needs
-from gateway.web.problems import problem, status_of
+from gateway.web.problems import problem
 from registry.errors import BreakingSignature, InvalidRequest, ServiceError, Violation
 from registry.lookup import resolve_model
 from registry.planning import plan_promotion
-from registry.ports import Registry
+from registry.ports import Catalog, Registry
 from registry.promotion import AliasMove, Plan
-from registry.records import Alias, MoveKind
+from registry.records import Alias, MoveKind, Version
 from registry.roles import Caller, Role
 
 router = APIRouter(prefix="/console/models/{name}", include_in_schema=False, route_class=ConsoleRoute)
+
+_VERSIONS = 200
+"""The newest, to choose from."""
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +58,11 @@ async def choose(request: Request, services: UsesServices, name: ModelName) -> R
     def gather() -> Mapping[str, Any]:
         with services.registry.reading() as catalog:
             model = resolve_model(catalog, name)
-            versions = catalog.list_versions(name, limit=200)
+            versions = _choice(catalog, name, asked.get("number"))
         alias = next((alias for alias in model.aliases if alias.name == asked.get("alias", "production")), None)
         return {
             "model": model,
-            "versions": [version for version in versions.items if not version.is_retired],
+            "versions": versions,
             "kind": asked.get("kind") if asked.get("kind") in ("canary", "shadow") else "promote",
             "alias": alias,
             "alias_name": asked.get("alias", "production"),
@@ -66,11 +72,20 @@ async def choose(request: Request, services: UsesServices, name: ModelName) -> R
     return await page(request, "choose.html", gather)
 
 
+def _choice(catalog: Catalog, name: str, asked: str | None) -> list[Version]:
+    """Return the newest versions that may be chosen, and the one that was asked for, however old it is."""
+    found = list(catalog.list_versions(name, limit=_VERSIONS).items)
+    if asked is not None and _NUMBER.fullmatch(asked) and int(asked) not in {version.number for version in found}:
+        older = catalog.find_version(name, int(asked))
+        found += [] if older is None else [older]
+    return [version for version in found if not version.is_retired]
+
+
 @router.get("/plan")
 @needs(Role.ADMIN)
 async def show_plan(request: Request, name: ModelName) -> Response:
     """Show what moving an alias would change."""
-    return await _plan_page(request, name, dict(request.query_params))
+    return await _plan_page(request, name, linked(request.query_params))
 
 
 @router.post("/plan")
@@ -83,7 +98,12 @@ async def move(request: Request, services: UsesServices, asking: Asking, name: M
     async def carry_out() -> AliasMove:
         proposal = form.proposal()
         return await services.promote(
-            services.promotion.move, name, form.alias, proposal, reason=form.reason, actor=asking.name
+            services.promotion.take_back if form.takes_back else services.promotion.move,
+            name,
+            form.alias,
+            proposal,
+            reason=form.reason,
+            actor=asking.name,
         )
 
     order = _Order(name=name, alias=form.alias, fields=fields, carry_out=carry_out, show=_plan_page)
@@ -135,7 +155,7 @@ def undo_of(before: Alias | None, moved: AliasMove) -> Undo | None:
         fields = {"alias": after.name, "to": str(before.version), "expected_generation": str(after.generation)}
         return Undo(action=f"{base}/rollback", fields=fields, words=f"Undo: back to version {before.version}")
     words = "Undo" if moved.move is None else f"Undo: version {before.version} again"
-    return Undo(action=f"{base}/plan", fields=restoring(before, after), words=words)
+    return Undo(action=f"{base}/plan", fields=restoring(before, after, takes_back=is_promotion), words=words)
 
 
 async def _carry_out(request: Request, asking: Caller, order: "_Order") -> Response:
@@ -179,10 +199,11 @@ async def _plan_page(request: Request, name: str, fields: Fields, *, error: Serv
             **_shown(request, plan, form.reason, error),
             "kind": "promote",
             "is_breaking": is_breaking,
+            "command": move_command(plan, form, is_breaking=is_breaking),
             "fields": {**fields, "expected_generation": str(_generation(plan))},
         }
 
-    return await page(request, "plan.html", gather, status=200 if error is None else status_of(error))
+    return await page(request, "plan.html", gather, error=error)
 
 
 async def _rollback_page(request: Request, name: str, fields: Fields, *, error: ServiceError | None = None) -> Response:
@@ -195,10 +216,11 @@ async def _rollback_page(request: Request, name: str, fields: Fields, *, error: 
             **_shown(request, plan, form.reason, error),
             "kind": "rollback",
             "is_breaking": False,
+            "command": rollback_command(plan),
             "fields": {"alias": form.alias, "to": str(plan.version), "expected_generation": str(_generation(plan))},
         }
 
-    return await page(request, "plan.html", gather, status=200 if error is None else status_of(error))
+    return await page(request, "plan.html", gather, error=error)
 
 
 def _shown(request: Request, plan: Plan, reason: str, error: ServiceError | None) -> dict[str, Any]:

@@ -8,22 +8,38 @@ from fastapi.responses import HTMLResponse
 
 from gateway.web.console.templates import render
 from gateway.web.exchange import CONTEXT, Exchange
+from gateway.web.problems import status_of
+from gateway.web.reception import log_withheld
 from gateway.web.services import Services
+from registry.errors import ServiceError
 from registry.roles import Caller, Role
 
 Gather = Callable[[], Mapping[str, Any]]
 """Returns what a template needs; may block."""
 
 
-async def page(request: Request, template: str, gather: Gather = dict, *, status: int = 200) -> Response:
-    """Return a template filled with what ``gather`` returns; raises what that raises."""
+async def page(
+    request: Request, template: str, gather: Gather = dict, *, error: ServiceError | None = None
+) -> Response:
+    """Return a template filled with what ``gather`` returns; raises what that raises.
+
+    Args:
+        request: whose answer it is.
+        template: its name.
+        gather: called off the event loop.
+        error: what the page refuses; it has the status then, and is counted and logged as any refusal is.
+    """
     services = services_of(request)
     common = _common(request, services)
+    if error is not None:
+        exchange = exchange_of(request)
+        exchange.code = error.code
+        log_withheld(error, exchange.request_id)
 
     def draw() -> str:
         return render(template, {**common, **gather()})
 
-    return HTMLResponse(await services.call(draw), status_code=status)
+    return HTMLResponse(await services.call(draw), status_code=200 if error is None else status_of(error))
 
 
 def services_of(request: Request) -> Services:

@@ -16,7 +16,7 @@ from gateway.web.console.pages import exchange_of, page, services_of
 from gateway.web.console.policy import ConsoleRoute
 from gateway.web.cookies import CONSOLE, is_same_origin, setting
 from gateway.web.guarded import needs
-from gateway.web.problems import status_of
+from gateway.web.schemes import came_by_https
 from registry.errors import ForeignOrigin, TooManyAttempts, Unauthenticated
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=ConsoleRoute)
@@ -53,10 +53,9 @@ async def sign_in(request: Request) -> Response:
         await gate.admit(headers, request.scope)
     except (Unauthenticated, TooManyAttempts) as error:
         trouble = error
-        status = status_of(trouble)
-        return await page(request, "sign_in.html", lambda: {"next": place, "trouble": trouble}, status=status)
+        return await page(request, "sign_in.html", lambda: {"next": place, "trouble": trouble}, error=error)
     response = RedirectResponse(place, _SEE_OTHER)
-    response.headers["set-cookie"] = setting(token, is_secure=_is_secure(request))
+    response.headers["set-cookie"] = setting(token, is_secure=came_by_https(exchange_of(request).headers))
     return response
 
 
@@ -66,7 +65,7 @@ async def sign_out(request: Request) -> Response:
     """Have the browser forget the token; the token itself stays good until it is revoked."""
     _refuse_foreign(request)
     response = RedirectResponse(SIGN_IN, _SEE_OTHER)
-    response.headers["set-cookie"] = setting("", is_secure=_is_secure(request))
+    response.headers["set-cookie"] = setting("", is_secure=came_by_https(exchange_of(request).headers))
     return response
 
 
@@ -79,12 +78,3 @@ def place_or_home(place: str) -> str:
 def _refuse_foreign(request: Request) -> None:
     if not is_same_origin(exchange_of(request).headers):
         raise ForeignOrigin("this form is taken from the console's own pages only")
-
-
-def _is_secure(request: Request) -> bool:
-    """Return whether the browser speaks https to us, or to the proxy before us.
-
-    Should the header be a lie, the browser would keep the cookie from plain connections: nothing is lost but a sign-in.
-    """
-    forwarded = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
-    return "https" in (request.scope["scheme"], forwarded)

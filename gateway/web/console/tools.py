@@ -8,6 +8,7 @@ from fastapi import Request
 
 from gateway.codec.examples import MOST_SHOWN, Body, count_elements, whole_example
 from gateway.web.console.pages import exchange_of, services_of
+from gateway.web.schemes import base_url
 from gateway.web.snippets import snippets_json
 from registry.examples import Examples
 from registry.records import Version
@@ -55,7 +56,6 @@ def tools_of(request: Request, version: Version, examples: Examples) -> Tools:
     """Return what the page of a version shows, which has these golden examples."""
     signature = version.signature
     body = whole_example(signature) if count_elements(signature) <= MOST_SHOWN else None
-    host = exchange_of(request).headers[b"host"].decode("latin-1")
     return Tools(
         fields=tuple(_field(place, spec, body) for place, spec in enumerate(signature.inputs)),
         sizes=tuple(_sizes(signature).items())[:_MOST_SIZES],
@@ -63,7 +63,7 @@ def tools_of(request: Request, version: Version, examples: Examples) -> Tools:
         examples=tuple(example.name for example in examples.items),
         snippets=snippets_json(
             version,
-            base_url=f"{request.scope['scheme']}://{host}",
+            base_url=base_url(exchange_of(request).headers),
             has_tokens=services_of(request).settings.is_auth_on,
         ),
     )

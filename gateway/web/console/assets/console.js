@@ -25,10 +25,35 @@
 
   // A page that nobody looks at asks for nothing.
   document.addEventListener("htmx:before:request", function (event) {
+    if (isRefresh(event)) { if (document.hidden) { event.preventDefault(); } }
+    else { forget("unanswered"); }
+  });
+
+  function isRefresh(event) {
     var source = event.detail.ctx && event.detail.ctx.sourceElement;
-    if (document.hidden && source && source.hasAttribute && source.hasAttribute("data-refresh")) {
-      event.preventDefault();
-    }
+    return Boolean(source && source.hasAttribute && source.hasAttribute("data-refresh"));
+  }
+
+  function forget(id) {
+    var said = document.getElementById(id);
+    if (said) { said.remove(); }
+  }
+
+  // A promotion may take minutes, and is waited for. Where no answer comes, nobody knows whether it was done; parts that
+  // are read again by themselves are silent, since they ask once more.
+  document.addEventListener("htmx:error", function (event) {
+    var main = document.getElementById("main");
+    if (!main || isRefresh(event)) { return; }
+    forget("unanswered");
+    var notice = document.createElement("div");
+    notice.id = "unanswered";
+    notice.className = "notice bad";
+    notice.tabIndex = -1;
+    notice.setAttribute("role", "alert");
+    notice.textContent = "The gateway did not answer. What you have asked for may have been done all the same: " +
+      "look at the history before you try again.";
+    main.prepend(notice);
+    notice.focus();
   });
 
   // What has just happened is read out, and is where the keyboard goes on.

@@ -15,6 +15,8 @@ export const TYPED = {
 };
 
 const INFINITE = { nan: NaN, inf: Infinity, infinity: Infinity, "-inf": -Infinity, "-infinity": -Infinity };
+// What an element of so many bits rounds to infinity from: halfway between the largest number and the next power of two.
+const TOO_LARGE = { float16: 65520, bfloat16: (2 - 2 ** -8) * 2 ** 127, float32: (2 - 2 ** -24) * 2 ** 127 };
 const TRUTH = { true: true, false: false, 1: true, 0: false };
 
 /** The least and the most of an integer dtype, as BigInt; null for all others. */
@@ -34,15 +36,23 @@ export function readElement(text, dtype) {
   if (dtype === "string") return text;
   const said = text.trim();
   if (dtype === "bool") {
-    if (said.toLowerCase() in TRUTH) return TRUTH[said.toLowerCase()];
+    if (Object.hasOwn(TRUTH, said.toLowerCase())) return TRUTH[said.toLowerCase()];
     throw new Error(`expected true or false, received ${quoted(said)}`);
   }
   const bounds = boundsOf(dtype);
   if (bounds) return readInteger(said, dtype, bounds);
-  if (said.toLowerCase() in INFINITE) return INFINITE[said.toLowerCase()];
+  if (Object.hasOwn(INFINITE, said.toLowerCase())) return INFINITE[said.toLowerCase()];
   const number = Number(said);
   if (said === "" || !Number.isFinite(number) || /^[+-]?0[xob]/i.test(said)) {
     throw new Error(`expected a number, received ${quoted(said)}`);
+  }
+  return holdable(number, dtype);
+}
+
+/** The number, unless it is one that a float dtype would make infinite of. */
+function holdable(number, dtype) {
+  if (Number.isFinite(number) && Math.abs(number) >= (TOO_LARGE[dtype] ?? Infinity)) {
+    throw new Error(`expected a number that ${dtype} can hold, received ${number}`);
   }
   return number;
 }
@@ -81,7 +91,7 @@ export function castTensor(tensor, dtype) {
     throw new Error(`expected ${dtype}, received ${tensor.dtype}`);
   }
   const bounds = boundsOf(dtype);
-  if (!bounds) return makeTensor(dtype, tensor.shape, Array.from(tensor.data, Number));
+  if (!bounds) return makeTensor(dtype, tensor.shape, Array.from(tensor.data, (value) => holdable(Number(value), dtype)));
   if (isFloat(tensor.dtype)) throw new Error(`expected ${dtype}, received ${tensor.dtype}: round it before you save it`);
   for (const value of tensor.data) {
     if (BigInt(value) < bounds[0] || BigInt(value) > bounds[1]) {
