@@ -96,16 +96,21 @@ class Reading:
         """
         return wait_until_followed(self.workers, moved["sequence"], timeout_seconds=timeout_seconds)
 
-    def _has_moved(self, target: Target) -> bool:
-        """Look up anew what the target means; True if its dtypes were taken from another version than it is now."""
-        if target.version is not None:
-            return False
-        return self._aliases.pop((target.model, target.alias or PRODUCTION), None) != self._resolve(target)
+    def _moved_from(self, number: int, target: Target) -> int | None:
+        """Look up anew what the target means; None if it is still the version whose signature was used."""
+        self._forget(target)
+        found = self._resolve(target)
+        return None if found == number else found
+
+    def _forget(self, target: Target) -> None:
+        """Have the alias looked up again before it is used again."""
+        self._aliases.pop((target.model, target.alias or PRODUCTION), None)
 
     def _resolve(self, target: Target) -> int:
         if target.version is not None:
             return target.version
         key = target.model, target.alias or PRODUCTION
-        if key not in self._aliases:
-            self._aliases[key] = int(self.alias(*key)["version"])
-        return self._aliases[key]
+        found = self._aliases.get(key)  # other threads forget and look up as well: what is returned is read once
+        if found is None:
+            found = self._aliases[key] = int(self.alias(*key)["version"])
+        return found

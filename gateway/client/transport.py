@@ -2,12 +2,14 @@
 
 1. A connection is used by one thread at a time and kept for the next request; idle ones wait in a list.
 2. An idle connection may have been closed by the other side meanwhile: only requests that may be sent again use one
-   (``repeating`` does that). When one turns out to be closed, the others are given up as well.
+   (``repeating`` does that). When one turns out to be closed, the others are given up as well. After a fork both
+   processes would hear each other's answers on one: they stay with the process that opened them.
 3. A gateway may answer before it has read the whole body (413, 401): a broken pipe while sending is no failure until
    there is no answer to read either.
 """
 
 import http.client
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -72,6 +74,8 @@ class HttpTransport:
     token: str | None = field(default=None, repr=False)
     timeout_seconds: float = 120.0
     _idle: list[http.client.HTTPConnection] = field(default_factory=list, init=False, repr=False)
+    _owner: int = field(default_factory=os.getpid, init=False, repr=False)
+    """The process that has opened the idle connections."""
     _host: str = field(default="", init=False, repr=False)
     _port: int | None = field(default=None, init=False, repr=False)
     _prefix: str = field(default="", init=False, repr=False)
@@ -123,6 +127,11 @@ class HttpTransport:
         return sent
 
     def _kept(self) -> http.client.HTTPConnection | None:
+        if self._owner != os.getpid():
+            inherited, self._idle = self._idle, []
+            self._owner = os.getpid()  # last, so that no other thread takes one of them meanwhile
+            for connection in inherited:
+                connection.close()  # this process's end of it only: nothing is sent
         try:
             return self._idle.pop()
         except IndexError:  # another thread may have taken the last one

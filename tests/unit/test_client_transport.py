@@ -1,6 +1,7 @@
 """The HTTP transport against a real server of the standard library."""
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -113,6 +114,24 @@ def test_a_connection_that_went_stale_is_replaced_unnoticed(transport: HttpTrans
     after = heard(repeating.request("GET", "/", headers={}, is_repeatable=True))["connection"]
 
     assert after != before
+
+
+def test_a_forked_process_opens_a_connection_of_its_own_and_leaves_the_kept_one_alone(transport: HttpTransport) -> None:
+    def asks() -> int:
+        return int(heard(transport.request("GET", "/", headers={}, is_repeatable=True))["connection"])
+
+    kept = asks()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, str(asks()).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    of_child = int(os.read(reader, 16))
+    os.close(reader)
+    os.close(writer)
+
+    assert (of_child != kept, asks() == kept) == (True, True)
 
 
 def test_an_early_refusal_is_read_though_the_body_was_not() -> None:
