@@ -1,7 +1,7 @@
 """How requests reach a gateway.
 
 1. A connection is used by one thread at a time and kept for the next request; idle ones wait in a list.
-2. An idle connection may have been closed by the other side meanwhile: only requests that may be sent again use one
+2. An idle connection may have been closed by the other side meanwhile: only requests that can be sent again use one
    (``repeating`` does that). When one turns out to be closed, the others are given up as well. After a fork both
    processes would hear each other's answers on one: they stay with the process that opened them.
 3. A gateway may answer before it has read the whole body (413, 401): a broken pipe while sending is no failure until
@@ -54,7 +54,7 @@ class Transport(Protocol):
             is_repeatable: True if sending it twice does no more than sending it once.
 
         Raises:
-            ConnectionFailed: nobody answered; it says whether the request may have arrived.
+            ConnectionFailed: nobody answered; it says whether the request may have arrived, and changed something.
         """
         ...
 
@@ -100,7 +100,7 @@ class HttpTransport:
     ) -> Response:
         """Send it over a kept connection or a new one; see Transport."""
         sent = self._headers(headers, body, content_length)
-        kept = self._kept() if is_repeatable else None
+        kept = self._kept() if is_repeatable and is_whole(body) else None
         try:
             connection = kept or self._connect()
         except OSError as error:
@@ -111,7 +111,9 @@ class HttpTransport:
             if kept is not None:
                 self.close()
             unknown = "" if is_repeatable else "; whether it was done is not known: look before you send it again"
-            raise ConnectionFailed(self._nobody(error) + unknown, may_have_arrived=True) from error
+            raise ConnectionFailed(
+                self._nobody(error) + unknown, may_have_arrived=True, is_outcome_unknown=not is_repeatable
+            ) from error
 
     def close(self) -> None:
         """Close the connections that are kept."""
@@ -149,12 +151,12 @@ class HttpTransport:
     def _exchange(
         self, connection: http.client.HTTPConnection, method: str, path: str, headers: Mapping[str, str], body: Body
     ) -> Response:
-        is_whole = True
+        is_sent = True
         try:
             try:
                 connection.request(method, self._prefix + path, body=body, headers=dict(headers))
             except (BrokenPipeError, ConnectionResetError):
-                is_whole = False
+                is_sent = False
                 if connection.sock is None:
                     raise
             answer = connection.getresponse()
@@ -166,11 +168,16 @@ class HttpTransport:
         except BaseException:
             connection.close()
             raise
-        if is_whole and connection.sock is not None:
+        if is_sent and connection.sock is not None:
             self._idle.append(connection)
         else:
             connection.close()
         return response
+
+
+def is_whole(body: Body) -> bool:
+    """Return whether a body can be sent more than once."""
+    return body is None or isinstance(body, bytes)
 
 
 def _port(netloc: str, url: str) -> int | None:

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from gateway.client.convert import UploadFile
-from gateway.client.errors import ApiError, UnusableArgument, api_error, problem
+from gateway.client.errors import ApiError, UnusableArgument, api_error, is_of_an_intermediary, problem
 from gateway.client.transport import Body, Response, Transport
 
 Progress = Callable[[int, int], None]
@@ -53,10 +53,12 @@ class Wire:
         return self.request(method, path, headers=headers, body=body, is_repeatable=repeatable)
 
     def upload(self, method: str, path: str, *, file: UploadFile, sent: "SentCounter") -> Response:
-        """Send a file's bytes."""
+        """Send a file's bytes: the same ones again are the same file, or version."""
         headers = {"content-type": "application/octet-stream"}
         body = (sent.count(chunk) for chunk in file.chunks())
-        return self.request(method, path, headers=headers, body=body, content_length=file.size_bytes)
+        return self.request(
+            method, path, headers=headers, body=body, content_length=file.size_bytes, is_repeatable=True
+        )
 
     def request(
         self,
@@ -73,7 +75,9 @@ class Wire:
             method, path, headers=headers, body=body, content_length=content_length, is_repeatable=is_repeatable
         )
         if response.status not in _OK:
-            raise api_error(response.status, response.headers, response.body)
+            error = api_error(response.status, response.headers, response.body)
+            error.is_outcome_unknown = not is_repeatable and is_of_an_intermediary(error)
+            raise error
         return response
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ COMMANDS = [
     ["retire", "iris", "1"],
     ["history", "iris", "--alias", "staging", "--limit", "3"],
     ["rollback", "iris", "--to", "m3"],
-    ["promote", "iris", "1", "--yes"],
+    ["promote", "iris", "1", "--ask", "--dry-run"],
     ["diff", "iris", "1", "2", "--no-ops", "--no-outputs"],
     ["bench", "iris:1", "--rows", "1,8", "--connections", "4", "--seconds", "0.1", "--rounds", "1"],
     ["top", "--once", "--rows", "3", "--interval", "0.2"],
