@@ -96,6 +96,24 @@ def test_what_the_gateway_refuses_keeps_nothing_else_from_coming(sardonyx: Run, 
     assert brought["versions"][0]["detail"].startswith("unsupported_format")
 
 
+def test_nothing_is_promoted_where_the_newest_version_did_not_come_in(
+    sardonyx: Run, tmp_path: Path, gateway: GatewayProcess
+) -> None:
+    put(tmp_path / "halting" / "1", scaling_bytes(6))
+    put(tmp_path / "halting" / "2", b"PK\x03\x04" + bytes(100))
+    (tmp_path / "halting" / "config.pbtxt").write_text("version_policy { all { } }")
+    (tmp_path / "Halting").mkdir()
+    (tmp_path / "Halting" / "config.pbtxt").write_text('backend: "python"')
+
+    brought = sardonyx("import-triton", tmp_path, "--promote", exit_code=1)
+
+    assert brought["promotions"] == [
+        {"model": "halting", "alias": "production", "version": None, "moved": False, "refused": "newest_refused"}
+    ]
+    with Client(gateway.url) as client:
+        assert client.show("halting")["aliases"] == {}
+
+
 def test_names_that_would_become_one_are_refused_before_anything_comes(
     sardonyx: Run, tmp_path: Path, gateway: GatewayProcess
 ) -> None:
