@@ -22,6 +22,7 @@ from gateway.cli.bodies import body_of, can_grow
 from gateway.cli.connection import connect_live
 from gateway.cli.options import AsJson, ModelOrVersion, Url
 from gateway.cli.output import Output, spell_seconds
+from gateway.client.addresses import parse_token
 from gateway.client.client import Client
 from gateway.client.errors import ApiError
 from gateway.client.references import PRODUCTION, Target, parse_target
@@ -183,7 +184,7 @@ def _request(target: Target, address: str, octets: bytes) -> "Request":
     from gateway.cli.closed_loop import Request
     from gateway.settings import client_settings
 
-    return Request(url=address, path=target.predict_path, body=octets, token=client_settings().token)
+    return Request(url=address, path=target.predict_path, body=octets, token=parse_token(client_settings().token))
 
 
 def _measure(

@@ -103,6 +103,13 @@ def exit_code_of_problem(status: int, code: str) -> ExitCode:
     return EXIT_OF_CODE.get(code, EXIT_OF_STATUS.get(status, by_default))
 
 
+def is_passing(error: ClientError) -> bool:
+    """Tell whether the same question may be answered later: nobody is there, or it is busy."""
+    if isinstance(error, ApiError):
+        return EXIT_OF_STATUS.get(error.status) is ExitCode.TRY_AGAIN
+    return isinstance(error, ConnectionFailed)
+
+
 def document_of(error: Exception) -> Mapping[str, Any]:
     """Return one of the EXPECTED errors in the form of a problem."""
     if isinstance(error, ClientError) and error.is_outcome_unknown:

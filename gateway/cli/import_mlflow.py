@@ -44,6 +44,7 @@ from gateway.client.external_data import external_file_names
 
 _REASON: Final = "imported from MLflow"
 _MAX_FILE_BYTES: Final = 8 * 1024**3
+_MAX_TOKEN_BYTES: Final = 64 * 1024
 _STAGES: Final = ("production", "staging")
 _READY: Final = frozenset({"READY", ""})
 
@@ -159,8 +160,7 @@ def import_mlflow(
     if source.startswith(("http://", "https://")):
         if name is not None:
             raise typer.BadParameter("a server's models have names already", param_hint="--name")
-        token = None if token_file is None else token_file.read_text(encoding="utf-8").strip()
-        server = MlflowServer(source, token)
+        server = MlflowServer(source, None if token_file is None else _read_token(token_file))
         found = _registered(server, model or [])
         with connect(url) as client:
             run = _Import(server=server, client=client, is_dry_run=dry_run)
@@ -203,6 +203,11 @@ def _bring_folder(client: Client, candidate: Candidate, *, promote: bool, is_dry
     if promote and not is_dry_run and outcome.version is not None:
         brought.promotions.append(promote_to(client, candidate.name, outcome.version, "production", reason=_REASON))
     return brought
+
+
+def _read_token(file: Path) -> str:
+    with file.open("rb") as opened:  # what is no text is refused with the words of a token
+        return opened.read(_MAX_TOKEN_BYTES).decode("utf-8", "replace")
 
 
 def _registered(server: MlflowServer, wanted: Sequence[str]) -> list[Document]:

@@ -13,9 +13,9 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
-from urllib.parse import urlsplit
 
-from gateway.client.errors import ConnectionFailed, UnusableArgument
+from gateway.client.addresses import Address, parse_address, parse_token
+from gateway.client.errors import ConnectionFailed
 
 Body = bytes | Iterable[bytes] | None
 """A body that is an iterable can be sent once; its length in bytes is announced beside it."""
@@ -76,17 +76,10 @@ class HttpTransport:
     _idle: list[http.client.HTTPConnection] = field(default_factory=list, init=False, repr=False)
     _owner: int = field(default_factory=os.getpid, init=False, repr=False)
     """The process that has opened the idle connections."""
-    _host: str = field(default="", init=False, repr=False)
-    _port: int | None = field(default=None, init=False, repr=False)
-    _prefix: str = field(default="", init=False, repr=False)
+    _address: Address = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise UnusableArgument(f"{self.url!r} is not a gateway's URL: write http://host:port or https://host")
-        if parts.username is not None or parts.password is not None:
-            raise UnusableArgument("the gateway's URL holds a user or a password: give a token instead")
-        self._host, self._port, self._prefix = parts.hostname, _port(parts.netloc, self.url), parts.path.rstrip("/")
+        self._address, self.token = parse_address(self.url), parse_token(self.token)
 
     def request(
         self,
@@ -140,8 +133,8 @@ class HttpTransport:
             return None
 
     def _connect(self) -> http.client.HTTPConnection:
-        kind = http.client.HTTPSConnection if self.url.startswith("https:") else http.client.HTTPConnection
-        connection = kind(self._host, self._port, timeout=self.timeout_seconds)
+        kind = http.client.HTTPSConnection if self._address.is_secure else http.client.HTTPConnection
+        connection = kind(self._address.host, self._address.port, timeout=self.timeout_seconds)
         connection.connect()
         return connection
 
@@ -154,7 +147,7 @@ class HttpTransport:
         is_sent = True
         try:
             try:
-                connection.request(method, self._prefix + path, body=body, headers=dict(headers))
+                connection.request(method, self._address.prefix + path, body=body, headers=dict(headers))
             except (BrokenPipeError, ConnectionResetError):
                 is_sent = False
                 if connection.sock is None:
@@ -178,13 +171,6 @@ class HttpTransport:
 def is_whole(body: Body) -> bool:
     """Return whether a body can be sent more than once."""
     return body is None or isinstance(body, bytes)
-
-
-def _port(netloc: str, url: str) -> int | None:
-    try:
-        return urlsplit(f"//{netloc}").port
-    except ValueError:
-        raise UnusableArgument(f"{url!r} has a port that is none") from None
 
 
 def _words(error: Exception) -> str:

@@ -176,12 +176,30 @@ def test_nobody_there_is_a_connection_that_failed() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    ["localhost:8000", "ftp://localhost", "http://", "http://user:secret@host", "http://host:port", "http://host/?q=1"],
-    ids=["no scheme", "another scheme", "no host", "a password", "a port in letters", "a query"],
+    [
+        *("localhost:8000", "ftp://localhost", "http://", "http://user:secret@host", "http://host:port"),
+        *("http://host/?q=1", "http://a..b", "http://ex ample", "http://[::1", "http://host:99999"),
+        *("http://host\n", "http://host/größe", "http://user:secret@[::1"),
+    ],
 )
 def test_an_url_that_is_none_is_refused_at_once(wrong: str) -> None:
-    with pytest.raises(UnusableArgument):
+    with pytest.raises(UnusableArgument) as caught:
         HttpTransport(wrong)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_token_is_sent_without_the_line_end_that_its_file_has(url: str) -> None:
+    transport = HttpTransport(url, f"{WORD}\r\n ")
+
+    assert heard(transport.request("GET", "/", headers={}))["authorization"] == f"Bearer {WORD}"
+    transport.close()
+
+
+@pytest.mark.parametrize("wrong", [f"{WORD}é", f"{WORD}\nx-role: admin", f"{WORD}\x7f"], ids=ascii)
+def test_what_can_be_no_token_is_refused_without_being_shown(wrong: str) -> None:
+    with pytest.raises(UnusableArgument) as caught:
+        HttpTransport("http://localhost", wrong)
+    assert WORD not in str(caught.value)
 
 
 def test_a_token_is_never_shown() -> None:
