@@ -127,9 +127,9 @@ class Predicting(Reading):
             return Prediction(ordered | arrays, model=target.model, version=int(number), response=response)
         document = read_document(response)
         try:
-            version = self.version(document["model"], document["version"])
+            version = self.version(document["model"], document.number("version"))
             arrays = decode_outputs(document["outputs"], version.outputs)
-        except KeyError as error:
+        except KeyError as error:  # an output that the version has not
             raise not_a_gateway(f"it lacks {error}") from None
         return Prediction(arrays, model=version.model, version=version.version, response=response)
 
