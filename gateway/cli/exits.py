@@ -106,7 +106,7 @@ def exit_code_of_problem(status: int, code: str) -> ExitCode:
 def is_passing(error: ClientError) -> bool:
     """Tell whether the same question may be answered later: nobody is there, or it is busy."""
     if isinstance(error, ApiError):
-        return EXIT_OF_STATUS.get(error.status) is ExitCode.TRY_AGAIN
+        return EXIT_OF_STATUS.get(error.status) is ExitCode.TRY_AGAIN and error.code != "not_a_gateway"
     return isinstance(error, ConnectionFailed)
 
 

@@ -23,6 +23,7 @@ from gateway.cli.output import Output, align, plain, spell_bytes, spell_seconds
 from gateway.cli.scrapes import Scrape, Traffic, growth, read_scrape, traffic
 from gateway.client.client import Client
 from gateway.client.errors import ClientError, NotFound
+from gateway.client.wire import not_a_gateway
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -66,7 +67,10 @@ class Watcher:
         now = time.monotonic()
         before, after = self._before, read_scrape(self.client.metrics())
         seconds, self._at, self._before = now - self._at, now, after
-        return None if before is None else self._report(before, after, seconds)
+        try:
+            return None if before is None else self._report(before, after, seconds)
+        except (OverflowError, ValueError):  # numbers without an end, versions that are no numbers
+            raise not_a_gateway("its metrics have values that a gateway's have not") from None
 
     def _report(self, before: Scrape, after: Scrape, seconds: float) -> dict[str, Any]:
         found = [one for one in traffic(before, after) if one.model]
