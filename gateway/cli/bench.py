@@ -4,7 +4,8 @@
    shadow has to do with it.
 2. Every combination is warmed up, then measured once in each round; a combination's numbers are the medians of its
    rounds. Rounds go through all combinations, so that a machine that slows down slows all of them.
-3. Where the load comes from the machine that answers it, both share its processors: the numbers say so, and are a lower
+3. How many rows a body has that was given is not known: its answers are counted, and no rows.
+4. Where the load comes from the machine that answers it, both share its processors: the numbers say so, and are a lower
    bound of what the gateway could do for somebody else's machine.
 """
 
@@ -20,8 +21,10 @@ import typer
 
 from gateway.cli.bodies import body_of, can_grow
 from gateway.cli.connection import connect_live
+from gateway.cli.exits import CommandFailed, ExitCode
 from gateway.cli.options import AsJson, ModelOrVersion, Url
 from gateway.cli.output import Output, spell_seconds
+from gateway.client.addresses import parse_token
 from gateway.client.client import Client
 from gateway.client.errors import ApiError
 from gateway.client.references import PRODUCTION, Target, parse_target
@@ -34,6 +37,7 @@ _MOST_ROWS, _MOST_CONNECTIONS = 100_000, 512
 _WARM_UP_SHARE: Final = 0.2
 _BUSY_SHARE: Final = 0.7
 _BAR: Final = 30
+_ROWS: Final = "1,8,32"
 _COUNT: Final = re.compile("[1-9][0-9]{0,8}")
 _TOO_LARGE: Final = 413
 
@@ -47,7 +51,9 @@ def bench(
         str | None,
         typer.Option("--body", metavar="FILE|-", help="Send this body; by default the gateway's own valid example."),
     ] = None,
-    rows: Annotated[str, typer.Option("--rows", metavar="N,N", help="Rows a request.", show_default=True)] = "1,8,32",
+    rows: Annotated[
+        str | None, typer.Option("--rows", metavar="N,N", help=f"Rows a request; by default {_ROWS}. Not with --body.")
+    ] = None,
     connections: Annotated[str, typer.Option("--connections", metavar="N,N", help="How many ask at once.")] = "1,4,16",
     seconds: Annotated[float, typer.Option("--seconds", min=0.05, max=600, help="Of each measurement.")] = 1.0,
     rounds: Annotated[int, typer.Option("--rounds", min=1, max=100, help="Measurements of each.")] = 3,
@@ -63,7 +69,9 @@ def bench(
     """
     output = Output(as_json)
     wanted_connections = parse_counts(connections, most=_MOST_CONNECTIONS, option="--connections")
-    wanted_rows = parse_counts(rows, most=_MOST_ROWS, option="--rows")
+    if rows is not None and body is not None:
+        raise typer.BadParameter("a body that is given has the rows that it has", param_hint="--rows")
+    wanted_rows = parse_counts(rows or _ROWS, most=_MOST_ROWS, option="--rows")
     with connect_live(url) as (client, address):
         target = _resolve(client, reference)
         bodies, left_out = _tried(client, target, _bodies(client, target, body, wanted_rows))
@@ -78,6 +86,10 @@ def bench(
     if plot is not None:
         plot.write_text(picture(document, notes), encoding="utf-8")
         output.say(f"Drawn in {plot}")
+    if not any(cell["answers"] for cell in document["cells"]):
+        raise CommandFailed(
+            ExitCode.FAILED, code="no_good_answer", title="Nothing was measured", detail="no answer was a good one"
+        )
 
 
 def parse_counts(text: str, *, most: int, option: str) -> list[int]:
@@ -118,23 +130,28 @@ def picture(document: Mapping[str, Any], notes: Sequence[str]) -> str:
 
     cells = document["cells"]
     places = sorted({cell["connections"] for cell in cells})
-    sizes = sorted({cell["rows"] for cell in cells})
+    sizes = dict.fromkeys(cell["rows"] for cell in cells)
     found = {(cell["rows"], cell["connections"]): cell for cell in cells}
 
     def lines(key: str, scale: float) -> dict[str, list[float | None]]:
         return {
-            f"{size} row{'s' * (size > 1)}": [
+            _size_words(size): [
                 None if (value := found[size, place][key]) is None else value * scale for place in places
             ]
             for size in sizes
         }
 
     labels = [str(place) for place in places]
+    counted = "answers" if None in sizes else "rows"
     panels = (
-        Panel(title="rows a second", places=labels, axis="connections", lines=lines("rows_per_second", 1)),
+        Panel(title=f"{counted} a second", places=labels, axis="connections", lines=lines(f"{counted}_per_second", 1)),
         Panel(title="p99 in milliseconds", places=labels, axis="connections", lines=lines("p99_seconds", 1000)),
     )
     return draw(panels, title=f"{document['reference']}", notes=notes)
+
+
+def _size_words(rows: int | None) -> str:
+    return "the body" if rows is None else f"{rows} row{'s' * (rows > 1)}"
 
 
 def _resolve(client: Client, reference: str) -> Target:
@@ -144,11 +161,13 @@ def _resolve(client: Client, reference: str) -> Target:
     return Target(target.model, version=number)
 
 
-def _bodies(client: Client, target: Target, file: str | None, rows: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-    """Yield the rows of each size of request, and its body; a body that was given has the size that it has."""
+def _bodies(
+    client: Client, target: Target, file: str | None, rows: Sequence[int]
+) -> Iterator[tuple[int | None, bytes]]:
+    """Yield the rows of each size of request, and its body; None for a body that was given."""
     assert target.version is not None  # noqa: S101 - it is resolved
     if file is not None:
-        yield 1, sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        yield None, sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
         return
     inputs = client.version(target.model, target.version).inputs
     example = client.example(target.model, target.version)
@@ -158,14 +177,14 @@ def _bodies(client: Client, target: Target, file: str | None, rows: Sequence[int
 
 
 def _tried(
-    client: Client, target: Target, bodies: Iterator[tuple[int, bytes]]
-) -> tuple[dict[int, bytes], dict[str, str]]:
+    client: Client, target: Target, bodies: Iterator[tuple[int | None, bytes]]
+) -> tuple[dict[int | None, bytes], dict[str, str]]:
     """Send each body once, which loads the version; return those that are taken, and why larger ones are not.
 
     Raises:
         ApiError: the smallest one is refused, or any for another reason than its size.
     """
-    taken: dict[int, bytes] = {}
+    taken: dict[int | None, bytes] = {}
     left_out = {}
     for count, octets in bodies:
         try:
@@ -183,11 +202,11 @@ def _request(target: Target, address: str, octets: bytes) -> "Request":
     from gateway.cli.closed_loop import Request
     from gateway.settings import client_settings
 
-    return Request(url=address, path=target.predict_path, body=octets, token=client_settings().token)
+    return Request(url=address, path=target.predict_path, body=octets, token=parse_token(client_settings().token))
 
 
 def _measure(
-    output: Output, requests: Mapping[int, "Request"], connections: Sequence[int], *, seconds: float, rounds: int
+    output: Output, requests: Mapping[int | None, "Request"], connections: Sequence[int], *, seconds: float, rounds: int
 ) -> dict[str, Any]:
     from gateway.cli.closed_loop import is_this_machine, run_round
     from registry.inspection.host import usable_cpus
@@ -195,7 +214,7 @@ def _measure(
     places = [(count, among) for count in requests for among in connections]
     for count, among in places:
         run_round(requests[count], connections=among, seconds=seconds * _WARM_UP_SHARE)
-    found: dict[tuple[int, int], list[Round]] = {place: [] for place in places}
+    found: dict[tuple[int | None, int], list[Round]] = {place: [] for place in places}
     for number in range(1, rounds + 1):
         began = time.monotonic()
         for count, among in places:
@@ -213,7 +232,7 @@ def _measure(
     }
 
 
-def _cell(rows: int, connections: int, rounds: Sequence["Round"]) -> Cell:
+def _cell(rows: int | None, connections: int, rounds: Sequence["Round"]) -> Cell:
     from statistics import median
 
     per_second = median(one.per_second for one in rounds)
@@ -221,7 +240,7 @@ def _cell(rows: int, connections: int, rounds: Sequence["Round"]) -> Cell:
         "rows": rows,
         "connections": connections,
         "answers_per_second": per_second,
-        "rows_per_second": per_second * rows,
+        "rows_per_second": None if rows is None else per_second * rows,
         "p50_seconds": _median_quantile(rounds, 0.5),
         "p99_seconds": _median_quantile(rounds, 0.99),
         "answers": sum(len(one.latencies) for one in rounds),
@@ -239,10 +258,10 @@ def _median_quantile(rounds: Sequence["Round"], share: float) -> float | None:
 def _table(cells: Sequence[Cell]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     rows: list[tuple[str, ...]] = [
         (
-            str(cell["rows"]),
+            "-" if cell["rows"] is None else str(cell["rows"]),
             str(cell["connections"]),
             f"{cell['answers_per_second']:.0f}",
-            f"{cell['rows_per_second']:.0f}",
+            "-" if cell["rows_per_second"] is None else f"{cell['rows_per_second']:.0f}",
             "-" if cell["p50_seconds"] is None else spell_seconds(cell["p50_seconds"]),
             "-" if cell["p99_seconds"] is None else spell_seconds(cell["p99_seconds"]),
             ", ".join(f"{count} x {code}" for code, count in sorted(cell["failed"].items())),
@@ -251,6 +270,7 @@ def _table(cells: Sequence[Cell]) -> tuple[tuple[str, ...], list[tuple[str, ...]
     ]
     if not sys.stdout.isatty():
         return COLUMNS, rows
-    most = max((cell["rows_per_second"] for cell in cells), default=0) or 1
-    bars = ["\u2588" * round(_BAR * cell["rows_per_second"] / most) for cell in cells]
+    speeds = [cell["answers_per_second"] * (cell["rows"] or 1) for cell in cells]
+    most = max(speeds, default=0) or 1
+    bars = ["\u2588" * round(_BAR * speed / most) for speed in speeds]
     return (*COLUMNS, ""), [(*row, bar) for row, bar in zip(rows, bars, strict=True)]

@@ -3,7 +3,9 @@
 1. Everything that goes wrong becomes a problem: a status, a code, a title and a detail, as over HTTP.
 2. One table maps problems to exit codes; the code of a problem goes before its status, since some that HTTP calls
    temporary (a model that does not load, a schema of another version) need somebody to act.
-3. What is not in these lists is a bug: it is not caught, and Python shows where it is.
+3. Whatever may have changed something without saying so is not for another try: it exits as a failure, and somebody
+   looks first.
+4. What is not in these lists is a bug: it is not caught, and Python shows where it is.
 """
 
 import json
@@ -72,6 +74,8 @@ class CommandFailed(Exception):  # noqa: N818 - the name says what happened
         self.document = {"title": title, "detail": detail, "code": code}
 
 
+_LOOK = "Look first: a move that was made is in  sardonyx history NAME"
+
 EXPECTED = (ClientError, ServiceError, CommandFailed, OSError)
 """What ``exit_code_of`` and ``document_of`` understand."""
 
@@ -80,6 +84,8 @@ def exit_code_of(error: Exception) -> ExitCode:
     """Return what the command ends with after one of the EXPECTED errors."""
     if isinstance(error, CommandFailed):
         return error.exit_code
+    if isinstance(error, ClientError) and error.is_outcome_unknown:
+        return ExitCode.FAILED
     if isinstance(error, ApiError):
         return exit_code_of_problem(error.status, error.code)
     if isinstance(error, ServiceError):
@@ -97,8 +103,17 @@ def exit_code_of_problem(status: int, code: str) -> ExitCode:
     return EXIT_OF_CODE.get(code, EXIT_OF_STATUS.get(status, by_default))
 
 
+def is_passing(error: ClientError) -> bool:
+    """Tell whether the same question may be answered later: nobody is there, or it is busy."""
+    if isinstance(error, ApiError):
+        return EXIT_OF_STATUS.get(error.status) is ExitCode.TRY_AGAIN and error.code != "not_a_gateway"
+    return isinstance(error, ConnectionFailed)
+
+
 def document_of(error: Exception) -> Mapping[str, Any]:
     """Return one of the EXPECTED errors in the form of a problem."""
+    if isinstance(error, ClientError) and error.is_outcome_unknown:
+        return {"title": "Whether it was done is not known", "detail": f"{error}. {_LOOK}", "code": "outcome_unknown"}
     if isinstance(error, ApiError | CommandFailed):
         return error.document
     if isinstance(error, ServiceError):
@@ -108,11 +123,15 @@ def document_of(error: Exception) -> Mapping[str, Any]:
     if isinstance(error, ConnectionFailed):
         return {"title": "No gateway answers", "detail": str(error), "code": "connection_failed"}
     if isinstance(error, OSError):
-        words = error.strerror or str(error)
-        if error.filename is None:  # a name would say which file was meant; without one it is where the results go
-            return {"title": "The output cannot be written", "detail": words, "code": "output_error"}
-        return {"title": "A file cannot be used", "detail": f"{error.filename}: {words}", "code": "file_error"}
+        return _document_of_file(error)
     return {"title": "The command cannot go on", "detail": str(error), "code": "unusable"}
+
+
+def _document_of_file(error: OSError) -> Mapping[str, Any]:
+    words = error.strerror or str(error)
+    if error.filename is None:  # a name would say which file was meant; without one it is where the results go
+        return {"title": "The output cannot be written", "detail": words, "code": "output_error"}
+    return {"title": "A file cannot be used", "detail": f"{error.filename}: {words}", "code": "file_error"}
 
 
 def lines_of(document: Mapping[str, Any]) -> Iterator[str]:

@@ -3,11 +3,12 @@
 1. Only models of the ONNX flavour come; the others are named.
 2. Versions come in the order of their numbers, and what MLflow calls them is kept in tags.
 3. Aliases move only with ``--promote``: each of MLflow's aliases then points here where it points there. The stages
-   that MLflow had before count as aliases where no alias has that name.
+   that MLflow had before count as aliases where no alias has that name here. Where two aliases would have one name
+   here, neither moves.
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -27,6 +28,7 @@ from gateway.cli.imports import (
     inside,
     model_name,
     not_brought,
+    not_promoted,
     nothing_found,
     promote_to,
     report,
@@ -42,6 +44,7 @@ from gateway.client.external_data import external_file_names
 
 _REASON: Final = "imported from MLflow"
 _MAX_FILE_BYTES: Final = 8 * 1024**3
+_MAX_TOKEN_BYTES: Final = 64 * 1024
 _STAGES: Final = ("production", "staging")
 _READY: Final = frozenset({"READY", ""})
 
@@ -72,7 +75,7 @@ class _Import:
         try:
             ours = model_name(theirs)
             versions = sorted(self.server.versions(theirs), key=lambda version: _number(version["version"]))
-            aliases = dict(_aliases(self.server.model(theirs), versions)) if promote else {}
+            registered = self.server.model(theirs) if promote else {}
         except Unreadable as error:
             self.brought.outcomes.append(not_brought(theirs, theirs, error))
             return
@@ -84,8 +87,8 @@ class _Import:
             self.brought.outcomes.append(outcome)
             if outcome.version is not None:
                 numbers[str(version["version"])] = outcome.version
-        if not self.is_dry_run:
-            self._promote(ours, aliases, numbers)
+        if promote and not self.is_dry_run:
+            self._promote(ours, _wishes(registered, versions), numbers)
 
     def _version(self, version: Document, name: str) -> Outcome:
         source = f"{version['name']}/{version['version']}"
@@ -123,17 +126,12 @@ class _Import:
             ),
         )
 
-    def _promote(self, name: str, aliases: Mapping[str, str], numbers: Mapping[str, int]) -> None:
-        for alias, number in sorted(aliases.items()):
-            try:
-                ours = alias_name(alias)
-            except Unreadable as error:
-                self.brought.words.append(f"{name}: {error}")
-                continue
-            if ours != alias:
-                self.brought.words.append(f"{name}: the alias {alias} is called {ours} here")
+    def _promote(self, name: str, wishes: "_Wishes", numbers: Mapping[str, int]) -> None:
+        self.brought.words += [f"{name}: {word}" for word in wishes.words]
+        self.brought.promotions += [not_promoted(name, alias, "ambiguous_alias") for alias in wishes.ambiguous]
+        for alias, number in sorted(wishes.aliases.items()):
             if number in numbers:
-                self.brought.promotions.append(promote_to(self.client, name, numbers[number], ours, reason=_REASON))
+                self.brought.promotions.append(promote_to(self.client, name, numbers[number], alias, reason=_REASON))
 
 
 def import_mlflow(
@@ -162,8 +160,7 @@ def import_mlflow(
     if source.startswith(("http://", "https://")):
         if name is not None:
             raise typer.BadParameter("a server's models have names already", param_hint="--name")
-        token = None if token_file is None else token_file.read_text(encoding="utf-8").strip()
-        server = MlflowServer(source, token)
+        server = MlflowServer(source, None if token_file is None else _read_token(token_file))
         found = _registered(server, model or [])
         with connect(url) as client:
             run = _Import(server=server, client=client, is_dry_run=dry_run)
@@ -208,6 +205,11 @@ def _bring_folder(client: Client, candidate: Candidate, *, promote: bool, is_dry
     return brought
 
 
+def _read_token(file: Path) -> str:
+    with file.open("rb") as opened:  # what is no text is refused with the words of a token
+        return opened.read(_MAX_TOKEN_BYTES).decode("utf-8", "replace")
+
+
 def _registered(server: MlflowServer, wanted: Sequence[str]) -> list[Document]:
     """Return the models to bring in.
 
@@ -236,15 +238,40 @@ def _name_or_itself(text: str) -> str:
         return text
 
 
-def _aliases(model: Document, versions: Sequence[Document]) -> Iterator[tuple[str, str]]:
-    """Yield MLflow's aliases with the versions that they point to; stages first, so that an alias goes before one."""
-    for version in versions:
-        stage = str(version.get("current_stage") or "").lower()
-        if stage in _STAGES:
-            yield stage, str(version["version"])
+@dataclass(slots=True)
+class _Wishes:
+    """Where a model's aliases are to point."""
+
+    aliases: dict[str, str] = field(default_factory=dict)
+    """MLflow's number of a version, by the name of the alias here."""
+    ambiguous: list[str] = field(default_factory=list)
+    """Names here that several aliases would have."""
+    words: list[str] = field(default_factory=list)
+
+
+def _wishes(model: Document, versions: Sequence[Document]) -> _Wishes:
+    """Return where MLflow's aliases point, under their names here, and its stages where no alias has their name."""
+    wishes = _Wishes()
+    found: dict[str, dict[str, str]] = {}
     for alias in model.get("aliases") or []:
-        if isinstance(alias, dict) and isinstance(alias.get("alias"), str):
-            yield alias["alias"], str(alias.get("version"))
+        if not (isinstance(alias, dict) and isinstance(alias.get("alias"), str)):
+            continue
+        try:
+            found.setdefault(alias_name(alias["alias"]), {})[alias["alias"]] = str(alias.get("version"))
+        except Unreadable as error:
+            wishes.words.append(str(error))
+    for ours, theirs in found.items():
+        names = " and ".join(sorted(theirs))
+        if len(theirs) > 1:
+            wishes.words.append(f"the aliases {names} would both be called {ours} here: it was not moved")
+            wishes.ambiguous.append(ours)
+            continue
+        if names != ours:
+            wishes.words.append(f"the alias {names} is called {ours} here")
+        wishes.aliases[ours] = theirs[names]
+    stages = {str(version.get("current_stage") or "").lower(): str(version["version"]) for version in versions}
+    wishes.aliases |= {stage: number for stage, number in stages.items() if stage in _STAGES and stage not in found}
+    return wishes
 
 
 def _tags(found: Any) -> dict[str, str]:

@@ -13,6 +13,7 @@ from gateway.cli.imports import (
     bring_in,
     clashes,
     not_brought,
+    not_promoted,
     nothing_found,
     promote_to,
     report,
@@ -42,11 +43,10 @@ def import_triton(
         outcomes: list[Outcome] = []
         promotions: list[dict[str, Any]] = []
         for model in models:
-            found = list(_bring_in(client, model, is_dry_run=dry_run))
-            outcomes += [outcome for _, outcome in found]
-            newest = [outcome for number, outcome in found if number in model.served and outcome.version is not None]
-            if promote and not dry_run and newest and newest[-1].version is not None:
-                promotions.append(promote_to(client, model.name, newest[-1].version, DEFAULT_ALIAS, reason=_REASON))
+            found = dict(_bring_in(client, model, is_dry_run=dry_run))
+            outcomes += found.values()
+            if promote and not dry_run and model.served:
+                promotions.append(_promote(client, model.name, found[max(model.served)]))
     report(output, outcomes, promotions=promotions, words=list(_words(models)))
 
 
@@ -63,7 +63,7 @@ def _read(folder: Path) -> list[TritonModel]:
         raise nothing_found("", str(error)) from None
     if not models:
         raise nothing_found(str(folder), "holds no folder of a model")
-    twice = clashes((model.folder, model.name) for model in models)
+    twice = clashes((model.folder, model.name) for model in models if model.fault is None)
     if twice:
         here, there = next(iter(twice.items()))
         raise nothing_found(str(folder), f"has {' and '.join(sorted(there))}, which would both be called {here}")
@@ -75,6 +75,13 @@ def _bring_in(client: Client, model: TritonModel, *, is_dry_run: bool) -> Iterat
         yield 0, not_brought(model.folder, model.name, model.fault)
     for number, candidate in sorted(model.candidates.items()):
         yield number, bring_in(client, candidate, is_dry_run=is_dry_run)
+
+
+def _promote(client: Client, name: str, newest: Outcome) -> dict[str, Any]:
+    """Promote the newest version that Triton would serve; an older one never answered there, and does not here."""
+    if newest.version is None:
+        return not_promoted(name, DEFAULT_ALIAS, "newest_refused")
+    return promote_to(client, name, newest.version, DEFAULT_ALIAS, reason=_REASON)
 
 
 def _words(models: Sequence[TritonModel]) -> Iterator[str]:

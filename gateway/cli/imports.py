@@ -131,11 +131,17 @@ def promote_to(client: Client, name: str, version: int, alias: str, *, reason: s
     return {"model": name, "alias": alias, "version": version, "moved": moved["move"] is not None, "refused": None}
 
 
+def not_promoted(name: str, alias: str, why: str) -> dict[str, Any]:
+    """Return the outcome of an alias that was not even tried to be moved, by a code that says why."""
+    return {"model": name, "alias": alias, "version": None, "moved": False, "refused": why}
+
+
 def promotion_line(promotion: Mapping[str, Any]) -> str:
     """Return what came of pointing an alias somewhere, as words."""
     where = f"{promotion['model']}@{promotion['alias']}"
     if promotion["refused"]:
-        return f"{where} was not moved to {promotion['version']}: {promotion['refused']}"
+        to = "" if promotion["version"] is None else f" to {promotion['version']}"
+        return f"{where} was not moved{to}: {promotion['refused']}"
     return f"{where} -> {promotion['version']}" + ("" if promotion["moved"] else ", as before")
 
 

@@ -40,9 +40,7 @@ def promote(  # noqa: PLR0913 - a parameter is an option
     ] = None,
     reason: Reason = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Do not ask; where nobody sits at a terminal nothing is asked anyway.")
-    ] = False,
+    ask: Annotated[bool, typer.Option("--ask", help="Show what would happen and ask; needs a terminal.")] = False,
     allow_breaking: AllowBreaking = False,
     wait: Wait = False,
     timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
@@ -51,8 +49,10 @@ def promote(  # noqa: PLR0913 - a parameter is an option
 ) -> None:
     """Point an alias at a version."""
     output = Output(as_json)
+    if ask and not dry_run and not output.can_ask():
+        raise typer.BadParameter("there is no terminal to ask at", param_hint="--ask")
     with connect(url) as client:
-        if dry_run or (output.can_ask() and not yes):
+        if dry_run or ask:
             # A plan is asked for with everything allowed: what would break is then listed, not refused unseen.
             plan = client.promote(name, version, alias=alias, expected=expected, allow_breaking=True, is_dry_run=True)
             if dry_run:

@@ -2,7 +2,8 @@
 
 1. Rates are differences between two looks at ``/metrics``, so nothing is shown before the second one.
 2. The table is bounded: the busiest rows, and a last one for all others together.
-3. Only a terminal is drawn on again and again. Anything else gets one look over one interval.
+3. A gateway counts while its registry is away: what only the registry knows is a dash then.
+4. Only a terminal is drawn on again and again. Anything else gets one look over one interval.
 """
 
 import sys
@@ -16,11 +17,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from gateway.cli.connection import connect_live
+from gateway.cli.exits import is_passing
 from gateway.cli.options import AsJson, Url
 from gateway.cli.output import Output, align, plain, spell_bytes, spell_seconds
 from gateway.cli.scrapes import Scrape, Traffic, growth, read_scrape, traffic
 from gateway.client.client import Client
-from gateway.client.errors import ApiError, ConnectionFailed
+from gateway.client.errors import ClientError, NotFound
+from gateway.client.wire import not_a_gateway
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -64,11 +67,14 @@ class Watcher:
         now = time.monotonic()
         before, after = self._before, read_scrape(self.client.metrics())
         seconds, self._at, self._before = now - self._at, now, after
-        return None if before is None else self._report(before, after, seconds)
+        try:
+            return None if before is None else self._report(before, after, seconds)
+        except (OverflowError, ValueError):  # numbers without an end, versions that are no numbers
+            raise not_a_gateway("its metrics have values that a gateway's have not") from None
 
     def _report(self, before: Scrape, after: Scrape, seconds: float) -> dict[str, Any]:
         found = [one for one in traffic(before, after) if one.model]
-        residents = Counter(reference for worker in self.client.workers() for reference in worker["resident"])
+        residents = self._residents()
         shown = [self._row(one, seconds, residents) for one in found[: self.rows]]
         return {
             "seconds": round(seconds, 3),
@@ -80,7 +86,16 @@ class Watcher:
             "left_out": _left_out(found[self.rows :], seconds),
         }
 
-    def _row(self, one: Traffic, seconds: float, residents: Mapping[str, int]) -> dict[str, Any]:
+    def _residents(self) -> Mapping[str, int] | None:
+        """Return how many workers have each version in memory; None if nobody says so now."""
+        try:
+            return Counter(reference for worker in self.client.workers() for reference in worker["resident"])
+        except ClientError as error:
+            if is_passing(error):
+                return None
+            raise
+
+    def _row(self, one: Traffic, seconds: float, residents: Mapping[str, int] | None) -> dict[str, Any]:
         return {
             "model": one.model,
             "version": int(one.version),
@@ -90,18 +105,21 @@ class Watcher:
             "failed": {code: round(count) for code, count in sorted(one.failed.items())},
             "failed_share": sum(one.failed.values()) / one.answers,
             "memory_bytes": self._memory_of(one.model, one.version),
-            "workers": residents[f"{one.model}:{one.version}"],
+            "workers": None if residents is None else residents[f"{one.model}:{one.version}"],
         }
 
     def _memory_of(self, model: str, version: str) -> int | None:
-        """Return what the version takes, which is asked for once."""
+        """Return what the version takes, which is asked for until it is known; None while it is not."""
         key = model, version
         if key not in self._memory:
-            found = None
-            with suppress(ApiError):
-                found = self.client.version(model, int(version)).document.get("memory_bytes")
-            self._memory[key] = found
-        return self._memory[key]
+            try:
+                self._memory[key] = self.client.version(model, int(version)).document.get("memory_bytes")
+            except NotFound:
+                self._memory[key] = None
+            except ClientError as error:
+                if not is_passing(error):
+                    raise
+        return self._memory.get(key)
 
 
 def top(
@@ -161,7 +179,7 @@ def table_rows(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
             _spell_time(row["p99_seconds"]),
             f"{100 * row['failed_share']:.1f} %" if row["failed"] else "",
             "-" if row["memory_bytes"] is None else spell_bytes(row["memory_bytes"]),
-            str(row["workers"]),
+            "-" if row["workers"] is None else str(row["workers"]),
         )
         for row in report["versions"]
     ]
@@ -192,7 +210,9 @@ def _draw_for_ever(watcher: Watcher, address: str, interval: float) -> None:
             time.sleep(interval)
             try:
                 report = watcher.look()
-            except ConnectionFailed as error:
+            except ClientError as error:
+                if not is_passing(error):
+                    raise
                 live.update(_picture([str(error)]), refresh=True)
                 continue
             if report is not None:

@@ -4,6 +4,7 @@
    matter.
 2. One that says that it cannot, because of the model, ends the waiting: it goes on answering as before, and only
    somebody who acts changes that. Trouble that ends by itself (the store is away) is waited for.
+3. So is a gateway that does not say: the move is made, and one that restarts comes back.
 """
 
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.cli.exits import CommandFailed, ExitCode
+from gateway.client.errors import Busy, ConnectionFailed
 
 _PAUSE_SECONDS = 0.1
 
@@ -44,27 +46,42 @@ def wait_until_applied(
             workers.
     """
     deadline = clock() + timeout_seconds
+    lagging: Sequence[Worker] = ()
     while True:
-        workers = fetch_workers()
-        lagging = [worker for worker in workers if worker["applied"] < sequence and not _is_beyond(worker, sequence)]
-        if not lagging:
-            return len(workers)
-        failed = [worker for worker in lagging if _trouble(worker, sequence) not in (None, *_PASSING)]
-        if failed:
-            raise CommandFailed(
-                ExitCode.FAILED,
-                code="workers_failed",
-                title="The move is made, but a worker cannot follow and goes on as before",
-                detail=", ".join(_spell(worker, sequence) for worker in failed),
-            )
+        trouble = ""
+        try:
+            workers = fetch_workers()
+        except (Busy, ConnectionFailed) as error:
+            trouble = str(error)
+        else:
+            lagging = [worker for worker in workers if _lags(worker, sequence)]
+            if not lagging:
+                return len(workers)
+            _refuse_failed(lagging, sequence)
         if clock() >= deadline:
+            seen = ", ".join(_spell(worker, sequence) for worker in lagging)
             raise CommandFailed(
                 ExitCode.TRY_AGAIN,
                 code="workers_lag",
                 title="The move is made, but not every worker follows yet",
-                detail=", ".join(_spell(worker, sequence) for worker in lagging),
+                detail="; ".join(part for part in (seen, trouble) if part),
             )
         pause(_PAUSE_SECONDS)
+
+
+def _refuse_failed(lagging: Sequence[Worker], sequence: int) -> None:
+    failed = [worker for worker in lagging if _trouble(worker, sequence) not in (None, *_PASSING)]
+    if failed:
+        raise CommandFailed(
+            ExitCode.FAILED,
+            code="workers_failed",
+            title="The move is made, but a worker cannot follow and goes on as before",
+            detail=", ".join(_spell(worker, sequence) for worker in failed),
+        )
+
+
+def _lags(worker: Worker, sequence: int) -> bool:
+    return bool(worker["applied"] < sequence) and not _is_beyond(worker, sequence)
 
 
 def _is_beyond(worker: Worker, sequence: int) -> bool:

@@ -14,11 +14,11 @@ import typer
 
 from gateway.cli.completion import complete_model
 from gateway.cli.connection import connect
-from gateway.cli.exits import EXIT_OF_STATUS, ExitCode
+from gateway.cli.exits import is_passing
 from gateway.cli.options import AsJson, Url
 from gateway.cli.output import plain, spell_time
 from gateway.client.client import Client
-from gateway.client.errors import ApiError, ClientError, ConnectionFailed
+from gateway.client.errors import ClientError
 
 _PAUSE_SECONDS: Final = 0.5
 _PAGE: Final = 1000
@@ -68,7 +68,7 @@ def follow(client: Client, *, after: int | None, pause: Callable[[float], None] 
         try:
             events, reached = client.events_page(after=last, limit=_PAGE)
         except ClientError as error:
-            if not has_answered or not _is_passing(error):
+            if not has_answered or not is_passing(error):
                 raise
             if not is_away:
                 typer.echo(plain(f"waiting for the gateway: {error}"), err=True)
@@ -114,10 +114,3 @@ def event_line(event: Event) -> str:
 def _spell(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return json.dumps(text, ensure_ascii=False) if " " in text and isinstance(value, str) else text
-
-
-def _is_passing(error: ClientError) -> bool:
-    """Tell whether the same question may be answered later: nobody is there, or it is busy."""
-    if isinstance(error, ApiError):
-        return EXIT_OF_STATUS.get(error.status) is ExitCode.TRY_AGAIN
-    return isinstance(error, ConnectionFailed)

@@ -48,9 +48,9 @@ class Administration(WebhookCalls):
         The feed leaves out what a token may not see: nothing returned is no sign of the end, the same number is.
         """
         page = self._wire.get(f"/registry/events?after={after}&limit={limit}")
-        items = list(page["items"])
-        last = items[-1]["sequence"] if items else after
-        return items, int(page["next"] or last)
+        items = page.items_in()
+        last = items[-1].number("sequence") if items else after
+        return list(items), page.number("next") if page["next"] else last
 
     def artifact(self, model: str, version: int) -> bytes:
         """Return the bytes of a version's graph, without the external data beside it; all in memory."""

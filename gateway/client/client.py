@@ -145,13 +145,13 @@ class Client(Predicting, Administration):
         """Replace a version's golden examples; refused if it does not answer so."""
         document = {"examples": list(golden)}
         return list(
-            self._wire.call("PUT", model_path(model, "versions", version, "examples"), document=document)["items"]
+            self._wire.call("PUT", model_path(model, "versions", version, "examples"), document=document).items_in()
         )
 
     def record_example(self, model: str, version: int, example: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """Add one golden example; without ``outputs``, with what the version answers now."""
         path = model_path(model, "versions", version, "examples")
-        return list(read_document(self._wire.send("POST", path, document=dict(example)))["items"])
+        return list(read_document(self._wire.send("POST", path, document=dict(example))).items_in())
 
     def annotate(
         self, model: str, version: int, *, description: str | None = None, tags: Mapping[str, str] | None = None

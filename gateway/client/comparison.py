@@ -1,8 +1,9 @@
 """Does a converted model still say what the original says?
 
-1. Outputs are compared in the graph's order; the graph may have more than the original answers with.
+1. Outputs are compared in the graph's order; the graph may have more than the original answers with, and not fewer.
 2. Shapes may differ in dimensions of size 1: converters give [n, 1] where the original gives [n].
-3. Floats may differ by a thousandth of their size and 1e-5; whole numbers, booleans and text may not differ.
+3. Floats may differ by a thousandth of their size and 1e-5, or a thousandth of the output's largest, where all of it is
+   smaller than a hundredth; zeros alone have no size. Whole numbers, booleans and text may not differ.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,23 +35,45 @@ def compare(version: VersionInfo, *, original: Original, answer: Mapping[str, An
     Raises:
         ConversionMismatch: too far; it names the first output that is and the largest difference.
     """
+    if len(version.outputs) < len(original.outputs):
+        raise ConversionMismatch(
+            reference=version.reference,
+            output=f"number {len(version.outputs) + 1}",
+            largest_difference=None,
+            detail=f"it is missing; the version has {len(version.outputs)}, the original {len(original.outputs)}",
+        )
     gaps: list[float] = []
+    allowed: list[float] = []
     for spec, expected in zip(version.outputs, original.outputs, strict=False):
         name = spec["name"]
-        largest, fault = _differences(expected, answer[name])
+        tolerance = _absolute_tolerance(expected)
+        largest, fault = _differences(expected, answer[name], tolerance)
         if fault is not None:
             raise ConversionMismatch(reference=version.reference, output=name, largest_difference=largest, detail=fault)
-        gaps += [] if largest is None else [largest]
+        if largest is not None:
+            gaps.append(largest)
+            allowed.append(tolerance)
     return Conversion(
         source=original.source,
         rows=len(original.inputs[0]) if original.inputs and original.inputs[0].ndim else 1,
         largest_difference=max(gaps, default=None),
-        absolute_tolerance=ABSOLUTE_TOLERANCE,
+        absolute_tolerance=min(allowed, default=ABSOLUTE_TOLERANCE),
         relative_tolerance=RELATIVE_TOLERANCE,
     )
 
 
-def _differences(original: Any, converted: Any) -> tuple[float | None, str | None]:
+def _absolute_tolerance(original: Any) -> float:
+    """Return by how much the floats of an output may differ, however small they are."""
+    import numpy as np
+
+    before = np.asarray(original)
+    if before.dtype.kind != "f":
+        return ABSOLUTE_TOLERANCE
+    size = float(np.max(np.abs(before[np.isfinite(before)]), initial=0))
+    return min(ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE * size) if size else ABSOLUTE_TOLERANCE
+
+
+def _differences(original: Any, converted: Any, tolerance: float) -> tuple[float | None, str | None]:
     """Return the largest difference between two floats, if there are any, and what is wrong, if anything is."""
     import numpy as np
 
@@ -67,6 +90,6 @@ def _differences(original: Any, converted: Any) -> tuple[float | None, str | Non
         gaps = np.abs(wide_after - wide_before)
     gaps = np.where((wide_before == wide_after) | (np.isnan(wide_before) & np.isnan(wide_after)), 0, gaps)
     largest = float(np.max(gaps, initial=0))
-    if np.allclose(wide_after, wide_before, rtol=RELATIVE_TOLERANCE, atol=ABSOLUTE_TOLERANCE, equal_nan=True):
+    if np.allclose(wide_after, wide_before, rtol=RELATIVE_TOLERANCE, atol=tolerance, equal_nan=True):
         return largest, None
     return largest, f"the largest difference is {largest:.3g}"

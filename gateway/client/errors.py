@@ -17,7 +17,7 @@ ClientError
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from gateway.client.faults import Difference, Violation, differences_of, is_about_inputs, violations_of
 
@@ -26,7 +26,21 @@ _MOST_SHOWN = 5
 
 
 class ClientError(Exception):
-    """Everything that the client raises of its own; never raised itself."""
+    """Everything that the client raises of its own; never raised itself.
+
+    ``is_outcome_unknown`` is True where something was to be changed, and it is not known whether it was: doing it again
+    could do it twice. Copies and goes to other processes whole.
+    """
+
+    is_outcome_unknown: bool = False
+
+    @classmethod
+    def _again(cls, *words: object) -> Self:
+        return cls.__new__(cls, *words)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say what makes it again: its words and its fields, not the arguments that it was made of."""
+        return self._again, self.args, dict(self.__dict__)
 
 
 class ConnectionFailed(ClientError):  # noqa: N818 - the name says what happened
@@ -36,9 +50,10 @@ class ConnectionFailed(ClientError):  # noqa: N818 - the name says what happened
     carried out, and only its answer was lost.
     """
 
-    def __init__(self, message: str, *, may_have_arrived: bool = False) -> None:
+    def __init__(self, message: str, *, may_have_arrived: bool = False, is_outcome_unknown: bool = False) -> None:
         super().__init__(message)
         self.may_have_arrived = may_have_arrived
+        self.is_outcome_unknown = is_outcome_unknown
 
 
 class UnusableArgument(ClientError, ValueError):  # noqa: N818 - the name says what happened
@@ -46,11 +61,16 @@ class UnusableArgument(ClientError, ValueError):  # noqa: N818 - the name says w
 
 
 class MoveNotFollowed(ClientError):  # noqa: N818 - the name says what happened
-    """The move is made, but not every worker follows yet; ``workers`` names those that lag."""
+    """The move is made, but not every worker follows yet; ``workers`` names those that lagged when last seen.
 
-    def __init__(self, workers: Sequence[str]) -> None:
-        super().__init__(f"the move is made, but not every worker follows yet: {', '.join(workers)}")
+    ``trouble`` says why nobody said how far the workers are at the end, if nobody did.
+    """
+
+    def __init__(self, workers: Sequence[str], *, trouble: str = "") -> None:
+        found = "; ".join(part for part in (", ".join(workers), trouble) if part)
+        super().__init__(f"the move is made, but not every worker follows yet: {found}")
         self.workers = workers
+        self.trouble = trouble
 
 
 class ConversionMismatch(ClientError):  # noqa: N818 - the name says what happened
@@ -170,6 +190,14 @@ def api_error(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
         text = body[: 4 * _DETAIL_LIMIT].decode("utf-8", "replace").strip()
         document = {"title": f"The server answered {status}", "detail": text[:_DETAIL_LIMIT]}
     return problem(status, document, retry_after_seconds=_seconds(headers.get("retry-after")))
+
+
+def is_of_an_intermediary(error: ApiError) -> bool:
+    """Return whether somebody before the gateway got no answer out of it: 502, 503 or 504 without a gateway's code.
+
+    The gateway may have done what it was asked all the same.
+    """
+    return error.status in (502, 503, 504) and error.code == f"http_{error.status}"
 
 
 def problem(status: int, document: Mapping[str, Any], *, retry_after_seconds: float | None = None) -> ApiError:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gateway.client.errors import MoveNotFollowed
+from gateway.client.errors import Busy, ConnectionFailed, MoveNotFollowed
 
 _PAUSE_SECONDS = 0.1
 
@@ -19,17 +19,25 @@ def wait_until_followed(
 ) -> int:
     """Ask until every live worker has applied an event; return how many there are.
 
+    A gateway that goes away meanwhile, or is busy, is asked again: it may be one that restarts.
+
     Raises:
         MoveNotFollowed: the time is over; it names the workers that lag, and what they say of it.
     """
     until = clock() + timeout_seconds
+    lagging: Sequence[Mapping[str, Any]] = ()
     while True:
-        live = workers()
-        lagging = [worker for worker in live if not _has_applied(worker, sequence)]
-        if not lagging:
-            return len(live)
+        trouble = ""
+        try:
+            live = workers()
+        except (Busy, ConnectionFailed) as error:
+            trouble = str(error)
+        else:
+            lagging = [worker for worker in live if not _has_applied(worker, sequence)]
+            if not lagging:
+                return len(live)
         if clock() >= until:
-            raise MoveNotFollowed([_spell(worker, sequence) for worker in lagging])
+            raise MoveNotFollowed([_spell(worker, sequence) for worker in lagging], trouble=trouble)
         pause(_PAUSE_SECONDS)
 
 

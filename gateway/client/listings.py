@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gateway.client.display import Rows, html_table, plain_table
+from gateway.client.wire import Document
 
 
 class Models(Rows):
@@ -48,7 +49,7 @@ class History(Rows):
     )
 
 
-class ModelInfo(dict[str, Any]):
+class ModelInfo(Document):
     """One model: the gateway's own document."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:

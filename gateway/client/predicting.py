@@ -6,9 +6,12 @@
    JSON, and so are the smallest requests, which a gateway answers sooner in JSON (``bench/client_wires.py``). The
    outputs have the same bits either way (the payload of a NaN, which JSON has no word for, aside).
 3. A predict changes nothing: it may be sent again (``repeating``).
+4. Another version may answer than the inputs were made for: an alias has moved, or has a canary. If that one would read
+   them otherwise (a table's columns in another order, say), exactly that one is asked again, with inputs made for it.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 from urllib.parse import quote
@@ -32,6 +35,15 @@ _LONGEST_HEADER = 128
 
 _MOST_IN_JSON = 128
 """Elements: with more, bytes are answered sooner."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What somebody wants to know, whichever version answers."""
+
+    inputs: Any
+    outputs: Sequence[str] | None
+    headers: Mapping[str, str]
 
 
 class Predicting(Reading):
@@ -65,15 +77,19 @@ class Predicting(Reading):
         target = parse_target(reference)
         given = {"x-request-id": request_id, "x-routing-key": routing_key}
         headers = {name: _checked(name, text) for name, text in given.items() if text is not None}
+        asked = _Asked(inputs=inputs, outputs=outputs, headers=headers)
+        number = self._resolve(target)
         try:
-            return self._predict(target, inputs, outputs, headers, is_binary=is_binary)
+            return self._predict(target, number, asked, is_binary=is_binary)
         except (ApiError, UnusableArgument) as error:
             status = error.status if isinstance(error, ApiError) else _UNPROCESSABLE
             if status == _NOT_ACCEPTABLE:  # a canary has outputs that bytes cannot spell
                 is_binary = False
-            elif status != _UNPROCESSABLE or not self._has_moved(target):
+            elif status != _UNPROCESSABLE or (moved_to := self._moved_from(number, target)) is None:
                 raise
-        return self._predict(target, inputs, outputs, headers, is_binary=is_binary)
+            else:
+                number = moved_to
+        return self._predict(target, number, asked, is_binary=is_binary)
 
     def predict_json(self, reference: str, body: bytes) -> bytes:
         """Send a body that is JSON already and return the answer's, byte for byte."""
@@ -81,26 +97,25 @@ class Predicting(Reading):
         path = parse_target(reference).predict_path
         return self._wire.request("POST", path, headers=headers, body=body, is_repeatable=True).body
 
-    def _predict(
-        self,
-        target: Target,
-        inputs: Any,
-        outputs: Sequence[str] | None,
-        headers: Mapping[str, str],
-        *,
-        is_binary: bool | None,
-    ) -> Prediction:
-        version = self.version(target.model, self._resolve(target))
-        feed, faults = fit(_named(inputs, version), version.inputs)
-        faults += _unknown_outputs(outputs, version)
+    def _predict(self, target: Target, number: int, asked: _Asked, *, is_binary: bool | None) -> Prediction:
+        version = self.version(target.model, number)
+        feed, faults = fit(_named(asked.inputs, version), version.inputs)
+        faults += _unknown_outputs(asked.outputs, version)
         if faults:
             raise input_mismatch(faults)
-        wants_bytes = not _is_small(feed, version, outputs) if is_binary is None else is_binary
-        body, own = _write_request(feed, version, outputs, is_binary=wants_bytes)
+        wants_bytes = not _is_small(feed, version, asked.outputs) if is_binary is None else is_binary
+        body, own = _write_request(feed, version, asked.outputs, is_binary=wants_bytes)
         response = self._wire.request(
-            "POST", target.predict_path, headers={**headers, **own}, body=body, is_repeatable=True
+            "POST", target.predict_path, headers={**asked.headers, **own}, body=body, is_repeatable=True
         )
-        return self._read_answer(response, target, _wanted(outputs, version))
+        answer = self._read_answer(response, target, _wanted(asked.outputs, version))
+        if answer.version == number or not _reads_otherwise(
+            asked.inputs, version, self.version(target.model, answer.version)
+        ):
+            return answer
+        self._forget(target)
+        exactly = Target(target.model, version=answer.version)
+        return self._predict(exactly, answer.version, asked, is_binary=is_binary)
 
     def _read_answer(self, response: Response, target: Target, wanted: Sequence[Spec]) -> Prediction:
         if response.headers.get("content-type", "").partition(";")[0].strip() == CONTENT_TYPE:
@@ -112,17 +127,34 @@ class Predicting(Reading):
             return Prediction(ordered | arrays, model=target.model, version=int(number), response=response)
         document = read_document(response)
         try:
-            version = self.version(document["model"], document["version"])
+            version = self.version(document["model"], document.number("version"))
             arrays = decode_outputs(document["outputs"], version.outputs)
-        except KeyError as error:
+        except KeyError as error:  # an output that the version has not
             raise not_a_gateway(f"it lacks {error}") from None
         return Prediction(arrays, model=version.model, version=version.version, response=response)
 
 
 def _named(inputs: Any, version: VersionInfo) -> Mapping[str, Any]:
     if is_table(inputs):
-        return inputs_of_table(inputs, version.inputs, known_columns(version.document.get("metadata") or {}))
+        return inputs_of_table(inputs, version.inputs, _columns(version))
     return name_inputs(inputs, version.inputs)
+
+
+def _columns(version: VersionInfo) -> list[str] | None:
+    return known_columns(version.document.get("metadata") or {})
+
+
+def _reads_otherwise(inputs: Any, version: VersionInfo, other: VersionInfo) -> bool:
+    """Return whether another version may take the same inputs to be something else."""
+    if is_table(inputs) and _columns(version) != _columns(other):
+        return True
+    return list(map(_meaning, version.inputs)) != list(map(_meaning, other.inputs))
+
+
+def _meaning(spec: Spec) -> tuple[Any, ...]:
+    """Return what an input's tensors are made by: all but what its free dimensions are called."""
+    dims = None if spec["shape"] is None else ["" if isinstance(dim, str) else dim for dim in spec["shape"]]
+    return spec["name"], spec["dtype"], dims, bool(spec.get("optional")), list(spec.get("containers") or ())
 
 
 def _write_request(

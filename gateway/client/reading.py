@@ -8,7 +8,7 @@ from gateway.client.following import wait_until_followed
 from gateway.client.listings import History, ModelInfo, Models, Versions
 from gateway.client.references import PRODUCTION, Target, model_path, parse_target
 from gateway.client.versions import VersionInfo
-from gateway.client.wire import Wire
+from gateway.client.wire import Document, Wire, not_a_gateway
 
 
 class Reading:
@@ -22,7 +22,10 @@ class Reading:
         """Return one version, remembered from the last time: a version's bytes and signature never change."""
         known = self._versions.get((model, number))
         if known is None:
-            known = VersionInfo(self._wire.get(model_path(model, "versions", number)))
+            document = self._wire.get(model_path(model, "versions", number))
+            if not _has_signature(document):
+                raise not_a_gateway("it has no signature")
+            known = VersionInfo(document)
             self._versions[model, number] = known
         return known
 
@@ -33,9 +36,12 @@ class Reading:
     def example(self, model: str, version: int) -> Mapping[str, Any]:
         """Return a body that the version's predict route accepts."""
         document = self._wire.get(model_path(model, "versions", version, "openapi.json"))
-        operation = document["paths"][parse_target(f"{model}:{version}").predict_path]["post"]
-        example: Mapping[str, Any] = operation["requestBody"]["content"]["application/json"]["example"]
-        return example
+        path = parse_target(f"{model}:{version}").predict_path
+        try:
+            body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+            return Document(body["example"])
+        except (KeyError, TypeError, ValueError):
+            raise not_a_gateway("it describes no predict route with an example") from None
 
     def snippets(self, model: str, version: int, *, base_url: str | None = None) -> Mapping[str, Any]:
         """Return programs that call a version: ``items`` with ``language`` and ``code``, and what is ``left_out``.
@@ -50,7 +56,7 @@ class Reading:
 
     def examples(self, model: str, version: int) -> list[Mapping[str, Any]]:
         """Return a version's golden examples."""
-        return list(self._wire.get(model_path(model, "versions", version, "examples"))["items"])
+        return list(self._wire.get(model_path(model, "versions", version, "examples")).items_in())
 
     def models(self, query: str | None = None) -> Models:
         """Return the models, by name; those whose name or description contains ``query``, if given."""
@@ -61,7 +67,7 @@ class Reading:
         target = parse_target(reference)
         if target.version is None and target.alias is None:
             return ModelInfo(self._wire.get(model_path(target.model)))
-        version = target.version or self.alias(target.model, target.alias or PRODUCTION)["version"]
+        version = target.version or self._resolve_anew(target)
         return self._wire.get(model_path(target.model, "versions", version))
 
     def alias(self, model: str, alias: str = PRODUCTION) -> Mapping[str, Any]:
@@ -78,7 +84,7 @@ class Reading:
 
     def events(self, *, after: int = 0, limit: int = 100) -> list[Mapping[str, Any]]:
         """Return the change feed behind a sequence number, at most ``limit`` rows."""
-        return list(self._wire.get(f"/registry/events?after={after}&limit={limit}")["items"])
+        return list(self._wire.get(f"/registry/events?after={after}&limit={limit}").items_in())
 
     def workers(self) -> list[Mapping[str, Any]]:
         """Return the live workers, with the sequence number that each has applied."""
@@ -96,16 +102,36 @@ class Reading:
         """
         return wait_until_followed(self.workers, moved["sequence"], timeout_seconds=timeout_seconds)
 
-    def _has_moved(self, target: Target) -> bool:
-        """Look up anew what the target means; True if its dtypes were taken from another version than it is now."""
-        if target.version is not None:
-            return False
-        return self._aliases.pop((target.model, target.alias or PRODUCTION), None) != self._resolve(target)
+    def _moved_from(self, number: int, target: Target) -> int | None:
+        """Look up anew what the target means; None if it is still the version whose signature was used."""
+        self._forget(target)
+        found = self._resolve(target)
+        return None if found == number else found
+
+    def _forget(self, target: Target) -> None:
+        """Have the alias looked up again before it is used again."""
+        self._aliases.pop((target.model, target.alias or PRODUCTION), None)
 
     def _resolve(self, target: Target) -> int:
         if target.version is not None:
             return target.version
         key = target.model, target.alias or PRODUCTION
-        if key not in self._aliases:
-            self._aliases[key] = int(self.alias(*key)["version"])
-        return self._aliases[key]
+        found = self._aliases.get(key)  # other threads forget and look up as well: what is returned is read once
+        if found is None:
+            found = self._aliases[key] = self._resolve_anew(target)
+        return found
+
+    def _resolve_anew(self, target: Target) -> int:
+        return self._wire.get(model_path(target.model, "aliases", target.alias or PRODUCTION)).number("version")
+
+
+def _has_signature(document: Mapping[str, Any]) -> bool:
+    """Return whether a document says what a version takes and gives, as every gateway does."""
+    signature = document.get("signature")
+    lists = [signature.get(name) for name in ("inputs", "outputs")] if isinstance(signature, dict) else [None]
+    fields = ("name", "dtype", "shape")
+    return all(
+        isinstance(specs, list)
+        and all(isinstance(spec, dict) and all(map(spec.__contains__, fields)) for spec in specs)
+        for specs in lists
+    )

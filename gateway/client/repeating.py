@@ -2,9 +2,10 @@
 
 1. A connection that is refused brought nothing to anybody: every request may be sent again, a promotion too.
 2. A connection that ends before its answer may have brought the request, and a gateway may have carried it out. Only
-   what does no more when it is done twice (looking, predicting, sending a file by its digest) is sent again, and once:
-   a request that ends the process which answers it is not sent until nothing is left. Everything else raises
-   ConnectionFailed with ``may_have_arrived``.
+   what does no more when it is done twice (looking, predicting, registering files that were sent already) is sent
+   again, and once: a request that ends the process which answers it is not sent until nothing is left. A file is read
+   while it is sent, and not read again: sending it raises ConnectionFailed, and whoever registers it again gets the
+   same version. Everything else raises ConnectionFailed with ``is_outcome_unknown``.
 3. 429 and 503 with Retry-After: the gateway asks to come again. What may be done twice does, after that time. A model
    that crashed or lacked memory would do so again; what an operator must mend will not be well in a second.
 4. All waits of one request together are at most its patience. Who would have to wait longer is told at once.
@@ -17,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gateway.client.errors import Busy, ConnectionFailed, api_error
-from gateway.client.transport import Body, Response, Transport
+from gateway.client.transport import Body, Response, Transport, is_whole
 
 _ASKED_TO_COME_AGAIN = (429, 503)
 _WOULD_AGAIN = frozenset({"model_crashed", "model_out_of_memory"})
@@ -48,12 +49,11 @@ class RepeatingTransport:
         is_repeatable: bool = False,
     ) -> Response:
         """Send a request until it is answered or the rules end; see Transport."""
-        may_repeat = is_repeatable and (body is None or isinstance(body, bytes))
-        attempts = _Attempts(self, may_repeat=may_repeat)
+        attempts = _Attempts(self, may_repeat=is_repeatable and is_whole(body))
         while True:
             try:
                 response = self.inner.request(
-                    method, path, headers=headers, body=body, content_length=content_length, is_repeatable=may_repeat
+                    method, path, headers=headers, body=body, content_length=content_length, is_repeatable=is_repeatable
                 )
             except ConnectionFailed as error:
                 if not attempts.go_on_after(error):

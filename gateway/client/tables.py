@@ -113,6 +113,8 @@ def _compare(names: Sequence[str], *, wanted: Sequence[str], taken: set[str]) ->
 def _column(series: Any, name: str, dtype: str) -> Any:
     import numpy as np
 
+    if dtype != "string" and series.dtype.kind in "mM":
+        raise UnusableArgument(f"column {name} holds {series.dtype}, and the model takes {dtype}: make numbers of it")
     is_float = dtype != "string" and np.dtype(own_type(dtype)).kind == "f"
     missing = int(series.isna().sum())
     if missing and not is_float:

@@ -1,19 +1,21 @@
 """How requests reach a gateway.
 
 1. A connection is used by one thread at a time and kept for the next request; idle ones wait in a list.
-2. An idle connection may have been closed by the other side meanwhile: only requests that may be sent again use one
-   (``repeating`` does that). When one turns out to be closed, the others are given up as well.
+2. An idle connection may have been closed by the other side meanwhile: only requests that can be sent again use one
+   (``repeating`` does that). When one turns out to be closed, the others are given up as well. After a fork both
+   processes would hear each other's answers on one: they stay with the process that opened them.
 3. A gateway may answer before it has read the whole body (413, 401): a broken pipe while sending is no failure until
    there is no answer to read either.
 """
 
 import http.client
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
-from urllib.parse import urlsplit
 
-from gateway.client.errors import ConnectionFailed, UnusableArgument
+from gateway.client.addresses import Address, parse_address, parse_token
+from gateway.client.errors import ConnectionFailed
 
 Body = bytes | Iterable[bytes] | None
 """A body that is an iterable can be sent once; its length in bytes is announced beside it."""
@@ -52,7 +54,7 @@ class Transport(Protocol):
             is_repeatable: True if sending it twice does no more than sending it once.
 
         Raises:
-            ConnectionFailed: nobody answered; it says whether the request may have arrived.
+            ConnectionFailed: nobody answered; it says whether the request may have arrived, and changed something.
         """
         ...
 
@@ -72,17 +74,12 @@ class HttpTransport:
     token: str | None = field(default=None, repr=False)
     timeout_seconds: float = 120.0
     _idle: list[http.client.HTTPConnection] = field(default_factory=list, init=False, repr=False)
-    _host: str = field(default="", init=False, repr=False)
-    _port: int | None = field(default=None, init=False, repr=False)
-    _prefix: str = field(default="", init=False, repr=False)
+    _owner: int = field(default_factory=os.getpid, init=False, repr=False)
+    """The process that has opened the idle connections."""
+    _address: Address = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise UnusableArgument(f"{self.url!r} is not a gateway's URL: write http://host:port or https://host")
-        if parts.username is not None or parts.password is not None:
-            raise UnusableArgument("the gateway's URL holds a user or a password: give a token instead")
-        self._host, self._port, self._prefix = parts.hostname, _port(parts.netloc, self.url), parts.path.rstrip("/")
+        self._address, self.token = parse_address(self.url), parse_token(self.token)
 
     def request(
         self,
@@ -96,7 +93,7 @@ class HttpTransport:
     ) -> Response:
         """Send it over a kept connection or a new one; see Transport."""
         sent = self._headers(headers, body, content_length)
-        kept = self._kept() if is_repeatable else None
+        kept = self._kept() if is_repeatable and is_whole(body) else None
         try:
             connection = kept or self._connect()
         except OSError as error:
@@ -107,7 +104,9 @@ class HttpTransport:
             if kept is not None:
                 self.close()
             unknown = "" if is_repeatable else "; whether it was done is not known: look before you send it again"
-            raise ConnectionFailed(self._nobody(error) + unknown, may_have_arrived=True) from error
+            raise ConnectionFailed(
+                self._nobody(error) + unknown, may_have_arrived=True, is_outcome_unknown=not is_repeatable
+            ) from error
 
     def close(self) -> None:
         """Close the connections that are kept."""
@@ -123,14 +122,19 @@ class HttpTransport:
         return sent
 
     def _kept(self) -> http.client.HTTPConnection | None:
+        if self._owner != os.getpid():
+            inherited, self._idle = self._idle, []
+            self._owner = os.getpid()  # last, so that no other thread takes one of them meanwhile
+            for connection in inherited:
+                connection.close()  # this process's end of it only: nothing is sent
         try:
             return self._idle.pop()
         except IndexError:  # another thread may have taken the last one
             return None
 
     def _connect(self) -> http.client.HTTPConnection:
-        kind = http.client.HTTPSConnection if self.url.startswith("https:") else http.client.HTTPConnection
-        connection = kind(self._host, self._port, timeout=self.timeout_seconds)
+        kind = http.client.HTTPSConnection if self._address.is_secure else http.client.HTTPConnection
+        connection = kind(self._address.host, self._address.port, timeout=self.timeout_seconds)
         connection.connect()
         return connection
 
@@ -140,12 +144,12 @@ class HttpTransport:
     def _exchange(
         self, connection: http.client.HTTPConnection, method: str, path: str, headers: Mapping[str, str], body: Body
     ) -> Response:
-        is_whole = True
+        is_sent = True
         try:
             try:
-                connection.request(method, self._prefix + path, body=body, headers=dict(headers))
+                connection.request(method, self._address.prefix + path, body=body, headers=dict(headers))
             except (BrokenPipeError, ConnectionResetError):
-                is_whole = False
+                is_sent = False
                 if connection.sock is None:
                     raise
             answer = connection.getresponse()
@@ -157,18 +161,16 @@ class HttpTransport:
         except BaseException:
             connection.close()
             raise
-        if is_whole and connection.sock is not None:
+        if is_sent and connection.sock is not None:
             self._idle.append(connection)
         else:
             connection.close()
         return response
 
 
-def _port(netloc: str, url: str) -> int | None:
-    try:
-        return urlsplit(f"//{netloc}").port
-    except ValueError:
-        raise UnusableArgument(f"{url!r} has a port that is none") from None
+def is_whole(body: Body) -> bool:
+    """Return whether a body can be sent more than once."""
+    return body is None or isinstance(body, bytes)
 
 
 def _words(error: Exception) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from gateway.client.convert import UploadFile
-from gateway.client.errors import ApiError, UnusableArgument, api_error, problem
+from gateway.client.errors import ApiError, UnusableArgument, api_error, is_of_an_intermediary, problem
 from gateway.client.transport import Body, Response, Transport
 
 Progress = Callable[[int, int], None]
@@ -15,27 +15,48 @@ Progress = Callable[[int, int], None]
 _OK = range(200, 300)
 
 
+class Document(dict[str, Any]):
+    """What came back as a JSON object; asked for what it lacks and every gateway says, it raises ``not_a_gateway``."""
+
+    def __missing__(self, name: str) -> Any:
+        raise not_a_gateway(f"it lacks {name}")
+
+    def number(self, name: str) -> int:
+        """Return a whole number; raises ApiError, too."""
+        found = self[name]
+        if not isinstance(found, int):
+            raise not_a_gateway(f"its {name} is no number")
+        return found
+
+    def items_in(self, name: str = "items") -> "list[Document]":
+        """Return a list of objects; raises ApiError, too."""
+        found = self[name]
+        if not (isinstance(found, list) and all(isinstance(item, dict) for item in found)):
+            raise not_a_gateway(f"its {name} are no list of objects")
+        return [Document(item) for item in found]
+
+
 @dataclass(frozen=True, slots=True)
 class Wire:
     """One gateway, asked in documents. Every method raises ApiError and ConnectionFailed."""
 
     transport: Transport
 
-    def get(self, path: str) -> Mapping[str, Any]:
+    def get(self, path: str) -> Document:
         """Return the document at a path."""
         return self.call("GET", path)
 
-    def call(self, method: str, path: str, *, document: Any = None) -> Mapping[str, Any]:
+    def call(self, method: str, path: str, *, document: Any = None) -> Document:
         """Send a document, or none, and return the one that comes back."""
         return read_document(self.send(method, path, document=document))
 
-    def pages(self, path: str, **query: str) -> Iterator[Mapping[str, Any]]:
+    def pages(self, path: str, **query: str) -> Iterator[Document]:
         """Yield the items of a list, page after page."""
         cursor: str | None = None
         while True:
             asked = urlencode({**query, **({"after": cursor} if cursor else {})})
             page = self.get(f"{path}?{asked}" if asked else path)
-            yield from page["items"]
+            yield from page.items_in()
             cursor = page.get("next")
             if cursor is None:
                 return
@@ -53,10 +74,12 @@ class Wire:
         return self.request(method, path, headers=headers, body=body, is_repeatable=repeatable)
 
     def upload(self, method: str, path: str, *, file: UploadFile, sent: "SentCounter") -> Response:
-        """Send a file's bytes."""
+        """Send a file's bytes: the same ones again are the same file, or version."""
         headers = {"content-type": "application/octet-stream"}
         body = (sent.count(chunk) for chunk in file.chunks())
-        return self.request(method, path, headers=headers, body=body, content_length=file.size_bytes)
+        return self.request(
+            method, path, headers=headers, body=body, content_length=file.size_bytes, is_repeatable=True
+        )
 
     def request(
         self,
@@ -73,7 +96,9 @@ class Wire:
             method, path, headers=headers, body=body, content_length=content_length, is_repeatable=is_repeatable
         )
         if response.status not in _OK:
-            raise api_error(response.status, response.headers, response.body)
+            error = api_error(response.status, response.headers, response.body)
+            error.is_outcome_unknown = not is_repeatable and is_of_an_intermediary(error)
+            raise error
         return response
 
     def close(self) -> None:
@@ -109,7 +134,7 @@ def write_document(document: Any) -> bytes:
         raise UnusableArgument(f"the inputs cannot be written as JSON: {error}") from None
 
 
-def read_document(response: Response) -> Mapping[str, Any]:
+def read_document(response: Response) -> Document:
     """Read a successful answer; one without a body (204) is an empty document.
 
     Raises:
@@ -118,14 +143,14 @@ def read_document(response: Response) -> Mapping[str, Any]:
     import orjson
 
     if not response.body:
-        return {}
+        return Document()
     try:
         document = orjson.loads(response.body)
     except orjson.JSONDecodeError:
         document = None
     if not isinstance(document, dict):
-        raise not_a_gateway("it is not JSON")
-    return document
+        raise not_a_gateway("it is not a JSON object")
+    return Document(document)
 
 
 def not_a_gateway(detail: str) -> ApiError:

@@ -1,4 +1,4 @@
-"""Models of Triton come in by a command, and a promotion at a terminal is shown and asked about."""
+"""Models of Triton come in by a command, and a promotion is shown and asked about by who wants that."""
 
 import json
 import os
@@ -22,12 +22,12 @@ Run = Callable[..., Any]
 def sardonyx(gateway: GatewayProcess, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run a command in this process and return its JSON, or its problem's."""
 
-    def run(*arguments: str | Path, exit_code: int = 0) -> Any:
+    def run(*arguments: str | Path, exit_code: int = 0, is_json: bool = True) -> Any:
         with pytest.raises(SystemExit) as caught:
             main(["--url", gateway.url, "--json", *map(str, arguments)])
         printed = capsys.readouterr()
         assert caught.value.code == exit_code, printed.err
-        return json.loads(printed.out or printed.err)
+        return json.loads(printed.out or printed.err) if is_json else printed.err
 
     return run
 
@@ -96,6 +96,24 @@ def test_what_the_gateway_refuses_keeps_nothing_else_from_coming(sardonyx: Run, 
     assert brought["versions"][0]["detail"].startswith("unsupported_format")
 
 
+def test_nothing_is_promoted_where_the_newest_version_did_not_come_in(
+    sardonyx: Run, tmp_path: Path, gateway: GatewayProcess
+) -> None:
+    put(tmp_path / "halting" / "1", scaling_bytes(6))
+    put(tmp_path / "halting" / "2", b"PK\x03\x04" + bytes(100))
+    (tmp_path / "halting" / "config.pbtxt").write_text("version_policy { all { } }")
+    (tmp_path / "Halting").mkdir()
+    (tmp_path / "Halting" / "config.pbtxt").write_text('backend: "python"')
+
+    brought = sardonyx("import-triton", tmp_path, "--promote", exit_code=1)
+
+    assert brought["promotions"] == [
+        {"model": "halting", "alias": "production", "version": None, "moved": False, "refused": "newest_refused"}
+    ]
+    with Client(gateway.url) as client:
+        assert client.show("halting")["aliases"] == {}
+
+
 def test_names_that_would_become_one_are_refused_before_anything_comes(
     sardonyx: Run, tmp_path: Path, gateway: GatewayProcess
 ) -> None:
@@ -129,18 +147,32 @@ def at_a_terminal(*arguments: str, types: bytes) -> tuple[int, str]:
     return process.returncode, shown.decode()
 
 
-def test_at_a_terminal_a_promotion_is_shown_and_asked_about(gateway: GatewayProcess) -> None:
+def test_a_promotion_is_shown_and_asked_about_by_who_wants_that(gateway: GatewayProcess) -> None:
     with Client(gateway.url) as client:
         for factor in (2, 3):
             client.register(scaling_bytes(factor), name="asked")
         client.promote("asked", 1)
 
-        declined = at_a_terminal("promote", "asked", "2", "--url", gateway.url, types=b"n\n")
+        declined = at_a_terminal("promote", "asked", "2", "--ask", "--url", gateway.url, types=b"n\n")
         after_no = client.alias("asked")["version"]
-        agreed = at_a_terminal("promote", "asked", "2", "--url", gateway.url, types=b"y\n")
+        agreed = at_a_terminal("promote", "asked", "2", "--ask", "--url", gateway.url, types=b"y\n")
         after_yes = client.alias("asked")["version"]
 
     assert (declined[0], after_no, agreed[0], after_yes) == (1, 1, 0, 2)
     assert "golden examples" in declined[1]
     assert "Nothing has moved" in declined[1]
     assert "asked@production: 1 -> 2" in agreed[1]
+
+
+def test_otherwise_nothing_is_asked_at_a_terminal_either(gateway: GatewayProcess) -> None:
+    with Client(gateway.url) as client:
+        client.register(scaling_bytes(2), name="unasked")
+
+        code, shown = at_a_terminal("promote", "unasked", "1", "--url", gateway.url, types=b"n\n")
+
+        assert (code, client.alias("unasked")["version"]) == (0, 1)
+        assert "Promote it?" not in shown
+
+
+def test_where_nobody_sits_at_a_terminal_a_question_is_refused(sardonyx: Run) -> None:
+    sardonyx("promote", "nobody", "1", "--ask", exit_code=2, is_json=False)

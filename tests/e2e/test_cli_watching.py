@@ -216,6 +216,19 @@ def test_a_body_that_is_refused_is_refused_before_anything_is_measured(
     sardonyx("bench", "choosy:1", "--body", tmp_path / "body.json", exit_code=2)
 
 
+def test_of_a_body_that_is_given_answers_are_counted_and_no_rows(sardonyx: Run, client: Client, tmp_path: Path) -> None:
+    client.register(scaling_bytes(2), name="given")
+    (tmp_path / "body.json").write_text('{"inputs": {"x": [[1, 2, 3, 4], [5, 6, 7, 8]]}}')
+    sweep = ("--body", tmp_path / "body.json", "--connections", "1", "--seconds", "0.1", "--rounds", "1")
+
+    lines = sardonyx("bench", "given:1", *sweep, "--plot", tmp_path / "p.svg").splitlines()
+
+    row = cells(lines[2])
+    assert (row[:2], row[3], int(row[2]) > 0) == (["-", "1"], "-", True)
+    assert "answers a second" in (tmp_path / "p.svg").read_text()
+    sardonyx("bench", "given:1", *sweep, "--rows", "2", exit_code=2)
+
+
 # --- watch ------------------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,8 @@ import json
 import socket
 import threading
 from collections import Counter
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -14,7 +16,9 @@ from gateway.cli.bench import note_lines, parse_counts, picture
 from gateway.cli.bodies import body_of, can_grow
 from gateway.cli.chart import Panel, draw
 from gateway.cli.closed_loop import Request, Round, is_this_machine, read_answer, run_round
+from gateway.cli.entry import main
 from gateway.client.errors import ConnectionFailed, UnusableArgument
+from tests.support.hostile_server import serving
 
 
 def spec(name: str, *shape: Any, **more: Any) -> dict[str, Any]:
@@ -151,3 +155,24 @@ def test_a_picture_is_svg_with_everything_escaped() -> None:
 
     assert "a < b & <script>" in {text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")}
     assert {"<n>", "&", "<"} < {text.text for text in odd.iter("{http://www.w3.org/2000/svg}text")}
+
+
+def test_where_no_answer_was_good_the_command_has_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "body.json").write_text("{}")
+    answers = iter([200])
+
+    def answer(asked: BaseHTTPRequestHandler) -> None:
+        asked.rfile.read(int(asked.headers["content-length"]))
+        asked.send_response(next(answers, 503))
+        asked.send_header("content-length", "2")
+        asked.end_headers()
+        asked.wfile.write(b"{}")
+
+    sweep = ["--connections", "1", "--seconds", "0.05", "--rounds", "1", "--json"]
+    with serving(answer) as (url, _), pytest.raises(SystemExit) as caught:
+        main(["bench", "m:1", "--url", url, "--body", str(tmp_path / "body.json"), *sweep])
+
+    printed = capsys.readouterr()
+    assert (caught.value.code, json.loads(printed.err[printed.err.index("{") :])["code"]) == (1, "no_good_answer")
+    (cell,) = json.loads(printed.out)["cells"]
+    assert (cell["rows"], cell["rows_per_second"], cell["answers"], set(cell["failed"])) == (None, None, 0, {"503"})

@@ -54,6 +54,8 @@ def test_a_problem_has_an_exit_code(status: int, code: str, exit_code: int) -> N
         (errors.SchemaMismatch("x"), 1),
         (errors.ServiceError("x"), 1),
         (ConnectionFailed("x"), 75),
+        (ConnectionFailed("x", may_have_arrived=True), 75),
+        (ConnectionFailed("x", may_have_arrived=True, is_outcome_unknown=True), 1),
         (UnusableArgument("x"), 2),
         (ConversionMismatch(reference="m:1", output="y", largest_difference=1.0, detail="x"), 1),
         (FileNotFoundError(2, "No such file or directory", "x"), 2),
@@ -101,6 +103,15 @@ def test_every_family_of_the_tree_is_mapped() -> None:
             {"title": "The output cannot be written", "detail": "No space left on device", "code": "output_error"},
         ),
         (
+            ConnectionFailed("no gateway answered at http://h: timed out", is_outcome_unknown=True),
+            {
+                "title": "Whether it was done is not known",
+                "detail": "no gateway answered at http://h: timed out. Look first: a move that was made is in  "
+                "sardonyx history NAME",
+                "code": "outcome_unknown",
+            },
+        ),
+        (
             ConnectionFailed("no gateway answered at http://h: Connection refused"),
             {
                 "title": "No gateway answers",
@@ -109,7 +120,7 @@ def test_every_family_of_the_tree_is_mapped() -> None:
             },
         ),
     ],
-    ids=["over HTTP", "in this process", "a file", "the output", "nobody"],
+    ids=["over HTTP", "in this process", "a file", "the output", "an answer that was lost", "nobody"],
 )
 def test_every_error_is_a_problem(error: Exception, document: dict[str, Any]) -> None:
     assert document_of(error) == document

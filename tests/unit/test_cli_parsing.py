@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +24,7 @@ COMMANDS = [
     ["retire", "iris", "1"],
     ["history", "iris", "--alias", "staging", "--limit", "3"],
     ["rollback", "iris", "--to", "m3"],
-    ["promote", "iris", "1", "--yes"],
+    ["promote", "iris", "1", "--ask", "--dry-run"],
     ["diff", "iris", "1", "2", "--no-ops", "--no-outputs"],
     ["bench", "iris:1", "--rows", "1,8", "--connections", "4", "--seconds", "0.1", "--rounds", "1"],
     ["top", "--once", "--rows", "3", "--interval", "0.2"],
@@ -137,3 +138,20 @@ def test_a_setting_that_makes_no_sense_is_named(capsys: pytest.CaptureFixture[st
         "Error: The settings make no sense (invalid_settings)",
         "  workers: Input should be greater than or equal to 1",
     ]
+
+
+@pytest.mark.parametrize("url", ["http://a..b", "http://ex ample", "http://[::1", "http://h:99999"])
+def test_an_address_that_is_none_is_bad_input(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--json", "models", "--url", url]) == 2
+    assert json.loads(capsys.readouterr().err)["code"] == "unusable"
+    assert run(["import-mlflow", url, "--json"]) == 2
+    assert json.loads(capsys.readouterr().err)["code"] == "unusable"
+
+
+def test_a_token_file_without_text_is_bad_input_and_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "token").write_bytes(b"hidden\xff\xfe")
+
+    assert run(["import-mlflow", "http://127.0.0.1:9", "--token-file", str(tmp_path / "token")]) == 2
+    assert "hidden" not in capsys.readouterr().err

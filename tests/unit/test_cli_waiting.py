@@ -5,6 +5,7 @@ import pytest
 
 from gateway.cli.exits import CommandFailed, ExitCode
 from gateway.cli.waiting import wait_until_applied
+from gateway.client import Busy, ClientError, ConnectionFailed
 
 
 class Scene:
@@ -18,8 +19,12 @@ class Scene:
         """What a worker says that it cannot apply, by its process id."""
         self.beyond: dict[int, Mapping[str, Any]] = {}
         """What it says of the events behind those."""
+        self.away: list[ClientError] = []
+        """What is raised instead of answers, the last one first."""
 
     def workers(self) -> list[Mapping[str, Any]]:
+        if self.away:
+            raise self.away.pop()
         return [
             {
                 "host": "h",
@@ -80,6 +85,40 @@ def test_those_who_lag_are_named_when_the_time_is_over() -> None:
 
 def test_without_time_they_are_asked_once() -> None:
     assert Scene(7).wait(7, 0) == 1
+
+
+AWAY = ConnectionFailed("no gateway answered at http://h: Connection refused")
+BUSY = Busy(status=503, document={"title": "The registry is away", "code": "registry_unavailable"})
+
+
+def test_a_gateway_that_goes_away_and_comes_back_is_waited_for() -> None:
+    scene = Scene(7, 4)
+    scene.away = [BUSY, AWAY, AWAY]
+
+    assert scene.wait(7, 30) == 2
+
+
+def test_those_seen_last_are_named_where_nobody_answers_at_the_end() -> None:
+    scene = Scene(7, 6)
+    scene.stuck = {2}
+    seen = scene.workers()
+
+    def once() -> list[Mapping[str, Any]]:
+        if scene.now > 100:
+            raise AWAY
+        return seen
+
+    with pytest.raises(CommandFailed) as caught:
+        wait_until_applied(once, sequence=7, timeout_seconds=1, clock=lambda: scene.now, pause=scene.pause)
+
+    assert (caught.value.exit_code, caught.value.document) == (
+        ExitCode.TRY_AGAIN,
+        {
+            "title": "The move is made, but not every worker follows yet",
+            "detail": "h:2; no gateway answered at http://h: Connection refused",
+            "code": "workers_lag",
+        },
+    )
 
 
 # --- workers that cannot follow ---------------------------------------------------------------------------------------

@@ -69,3 +69,24 @@ def test_a_difference_names_the_output_and_its_size(
 def test_a_number_that_became_nan_is_a_difference() -> None:
     with pytest.raises(ConversionMismatch):
         compare(version("y"), original=said(np.ones(2)), answer={"y": np.array([np.nan, np.nan])})
+
+
+@pytest.mark.parametrize(
+    ("original", "converted"),
+    [([1e-6, 2e-6, -3e-6], [9e-6, 0, 5e-6]), ([0.002, 0.001], [0.002, 0.00100900])],
+    ids=["millionths", "thousandths"],
+)
+def test_small_numbers_are_held_against_their_own_size(original: list[float], converted: list[float]) -> None:
+    with pytest.raises(ConversionMismatch):
+        compare(version("y"), original=said(np.array(original)), answer={"y": np.array(converted, np.float32)})
+
+
+def test_zeros_have_no_size_of_their_own() -> None:
+    found = compare(version("y"), original=said(np.zeros(2)), answer={"y": np.array([0, 1e-6])})
+
+    assert (found.largest_difference, found.absolute_tolerance) == (1e-6, 1e-5)
+
+
+def test_an_output_that_is_missing_is_a_difference() -> None:
+    with pytest.raises(ConversionMismatch, match="number 2: it is missing"):
+        compare(version("y"), original=said(np.ones(1), np.ones(1)), answer={"y": np.ones(1)})

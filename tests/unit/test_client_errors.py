@@ -1,4 +1,6 @@
+import copy
 import json
+from typing import Any
 
 import pytest
 
@@ -131,3 +133,31 @@ def test_a_violation_knows_its_input_and_element(path: str, name: str | None, in
 @pytest.mark.parametrize("text", ["-1", "1e3", "9" * 400, "\u0663", ""])
 def test_a_wait_that_is_none_is_passed_over(text: str) -> None:
     assert api_error(503, {"retry-after": text}, b"{}").retry_after_seconds is None
+
+
+def whole(error: client.ClientError) -> tuple[type, str, dict[str, Any]]:
+    return type(error), str(error), vars(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        api_error(422, {"retry-after": "3"}, json.dumps(PROBLEM).encode()),
+        client.ConnectionFailed("nobody", may_have_arrived=True, is_outcome_unknown=True),
+        client.ConversionMismatch(reference="m:1", output="y", largest_difference=1.0, detail="far"),
+        client.MoveNotFollowed(["h:1", "h:2"], trouble="nobody answers"),
+        client.UnusableArgument("neither"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_reaches_another_process_whole(error: client.ClientError) -> None:
+    # As a pool of processes sends it: by what __reduce_ex__ says, which is what copying goes by, too.
+    assert whole(copy.copy(error)) == whole(error)
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_an_intermediary_without_an_answer_is_told_from_a_gateway_that_refuses(status: int) -> None:
+    from gateway.client.errors import is_of_an_intermediary
+
+    assert is_of_an_intermediary(api_error(status, {}, b"<h1>Timeout</h1>"))
+    assert not is_of_an_intermediary(api_error(status, {}, b'{"code": "registry_busy"}'))

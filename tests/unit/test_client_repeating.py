@@ -1,11 +1,13 @@
 """What is sent again, and what never is: a server cuts connections, refuses them, or asks to come again."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.client import ApiError, Busy, Client, ConnectionFailed, HttpTransport, RepeatingTransport
+from tests.support.scaling import scaling_bytes
 from tests.support.unreliable_server import CUT, UnreliableServer, answer, open_door, unreliable_server
 
 GET = "GET /registry/models/m"
@@ -65,7 +67,30 @@ def test_a_move_is_never_sent_twice(patience: Patience, line: str) -> None:
         with pytest.raises(ConnectionFailed) as caught:
             client.promote("m", 2) if line == PROMOTE else client.rollback("m")
         assert (server.asked, caught.value.may_have_arrived) == ([line], True)
+        assert caught.value.is_outcome_unknown
         assert str(caught.value).endswith("whether it was done is not known: look before you send it again")
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_what_became_of_a_move_is_not_known_where_an_intermediary_got_no_answer(
+    patience: Patience, status: int
+) -> None:
+    lost = answer(status, b"<h1>No answer</h1>")
+    with unreliable_server([lost, lost]) as server, patience.client(server) as client:
+        with pytest.raises(ApiError) as of_move:
+            client.rollback("m")
+        with pytest.raises(ApiError) as of_look:
+            client.show("m")
+        assert (server.asked, of_move.value.is_outcome_unknown) == ([ROLL_BACK, GET], True)
+        assert not of_look.value.is_outcome_unknown
+
+
+def test_a_file_whose_answer_is_lost_may_be_registered_again(patience: Patience, tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(scaling_bytes(2))
+    with unreliable_server([CUT]) as server, patience.client(server) as client:
+        with pytest.raises(ConnectionFailed) as caught:
+            client.register(tmp_path / "m.onnx", name="m")
+        assert (len(server.asked), caught.value.is_outcome_unknown) == (1, False)
 
 
 @pytest.mark.parametrize("status", [429, 503])

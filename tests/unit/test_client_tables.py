@@ -92,6 +92,8 @@ def test_categories_are_their_texts() -> None:
             None,
             "column count has 1 missing values, for which int64",
         ),
+        (NUMBERS.assign(c=pd.to_datetime("2026-11-22")), [ROWS], None, "column c holds datetime64"),
+        (NUMBERS.assign(c=pd.to_timedelta("1s")), [ROWS], None, "column c holds timedelta64"),
         (PEOPLE, [CITY, {**AGE, "shape": [None, 4]}, COUNT], None, "a column of the table cannot be the input age"),
     ],
     ids=[
@@ -102,6 +104,8 @@ def test_categories_are_their_texts() -> None:
         "names twice",
         "a text is missing",
         "a whole number is missing",
+        "a moment",
+        "a duration",
         "an input of several columns",
     ],
 )

@@ -1,6 +1,7 @@
 """The HTTP transport against a real server of the standard library."""
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -115,6 +116,24 @@ def test_a_connection_that_went_stale_is_replaced_unnoticed(transport: HttpTrans
     assert after != before
 
 
+def test_a_forked_process_opens_a_connection_of_its_own_and_leaves_the_kept_one_alone(transport: HttpTransport) -> None:
+    def asks() -> int:
+        return int(heard(transport.request("GET", "/", headers={}, is_repeatable=True))["connection"])
+
+    kept = asks()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, str(asks()).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    of_child = int(os.read(reader, 16))
+    os.close(reader)
+    os.close(writer)
+
+    assert (of_child != kept, asks() == kept) == (True, True)
+
+
 def test_an_early_refusal_is_read_though_the_body_was_not() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         has_refused = threading.Event()
@@ -157,12 +176,30 @@ def test_nobody_there_is_a_connection_that_failed() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    ["localhost:8000", "ftp://localhost", "http://", "http://user:secret@host", "http://host:port", "http://host/?q=1"],
-    ids=["no scheme", "another scheme", "no host", "a password", "a port in letters", "a query"],
+    [
+        *("localhost:8000", "ftp://localhost", "http://", "http://user:secret@host", "http://host:port"),
+        *("http://host/?q=1", "http://a..b", "http://ex ample", "http://[::1", "http://host:99999"),
+        *("http://host\n", "http://host/größe", "http://user:secret@[::1"),
+    ],
 )
 def test_an_url_that_is_none_is_refused_at_once(wrong: str) -> None:
-    with pytest.raises(UnusableArgument):
+    with pytest.raises(UnusableArgument) as caught:
         HttpTransport(wrong)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_token_is_sent_without_the_line_end_that_its_file_has(url: str) -> None:
+    transport = HttpTransport(url, f"{WORD}\r\n ")
+
+    assert heard(transport.request("GET", "/", headers={}))["authorization"] == f"Bearer {WORD}"
+    transport.close()
+
+
+@pytest.mark.parametrize("wrong", [f"{WORD}é", f"{WORD}\nx-role: admin", f"{WORD}\x7f"], ids=ascii)
+def test_what_can_be_no_token_is_refused_without_being_shown(wrong: str) -> None:
+    with pytest.raises(UnusableArgument) as caught:
+        HttpTransport("http://localhost", wrong)
+    assert WORD not in str(caught.value)
 
 
 def test_a_token_is_never_shown() -> None:
