@@ -34,6 +34,7 @@ NOT_RUN = {
         "a client in an environment of its own: tests/clients/test_triton_grpc_client.py"
     ),
     "docs/first-model.md, 2. What trains models, 1": "installs from the network what the tests have already",
+    "docs/webhooks.md, A receiver, 1": "serves until it is ended: tests/e2e/test_webhooks.py runs it and sends to it",
 }
 """Blocks that are not run, and why."""
 
