@@ -359,18 +359,17 @@ async def _preload(settings: Settings, routing: Routing[Endpoint], cache: Sessio
 async def _inherit(services: Services, routing: Routing[Endpoint], engine: Engine) -> None:
     """Load what the other workers of this host have loaded, if there are any (``gateway.serving.inheritance``)."""
 
+    async def find_references() -> list[Reference]:
+        reports = await services.call(list_live_workers, services.registry)
+        return list_inheritance(reports, socket.gethostname(), os.getpid(), _is_alive)
+
     async def find(reference: Reference) -> Version:
         return (await routing.resolve(reference)).version
 
-    async def load(version: Version, until: float) -> None:
-        (await engine.cache.acquire_spare(version, until)).release()
+    async def load(version: Version) -> None:
+        (await engine.cache.acquire_spare(version, monotonic() + _LOAD_SECONDS)).release()
 
-    try:
-        reports = await services.call(list_live_workers, services.registry)
-    except ServiceError:
-        return
-    references = list_inheritance(reports, socket.gethostname(), os.getpid(), _is_alive)
-    await inherit(references, find=find, load=load, isolation_of=engine.isolating.of, clock=monotonic)
+    await inherit(find_references, find=find, load=load, isolation_of=engine.isolating.of)
 
 
 def _is_alive(pid: int) -> bool:

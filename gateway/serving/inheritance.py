@@ -2,14 +2,16 @@
 
 1. A worker that takes a dead one's place first loads what the workers of its host had loaded a moment ago, the dead one
    too: whoever is connected to it then does not wait for what everybody uses. The others answer meanwhile.
-2. That takes half a second at most, and makes no room: what does not fit, and what there was no time for, is loaded
-   when it is asked for, as ever.
+2. That takes half a second at most, a registry that is silent included, and makes no room: what does not fit, and what
+   there was no time for, is loaded when it is asked for, as ever.
 3. Where nobody answers meanwhile, it takes connections at once.
 4. What runs in processes of its own is left to the first request: it may be what the other worker has died of.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 from registry.errors import ServiceError
@@ -39,29 +41,24 @@ def list_inheritance(
 
 
 async def inherit(
-    references: Iterable[Reference],
+    find_references: Callable[[], Awaitable[Iterable[Reference]]],
     *,
     find: Callable[[Reference], Awaitable[Version]],
-    load: Callable[[Version, float], Awaitable[None]],
+    load: Callable[[Version], Awaitable[None]],
     isolation_of: Callable[[Version], Isolation],
-    clock: Callable[[], float],
 ) -> None:
     """Load, one after the other, by rules 2 and 4.
 
     Args:
-        references: to versions.
+        find_references: asks the registry what there is to load, as versions; raises ServiceError.
         find: returns the version; raises ServiceError.
-        load: loads it until a moment of the clock, into memory that nobody else needs; raises ServiceError.
+        load: loads it into memory that nobody else needs; raises ServiceError.
         isolation_of: tells where a version is run.
-        clock: in seconds.
     """
-    until = clock() + SECONDS
-    for reference in references:
-        if clock() >= until:
-            return
-        try:
-            version = await find(reference)
-            if isolation_of(version) is Isolation.IN_PROCESS:
-                await load(version, until)
-        except ServiceError:
-            continue
+    with suppress(TimeoutError, ServiceError):
+        async with asyncio.timeout(SECONDS):
+            for reference in await find_references():
+                with suppress(ServiceError):
+                    version = await find(reference)
+                    if isolation_of(version) is Isolation.IN_PROCESS:
+                        await load(version)
