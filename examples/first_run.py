@@ -32,6 +32,7 @@ Sardonyx is ready: models iris (versions {versions}) and blend. Predict with wha
 
   curl -s http://{host}:{port}/models/iris/predict -H 'content-type: application/json' -d '{body}'
 
+  console: http://{host}:{port}/console
   documentation: http://{host}:{port}/docs
   Ctrl-C stops it
 """

@@ -3,6 +3,7 @@
 1. The phases of a prediction add up to its whole time, from its arrival to its answer: whatever is none of the others
    is waiting (``queue``): for the tick, a place, a turn, a lease, a thread, the event loop.
 2. Those who share a run each have the decoding, the run and the encoding of the whole batch, and waits of their own.
+   What came between them and could not share has been run while they were read: it is part of that decoding.
 3. Only good answers are counted, and have every phase but ``load``, which those have that waited for one. So the count
    of each other phase is the number of predictions that were answered.
 4. A prediction on the event loop takes hardly more time than counting it carefully would: phases have few buckets, and
