@@ -39,9 +39,13 @@ def forerunners(pid: int | None = None) -> list[int]:
 
 
 def niceness_of_session(pid: int) -> int | None:
-    """Return how nice the session of a process is; None where the kernel groups no processes by session."""
+    """Return how nice the session of a process is; None where the kernel groups no processes by session.
+
+    The file is empty for a process whose control group has a share of its own of the processors.
+    """
     group = Path(f"/proc/{pid}/autogroup")
-    return int(group.read_text().split()[-1]) if group.exists() else None
+    words = group.read_text().split() if group.exists() else []
+    return int(words[-1]) if words else None
 
 
 def end_of(child: Child) -> int:
