@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 from gateway.exposition import HistogramLines, heading, label_text, sample
 from gateway.phases import HEADING, PHASES, PhaseCounts, PhaseSlots, lines_of_version
-from gateway.shared_counts import STATE, Board, BoardReader, Counts, Key
+from gateway.shared_counts import STATE, Board, BoardReader, Counts, Key, StateReader
 
 BUCKETS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -26,6 +26,8 @@ _TIMES = len(BUCKETS_SECONDS) + 1
 _PREDICT, _CANARY, _CONTROL = "predict", "canary", "control"
 _ANSWERS, _SECONDS, _FAILED_SECONDS, _TOTAL = "answers", "seconds", "failed_seconds", "total"
 _GOOD = "ok"
+CONNECTIONS: Final = "sardonyx_connections"
+"""How many of them a worker has in use: the one reading that siblings act upon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,7 @@ class Metrics:
         self._readers = [BoardReader(board) for board in self.boards]
         self._rendering = Lock()
         self._labels = _Labels()
+        self._connections = StateReader(self.boards, CONNECTIONS)
         self._readings: list[Reading] = []
         self._predicts: dict[tuple[str, str], RequestCounts] = {}
         self._phases: dict[tuple[str, str], PhaseCounts] = {}
@@ -222,6 +225,10 @@ class Metrics:
             if shown := [value for value in values if not isnan(value)]:
                 totals[reading.name] = _MERGED[reading.merge](shown)
         return totals
+
+    def connections_of_all(self) -> list[float]:
+        """Return how many connections each worker of the host has in use, as they have published it last."""
+        return self._connections.read()
 
     def answered(self) -> list[Answered]:
         """Return what each version has answered, by model and version; takes as long as ``render``."""

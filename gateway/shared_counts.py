@@ -86,6 +86,32 @@ class BoardReader:
             yield key, self._numbers[start : start + width].tolist()
 
 
+class StateReader:
+    """One state as each of some boards has it; used by one thread.
+
+    Args:
+        boards: of all workers of the host.
+        key: of the state, behind ``STATE``.
+    """
+
+    def __init__(self, boards: Sequence[Board], *key: str) -> None:
+        self._key = (STATE, *key)
+        self._boards = [(board, map_numbers(board)) for board in boards]
+        self._ends = [0] * len(self._boards)
+        self._slots: list[int | None] = [None] * len(self._boards)
+
+    def read(self) -> list[float]:
+        """Return the numbers of those workers that say one."""
+        for place, (board, _) in enumerate(self._boards):
+            if self._slots[place] is None:
+                new, self._ends[place] = board.read_keys(self._ends[place])
+                self._slots[place] = next((start for start, _, key in new if key == self._key), None)
+        found = (
+            numbers[slot] for (_, numbers), slot in zip(self._boards, self._slots, strict=True) if slot is not None
+        )
+        return [number for number in found if not math.isnan(number)]
+
+
 class Counts:
     """A board as its one writer has it."""
 

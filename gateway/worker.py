@@ -25,10 +25,12 @@ from gateway.host import die_with_supervisor, keep_little_free_memory
 from gateway.ledger import Ledger
 from gateway.listener import Listener
 from gateway.metrics import Metrics
+from gateway.serving.readings import connection_readings
 from gateway.settings import Settings, load_settings
 from gateway.shared_counts import Board
 from gateway.telemetry import configure_logs
 from gateway.web.crowd import Crowd, most_connections
+from gateway.web.fair_share import FairShare
 from gateway.web.fast_path import PredictProtocol
 from gateway.web.http_protocol import LAST_ANSWER
 from gateway.witness import CrashMemory
@@ -36,6 +38,7 @@ from gateway.witness import CrashMemory
 _DRAIN_SECONDS = 30
 _KEEP_ALIVE_SECONDS = 75
 _LETTING_GO_SECONDS = 15.0
+_TICKS_BETWEEN_LOOKS = 5
 _ALLOCATIONS_BETWEEN_COLLECTIONS = 10_000
 _SWITCH_SECONDS = 0.0005
 """How long the event loop waits for a thread in the middle of a load; by itself Python lets it wait for 5 ms."""
@@ -71,9 +74,10 @@ def main(asked: argparse.Namespace, place: int) -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     settings = load_settings()
     configure_logs(settings.log_level)
+    metrics = Metrics(asked.boards, place)
     application = Application(
         settings,
-        metrics=Metrics(asked.boards, place),
+        metrics=metrics,
         crash_memory=CrashMemory(ledgers=asked.ledgers, place=place, evidence=asked.evidence),
         ask_to_be_replaced=partial(ring, asked.bell, REPLACE_ME),
     )
@@ -92,7 +96,7 @@ def main(asked: argparse.Namespace, place: int) -> None:
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
     _calm_garbage_collector()
-    server = _Server(config, application, settings, ready=partial(ring, asked.bell, READY))
+    server = _Server(config, application, settings, metrics, ready=partial(ring, asked.bell, READY))
     server.run(sockets=[socket.socket(fileno=asked.socket)])
 
 
@@ -100,7 +104,13 @@ class _Server(uvicorn.Server):
     """uvicorn's, which says when it serves and can let go of its connections one by one."""
 
     def __init__(
-        self, config: uvicorn.Config, application: Application, settings: Settings, *, ready: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        application: Application,
+        settings: Settings,
+        metrics: Metrics,
+        *,
+        ready: Callable[[], None],
     ) -> None:
         super().__init__(config)
         self._application = application
@@ -108,6 +118,8 @@ class _Server(uvicorn.Server):
         self._most_connections = most_connections(settings.max_connections)
         self._ready = ready
         self._is_letting_go = False
+        self._fair_share = FairShare(lambda: self.server_state.connections, metrics.connections_of_all)  # type: ignore[arg-type,return-value]
+        metrics.watch(lambda: connection_readings(self._fair_share.in_use))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to serve."""
@@ -121,6 +133,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End; a connection that is just being opened is told so as well."""
+        self._fair_share.end()
         self._application.begin_to_stop(_DRAIN_SECONDS)
         for server in self.servers:
             server.close()
@@ -130,12 +143,16 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Return whether to end; called ten times a second."""
         is_over = await super().on_tick(counter)
+        # With many connections a look takes longer, and chance spreads them well enough.
+        if counter % (_TICKS_BETWEEN_LOOKS + len(self.server_state.connections) // 100) == 0:
+            self._fair_share.even_out()
         return is_over or (self._is_letting_go and not self.server_state.connections)
 
     def _make_protocol(self) -> PredictProtocol:
         return PredictProtocol(self.config, self.server_state, self.lifespan.state)
 
     def _let_go(self) -> None:
+        self._fair_share.end()
         self._application.begin_to_stop(_LETTING_GO_SECONDS)
         for server in self.servers:
             server.close()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from gateway.host import anonymous_bytes
-from gateway.metrics import Merge, Reading
+from gateway.metrics import CONNECTIONS, Merge, Reading
 from gateway.serving.change_feed import ChangeFeed
 from gateway.serving.isolated import AnySession
 from gateway.serving.isolating import Isolating
@@ -63,6 +63,11 @@ def serving_readings(cache: SessionCache[AnySession], predictor: Predictor, guar
         Merge.GREATEST,
     )
     yield Reading("sardonyx_waiting_requests", "Requests that wait for a place to run in", predictor.waiting_count)
+
+
+def connection_readings(in_use: float) -> Iterable[Reading]:
+    """Yield how many of a worker's connections are in use; NaN for one that takes no more."""
+    yield Reading(CONNECTIONS, "Connections of clients that are in use", in_use)
 
 
 def shadow_readings(shadowing: Shadowing) -> Iterable[Reading]:

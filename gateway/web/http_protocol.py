@@ -68,6 +68,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._default_lines = b""
         self._is_last = False
         """True if the answer says that the connection ends with it."""
+        self.is_passing = False
+        """True if the next answer is the last one, whatever the server's default headers say."""
 
     def connection_made(self, transport: Any) -> None:
         """Begin with the connection."""
@@ -139,6 +141,8 @@ class HttpProtocol(HttpToolsProtocol):
         self.url, self.scope["headers"] = url, headers
         self.expect_100_continue = any(name == b"expect" and value.lower() == _CONTINUE for name, value in headers)
         super().on_headers_complete()
+        if self.is_passing and LAST_ANSWER not in self.cycle.default_headers:
+            self.cycle.default_headers = [*self.cycle.default_headers, LAST_ANSWER]
 
     def end(self) -> None:
         """Do what is to be done when the body is there."""
@@ -174,9 +178,15 @@ class HttpProtocol(HttpToolsProtocol):
         """Return the headers that every answer has, as HTTP/1.1 writes them."""
         defaults = self.server_state.default_headers
         if defaults is not self._default_headers:  # the server makes a new list every second, for the date
-            self._default_headers, self._default_lines = defaults, header_lines(defaults)
-            self._is_last = LAST_ANSWER in defaults
+            more = [LAST_ANSWER] if self.is_passing and LAST_ANSWER not in defaults else []
+            self._default_headers, self._default_lines = defaults, header_lines([*defaults, *more])
+            self._is_last = self.is_passing or LAST_ANSWER in defaults
         return self._default_lines
+
+    def pass_on(self) -> None:
+        """End with the next answer that has not been begun."""
+        self.is_passing = True
+        self._default_headers = []  # the lines are made anew
 
     def on_response_complete(self) -> None:
         """Go on with a request that has come meanwhile, or wait for one."""

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.support import models
+from tests.support.connections import connections_by_worker
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 from tests.support.raw_http import RawAnswer, read_answer, request_bytes
 
@@ -47,11 +48,7 @@ def assert_is_answered(connection: socket.socket) -> None:
 
 def connections_of(gateway: GatewayProcess) -> int:
     """How many connections its worker has from clients."""
-    (worker,) = gateway.workers()
-    port = urlsplit(gateway.url).port
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    inodes = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01"}
-    return sum(str(link.readlink()) in inodes for link in Path(f"/proc/{worker}/fd").iterdir() if link.is_symlink())
+    return sum(connections_by_worker(gateway).values())
 
 
 def test_idle_connections_of_whoever_has_most_make_room_for_others(small: GatewayProcess) -> None:

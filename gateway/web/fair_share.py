@@ -1,0 +1,106 @@
+"""How the connections of a host are spread over its workers, though each stays where it was taken.
+
+1. A worker's death leaves all connections with the others: whoever comes in its place would have nothing to do for as
+   long as they last, a processor would idle, and the next death would hit everybody.
+2. So each worker says how many connections it has in use, and looks twice a second at what its siblings say. One that
+   has clearly more than the mean has those beyond it end with their next answer (``Connection: close``). No request is
+   lost; the client opens another connection, and whoever wakes first takes it: mostly one that has less to do.
+3. In use is what has a request, or had one within ``USED_SECONDS``. The others bring no work, and are left alone.
+4. After that it waits for ``SETTLING_SECONDS``. Where the sibling that had fewest has no more then, as one that hangs
+   takes no connection, nobody is told for ``PAUSE_SECONDS``. A worker that takes no more of them counts for nothing.
+
+Source: RFC 9112 section 9.6 for what ``close`` promises.
+"""
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from math import inf, nan
+from typing import Final, Protocol
+
+from gateway.web.crowd import Connected
+
+USED_SECONDS: Final = 5.0
+SETTLING_SECONDS: Final = 2.0
+PAUSE_SECONDS: Final = 30.0
+_TOLERATED: Final = 1.25
+"""Times the mean, and one more: who comes where is up to chance."""
+
+
+class Passing(Connected, Protocol):
+    """A connection that can be told to end."""
+
+    is_passing: bool
+    """True if it ends with its next answer."""
+
+    def pass_on(self) -> None:
+        """End with the next answer."""
+        ...
+
+
+class FairShare:
+    """The connections of one worker, beside those of its siblings; belongs to its event loop.
+
+    Args:
+        connections: all that there are.
+        shares: returns how many each worker of the host has in use, this one among them, as they have said last.
+        loop_time: the clock of ``waits_since``, in seconds.
+    """
+
+    def __init__(
+        self,
+        connections: Callable[[], Collection[Passing]],
+        shares: Callable[[], Sequence[float]],
+        loop_time: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._connections = connections
+        self._shares = shares
+        self._now = loop_time
+        self._is_over = False
+        self._least_before = nan
+        """What the sibling with fewest had when some were last told to go; NaN where that has been seen to."""
+        self._not_before = -inf
+
+    @property
+    def in_use(self) -> float:
+        """How many connections are in use and stay; NaN once no more are taken."""
+        return nan if self._is_over else float(len(self._used()))
+
+    def end(self) -> None:
+        """Count for nothing from now on."""
+        self._is_over = True
+
+    def even_out(self) -> int:
+        """Have some connections end with their next answer if siblings have fewer; return how many."""
+        now = self._now()
+        if self._is_over or now < self._not_before:
+            return 0
+        shares = self._shares()
+        if len(shares) < 2 or self._has_failed(min(shares), now):  # noqa: PLR2004 - nobody beside this one
+            return 0
+        used = self._used()
+        mean = sum(shares) / len(shares)
+        if len(used) <= _TOLERATED * mean + 1:
+            return 0
+        leaving = used[: int(len(used) - mean)]
+        for one in leaving:
+            one.pass_on()
+        self._least_before, self._not_before = min(shares), now + SETTLING_SECONDS
+        return len(leaving)
+
+    def _has_failed(self, least: float, now: float) -> bool:
+        """Return whether those who were told to go have come to nobody."""
+        before, self._least_before = self._least_before, nan
+        if not least <= before:
+            return False
+        self._not_before = now + PAUSE_SECONDS
+        return True
+
+    def _used(self) -> list[Passing]:
+        since = self._now() - USED_SECONDS
+        return [
+            one
+            for one in self._connections()
+            if not one.is_passing
+            and not one.transport.is_closing()
+            and (one.waits_since is None or one.waits_since >= since)
+        ]

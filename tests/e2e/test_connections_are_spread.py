@@ -1,0 +1,77 @@
+"""Connections that last are spread over the workers again after one of them has died."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support import models
+from tests.support.connections import connections_by_worker
+from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
+
+CALLERS = 12
+PATH = "/v1/models/same/predict"
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[GatewayProcess]:
+    """A gateway of two workers that serves a model."""
+    with running_gateway(tmp_path / "data", workers="2") as gateway:
+        with gateway.client() as client:
+            headers = {"content-type": "application/octet-stream"}
+            content = models.identity().SerializeToString()
+            client.post("/registry/models/same/versions", content=content, headers=headers).raise_for_status()
+        yield gateway
+
+
+class Caller(threading.Thread):
+    """Asks again and again on a connection that it keeps, and notes what went wrong."""
+
+    def __init__(self, gateway: GatewayProcess, ending: threading.Event) -> None:
+        super().__init__()
+        self._gateway, self._ending = gateway, ending
+        self.broken = 0
+        """How often its connection was lost."""
+        self.wrong: list[str] = []
+        self.farewells = 0
+
+    def run(self) -> None:
+        with self._gateway.client() as client:
+            while not self._ending.wait(0.02):
+                try:
+                    answer = client.post(PATH, json={"inputs": [1.5]})
+                except httpx.TransportError:
+                    self.broken += 1
+                    continue
+                self.farewells += answer.headers.get("connection") == "close"
+                if (answer.status_code, answer.json().get("outputs")) != (200, {"y": [1.5]}):
+                    self.wrong.append(answer.text)
+
+
+def is_even(gateway: GatewayProcess) -> bool:
+    counts = connections_by_worker(gateway)
+    return len(counts) == 2 and min(counts.values()) >= CALLERS // 4
+
+
+def test_a_dead_workers_successor_gets_its_share_and_no_request_is_lost_for_that(two: GatewayProcess) -> None:
+    ending = threading.Event()
+    callers = [Caller(two, ending) for _ in range(CALLERS)]
+    for caller in callers:
+        caller.start()
+    try:
+        wait_until(lambda: is_even(two))
+        hit, spared = sorted(connections_by_worker(two), key=lambda pid: connections_by_worker(two)[pid])
+        os.kill(hit, signal.SIGKILL)
+        wait_until(lambda: hit not in two.workers())
+        wait_until(lambda: is_even(two) and spared in two.workers())
+    finally:
+        ending.set()
+        for caller in callers:
+            caller.join()
+    assert [caller.wrong for caller in callers] == [[]] * CALLERS
+    assert max(caller.broken for caller in callers) <= 1  # with the worker that was killed
+    assert sum(caller.farewells for caller in callers) > 0
