@@ -6,6 +6,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
+from threading import Barrier
 
 import structlog
 
@@ -61,6 +62,7 @@ from registry.standing import MEMORY
 
 _FETCHING_THREADS = 8
 _SPARE_RUN_THREADS = 2
+_STARTING_SECONDS = 5.0
 
 _STOP_AGAIN_SECONDS = 10.0
 _WIDE_SHARE = 8
@@ -98,6 +100,18 @@ def open_executor(opened: AsyncExitStack, threads: int, name: str, *, niceness: 
     executor = ThreadPoolExecutor(threads, thread_name_prefix=name, initializer=begin)
     opened.callback(executor.shutdown, wait=True, cancel_futures=True)
     return executor
+
+
+def start_threads(executor: ThreadPoolExecutor, count: int) -> None:
+    """Have an executor start its threads now: whoever submits later would wait for one, on a busy machine for long.
+
+    Args:
+        executor: without threads yet.
+        count: how many it has.
+    """
+    all_here = Barrier(count, timeout=_STARTING_SECONDS)  # one that cannot be started must hold up nobody for good
+    for _ in range(count):
+        executor.submit(all_here.wait)
 
 
 def open_engine(
@@ -256,6 +270,7 @@ def _open_predictor(
 ) -> Predictor:
     places = usable_cpus()
     runs = open_executor(opened, places + _SPARE_RUN_THREADS, "run", niceness=LONG_NICENESS)
+    start_threads(runs, places + _SPARE_RUN_THREADS)
     watchdog = Watchdog(
         on_stuck=partial(end_process, witness), find_greedy=Greed(anonymous_bytes, parts.settings.run_memory_bytes)
     )

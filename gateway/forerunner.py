@@ -62,8 +62,10 @@ def _make_ready() -> None:
         with suppress(ImportError):
             importlib.import_module(name)
     from gateway.web.control import build_ahead
+    from registry.inspection.host import host_key
 
     build_ahead()
+    host_key()  # each fork would read the package's metadata and the processor's names by itself
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Patience)]
     gc.collect()
     gc.freeze()  # else the first collection in each fork would write to every page that they share

@@ -14,7 +14,8 @@ from tests.support.connections import connections_by_worker
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 
 CALLERS = 12
-PATH = "/v1/models/same/predict"
+ASKED = {"predict": ("POST", "/v1/models/same/predict", {"inputs": [1.5]}), "other": ("GET", "/health/live", None)}
+ANSWERED = {"predict": {"y": [1.5]}, "other": None}
 
 
 @pytest.fixture
@@ -31,24 +32,25 @@ def two(tmp_path: Path) -> Iterator[GatewayProcess]:
 class Caller(threading.Thread):
     """Asks again and again on a connection that it keeps, and notes what went wrong."""
 
-    def __init__(self, gateway: GatewayProcess, ending: threading.Event) -> None:
+    def __init__(self, gateway: GatewayProcess, kind: str, ending: threading.Event) -> None:
         super().__init__()
-        self._gateway, self._ending = gateway, ending
+        self._gateway, self._kind, self._ending = gateway, kind, ending
         self.broken = 0
         """How often its connection was lost."""
         self.wrong: list[str] = []
         self.farewells = 0
 
     def run(self) -> None:
+        method, path, body = ASKED[self._kind]
         with self._gateway.client() as client:
             while not self._ending.wait(0.02):
                 try:
-                    answer = client.post(PATH, json={"inputs": [1.5]})
+                    answer = client.request(method, path, json=body)
                 except httpx.TransportError:
                     self.broken += 1
                     continue
                 self.farewells += answer.headers.get("connection") == "close"
-                if (answer.status_code, answer.json().get("outputs")) != (200, {"y": [1.5]}):
+                if (answer.status_code, answer.json().get("outputs")) != (200, ANSWERED[self._kind]):
                     self.wrong.append(answer.text)
 
 
@@ -57,9 +59,12 @@ def is_even(gateway: GatewayProcess) -> bool:
     return len(counts) == 2 and min(counts.values()) >= CALLERS // 4
 
 
-def test_a_dead_workers_successor_gets_its_share_and_no_request_is_lost_for_that(two: GatewayProcess) -> None:
+@pytest.mark.parametrize("kind", ASKED)
+def test_a_dead_workers_successor_gets_its_share_and_no_request_is_lost_for_that(
+    two: GatewayProcess, kind: str
+) -> None:
     ending = threading.Event()
-    callers = [Caller(two, ending) for _ in range(CALLERS)]
+    callers = [Caller(two, kind, ending) for _ in range(CALLERS)]
     for caller in callers:
         caller.start()
     try:

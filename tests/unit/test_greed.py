@@ -54,3 +54,37 @@ def test_a_run_that_comes_after_a_pause_is_held_against_what_there_is_then() -> 
     process.greed([])
     process.size_bytes = 5000
     assert list(process.greed([one])) == []
+
+
+def two_under_way(process: Process) -> tuple[WatchedRun, WatchedRun]:
+    """Return a run that has been under way without harm, and one that comes and takes too much."""
+    early, late = run(is_bounded=False), run(is_bounded=False)
+    process.greed([early])
+    process.greed([late, early])
+    process.size_bytes = 1101
+    assert list(process.greed([late, early])) == [late]
+    return early, late
+
+
+def test_of_several_that_have_seen_it_grow_the_last_one_is_named_until_it_ends() -> None:
+    process = Process()
+    early, late = two_under_way(process)
+    process.size_bytes = 1201
+    assert list(process.greed([early, late])) == [late]
+
+
+def test_if_it_grows_by_as_much_again_the_one_before_is_named_as_well() -> None:
+    process = Process()
+    early, late = two_under_way(process)
+    process.size_bytes = 1202
+    assert list(process.greed([early, late])) == [late, early]
+
+
+def test_when_whoever_was_named_has_ended_the_others_are_held_against_what_there_is_then() -> None:
+    process = Process()
+    early, _ = two_under_way(process)
+    found = [list(process.greed([early]))]
+    for size_bytes in (1201, 1202):
+        process.size_bytes = size_bytes
+        found.append(list(process.greed([early])))
+    assert found == [[], [], [early]]

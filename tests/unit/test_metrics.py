@@ -1,8 +1,9 @@
 """Counts of several workers, as one scrape shows them."""
 
 import os
+from math import nan
 
-from gateway.metrics import Merge, Metrics, Reading
+from gateway.metrics import CONNECTIONS, Merge, Metrics, Reading
 from gateway.shared_counts import Board, BoardReader, Counts
 
 
@@ -75,6 +76,19 @@ def test_the_state_of_a_worker_that_has_ended_is_shown_no_more_and_its_counts_ar
     boards[0].end_states()
     shown = [line for line in lines_of(workers[1]) if line.startswith(tuple(Merge))]
     assert shown == ["count_total 8.0", "sum 5.0", "least 5.0", "greatest 5.0"]
+
+
+def test_each_worker_knows_how_many_connections_those_that_live_and_take_any_have_in_use() -> None:
+    boards = [Board.create() for _ in range(5)]  # the last is nobody's yet
+    workers = [Metrics(boards, own) for own in range(4)]
+    known = [workers[0].connections_of_all()]
+    for worker, value in zip(workers, (3.0, 5.0, 7.0, nan), strict=True):
+        worker.watch(lambda value=value: [Reading(CONNECTIONS, "words", value)])  # type: ignore[misc]
+        worker.publish()
+        known.append(workers[0].connections_of_all())
+    boards[1].end_states()
+    known.append(workers[0].connections_of_all())
+    assert known == [[], [3.0], [3.0, 5.0], [3.0, 5.0, 7.0], [3.0, 5.0, 7.0], [3.0, 7.0]]
 
 
 def test_a_key_that_its_writer_did_not_live_to_finish_is_written_again() -> None:
