@@ -5,8 +5,9 @@
 2. Memory belongs to the process, so that of several such runs it cannot be told which one takes it. Of those that have
    seen it grow by so much the last one is named: the others had been under way before without that. Runs whose
    input bounds them are never named.
-3. Until whoever has been named has ended, another one is named only if the process has grown by as much again. When all
-   of them have, the others are held against what there is then: a session keeps what its run has taken.
+3. Until whoever has been named has ended, nobody else is: what heeds no cancellation goes on growing, and the others
+   have no part in it; its deadline ends it. Then they are held against what there is: a session keeps what its run
+   has taken.
 4. It is looked only while there are such runs.
 
 Used by one thread.
@@ -30,31 +31,25 @@ class Greed:
         self._most_bytes = most_bytes
         self._began: dict[int, tuple[WatchedRun, int]] = {}
         """Runs in the order in which they were first seen, and what there was then."""
-        self._named: dict[int, WatchedRun] = {}
-        self._named_at_bytes = 0
-        """What there was when somebody was named last."""
+        self._named: WatchedRun | None = None
 
     def __call__(self, runs: Sequence[WatchedRun]) -> Sequence[WatchedRun]:
         """Return those of the runs under way that take too much."""
         unbounded = {id(run): run for run in runs if not run[2]}
         if not unbounded:
             self._began.clear()
-            self._named.clear()
+            self._named = None
             return ()
         now_bytes = self._measure()
-        had_named = bool(self._named)
-        self._named = {key: run for key, run in self._named.items() if key in unbounded}
-        if had_named and not self._named:
+        if self._named is not None and id(self._named) not in unbounded:
             self._began.clear()
+            self._named = None
         self._began = {key: entry for key, entry in self._began.items() if key in unbounded}
         for key, run in unbounded.items():
             self._began.setdefault(key, (run, now_bytes))
-        if not self._named or now_bytes - self._named_at_bytes > self._most_bytes:
-            self._name_last(now_bytes)
-        return list(self._named.values())
+        if self._named is None:
+            self._named = self._last_of_those_that_saw_it_grow(now_bytes)
+        return () if self._named is None else (self._named,)
 
-    def _name_last(self, now_bytes: int) -> None:
-        for key, (run, bytes_then) in reversed(self._began.items()):
-            if key not in self._named and now_bytes - bytes_then > self._most_bytes:
-                self._named[key], self._named_at_bytes = run, now_bytes
-                return
+    def _last_of_those_that_saw_it_grow(self, now_bytes: int) -> WatchedRun | None:
+        return next((run for run, then in reversed(self._began.values()) if now_bytes - then > self._most_bytes), None)
