@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-# What touches a database or a store; the rest of the suite would only be the same again. Bodies, protocols and connections
-# are the same whatever the registry is.
+# What touches a database or a store; the rest of the suite would only be the same again. Bodies, protocols, connections,
+# conversions, documents and pages that only read are the same whatever the registry is.
 ON_ONE := $(addprefix tests/e2e/test_, $(addsuffix .py, \
-	bad_bodies bad_routes binary_bodies bounded_requests compressed_answers conformance_sample costs_of_refusals \
-	http_keeps_its_rules idle_connections inspecting_real_models long_runs_have_threads memory_of_large_requests \
-	open_inference openapi_documents requests_share_runs rpc rpc_callers slow_connections snippets_run \
-	tensorflow_requests too_many_connections types ways_to_send_a_fault))
+	bad_bodies bad_routes binary_bodies bounded_requests cli_imports cli_watching client_bytes client_conversions \
+	clock_jumps compressed_answers conformance_sample connections_are_spread console_addresses console_open \
+	console_signing_in costs_of_refusals docs_run first_run good_requests graphs http_keeps_its_rules \
+	idle_connections inputs_are_looked_at inspecting_real_models long_runs_have_threads memory_of_large_requests \
+	netron notebook open_inference openapi_documents phase_counts readme real_models replaced_workers \
+	requests_share_runs rpc rpc_callers runtime_troubles slow_connections snippets_run stalled_requests \
+	tensorflow_requests too_many_connections traces_arrive types watching ways_to_send_a_fault))
 ON_BOTH := $(filter-out $(ON_ONE), $(wildcard tests/e2e/test_*.py)) tests/properties/test_history_laws.py \
 	$(addprefix tests/unit/test_, $(addsuffix .py, \
 	registration promotion rollback retirement_and_editing resolution rehearsal tokens))
