@@ -4,12 +4,14 @@ Only versions that were looked at are there, and of them only inputs of which so
 (``gateway.input_board``). Counters only grow: of texts, those count that were unseen when they came.
 """
 
+import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from gateway.exposition import heading, label_text, sample
-from gateway.input_board import ColumnFound, Found, gather
+from gateway.input_board import Found
+from gateway.input_findings import ColumnFound, gather
 from registry.input_statistics import greatest_shift
 
 _LOOKED_AT: Final = "sardonyx_input_looked_at_requests_total"
@@ -22,17 +24,19 @@ _COUNTERS: Final = {
 }
 _SHIFT: Final = "sardonyx_input_shift"
 _SHIFT_WORDS: Final = (
-    "How many of its examples' standard deviations the mean of an input lies beside theirs; of its columns the greatest"
+    "How many of its examples' standard deviations an input's mean of the last hour or two lies beside theirs; of its "
+    "columns the greatest"
 )
 
 
-def lines_of_inputs(found: Found) -> Iterator[str]:
+def lines_of_inputs(found: Found, clock: Callable[[], float] = time.monotonic) -> Iterator[str]:
     """Yield the lines of all versions that were looked at.
 
     Args:
         found: what all boards have of each key, or of those that ``is_about_inputs``.
+        clock: monotonic seconds.
     """
-    versions = sorted(gather(found).items())
+    versions = sorted(gather(found, clock()).items())
     looked_at = [(label_text({"model": model, "version": number}), each) for (model, number), each in versions]
     yield heading(_LOOKED_AT, "counter", "Requests of a version whose inputs were looked at")
     yield from (sample(_LOOKED_AT, labels, each.looked_at) for labels, each in looked_at)

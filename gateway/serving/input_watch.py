@@ -208,7 +208,7 @@ class InputWatch:
             watched.sums[name] = _Sums()
 
     def _write(self, version: Version, name: str, sums: _Sums) -> None:
-        self._board.add(version.model, version.number, name, sums.moments)
+        self._board.add(version.model, version.number, name, sums.moments, now=self._clock())
         if sums.unseen:
             self._board.add_unseen(version.model, version.number, name, digest=sums.digest, unseen=sums.unseen)
 

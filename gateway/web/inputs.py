@@ -1,12 +1,14 @@
 """What requests bring to a version, beside its golden examples: the numbers of this host."""
 
 import socket
+import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from fastapi import APIRouter
 
-from gateway.input_board import ColumnFound, VersionFound, gather, is_about_inputs
+from gateway.input_board import is_about_inputs
+from gateway.input_findings import ColumnFound, VersionFound, gather, is_told
 from gateway.web.context import ModelName, UsesServices, VersionNumber
 from gateway.web.guarded import needs
 from gateway.web.json_routes import JsonRoute
@@ -28,7 +30,8 @@ _NOTHING: Final = ColumnFound()
 async def show_inputs(services: UsesServices, name: ModelName, number: VersionNumber) -> dict[str, Any]:
     """Return means, deviations and shares of each input, of requests to this host's workers and of the golden examples.
 
-    They are sums over a sample of the requests; of an input that fewer than 20 of them have brought nothing is told.
+    They are sums over a sample of the requests since the gateway was started, and under `recent` over this hour and the
+    one before, which `shift` is about. Of an input that fewer than 20 of them have brought nothing is told.
     """
     return await services.call(_look_up, services, name, number)
 
@@ -51,7 +54,7 @@ def inputs_of(services: Services, version: Version) -> dict[str, Any] | None:
         return None
     whose = version.model, str(version.number)
     found = services.metrics.find(lambda key: is_about_inputs(key) and key[1:3] == whose)
-    return inputs_json(version, gather(found).get(whose, VersionFound()))
+    return inputs_json(version, gather(found, time.monotonic()).get(whose, VersionFound()))
 
 
 def inputs_json(version: Version, found: VersionFound) -> dict[str, Any]:
@@ -77,28 +80,27 @@ def _input_json(looked: LookedAt, found: VersionFound) -> dict[str, Any]:
         "dtype": looked.dtype,
         "requests": columns[0].live.requests,
         "shift": greatest_shift([column.shift for column in columns]),
-        "columns": [
-            _column_json(None if looked.columns is None else place, column) for place, column in enumerate(columns)
-        ],
+        "columns": [_column_json(looked, place, column) for place, column in enumerate(columns)],
     }
 
 
-def _column_json(place: int | None, column: ColumnFound) -> dict[str, Any]:
+def _column_json(looked: LookedAt, place: int, column: ColumnFound) -> dict[str, Any]:
+    reference = column.reference
     return {
-        "column": place,
-        **_moments_json(column.live, is_told=column.is_told),
+        "column": None if looked.columns is None else place,
+        **_moments_json(looked, column.live, is_known=is_told(column.live)),
         "unseen_share": column.unseen_share,
+        "recent": _moments_json(looked, column.recent, is_known=is_told(column.recent)),
+        "reference": None if reference is None else _moments_json(looked, reference, is_known=reference.finite > 0),
         "shift": column.shift,
-        "reference": None if column.reference is None else _moments_json(column.reference),
     }
 
 
-def _moments_json(moments: Moments, *, is_told: bool = True) -> dict[str, Any]:
-    is_told = is_told and moments.finite > 0
+def _moments_json(looked: LookedAt, moments: Moments, *, is_known: bool) -> dict[str, Any]:
     return {
         "count": moments.count,
-        "mean": moments.mean if is_told else None,
-        "std": moments.std if is_told else None,
-        "nan_share": moments.nan_share,
-        "infinite_share": moments.infinite_share,
+        "mean": moments.mean if is_known else None,
+        "std": moments.std if is_known else None,
+        "nan_share": None if looked.is_text else moments.nan_share,
+        "infinite_share": None if looked.is_text else moments.infinite_share,
     }

@@ -1,5 +1,7 @@
 """What requests bring, as a scrape shows it: of each input, and only where it may be told."""
 
+from time import monotonic
+
 from gateway.input_board import InputBoard
 from gateway.input_lines import lines_of_inputs
 from gateway.metrics import Metrics
@@ -31,8 +33,8 @@ def test_a_scrape_shows_each_input_with_all_its_columns_and_workers_together() -
     workers = [Metrics(boards, own) for own in range(2)]
     for worker in workers:
         board = InputBoard(worker.counts)
-        board.add("iris", 1, "x", [LIVE, LIVE])
-        board.add("iris", 1, "city", [Moments(requests=20, count=20)])
+        board.add("iris", 1, "x", [LIVE, LIVE], now=monotonic())
+        board.add("iris", 1, "city", [Moments(requests=20, count=20)], now=monotonic())
         board.add_unseen("iris", 1, "city", digest=DIGEST, unseen=[(20, 3)])
         board.refer("iris", 1, "x", digest=DIGEST, moments=[EXAMPLES, LIVE], now=1.0)
         board.count("iris", 1, looked_at=25, skipped=4, now=1.0)
@@ -66,12 +68,12 @@ def test_of_a_version_that_few_have_asked_only_their_number_is_shown() -> None:
 
 def test_a_gateway_that_looks_at_no_inputs_says_nothing_of_them() -> None:
     metrics = Metrics()
-    InputBoard(metrics.counts).add("iris", 1, "x", [LIVE])
+    InputBoard(metrics.counts).add("iris", 1, "x", [LIVE], now=monotonic())
     assert "sardonyx_input" not in shown_by(metrics).text
 
 
 def test_the_name_of_an_input_is_written_as_the_format_wants_it() -> None:
     metrics = Metrics()
     metrics.show(lines_of_inputs)
-    InputBoard(metrics.counts).add("iris", 1, 'a "b" \\c', [LIVE])
+    InputBoard(metrics.counts).add("iris", 1, 'a "b" \\c', [LIVE], now=monotonic())
     assert shown_by(metrics).value("sardonyx_input_values_total", **IRIS, input='a "b" \\c') == 22

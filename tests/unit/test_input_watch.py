@@ -9,7 +9,8 @@ from typing import Any, Self
 import numpy as np
 import pytest
 
-from gateway.input_board import ColumnFound, InputBoard, VersionFound, gather, is_about_inputs
+from gateway.input_board import InputBoard, is_about_inputs
+from gateway.input_findings import ColumnFound, VersionFound, gather
 from gateway.metrics import Metrics
 from gateway.serving.input_samples import MOST_REQUESTS
 from gateway.serving.input_watch import InputWatch
@@ -86,7 +87,7 @@ class Scene:
             tap.offer(feed, None, [])
 
     def found(self) -> VersionFound:
-        return gather(self.metrics.find(is_about_inputs)).get(("iris", "1"), VersionFound())
+        return gather(self.metrics.find(is_about_inputs), self.clock()).get(("iris", "1"), VersionFound())
 
     def columns(self) -> dict[tuple[str, int], ColumnFound]:
         return {key: column for key, column in self.found().columns.items() if column.live.count}
@@ -107,13 +108,13 @@ async def test_what_is_offered_is_on_the_board_a_second_later() -> None:
     async with Scene() as scene:
         scene.offer(20, x=PAIR)
         await asyncio.sleep(1.5)
-    same = Moments(requests=20, count=20, finite=20)
+    first, second = (Moments(requests=20, count=20, finite=20, mean=mean) for mean in (1.0, 10.0))
     assert scene.found() == VersionFound(
         looked_at=20,
         since=WALL,
         columns={
-            ("x", 0): ColumnFound(live=replace(same, mean=1.0)),
-            ("x", 1): ColumnFound(live=replace(same, mean=10.0)),
+            ("x", 0): ColumnFound(live=first, recent=first),
+            ("x", 1): ColumnFound(live=second, recent=second),
         },
     )
 
