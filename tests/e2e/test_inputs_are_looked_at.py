@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from gateway.cli.entry import main
 from gateway.client import Client
 from tests.e2e.test_phase_counts import ONE_BY_ONE, PICTURE, ROW, upload
 from tests.support import models
@@ -291,6 +292,31 @@ def test_the_client_has_it_as_rows(gateway: GatewayProcess, client: httpx.Client
     assert [(row["input"], row["column"], row["mean"]) for row in report.rows] == [
         ("x", place, mean) for place, mean in enumerate(ROW[0])
     ]
+
+
+def test_the_command_shows_it_as_a_table(
+    gateway: GatewayProcess, client: httpx.Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upload(client, "table", models.linear())
+    ask(client, "table")
+    with pytest.raises(SystemExit) as ended:
+        main(["--url", gateway.url, "inputs", "table:1"])
+    heading, columns, *rows = capsys.readouterr().out.splitlines()
+    assert (ended.value.code, heading.split(" since ")[0]) == (
+        0,
+        f"table:1 on {socket.gethostname()}: {TIMES} requests looked at, 0 skipped",
+    )
+    assert columns.split()[:5] == ["INPUT", "COLUMN", "VALUES", "MEAN", "STD"]
+    assert [row.split()[:5] for row in rows] == [["x", str(n), str(TIMES), str(n + 1), "0"] for n in range(4)]
+
+
+def test_the_command_gives_a_script_what_the_gateway_says(
+    gateway: GatewayProcess, client: httpx.Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upload(client, "scripted", models.linear())
+    with pytest.raises(SystemExit) as ended:
+        main(["--url", gateway.url, "inputs", "scripted:1", "--json"])
+    assert (ended.value.code, json.loads(capsys.readouterr().out)) == (0, found(client, "scripted"))
 
 
 def test_the_page_of_a_version_shows_it(client: httpx.Client) -> None:
