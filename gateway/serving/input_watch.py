@@ -16,10 +16,11 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from gateway.input_board import FEWEST_REQUESTS, InputBoard
 from gateway.serving.input_samples import InputTap, Sample, Samples, Second, tell
@@ -43,8 +44,14 @@ class _Sums:
 
     requests: int = 0
     moments: list[Moments] = field(default_factory=list)
-    digest: str = ""
-    """Of the reference that texts are held against."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """How many texts of one input have been held against a reference, and how many are not in it, by column."""
+
+    digest: str
+    requests: int = 0
     unseen: list[tuple[int, int]] = field(default_factory=list)
 
 
@@ -54,6 +61,7 @@ class _Watched:
 
     plan: InputPlan
     sums: dict[str, _Sums] = field(default_factory=dict)
+    held: dict[str, _Held] = field(default_factory=dict)
     reference: Reference | None = None
     read_digest: str | None = None
     """Of the examples that were read last; None before that."""
@@ -186,31 +194,37 @@ class InputWatch:
         return self._clock() - began
 
     def _sum(self, piece: _Piece) -> None:
-        name, watched = piece.looked.name, piece.watched
-        sums = watched.sums.setdefault(name, _Sums())
+        version, name = piece.version, piece.looked.name
         table = np.concatenate([sample.table for sample in piece.samples])
         requests = sum(sample.requests for sample in piece.samples)
-        found = moments_of(table, requests=requests)
+        sums = piece.watched.sums.setdefault(name, _Sums())
         before = sums.moments or [Moments()] * piece.looked.width
-        sums.moments = [one.plus(other) for one, other in zip(before, found, strict=True)]
+        sums.moments = [
+            one.plus(other) for one, other in zip(before, moments_of(table, requests=requests), strict=True)
+        ]
         sums.requests += requests
-        reference = watched.reference
-        if piece.looked.is_text and reference is not None and name in reference.texts:
-            if sums.digest != reference.digest:
-                sums.digest, sums.unseen = reference.digest, []
-            columns = zip(sums.unseen or [(0, 0)] * piece.looked.width, table.T, reference.texts[name], strict=True)
-            sums.unseen = [
-                (count, others) if texts is None else (count + len(column), others + unseen_in(column, texts))
-                for (count, others), column, texts in columns
-            ]
         if sums.requests >= FEWEST_REQUESTS:
-            self._write(piece.version, name, sums)
-            watched.sums[name] = _Sums()
+            self._board.add(version.model, version.number, name, sums.moments, now=self._clock())
+            del piece.watched.sums[name]
+        reference = piece.watched.reference
+        if reference is not None and name in reference.texts:
+            self._hold(piece, table, requests, reference)
 
-    def _write(self, version: Version, name: str, sums: _Sums) -> None:
-        self._board.add(version.model, version.number, name, sums.moments, now=self._clock())
-        if sums.unseen:
-            self._board.add_unseen(version.model, version.number, name, digest=sums.digest, unseen=sums.unseen)
+    def _hold(self, piece: _Piece, table: NDArray[Any], requests: int, reference: Reference) -> None:
+        """Hold texts against what the examples have."""
+        version, name = piece.version, piece.looked.name
+        held = piece.watched.held.get(name)
+        if held is None or held.digest != reference.digest:
+            held = piece.watched.held[name] = _Held(reference.digest)
+        before = held.unseen or [(0, 0)] * piece.looked.width
+        held.unseen = [
+            (count, others) if texts is None else (count + len(column), others + unseen_in(column, texts))
+            for (count, others), column, texts in zip(before, table.T, reference.texts[name], strict=True)
+        ]
+        held.requests += requests
+        if held.requests >= FEWEST_REQUESTS:
+            self._board.add_unseen(version.model, version.number, name, digest=held.digest, unseen=held.unseen)
+            del piece.watched.held[name]
 
     # --- references ---------------------------------------------------------------------------------------------------
 

@@ -137,6 +137,7 @@ def test_live_numbers_stand_beside_those_of_the_examples(client: httpx.Client) -
     upload(client, "whole", models.linear())
     client.post("/registry/models/whole/versions/1/examples", json=SPREAD).raise_for_status()
     ask(client, "whole", [[1.0, 4.0, 0.5, 8.0], [1.0, 8.0, 0.5, 8.0]])
+    wait_until(lambda: found(client, "whole")["inputs"][0]["shift"] is not None)  # the examples have been read
     document = found(client, "whole")
     assert (document["skipped"], document["left_out"], document["host"]) == (0, [], socket.gethostname())
     (looked,) = document["inputs"]

@@ -261,6 +261,21 @@ async def test_texts_that_are_in_no_example_are_counted() -> None:
 
 
 @a_test
+async def test_how_many_texts_are_unseen_is_not_told_before_twenty_requests_were_held_against_the_examples() -> None:
+    async with Scene(TEXT) as scene:
+        scene.offer(19, words=np.array(["c"], object))
+        await asyncio.sleep(2)
+        scene.record(golden(words=np.array(["a", "b"], object)))
+        seen = []
+        for _ in range(5):
+            scene.offer(8, words=np.array(["c"], object))
+            await asyncio.sleep(6)
+            found = scene.columns()["words", 0]
+            seen.append((found.live.requests, found.texts, found.unseen))
+    assert seen == [(27, 0, 0), (27, 0, 0), (27, 0, 0), (51, 0, 0), (51, 24, 24)]
+
+
+@a_test
 async def test_without_examples_no_text_is_unseen() -> None:
     async with Scene(TEXT) as scene:
         scene.offer(20, words=np.array(["a"], object))
