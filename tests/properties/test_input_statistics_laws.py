@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from gateway.input_board import ColumnSums
 from registry.input_statistics import Moments, moments_of
 
 numbers = st.floats(-1e6, 1e6) | st.just(float("nan")) | st.just(float("inf")) | st.just(float("-inf"))
@@ -60,3 +61,22 @@ def test_nothing_adds_nothing(some: Moments) -> None:
 def test_whatever_is_put_together_stays_a_number(some: list[Moments]) -> None:
     found = reduce(Moments.plus, some)
     assert np.isfinite([found.mean, found.squares]).all()
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=12).map(sorted), st.integers(0, 3))
+def test_what_is_recent_is_what_has_come_in_this_hour_and_the_one_before(hours: list[int], later: int) -> None:
+    one = Moments(requests=20, count=20, finite=20, mean=1.0)
+    sums = reduce(lambda some, hour: some.plus(one, hour), hours, ColumnSums())
+    now = hours[-1] + later
+    recent = [part.requests for part in sums.recent(now)]
+    assert (recent, sums.whole.requests) == ([20 * hours.count(now), 20 * hours.count(now - 1)], 20 * len(hours))
+
+
+@given(moments, moments, moments, st.integers(0, 10**6))
+def test_sums_come_back_from_either_side_of_a_key_whole(
+    one: Moments, other: Moments, third: Moments, hour: int
+) -> None:
+    sums = ColumnSums(whole=one, hour=hour, latest=other, before=third)
+    nothing = ColumnSums().numbers()
+    rows = [[0.0, *sums.numbers(), *nothing], [1.0, *nothing, *sums.numbers()]]
+    assert [ColumnSums.read(list(map(float, row))) for row in rows] == [sums, sums]
