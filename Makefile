@@ -19,8 +19,8 @@ ON_BOTH := $(filter-out $(ON_ONE), $(wildcard tests/e2e/test_*.py)) tests/proper
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check audit sbom format bench bench-peers bench-tails bench-docs bench-cold bench-codec \
-	bench-cycles bench-zipf bench-density bench-shadow bench-client soak hostile chaos notebook screenshots conformance \
-	schemathesis fuzz clean
+	bench-cycles bench-zipf bench-density bench-shadow bench-inputs bench-client soak hostile chaos notebook screenshots \
+	conformance schemathesis fuzz clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ bench-density: $(VENV)/.dev ## what four workers take beside one, and a thousand
 
 bench-shadow: $(VENV)/.dev ## live latencies with a shadow on all requests beside those without
 	@$(BIN)/python -m bench.shadow $(ARGS)
+
+bench-inputs: $(VENV)/.dev ## live latencies where inputs are looked at beside those where they are not
+	@$(BIN)/python -m bench.input_statistics $(ARGS)
 
 soak: $(VENV)/.dev ## half an hour of everything at once; the gateway has to end where it began
 	@$(BIN)/python -m bench.soak $(ARGS)

@@ -14,6 +14,8 @@ from gateway.child_loading import ChildLoader
 from gateway.codec.json_tensors import drop_parsers
 from gateway.documents import DocumentFolder
 from gateway.host import anonymous_bytes, return_free_memory
+from gateway.input_board import InputBoard
+from gateway.input_lines import lines_of_inputs
 from gateway.loading import LOADS_AT_ONCE, Loader
 from gateway.metrics import Metrics
 from gateway.parts import Parts
@@ -21,6 +23,8 @@ from gateway.serving.batching import BatchRules
 from gateway.serving.daemon_threads import DaemonThreads
 from gateway.serving.deadlines import Watchdog
 from gateway.serving.greed import Greed
+from gateway.serving.input_samples import InputTap
+from gateway.serving.input_watch import InputWatch
 from gateway.serving.isolated import AnySession
 from gateway.serving.isolating import Isolating
 from gateway.serving.load_places import LoadPlaces
@@ -55,6 +59,7 @@ from registry.errors import (
     VersionNotFound,
     VersionRetired,
 )
+from registry.input_statistics import InputPlan, Reference
 from registry.inspection.host import host_key, usable_cpus
 from registry.records import Version
 from registry.residency import Residency
@@ -76,6 +81,8 @@ class Engine:
     cache: SessionCache[AnySession]
     predictor: Predictor
     shadowing: Shadowing
+    input_watch: InputWatch | None
+    """None where no inputs are looked at."""
     isolating: Isolating
     preparing: Preparing
     residence: Residence
@@ -83,6 +90,17 @@ class Engine:
     memory_guard: MemoryGuard
     expect: Callable[[Version], int]
     """Tells how many bytes a version's session will take."""
+
+    def start(self) -> None:
+        """Begin what is done beside requests; ``renewing`` is to be closed."""
+        self.shadowing.start()
+        if self.input_watch is not None:
+            self.input_watch.start()
+        self.renewing.start()
+
+    def tap_of(self, version: Version) -> InputTap | None:
+        """Return where the requests of a version are offered to be looked at; None where nobody looks."""
+        return None if self.input_watch is None else self.input_watch.tap_of(version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +185,7 @@ def open_engine(
         predictor=predictor,
         isolating=isolating,
         shadowing=shadowing,
+        input_watch=_open_input_watch(opened, parts, metrics),
         preparing=preparing,
         residence=residence,
         renewing=_renewing(parts, cache, looking),
@@ -305,6 +324,27 @@ def _open_shadowing(
     )
     opened.push_async_callback(shadowing.close)
     return shadowing
+
+
+def _open_input_watch(opened: AsyncExitStack, parts: Parts, metrics: Metrics) -> InputWatch | None:
+    if parts.settings.input_statistics == "off":
+        return None
+
+    def read(version: Version, plan: InputPlan) -> Reference | None:
+        with parts.registry.reading() as catalog:
+            examples = catalog.find_examples(version.model, version.number)
+        return Reference.of(examples, plan)
+
+    metrics.show(lines_of_inputs)
+    watch = InputWatch(
+        InputBoard(metrics.counts),
+        read,
+        running=open_executor(opened, 1, "inputs", niceness=SHADOW_NICENESS),
+        reading=open_executor(opened, 1, "input-examples", niceness=SHADOW_NICENESS),
+        wall_clock=lambda: parts.clock.now().timestamp(),
+    )
+    opened.push_async_callback(watch.close)
+    return watch
 
 
 def _batching_stopper(parts: Parts, executor: Executor) -> Callable[[Version], None]:

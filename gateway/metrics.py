@@ -61,6 +61,9 @@ _ROUTES = {
 Found: TypeAlias = dict[Key, list[Sequence[float]]]
 """What every board has of each key."""
 
+Family: TypeAlias = Callable[[Found], Iterable[str]]
+"""Makes lines of what the boards have, with their headings."""
+
 _LABELS: Final = {_PREDICT: ("model", "version"), _CANARY: ("model", "alias", "version"), _CONTROL: ()}
 
 
@@ -174,6 +177,7 @@ class Metrics:
         """Requests of the control plane."""
         self._sources: list[Callable[[], Iterable[Reading]]] = []
         self._before: dict[str, float] = {}
+        self._families: list[Family] = []
 
     def of_version(self, model: str, number: int) -> RequestCounts:
         """Return the counts of a version's predict routes."""
@@ -192,6 +196,15 @@ class Metrics:
     def of_canary(self, model: str, alias: str, number: int) -> RequestCounts:
         """Return the counts of what an alias sends to its canary."""
         return RequestCounts(self._counts, _CANARY, model, alias, str(number))
+
+    @property
+    def counts(self) -> Counts:
+        """This worker's own board, for what others count."""
+        return self._counts
+
+    def show(self, family: Family) -> None:
+        """Have whoever scrapes see what else the boards have."""
+        self._families.append(family)
 
     def watch(self, source: Callable[[], Iterable[Reading]]) -> None:
         """Ask ``source`` for its readings whenever they are published."""
@@ -252,6 +265,11 @@ class Metrics:
             for (model, number), of_version in sorted(counts.items(), key=_by_version)
         ]
 
+    def find(self, is_wanted: Callable[[Key], bool]) -> Found:
+        """Return what the workers of this host have of some keys, as it is now: not on the event loop."""
+        with self._rendering:
+            return _merged(self._readers, is_wanted)
+
     def _lines(self) -> Iterator[str]:
         readings = self._readings
         found = _merged(self._readers)
@@ -259,6 +277,8 @@ class Metrics:
         yield HEADING
         for key in sorted(key for key in found if key[0] == PHASES):
             yield lines_of_version(key, _added(found[key]))
+        for family in self._families:
+            yield from family(found)
         for reading in readings:
             values = [numbers[0] for numbers in found[_kind(reading), reading.name]]
             if shown := [value for value in values if not isnan(value)]:  # none, where the board was full before
@@ -274,11 +294,11 @@ def _kind(reading: Reading) -> str:
     return _TOTAL if reading.merge is Merge.COUNT else STATE
 
 
-def _merged(readers: Sequence[BoardReader]) -> Found:
+def _merged(readers: Sequence[BoardReader], is_wanted: Callable[[Key], bool] = lambda _: True) -> Found:
     """Return what every board has of each key."""
     found: defaultdict[Key, list[Sequence[float]]] = defaultdict(list)
     for reader in readers:
-        for key, numbers in reader.read():
+        for key, numbers in reader.read(is_wanted):
             found[key].append(numbers)
     return found
 

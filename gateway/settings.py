@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     """References, separated by commas, that are loaded before the gateway is ready and stay loaded."""
     webhook_private: Literal["on", "off"] = "off"
     """On lets webhooks lead to private and loopback addresses, and go over http."""
+    input_statistics: Literal["on", "off"] = "off"
+    """On adds up what requests bring to each version, without keeping it."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     access_log: float = Field(default=1.0, ge=0, le=1)
     """How large a share of the lines of good, quick answers is kept; ``on`` and ``off`` are 1 and 0."""

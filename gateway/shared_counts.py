@@ -15,8 +15,9 @@ import math
 import mmap
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 import orjson
 
@@ -30,6 +31,9 @@ _SLOTS = 4 * 1024 * 1024
 
 _MAX_WIDTH = 64
 """How many slots one key may have. The first so many of a board are the place that nobody reads."""
+
+NOWHERE = 0
+"""Where that place begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +82,13 @@ class BoardReader:
         self._keys: list[tuple[int, int, Key]] = []
         self._end = 0
 
-    def read(self) -> Iterator[tuple[Key, Sequence[float]]]:
-        """Yield every key with its numbers as they are now."""
+    def read(self, is_wanted: Callable[[Key], bool] = lambda _: True) -> Iterator[tuple[Key, Sequence[float]]]:
+        """Yield every key that is wanted with its numbers as they are now."""
         new, self._end = self._board.read_keys(self._end)
         self._keys += new
         for start, width, key in self._keys:
-            yield key, self._numbers[start : start + width].tolist()
+            if is_wanted(key):
+                yield key, self._numbers[start : start + width].tolist()
 
 
 class StateReader:
@@ -113,7 +118,7 @@ class StateReader:
 
 
 class Counts:
-    """A board as its one writer has it."""
+    """A board as its one writer has it; ``slot`` is safe for its threads."""
 
     def __init__(self, board: Board) -> None:
         self.numbers = map_numbers(board)
@@ -122,6 +127,7 @@ class Counts:
         known, self._end = board.read_keys()
         self._slots = {key: start for start, _, key in known}
         self._next = max((start + width for start, width, _ in known), default=_MAX_WIDTH)
+        self._adding = Lock()
 
     def count(self, kind: str) -> int:
         """Return how many keys begin with a word."""
@@ -136,8 +142,15 @@ class Counts:
         found = self._slots.get(key)
         if found is not None:
             return found
+        with self._adding:
+            return self._add(key, width)
+
+    def _add(self, key: Key, width: int) -> int:
+        found = self._slots.get(key)
+        if found is not None:  # another thread has been quicker
+            return found
         if self._next + width > len(self.numbers):
-            return 0
+            return NOWHERE
         start = self._slots[key] = self._next
         self._next += width
         line = orjson.dumps([start, width, *key]) + b"\n"

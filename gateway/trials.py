@@ -20,6 +20,7 @@ from gateway.metrics import Metrics
 from gateway.serving.canary_watch import CanaryWatch
 from gateway.serving.routes import Reading
 from gateway.serving.shadowing import Shadowing, Tap
+from gateway.serving.taps import both_taps
 from gateway.web.endpoint import Counting, Endpoint
 from registry.promotion import Promotion
 from registry.records import Alias, Canary, Version
@@ -68,7 +69,8 @@ class Trials:
             canary = replace(canary, counts=self._watched(alias, alias.canary, canary))
         if reading.shadow is not None and alias.shadow is not None and (trial := alias.trial) is not None:
             share = alias.shadow.percent / 100
-            main = replace(main, tap=Tap(trial, reading.shadow, share, main.output_names, self._shadowing))
+            tap = Tap(trial, reading.shadow, share, main.output_names, self._shadowing)
+            main = replace(main, tap=both_taps(main.tap, tap))
         return main, canary
 
     def _watched(self, alias: Alias, canary: Canary, endpoint: Endpoint) -> Counting:

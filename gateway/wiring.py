@@ -203,8 +203,7 @@ async def _load_first(
     await pins.start()
     await _preload(services.settings, routing, engine.cache)
     await _inherit(services, routing, engine)
-    engine.shadowing.start()
-    engine.renewing.start()
+    engine.start()
     opened.push_async_callback(engine.renewing.close)
 
 
@@ -251,7 +250,7 @@ def _open_routing(opened: AsyncExitStack, parts: Parts, metrics: Metrics, engine
     return Routing(
         parts.registry,
         resolve=resolve,
-        build=EndpointFactory(metrics),
+        build=EndpointFactory(metrics, engine.tap_of),
         warm=_warmer(engine.cache),
         attend=trials.attend,
         executor=open_executor(opened, _LOOKING_UP_THREADS, "look-up"),

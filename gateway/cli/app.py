@@ -12,6 +12,7 @@ from gateway.cli import (
     history,
     import_mlflow,
     import_triton,
+    inputs,
     models,
     moves,
     predict,
@@ -70,6 +71,7 @@ app.command("rollback")(moves.rollback)
 app.command("canary")(trials.canary)
 app.command("shadow")(trials.shadow)
 app.add_typer(examples.examples, name="examples")
+app.command("inputs")(inputs.inputs)
 app.add_typer(quarantine.quarantine, name="quarantine")
 app.command("retire")(models.retire)
 app.command("predict")(predict.predict)

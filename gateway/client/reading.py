@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from gateway.client.following import wait_until_followed
+from gateway.client.input_report import InputReport
 from gateway.client.listings import History, ModelInfo, Models, Versions
 from gateway.client.references import PRODUCTION, Target, model_path, parse_target
 from gateway.client.versions import VersionInfo
@@ -57,6 +58,18 @@ class Reading:
     def examples(self, model: str, version: int) -> list[Mapping[str, Any]]:
         """Return a version's golden examples."""
         return list(self._wire.get(model_path(model, "versions", version, "examples")).items_in())
+
+    def inputs(self, reference: str) -> InputReport:
+        """Return what requests bring to the version that ``NAME@ALIAS`` or ``NAME:N`` means, or ``NAME``: what is live.
+
+        It is of the gateway's host that answers, and empty until some requests have come.
+
+        Raises:
+            Conflict: the gateway looks at no inputs (``input_statistics_off``).
+        """
+        target = parse_target(reference)
+        version = target.version or self._resolve_anew(target)
+        return InputReport(self._wire.get(model_path(target.model, "versions", version, "inputs")))
 
     def models(self, query: str | None = None) -> Models:
         """Return the models, by name; those whose name or description contains ``query``, if given."""

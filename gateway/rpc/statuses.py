@@ -66,6 +66,7 @@ STATUS_CODE: dict[type[ServiceError], StatusCode] = {
     errors.RehearsalFailed: StatusCode.FAILED_PRECONDITION,
     errors.SourceChanged: StatusCode.FAILED_PRECONDITION,
     errors.NoDirectUploads: StatusCode.FAILED_PRECONDITION,
+    errors.InputStatisticsOff: StatusCode.FAILED_PRECONDITION,
     errors.TooManyWebhooks: StatusCode.FAILED_PRECONDITION,
     errors.Busy: StatusCode.UNAVAILABLE,
     errors.Overloaded: StatusCode.RESOURCE_EXHAUSTED,

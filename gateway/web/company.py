@@ -55,7 +55,7 @@ class Company:
         self.contents.append(content)
 
     def offer(self, feed: dict[str, Array], arrays: list[Array]) -> None:
-        """Let what the requests have run together be compared, where somebody compares."""
+        """Let what the requests have run together be looked at, where somebody looks."""
         tap = self.endpoint.tap
         if tap is not None:
             tap.offer_rows(feed, self.counts, self.outputs, arrays)

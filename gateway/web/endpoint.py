@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 from gateway.codec.json_tensors import JsonCodec
 from gateway.metrics import Metrics
 from gateway.phases import PhaseCounts
-from gateway.serving.shadowing import Tap
+from gateway.serving.taps import AnyTap
 from gateway.web.problems import header_lines
 from registry.records import Version
 
@@ -33,8 +33,8 @@ class Endpoint:
     output_names: tuple[str, ...]
     headers: tuple[tuple[bytes, bytes], ...]
     """The headers of every good answer, but for its length and the request id."""
-    tap: Tap | None = None
-    """Where its answers are offered to be compared; None where nobody compares."""
+    tap: AnyTap | None = None
+    """Where its requests are offered once they are answered; None where nobody looks at them."""
     lines: bytes = field(init=False)
     """The same as HTTP/1.1 writes them."""
     _compiled: dict[Any, Any] = field(default_factory=dict)
@@ -56,10 +56,16 @@ class Endpoint:
 
 
 class EndpointFactory:
-    """Makes endpoints, all of which count into the same metrics."""
+    """Makes endpoints, all of which count into the same metrics.
 
-    def __init__(self, metrics: Metrics) -> None:
+    Args:
+        metrics: where they count.
+        tap_of: tells where the requests of a version are offered once they are answered.
+    """
+
+    def __init__(self, metrics: Metrics, tap_of: Callable[[Version], AnyTap | None] = lambda _: None) -> None:
         self._metrics = metrics
+        self._tap_of = tap_of
 
     def __call__(self, version: Version) -> Endpoint:
         """Return the endpoint of a version."""
@@ -75,4 +81,5 @@ class EndpointFactory:
                 (b"x-model-digest", str(version.artifact.digest).encode()),
                 (b"vary", b"accept-encoding"),
             ),
+            tap=self._tap_of(version),
         )

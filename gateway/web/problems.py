@@ -72,6 +72,7 @@ STATUS: dict[type[ServiceError], int] = {
     errors.RehearsalFailed: 409,
     errors.SourceChanged: 409,
     errors.NoDirectUploads: 409,
+    errors.InputStatisticsOff: 409,
     errors.TooManyWebhooks: 409,
     errors.Busy: 503,
     errors.Overloaded: 429,

@@ -33,7 +33,7 @@
     │   ├── NoActiveVersion, NoPreviousVersion, GenerationConflict
     │   ├── BreakingSignature, VersionActive, NotPromotable
     │   ├── ModelUnloaded, ModelPinned, TooManyWebhooks
-    │   └── SourceChanged, NoDirectUploads
+    │   └── SourceChanged, NoDirectUploads, InputStatisticsOff
     ├── Busy               come back later
     │   ├── Overloaded, DeadlinePassed, RequestTimeout, InsufficientMemory
     │   ├── LoadFailed             model_load_failed, until its back-off has passed
@@ -114,6 +114,7 @@ from registry.errors.conflict import (
     BreakingSignature,
     Conflict,
     GenerationConflict,
+    InputStatisticsOff,
     ModelPinned,
     ModelUnloaded,
     NoActiveVersion,
@@ -162,6 +163,7 @@ __all__ = [
     "ForeignOrigin",
     "GenerationConflict",
     "HeadTooLarge",
+    "InputStatisticsOff",
     "InsufficientMemory",
     "InsufficientStorage",
     "InternalError",

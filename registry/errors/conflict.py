@@ -84,6 +84,13 @@ class NoDirectUploads(Conflict):
     title = "The store takes no direct uploads"
 
 
+class InputStatisticsOff(Conflict):
+    """The gateway's settings have it look at no inputs."""
+
+    code = "input_statistics_off"
+    title = "Inputs are not looked at"
+
+
 class TooManyWebhooks(Conflict):
     """There are as many webhooks as there may be."""
 

@@ -18,7 +18,7 @@ import pytest
 from gateway.client import Client
 from tests.notebook import run_source
 from tests.support.doc_blocks import PAGES, ROOT, RUN, Block, blocks, typed
-from tests.support.gateway_process import GatewayProcess
+from tests.support.gateway_process import GatewayProcess, running_gateway
 from tests.support.scaling import scaling_model
 
 ADDRESS = "127.0.0.1:8000"
@@ -44,6 +44,13 @@ OURS = ("README.md", "docs/callers.md", "docs/data-scientists.md", "docs/first-m
 RUN_PAGES = [
     page for page in PAGES if any(block.language in RUN and block.name not in NOT_RUN for block in blocks(page))
 ]
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """One that looks at inputs, since a page shows what it sees."""
+    with running_gateway(tmp_path_factory.mktemp("gateway") / "data", input_statistics="on") as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

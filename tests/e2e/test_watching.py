@@ -22,6 +22,7 @@ DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "sardonyx.json").read_text
 ALERTS = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text("utf-8"))
 PAGE = (ROOT / "docs" / "administrators.md").read_text("utf-8")
 ROW = [[1.0, 2.0, 3.0, 4.0]]
+SPREAD = {"inputs": {"x": [[0.0, 0.0, 0.0, 0.0], ROW[0]]}}
 OF_HISTOGRAMS = ("_bucket", "_count", "_sum")
 FROM_PROMETHEUS = {"instance", "job"}
 """Labels that whoever scrapes adds."""
@@ -31,9 +32,9 @@ promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scrape]:
-    """A scrape after every kind of request, with a canary and a refusal among them."""
+    """A scrape after every kind of request, with a canary and a refusal among them, where inputs are looked at."""
     folder = tmp_path_factory.mktemp("watching") / "data"
-    with running_gateway(folder) as gateway, gateway.client() as client:
+    with running_gateway(folder, input_statistics="on") as gateway, gateway.client() as client:
         headers = {"content-type": "application/octet-stream"}
         for seed in (1, 2):
             content = models.linear(seed=seed).SerializeToString()
@@ -44,7 +45,14 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scrape]:
             key = {"x-routing-key": str(number)}
             client.post("/models/iris/predict", json={"inputs": ROW}, headers=key).raise_for_status()
         assert client.post("/models/iris/predict", json={"inputs": [[1]]}).status_code == 422
-        wait_until(lambda: "sardonyx_canary_seconds_sum" in scrape(client).text)
+        client.post("/registry/models/iris/versions/1/examples", json=SPREAD).raise_for_status()
+
+        def is_all_there() -> bool:
+            client.post("/v1/models/iris/predict", json={"inputs": ROW}).raise_for_status()
+            text = scrape(client).text
+            return "sardonyx_canary_seconds_sum" in text and "sardonyx_input_shift{" in text
+
+        wait_until(is_all_there)
         yield scrape(client)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -196,6 +197,21 @@ def test_the_live_versions_answers_are_offered_to_the_shadow_and_the_canarys_are
         assert canary is not None
         assert (main.tap.candidate, canary.tap) == (SHADOW, None)
         assert main.tap.trial == Trial(model="iris", alias="production", number=7, live=1, shadow=3)
+
+    virtually(test)
+
+
+def test_whoever_looks_at_a_version_anyway_is_offered_the_same_as_the_shadow() -> None:
+    async def test(scene: Scene) -> None:
+        offered: list[Any] = []
+        looking = cast("Any", SimpleNamespace(offer=lambda *what: offered.append(what)))
+        make = EndpointFactory(scene.metrics, lambda _: looking)
+        alias = alias_with(canary=STRICT, shadow=Shadow(version=3, percent=100, trial=7))
+        main, canary = scene.trials.attend(Reading(LIVE, CANARY, 0.05, alias, SHADOW), make(LIVE), make(CANARY))
+        assert (main.tap is not None, canary is not None and canary.tap is looking) == (True, True)
+        for _ in range(70):
+            cast("Any", main.tap).offer({}, None, [np.zeros(1), np.zeros(1)])
+        assert (len(offered), scene.shadowing.stats) == (70, ShadowStats(skipped=6))
 
     virtually(test)
 

@@ -31,6 +31,7 @@ class Something:
         lambda client: client.history("m"),
         lambda client: client.examples("m", 1),
         lambda client: client.example("m", 1),
+        lambda client: client.inputs("m:1").rows,
         lambda client: client.events(),
         lambda client: client.events_page(after=0),
         lambda client: client.predict("m", [[1]]),

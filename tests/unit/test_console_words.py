@@ -55,6 +55,10 @@ def test_an_age_is_told_in_its_largest_unit(seconds: float, text: str) -> None:
     assert words.age(NOON, NOON + timedelta(seconds=seconds)) == text
 
 
+def test_a_number_of_any_size_is_short() -> None:
+    assert [words.measure(value) for value in (None, 0.0, 5.84333, 1.25e9)] == ["\u2013", "0", "5.843", "1.25e+09"]
+
+
 def test_shares_and_rates_are_short() -> None:
     assert [words.share(part) for part in (None, 0.0, 0.0034, 0.5)] == ["\u2013", "0 %", "0.3 %", "50 %"]
     assert [words.rate(rate) for rate in (None, 0.0, 0.42, 1250.4)] == ["\u2013", "0", "0.4", "1,250"]

@@ -17,6 +17,7 @@ from gateway.web.console.reports import batching_sentences, licences, thread_sen
 from gateway.web.console.tools import tools_of
 from gateway.web.context import Asking, ModelName, UsesServices, VersionNumber
 from gateway.web.guarded import needs
+from gateway.web.inputs import inputs_of
 from registry.lookup import resolve_model, resolve_version
 from registry.roles import Role
 
@@ -45,6 +46,7 @@ async def show_version(
             "threads": thread_sentences(version.inspection.threads),
             "licences": licences(version),
             "location": services.store.locate(version.artifact.graph.digest),
+            "inputs": inputs_of(services, version),
             "traffic": services.rates.of_version(name, number),
             "may_move": may(asking, Role.ADMIN, name),
         }

@@ -71,6 +71,11 @@ def share(part: float | None) -> str:
     return f"{percent:.0f} %" if percent >= _FEW or percent == 0 else f"{percent:.1f} %"
 
 
+def measure(value: float | None) -> str:
+    """Spell a number of any size: ``5.843``, ``1.2e+09``."""
+    return _NOTHING if value is None else f"{value:.4g}"
+
+
 def short_digest(text: str) -> str:
     """Return the beginning of a digest, which tells it from any other that one will see."""
     kind, _, digits = str(text).rpartition(":")
@@ -87,6 +92,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "counted": counted,
     "duration": duration,
     "machine_time": machine_time,
+    "measure": measure,
     "moment": moment,
     "rate": rate,
     "share": share,
