@@ -172,7 +172,13 @@ def open_engine(
         expect=expect,
     )
     telling = open_executor(opened, 1, "tell")
-    residence = Residence(cache, Residency(parts.registry, parts.clock), executor=telling, actor=OURSELVES)
+    residence = Residence(
+        cache,
+        Residency(parts.registry, parts.clock),
+        executor=telling,
+        actor=OURSELVES,
+        forget=lambda key: predictor.forget(key),  # noqa: PLW0108 - it is made below
+    )
     predictor = _open_predictor(opened, parts, cache, proving, isolating, witness)
     isolating.start(predictor.displace)
     if is_worker:

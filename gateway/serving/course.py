@@ -63,6 +63,10 @@ class Courses:
             course.settle(self._rules.of(course.version), self._isolation_of(course.version))
         return course
 
+    def forget(self, key: Key) -> None:
+        """Keep nothing of a version that is in service no more."""
+        self._courses.pop(key, None)
+
     def _make(self, version: Version, pace: Pace | None) -> Course:
         if len(self._courses) >= _MAX_COURSES:
             del self._courses[next(iter(self._courses))]  # it will be learned again

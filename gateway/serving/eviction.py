@@ -13,7 +13,8 @@
    only had bad luck. That is remembered of the last ``REMEMBERED`` ones.
 
 A use costs two assignments (``SessionCache.peek``), nothing is sorted: ranks of loaded sessions only rise, so a heap
-keeps what they were when last looked at, and what comes up too early is put back with the rank that it has now.
+keeps what they were when last looked at, and what comes up too early is put back with the rank that it has now. What
+has gone stays in the heap until it comes up, or until it makes up half of it.
 
 Source: L. Cherkasova, Improving WWW Proxies Performance with Greedy-Dual-Size-Frequency Caching Policy, Hewlett-Packard
 Laboratories HPL-98-69 (R.1), 1998. ``python -m bench.eviction`` compares it with others on traces.
@@ -21,7 +22,7 @@ Laboratories HPL-98-69 (R.1), 1998. ``python -m bench.eviction`` compares it wit
 
 from collections import OrderedDict
 from collections.abc import Callable
-from heapq import heappop, heappush, heapreplace
+from heapq import heapify, heappop, heappush, heapreplace
 from itertools import count
 from typing import Generic
 
@@ -30,6 +31,8 @@ from gateway.serving.lifecycle import State
 
 MAX_USES = 16
 REMEMBERED = 4096
+
+_LEAST_CLEANED = 64
 
 _LEAST_SECONDS = 0.001
 """Shorter loads are as good as each other: such a measurement says more about the machine than about the model."""
@@ -44,6 +47,8 @@ class Ranking(Generic[S]):
         self._uses: OrderedDict[Key, int] = OrderedDict()
         """Rule 6; those that have gone last come last."""
         self._heap: list[tuple[float, int, Entry[S]]] = []
+        self._clean_at = _LEAST_CLEANED
+        """How long the heap may be before what has gone is taken out of it."""
         self._turns = count()
 
     def add(self, entry: Entry[S]) -> None:
@@ -94,6 +99,10 @@ class Ranking(Generic[S]):
 
     def _push(self, entry: Entry[S]) -> None:
         heappush(self._heap, (rank_of(entry), next(self._turns), entry))
+        if len(self._heap) > self._clean_at:
+            self._heap = [item for item in self._heap if item[2].state is State.READY]
+            heapify(self._heap)
+            self._clean_at = max(_LEAST_CLEANED, 2 * len(self._heap))
 
 
 def rank_of(entry: Entry[S]) -> float:

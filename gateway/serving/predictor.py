@@ -131,6 +131,10 @@ class Predictor:
         """Look up the rule anew: something has been found out about the version."""
         self._courses.reconsider(version)
 
+    def forget(self, key: Key) -> None:
+        """Keep nothing of what was learned about a version: it is in service no more."""
+        self._courses.forget(key)
+
     def displace(self, key: Key) -> None:
         """Look up anew where a version is run, and have it loaded anew if that is not where it is."""
         course = self._courses.reconsider_key(key)

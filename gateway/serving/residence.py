@@ -11,12 +11,14 @@ Belongs to one event loop, but for ``note_load``.
 """
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 from typing import Any, Final
 
 import structlog
 
+from gateway.serving.cache_entry import Key
 from gateway.serving.session_cache import SessionCache
 from registry.errors import ServiceError
 from registry.events import Event, EventKind
@@ -34,13 +36,23 @@ class Residence:
         records: where it is written down; that blocks.
         executor: where it is done for rule 2.
         actor: by whom then.
+        forget: called when a version has been retired, and nothing of it is needed any more.
     """
 
-    def __init__(self, cache: SessionCache[Any], records: Residency, *, executor: Executor, actor: str) -> None:
+    def __init__(
+        self,
+        cache: SessionCache[Any],
+        records: Residency,
+        *,
+        executor: Executor,
+        actor: str,
+        forget: Callable[[Key], None] = lambda _: None,
+    ) -> None:
         self.records = records
         self._cache = cache
         self._executor = executor
         self._actor = actor
+        self._forget = forget
         self._loop = asyncio.get_running_loop()
         self._unloaded: set[str] = set()
 
@@ -85,8 +97,12 @@ class Residence:
         elif event.kind is EventKind.MODEL_LOADED:
             self._unloaded.discard(event.model)
         elif event.kind is EventKind.VERSION_RETIRED and event.version is not None:
-            self._cache.unload(event.model, event.version)
-            self._loop.call_later(_AGAIN_SECONDS, self._cache.unload, event.model, event.version)
+            self._let_go(event.model, event.version)
+            self._loop.call_later(_AGAIN_SECONDS, self._let_go, event.model, event.version)
+
+    def _let_go(self, model: str, version: int) -> None:
+        self._cache.unload(model, version)
+        self._forget((model, version))
 
     def note_load(self, version: Version) -> None:
         """Take note that a version has been loaded; any thread may call this."""

@@ -1,12 +1,14 @@
 """Who goes when room is needed, who stays for a while, and who stays for good."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
 
 from gateway.serving.cache_entry import Entry
 from gateway.serving.eviction import MAX_USES, REMEMBERED, Ranking
+from gateway.serving.lifecycle import State
 from gateway.serving.session_cache import Stats
 from registry.errors import InsufficientMemory
 from registry.records import Version
@@ -135,6 +137,21 @@ def test_uses_are_remembered_of_the_last_that_made_room_and_of_no_more() -> None
 
 def make_entry(number: int) -> Entry[Any]:
     return Entry((f"model-{number}", 1), A, MIB)
+
+
+def test_few_of_those_that_have_gone_are_kept_and_all_that_are_loaded() -> None:
+    ranking: Ranking[Any] = Ranking()
+    loaded = [make_entry(number) for number in range(50)]
+    gone = [make_entry(number) for number in range(50, 1050)]
+    for entry in (*loaded[:25], *gone, *loaded[25:]):
+        entry.state = State.READY
+        ranking.add(entry)
+        if entry.key not in {one.key for one in loaded}:
+            entry.state = State.CLOSED
+    kept = {id(one) for one in gc.get_referents(ranking._heap)}
+    assert len(kept) <= 128
+    everyone = ranking.choose(50 * MIB, lambda _: True)
+    assert {entry.key for entry in everyone} == {entry.key for entry in loaded}
 
 
 def test_a_session_that_is_loaded_anew_keeps_its_uses() -> None:
