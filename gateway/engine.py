@@ -20,6 +20,7 @@ from gateway.loading import LOADS_AT_ONCE, Loader
 from gateway.metrics import Metrics
 from gateway.parts import Parts
 from gateway.serving.batching import BatchRules
+from gateway.serving.cache_entry import Key
 from gateway.serving.daemon_threads import DaemonThreads
 from gateway.serving.deadlines import Watchdog
 from gateway.serving.greed import Greed
@@ -171,14 +172,7 @@ def open_engine(
         max_queue=settings.max_queue,
         expect=expect,
     )
-    telling = open_executor(opened, 1, "tell")
-    residence = Residence(
-        cache,
-        Residency(parts.registry, parts.clock),
-        executor=telling,
-        actor=OURSELVES,
-        forget=lambda key: predictor.forget(key),  # noqa: PLW0108 - it is made below
-    )
+    residence = _open_residence(opened, parts, cache, lambda key: predictor.forget(key))  # noqa: PLW0108 - as above
     predictor = _open_predictor(opened, parts, cache, proving, isolating, witness)
     isolating.start(predictor.displace)
     if is_worker:
@@ -211,6 +205,14 @@ def _on_loop(work: Callable[[Version], object]) -> Callable[[Version], None]:
             loop.call_soon_threadsafe(work, version)
 
     return do
+
+
+def _open_residence(
+    opened: AsyncExitStack, parts: Parts, cache: SessionCache[AnySession], forget: Callable[[Key], None]
+) -> Residence:
+    telling = open_executor(opened, 1, "tell")
+    records = Residency(parts.registry, parts.clock)
+    return Residence(cache, records, executor=telling, actor=OURSELVES, forget=forget)
 
 
 def _open_proving(
