@@ -129,8 +129,11 @@ def start_threads(executor: ThreadPoolExecutor, count: int) -> None:
         count: how many it has.
     """
     all_here = Barrier(count, timeout=_STARTING_SECONDS)  # one that cannot be started must hold up nobody for good
-    for _ in range(count):
-        executor.submit(all_here.wait)
+    try:
+        for _ in range(count):
+            executor.submit(all_here.wait)
+    except RuntimeError:  # the system has no more for us: those that there are do the work
+        all_here.abort()
 
 
 def open_engine(

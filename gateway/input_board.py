@@ -20,7 +20,8 @@ from registry.input_statistics import Moments
 
 FEWEST_REQUESTS: Final = 20
 
-MOST_COLUMNS_OF_ALL: Final = 16_384
+MOST_COLUMNS_OF_ALL: Final = 2048
+"""Each scrape reads them all, of every worker."""
 
 HOUR_SECONDS: Final = 3600.0
 

@@ -14,6 +14,7 @@ from gateway.input_board import (
     Found,
     hour_of,
     mark_in,
+    mark_of,
     read_moments,
 )
 from gateway.shared_counts import Key
@@ -35,12 +36,20 @@ class ColumnFound:
     """Of this hour and the one before it."""
     reference: Moments | None = None
     """None where no reference is known, or it has nothing for this input."""
+    mark: str = ""
+    """Of the examples that the reference is of."""
     texts: int = 0
     """Texts that were held against this reference."""
     unseen: int = 0
     """Of them, those that are not in it."""
     ever_unseen: int = 0
     """Those, and those that were not in references before it."""
+
+    def against(self, digest: str) -> "ColumnFound":
+        """Return this without its reference, if that is of other examples than those of this digest."""
+        if self.mark == mark_of(digest):
+            return self
+        return replace(self, reference=None, texts=0, unseen=0)
 
     @property
     def shift(self) -> float | None:
@@ -101,8 +110,11 @@ def _referred(references: Sequence[Sequence[float]], unseen: Mapping[str, tuple[
     newest = max((row for row in references if row[0]), default=None, key=lambda row: row[0])
     reference = None if newest is None else read_moments(newest[2:])
     texts, others = (0, 0) if newest is None else unseen.get(mark_in(newest[1]), (0, 0))
+    if newest is None or reference is None or not reference.count:
+        return ColumnFound(texts=texts, unseen=others, ever_unseen=sum(each for _, each in unseen.values()))
     return ColumnFound(
-        reference=reference if reference is not None and reference.count else None,
+        reference=reference,
+        mark=mark_in(newest[1]),
         texts=texts,
         unseen=others,
         ever_unseen=sum(each for _, each in unseen.values()),

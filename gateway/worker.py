@@ -129,6 +129,7 @@ class _Server(uvicorn.Server):
             Listener(one, self._make_protocol, self._workers, crowd.make_room) for one in sockets or ()
         ]
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._let_go)
+        self._fair_share.begin()
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -153,11 +153,14 @@ def sample_of(looked: LookedAt, array: Array, rows: int | None, requests: int) -
         looked: the input.
         array: its values.
         rows: of the first dimension, so many are those of the requests; None for all.
-        requests: how many have brought it.
+        requests: how many have brought it; whoever has brought no row does not count.
     """
     table = looked.table(array if rows is None else array[:rows])
     most = max(1, (MOST_TEXTS if looked.is_text else MOST_VALUES) // looked.width)
-    table = table[np.arange(most) * len(table) // most] if len(table) > most else table.copy()
+    if len(table) > most:
+        table, requests = table[np.arange(most) * len(table) // most], 1  # most of them may be of one request
+    else:
+        table, requests = table.copy(), min(requests, len(table))
     return Sample(table, requests, _bytes_of(table))
 
 

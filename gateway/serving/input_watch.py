@@ -4,8 +4,9 @@
    slice takes half a millisecond or one input of one version, and the thread rests for ``_REST`` times as long.
 2. What is not summed up ``_SECOND`` after it was taken is skipped, and counted. So nothing that was sent is kept for
    more than two seconds, and one slice.
-3. Sums go to the worker's board when ``FEWEST_REQUESTS`` have brought something for an input; until then they are here,
-   and end with the worker.
+3. The sums of a column go to the worker's board when ``FEWEST_REQUESTS`` have brought something, and no request is one
+   of fewer that have brought a finite number: who knew the sums before would read it out of them. Until then they are
+   here; they end with the worker, or when they are an hour old.
 4. The golden examples of a version are read when it is first looked at, and when they have changed, in a thread of
    their own; if the registry does not answer, again after ``_AGAIN_SECONDS``. Until they are there, no text is unseen.
 """
@@ -22,7 +23,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from gateway.input_board import FEWEST_REQUESTS, InputBoard
+from gateway.input_board import FEWEST_REQUESTS, HOUR_SECONDS, InputBoard
 from gateway.serving.input_samples import InputTap, Sample, Samples, Second, tell
 from registry.input_statistics import InputPlan, LookedAt, Moments, Reference, moments_of, unseen_in
 from registry.records import Version
@@ -40,10 +41,18 @@ ReadReference = Callable[[Version, InputPlan], Reference | None]
 
 @dataclass(slots=True)
 class _Sums:
-    """What has been summed up of one input, and is not on the board yet."""
+    """What has been summed up of one column, and is not on the board yet."""
 
-    requests: int = 0
-    moments: list[Moments] = field(default_factory=list)
+    since: float
+    finite_requests: int = 0
+    """Requests that have brought a finite number."""
+    moments: Moments = field(default_factory=Moments)
+
+    @property
+    def may_be_told(self) -> bool:
+        """Whether they are of so many requests that none can be read out of them (rule 3)."""
+        few = 0 < self.finite_requests < FEWEST_REQUESTS
+        return self.moments.requests >= FEWEST_REQUESTS and not few
 
 
 @dataclass(slots=True)
@@ -60,7 +69,8 @@ class _Watched:
     """One version that is looked at."""
 
     plan: InputPlan
-    sums: dict[str, _Sums] = field(default_factory=dict)
+    sums: dict[tuple[str, int], _Sums] = field(default_factory=dict)
+    """By input and column."""
     held: dict[str, _Held] = field(default_factory=dict)
     reference: Reference | None = None
     read_digest: str | None = None
@@ -133,6 +143,8 @@ class InputWatch:
         key = version.model, version.number
         if key not in self._watched:
             if not self._board.take_room(version.model, version.number, plan.width):
+                log = structlog.get_logger()
+                log.warning("inputs_have_no_room", model=version.model, version=version.number, columns=plan.width)
                 return False
             self._watched[key] = _Watched(plan)
         return True
@@ -195,20 +207,35 @@ class InputWatch:
 
     def _sum(self, piece: _Piece) -> None:
         version, name = piece.version, piece.looked.name
-        table = np.concatenate([sample.table for sample in piece.samples])
-        requests = sum(sample.requests for sample in piece.samples)
-        sums = piece.watched.sums.setdefault(name, _Sums())
-        before = sums.moments or [Moments()] * piece.looked.width
-        sums.moments = [
-            one.plus(other) for one, other in zip(before, moments_of(table, requests=requests), strict=True)
+        samples = [sample for sample in piece.samples if len(sample.table)]
+        if not samples:
+            return
+        table = np.concatenate([sample.table for sample in samples])
+        requests = sum(sample.requests for sample in samples)
+        told = [
+            self._due(piece, column, moments, finite_requests)
+            for column, (moments, finite_requests) in enumerate(
+                zip(moments_of(table, requests=requests), _finite_requests(samples), strict=True)
+            )
         ]
-        sums.requests += requests
-        if sums.requests >= FEWEST_REQUESTS:
-            self._board.add(version.model, version.number, name, sums.moments, now=self._clock())
-            del piece.watched.sums[name]
+        if any(moments.requests for moments in told):
+            self._board.add(version.model, version.number, name, told, now=self._clock())
         reference = piece.watched.reference
         if reference is not None and name in reference.texts:
             self._hold(piece, table, requests, reference)
+
+    def _due(self, piece: _Piece, column: int, more: Moments, finite_requests: int) -> Moments:
+        """Add to what waits of a column, and return what may go to the board: all of it, or nothing."""
+        key, now = (piece.looked.name, column), self._clock()
+        sums = piece.watched.sums.get(key)
+        if sums is None or now - sums.since > HOUR_SECONDS:
+            sums = piece.watched.sums[key] = _Sums(now)
+        sums.moments = sums.moments.plus(more)
+        sums.finite_requests += finite_requests
+        if not sums.may_be_told:
+            return Moments()
+        del piece.watched.sums[key]
+        return sums.moments
 
     def _hold(self, piece: _Piece, table: NDArray[Any], requests: int, reference: Reference) -> None:
         """Hold texts against what the examples have."""
@@ -265,3 +292,12 @@ class InputWatch:
                 now=now,
             )
         return now
+
+
+def _finite_requests(samples: list[Sample]) -> list[int]:
+    """Return of each column how many requests, at most, have brought a finite number."""
+    if samples[0].table.dtype.kind == "O":
+        return [0] * int(samples[0].table.shape[1])
+    with np.errstate(all="ignore"):  # some NaN signal
+        found = [np.minimum(np.isfinite(one.table.astype(np.float64)).sum(axis=0), one.requests) for one in samples]
+    return [int(count) for count in np.sum(found, axis=0)]

@@ -67,7 +67,7 @@ def serving_readings(cache: SessionCache[AnySession], predictor: Predictor, guar
 
 def connection_readings(in_use: float) -> Iterable[Reading]:
     """Yield how many of a worker's connections are in use; NaN for one that takes no more."""
-    yield Reading(CONNECTIONS, "Connections of clients that are in use", in_use)
+    yield Reading(CONNECTIONS, "HTTP connections of clients that are in use", in_use)
 
 
 def shadow_readings(shadowing: Shadowing) -> Iterable[Reading]:

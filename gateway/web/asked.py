@@ -16,6 +16,9 @@ class Connection(Protocol):
         """True if nobody listens any more."""
         ...
 
+    is_passing: bool
+    """True if the connection ends with this answer, which has to say so."""
+
     @property
     def can_wait(self) -> bool:
         """True if a request may take longer than the tick: nothing else of what the client sends has begun to come."""

@@ -3,11 +3,13 @@
 1. A worker's death leaves all connections with the others: whoever comes in its place would have nothing to do for as
    long as they last, a processor would idle, and the next death would hit everybody.
 2. So each worker says how many connections it has in use, and looks twice a second at what its siblings say. One that
-   has clearly more than the mean has those beyond it end with their next answer (``Connection: close``). No request is
-   lost; the client opens another connection, and whoever wakes first takes it: mostly one that has less to do.
+   has clearly more than the mean has those beyond it end with their next answer (``Connection: close``). The client
+   opens another connection, and whoever wakes first takes it: mostly one that has less to do. No request is lost but
+   what a client has sent ahead of that answer, which it has to send again.
 3. In use is what has a request, or had one within ``USED_SECONDS``. The others bring no work, and are left alone.
 4. After that it waits for ``SETTLING_SECONDS``. Where the sibling that had fewest has no more then, as one that hangs
-   takes no connection, nobody is told for ``PAUSE_SECONDS``. A worker that takes no more of them counts for nothing.
+   takes no connection, nobody is told for ``PAUSE_SECONDS``, and each time that it is so again, for twice as long. A
+   worker that has not begun to take connections, or takes no more of them, counts for nothing.
 
 Source: RFC 9112 section 9.6 for what ``close`` promises.
 """
@@ -22,6 +24,7 @@ from gateway.web.crowd import Connected
 USED_SECONDS: Final = 5.0
 SETTLING_SECONDS: Final = 2.0
 PAUSE_SECONDS: Final = 30.0
+_LONGEST_PAUSE_SECONDS: Final = 3600.0
 _TOLERATED: Final = 1.25
 """Times the mean, and one more: who comes where is up to chance."""
 
@@ -55,24 +58,29 @@ class FairShare:
         self._connections = connections
         self._shares = shares
         self._now = loop_time
-        self._is_over = False
+        self._is_open = False
         self._least_before = nan
         """What the sibling with fewest had when some were last told to go; NaN where that has been seen to."""
         self._not_before = -inf
+        self._pause_seconds = PAUSE_SECONDS
 
     @property
     def in_use(self) -> float:
-        """How many connections are in use and stay; NaN once no more are taken."""
-        return nan if self._is_over else float(len(self._used()))
+        """How many connections are in use and stay; NaN while none are taken."""
+        return float(len(self._used())) if self._is_open else nan
+
+    def begin(self) -> None:
+        """Count from now on: connections are taken."""
+        self._is_open = True
 
     def end(self) -> None:
         """Count for nothing from now on."""
-        self._is_over = True
+        self._is_open = False
 
     def even_out(self) -> int:
         """Have some connections end with their next answer if siblings have fewer; return how many."""
         now = self._now()
-        if self._is_over or now < self._not_before:
+        if not self._is_open or now < self._not_before:
             return 0
         shares = self._shares()
         if len(shares) < 2 or self._has_failed(min(shares), now):  # noqa: PLR2004 - nobody beside this one
@@ -90,10 +98,13 @@ class FairShare:
     def _has_failed(self, least: float, now: float) -> bool:
         """Return whether those who were told to go have come to nobody."""
         before, self._least_before = self._least_before, nan
-        if not least <= before:
-            return False
-        self._not_before = now + PAUSE_SECONDS
-        return True
+        if least <= before:
+            self._not_before = now + self._pause_seconds
+            self._pause_seconds = min(2 * self._pause_seconds, _LONGEST_PAUSE_SECONDS)
+            return True
+        if least > before:
+            self._pause_seconds = PAUSE_SECONDS
+        return False
 
     def _used(self) -> list[Passing]:
         since = self._now() - USED_SECONDS

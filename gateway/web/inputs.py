@@ -26,7 +26,7 @@ _NOTHING: Final = ColumnFound()
 
 
 @router.get("", summary="Show what requests bring to a version")
-@needs(Role.PREDICT)
+@needs(Role.PUBLISH)
 async def show_inputs(services: UsesServices, name: ModelName, number: VersionNumber) -> dict[str, Any]:
     """Return means, deviations and shares of each input, of requests to this host's workers and of the golden examples.
 
@@ -60,6 +60,8 @@ def inputs_of(services: Services, version: Version) -> dict[str, Any] | None:
 def inputs_json(version: Version, found: VersionFound) -> dict[str, Any]:
     """Return what is known of a version's inputs, as the wire has it."""
     plan = InputPlan.of(version.signature)
+    digest = "" if version.examples is None else version.examples.digest
+    found.columns = {place: column.against(digest) for place, column in found.columns.items()}
     since = None if found.since is None else datetime.fromtimestamp(found.since, UTC)
     return {
         "model": version.model,

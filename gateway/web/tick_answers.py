@@ -96,14 +96,16 @@ class TickAnswers:
         self, endpoint: Endpoint, callers: Sequence[Asked], payloads: Sequence[bytes], times: Times
     ) -> None:
         """Answer some requests with the bodies of their answers, and count and log those alike together."""
-        begin = callers[0].connection.begin_answer(200) + endpoint.lines
+        staying = next((asked for asked in callers if not asked.connection.is_passing), callers[0])
+        begin = staying.connection.begin_answer(200) + endpoint.lines
         alike: dict[tuple[Head, float], list[bytes]] = {}
         head, started, ids = None, 0.0, []
         for asked, payload in zip(callers, payloads, strict=True):
             if asked.head is not head or asked.started != started:
                 head, started = asked.head, asked.started
                 ids = alike.setdefault((head, started), [])
-            if head.has_id or (head.coding is not None and len(payload) >= LEAST_BYTES):
+            is_large = head.coding is not None and len(payload) >= LEAST_BYTES
+            if head.has_id or is_large or asked.connection.is_passing:
                 self.give(asked, endpoint, payload, times)
                 continue
             request_id = self._ids.draw_bytes()

@@ -37,7 +37,7 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     ("GET", "/registry/models/{name}/versions/{number}/artifact/{file}"): Role.PREDICT,
     ("GET", "/registry/models/{name}/versions/{number}/graph"): Role.PREDICT,
     ("GET", "/registry/models/{name}/versions/{number}/openapi.json"): Role.PREDICT,
-    ("GET", "/registry/models/{name}/versions/{number}/inputs"): Role.PREDICT,
+    ("GET", "/registry/models/{name}/versions/{number}/inputs"): Role.PUBLISH,
     ("GET", "/registry/models/{name}/versions/{number}/snippets"): Role.PREDICT,
     ("GET", "/registry/models/{name}/versions/{number}/examples"): Role.PREDICT,
     ("PUT", "/registry/models/{name}/versions/{number}/examples"): Role.PUBLISH,

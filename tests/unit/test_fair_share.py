@@ -35,6 +35,7 @@ class Worker:
     def __init__(self, lines: list[Line], *siblings: float) -> None:
         self.lines, self.siblings, self.now = lines, list(siblings), NOW
         self.share = FairShare(lambda: lines, lambda: [self.share.in_use, *self.siblings], lambda: self.now)
+        self.share.begin()
 
     def told_after(self, seconds: float) -> int:
         self.now += seconds
@@ -87,6 +88,18 @@ def test_where_a_sibling_takes_none_it_is_not_tried_again_for_a_while() -> None:
     worker = Worker([Line() for _ in range(64)], 0)
     told = [worker.share.even_out(), worker.told_after(SETTLING_SECONDS), worker.told_after(PAUSE_SECONDS / 2)]
     assert [*told, worker.told_after(PAUSE_SECONDS / 2)] == [32, 0, 0, 16]
+
+
+def test_where_that_is_so_again_it_takes_twice_as_long_until_it_is_tried_again() -> None:
+    worker = Worker([Line() for _ in range(64)], 0)
+    worker.share.even_out()
+    told = [worker.told_after(seconds) for seconds in (SETTLING_SECONDS, PAUSE_SECONDS, SETTLING_SECONDS)]
+    assert [*told, worker.told_after(PAUSE_SECONDS), worker.told_after(PAUSE_SECONDS)] == [0, 16, 0, 0, 8]
+
+
+def test_a_worker_that_has_not_begun_counts_for_nothing_and_tells_nobody() -> None:
+    share = FairShare(lambda: [Line()] * 9, lambda: [9.0, 0.0], lambda: NOW)
+    assert (share.even_out(), isnan(share.in_use)) == (0, True)
 
 
 def test_a_worker_that_takes_no_more_counts_for_nothing_and_tells_nobody() -> None:

@@ -1,6 +1,6 @@
 """Sums of inputs on the boards of several workers: put together, kept over deaths, and never those of few requests."""
 
-from gateway.input_board import HOUR_SECONDS, InputBoard, is_about_inputs
+from gateway.input_board import HOUR_SECONDS, InputBoard, is_about_inputs, mark_of
 from gateway.input_findings import ColumnFound, VersionFound, gather
 from gateway.metrics import Metrics
 from gateway.shared_counts import Board
@@ -82,7 +82,7 @@ def test_of_several_references_the_last_one_counts() -> None:
     host = Host()
     host.workers[0].refer("iris", 1, "x", digest=OLD, moments=[SOME], now=5.0)
     host.workers[1].refer("iris", 1, "x", digest=NEW, moments=[MORE], now=6.0)
-    assert host.column() == ColumnFound(reference=MORE)
+    assert host.column() == ColumnFound(reference=MORE, mark=mark_of(NEW))
 
 
 def test_a_reference_to_nothing_is_none() -> None:
@@ -99,7 +99,7 @@ def test_texts_are_unseen_in_the_reference_that_counts_now_and_none_is_forgotten
         worker.add_unseen("iris", 1, "x", digest=NEW, unseen=[(20, 1)])
         worker.refer("iris", 1, "x", digest=NEW, moments=[SOME], now=6.0)
     found = host.column()
-    assert found == ColumnFound(reference=SOME, texts=40, unseen=2, ever_unseen=12)
+    assert found == ColumnFound(reference=SOME, mark=mark_of(NEW), texts=40, unseen=2, ever_unseen=12)
     assert found.unseen_share == 0.05
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import pytest
 
-from gateway.input_board import InputBoard, is_about_inputs
+from gateway.input_board import HOUR_SECONDS, InputBoard, is_about_inputs
 from gateway.input_findings import ColumnFound, VersionFound, gather
 from gateway.metrics import Metrics
 from gateway.serving.input_samples import MOST_REQUESTS
@@ -139,6 +139,41 @@ async def test_who_looks_twice_never_sees_what_a_single_request_has_brought() ->
     assert {requests for _, requests in seen} == {0, 27, 54}
     assert seen[0] == (9, 0)
     assert scene.columns()["x", 0].live.requests == 54
+
+
+@a_test
+async def test_requests_without_a_row_are_none_of_the_twenty() -> None:
+    async with Scene() as scene:
+        scene.offer(19, x=np.zeros((0, 2), np.float32))
+        scene.offer(1, x=PAIR)
+        await asyncio.sleep(3)
+    assert (scene.found().looked_at, scene.columns()) == (20, {})
+
+
+@a_test
+async def test_a_number_that_fewer_than_twenty_requests_bring_is_not_told_of_a_column_that_all_bring() -> None:
+    sparse = np.array([[1.0, np.nan]], np.float32)
+    async with Scene() as scene:
+        scene.offer(20, x=PAIR)
+        await asyncio.sleep(2)
+        scene.offer(19, x=sparse)
+        scene.offer(1, x=np.array([[1.0, 1234.5]], np.float32))
+        await asyncio.sleep(3)
+    told = {column: (found.live.requests, found.live.mean) for (_, column), found in scene.columns().items()}
+    assert told == {0: (40, 1.0), 1: (20, 10.0)}
+
+
+@a_test
+async def test_what_nobody_has_completed_for_an_hour_is_told_no_more() -> None:
+    async with Scene() as scene:
+        scene.offer(19, x=PAIR)
+        await asyncio.sleep(HOUR_SECONDS + 10)
+        scene.offer(19, x=PAIR)
+        await asyncio.sleep(3)
+        before = scene.columns()
+        scene.offer(1, x=PAIR)
+        await asyncio.sleep(3)
+    assert (before, scene.columns()["x", 0].live.requests) == ({}, 20)
 
 
 @a_test

@@ -46,7 +46,7 @@ async def show_version(
             "threads": thread_sentences(version.inspection.threads),
             "licences": licences(version),
             "location": services.store.locate(version.artifact.graph.digest),
-            "inputs": inputs_of(services, version),
+            "inputs": inputs_of(services, version) if may(asking, Role.PUBLISH, name) else None,
             "traffic": services.rates.of_version(name, number),
             "may_move": may(asking, Role.ADMIN, name),
         }
