@@ -66,11 +66,27 @@ def two_under_way(process: Process) -> tuple[WatchedRun, WatchedRun]:
     return early, late
 
 
-def test_of_several_that_have_seen_it_grow_the_last_one_is_named_until_it_ends_however_much_it_takes() -> None:
+def test_of_several_that_have_seen_it_grow_the_last_one_is_named_until_it_ends() -> None:
     process = Process()
     early, late = two_under_way(process)
-    process.size_bytes = 9000
+    process.size_bytes = 1901
     assert list(process.greed([early, late])) == [late]
+
+
+def test_if_it_grows_by_eight_times_as_much_meanwhile_the_one_before_is_named_as_well() -> None:
+    process = Process()
+    early, late = two_under_way(process)
+    process.size_bytes = 1902
+    assert list(process.greed([early, late])) == [late, early]
+
+
+def test_a_run_that_is_there_each_time_is_named_before_another_one_that_has_just_come() -> None:
+    process = Process()
+    early, _ = two_under_way(process)
+    later = run(is_bounded=False)
+    process.greed([early, later])
+    process.size_bytes = 1202
+    assert list(process.greed([early, later])) == [early]
 
 
 def test_when_whoever_was_named_has_ended_the_others_are_held_against_what_there_is_then() -> None:
