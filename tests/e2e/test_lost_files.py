@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support import models
 from tests.support.backend import embedded_only
+from tests.support.cold import forget_copies
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 from tests.support.problems import assert_problem
 
@@ -107,6 +108,7 @@ def test_a_lost_file_fails_the_cold_model_until_it_is_back(
         kept = path.read_bytes()
         damage(path)
         damage(stored(data_dir, client, "loaded"))
+        forget_copies(data_dir)
         workers = gateway.workers()
         for _ in range(3):
             refused = predict(client, "cold")

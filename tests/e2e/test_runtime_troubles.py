@@ -12,6 +12,7 @@ from onnx import ModelProto
 
 from tests.support import models
 from tests.support.backend import embedded_only
+from tests.support.cold import forget_copies
 from tests.support.endless import endless_suppression
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until, wait_until_ready
 from tests.support.problems import assert_problem
@@ -116,6 +117,7 @@ def test_a_lost_file_fails_its_own_cold_model_only(tmp_path: Path, damage: str, 
             blob.unlink()
         else:
             blob.write_bytes(blob.read_bytes()[:-1] + b"!")
+        forget_copies(tmp_path / "data")
         withheld = "Nothing in the request has to change. The operator finds the cause in the log by this request id."
         assert_problem(predict(client, "lost", {"inputs": [[1, 2, 3, 4]]}), 503, code=code, detail=withheld)
         assert predict(client, "kept", GOOD).status_code == 200
