@@ -6,8 +6,7 @@
    and 64 connections that ask as fast as they are answered. Every kept answer is compared with the runtime in process.
 3. For each rate, the median of the rounds' 99th percentiles with it on, beside that with it off: at most 1.2 times; and
    of the closed loop, at least 0.95 times as many answers.
-4. What is on must have looked at requests, at no more than it may in a second, and tell numbers: else this run proves
-   nothing.
+4. What is on must have looked at requests, and tell numbers: else this run proves nothing.
 """
 
 import argparse

@@ -3,7 +3,7 @@
 1. A version has a key of what was looked at. Each column of its inputs has one of its moments, one of its reference,
    and one of its unseen texts for each reference that it has had.
 2. Numbers come to a board ``FEWEST_REQUESTS`` at a time, or more: whoever looks twice sees either the same or the mean
-   of so many more, and never what a single request has brought. Of an input that fewer have brought, nothing is known.
+   of so many more, and never what a single request has brought. Of a column that fewer have brought, nothing is known.
 3. A column has the moments of all the time, and beside them those of this hour and of the hour before: what comes now
    would not be seen in a mean of months.
 4. They are written to the side of a key that is not shown, which is then: who reads sees them whole, whenever it is.

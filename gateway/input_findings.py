@@ -108,14 +108,9 @@ def gather(found: Found, now: float) -> dict[tuple[str, str], VersionFound]:
 def _referred(references: Sequence[Sequence[float]], unseen: Mapping[str, tuple[int, int]]) -> ColumnFound:
     """Return what is known of a column's reference, and of the texts that are in none, by its mark."""
     newest = max((row for row in references if row[0]), default=None, key=lambda row: row[0])
-    reference = None if newest is None else read_moments(newest[2:])
-    texts, others = (0, 0) if newest is None else unseen.get(mark_in(newest[1]), (0, 0))
-    if newest is None or reference is None or not reference.count:
-        return ColumnFound(texts=texts, unseen=others, ever_unseen=sum(each for _, each in unseen.values()))
-    return ColumnFound(
-        reference=reference,
-        mark=mark_in(newest[1]),
-        texts=texts,
-        unseen=others,
-        ever_unseen=sum(each for _, each in unseen.values()),
-    )
+    found = ColumnFound(ever_unseen=sum(each for _, each in unseen.values()))
+    if newest is None or not (reference := read_moments(newest[2:])).count:
+        return found
+    mark = mark_in(newest[1])
+    texts, others = unseen.get(mark, (0, 0))
+    return replace(found, reference=reference, mark=mark, texts=texts, unseen=others)

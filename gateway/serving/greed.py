@@ -3,9 +3,9 @@
 1. A run is held against how much the process had when it was first seen: some runs are over before they are seen, and
    what these give is counted when they end.
 2. Memory belongs to the process, so that of several such runs it cannot be told which one takes it. Of those that have
-   seen it grow by so much the one is named that has seen it most often, and of these the last one: most likely the
-   others had been under way before without that. Whoever is spared has been seen there. Runs whose input bounds them
-   are never named.
+   seen it grow by so much the last one is named: most likely the others had been under way before without that. One
+   that was spared for another before is named first, since it was there both times. Runs whose input bounds them are
+   never named.
 3. Until whoever has been named has ended, nobody else is, unless the process has grown by ``_TIMES`` as much meanwhile:
    what heeds no cancellation goes on growing, and its deadline ends it. Then the others are held against what there is:
    a session keeps what its run has taken.

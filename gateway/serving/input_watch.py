@@ -4,9 +4,9 @@
    slice takes half a millisecond or one input of one version, and the thread rests for ``_REST`` times as long.
 2. What is not summed up ``_SECOND`` after it was taken is skipped, and counted. So nothing that was sent is kept for
    more than two seconds, and one slice.
-3. The sums of a column go to the worker's board when ``FEWEST_REQUESTS`` have brought something, and no request is one
-   of fewer that have brought a finite number: who knew the sums before would read it out of them. Until then they are
-   here; they end with the worker, or when they are an hour old.
+3. The sums of a column go to the worker's board when ``FEWEST_REQUESTS`` have brought something and, where any have
+   brought a finite number, as many have done that: whoever knew the sums before would read a single one out of them.
+   Until then they are here; they end with the worker, or when they are an hour old.
 4. The golden examples of a version are read when it is first looked at, and when they have changed, in a thread of
    their own; if the registry does not answer, again after ``_AGAIN_SECONDS``. Until they are there, no text is unseen.
 """

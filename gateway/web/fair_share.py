@@ -7,9 +7,9 @@
    opens another connection, and whoever wakes first takes it: mostly one that has less to do. No request is lost but
    what a client has sent ahead of that answer, which it has to send again.
 3. In use is what has a request, or had one within ``USED_SECONDS``. The others bring no work, and are left alone.
-4. After that it waits for ``SETTLING_SECONDS``. Where the sibling that had fewest has no more then, as one that hangs
-   takes no connection, nobody is told for ``PAUSE_SECONDS``, and each time that it is so again, for twice as long. A
-   worker that has not begun to take connections, or takes no more of them, counts for nothing.
+4. Having told some, it waits for ``SETTLING_SECONDS``. Where the sibling that had fewest has no more then, as one that
+   hangs takes no connection, nobody is told for ``PAUSE_SECONDS``, and each time that it is so again, for twice as
+   long. A worker that has not begun to take connections, or takes no more of them, counts for nothing.
 
 Source: RFC 9112 section 9.6 for what ``close`` promises.
 """

@@ -80,7 +80,7 @@ def _input_json(looked: LookedAt, found: VersionFound) -> dict[str, Any]:
     return {
         "name": looked.name,
         "dtype": looked.dtype,
-        "requests": columns[0].live.requests,
+        "requests": max(column.live.requests for column in columns),
         "shift": greatest_shift([column.shift for column in columns]),
         "columns": [_column_json(looked, place, column) for place, column in enumerate(columns)],
     }
