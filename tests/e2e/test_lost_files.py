@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support import models
 from tests.support.backend import embedded_only
-from tests.support.cold import forget_copies
+from tests.support.cold import forget_copies, the_copy
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 from tests.support.problems import assert_problem
 
@@ -135,7 +135,7 @@ def test_a_damaged_copy_is_fetched_again_from_the_store(tmp_path: Path, damage: 
     with running_gateway(data_dir) as gateway, gateway.client() as client:
         upload(client, "copied", models.linear())
         expected = outputs(client, "copied")
-    (copy,) = (path for path in (data_dir / "cache").rglob("*.onnx"))
+    copy = the_copy(data_dir)
     copy.parent.chmod(0o755)
     damage(copy)
     with running_gateway(data_dir) as gateway, gateway.client() as client:
