@@ -36,6 +36,10 @@ from registry.sql.patience import connect_patiently
 BUSY_TIMEOUT_SECONDS = 5.0
 """How long anything here waits for a lock, a connection or an answer."""
 
+_SQLITE_CACHE_KIB = 512
+"""Pages that a connection keeps. By itself it keeps up to 2 MB, and the threads of a worker have dozens: a worker would
+grow with its database, for pages that the system has anyway."""
+
 _WRITES = "sardonyx_writes"
 _SQLITE_LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _POSTGRES_LOCKED = frozenset({"55P03", "40001", "40P01"})  # no lock in time, serialization failure, deadlock
@@ -78,6 +82,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself: _begin_sqlite does
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
+    connection.execute(f"PRAGMA cache_size = -{_SQLITE_CACHE_KIB}")
     connection.execute("PRAGMA synchronous = FULL")  # a commit that was acknowledged survives a power cut
 
 
