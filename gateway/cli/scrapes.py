@@ -17,7 +17,7 @@ REQUESTS: Final = "sardonyx_predict_requests_total"
 BUCKETS: Final = "sardonyx_predict_seconds_bucket"
 
 _SAMPLE = re.compile(r"([A-Za-z_:][A-Za-z0-9_:]*)(?:\{(.*)\})? ([^ ]+)(?: .*)?")
-_LABEL = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)="((?:[^"\\]|\\.)*)"')
+_LABEL = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)="((?:[^"\\]|\\.)*+)"\s*(?:,\s*|$)')
 _ESCAPES: Final = {"\\\\": "\\", '\\"': '"', "\\n": "\n"}
 
 Version = tuple[str, str]
@@ -120,7 +120,22 @@ def _samples(text: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
         found = None if line.startswith("#") else _SAMPLE.fullmatch(line)
         value = None if found is None else _number(found[3])
         if found is not None and value is not None:
-            yield found[1], {name: _plain(label) for name, label in _LABEL.findall(found[2] or "")}, value
+            labels = _labels(found[2] or "")
+            if labels is not None:
+                yield found[1], labels, value
+
+
+def _labels(text: str) -> Mapping[str, str] | None:
+    """Return what stands between the braces, read once from left to right; None if it is not labels alone."""
+    found: dict[str, str] = {}
+    place = 0
+    while place < len(text):
+        label = _LABEL.match(text, place)
+        if label is None:
+            return None
+        found[label[1]] = _plain(label[2])
+        place = label.end()
+    return found
 
 
 def _plain(label: str) -> str:

@@ -30,6 +30,7 @@ from gateway.web.console import refusals
 from gateway.web.console.routes import ROUTERS as CONSOLE_ROUTERS
 from gateway.web.exchange import CONTEXT, Exchange
 from gateway.web.guarded import GuardedRoute, public_paths
+from gateway.web.limits import ClientGone
 from gateway.web.paths import dialect_of
 from gateway.web.problems import problem_answer
 from gateway.web.reception import log_withheld
@@ -116,6 +117,7 @@ def _build() -> FastAPI:
     control.add_exception_handler(ServiceError, _answer_error)
     control.add_exception_handler(RequestValidationError, _answer_invalid)
     control.add_exception_handler(HTTPException, _answer_framework)
+    control.add_exception_handler(ClientGone, _answer_nobody)
     control.add_exception_handler(Exception, _answer_unexpected)
     for route in control.routes:  # each works out its parameters when it is first looked at
         route.matches({"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": []})
@@ -157,6 +159,13 @@ def _methods(request: Request) -> set[str]:
     routes = [*request.app.routes, *(route for router in ROUTERS for route in router.routes)]
     matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     return {method for route in matching if isinstance(route, GuardedRoute) for method in route.methods or ()}
+
+
+async def _answer_nobody(request: Request, _error: Exception) -> Response:
+    """Take note that the client has left; what is answered reaches nobody."""
+    exchange: Exchange = request.scope[CONTEXT]
+    exchange.give_up()
+    return Response(status_code=exchange.status)
 
 
 async def _answer_unexpected(request: Request, error: Exception) -> Response:

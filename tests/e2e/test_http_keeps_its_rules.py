@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.support import models
-from tests.support.gateway_process import GatewayProcess, children_of, running_gateway
+from tests.support.gateway_process import GatewayProcess, children_of, running_gateway, wait_until
 from tests.support.raw_http import RawAnswer, read_answer, request_bytes
 
 PATH = "/v1/models/same/predict"
@@ -253,6 +253,24 @@ def test_a_client_that_leaves_in_the_middle_of_a_body_harms_nobody(warm: Gateway
         leaving.sendall(predict(1)[:-5])
     wire.sendall(predict(9.5))
     assert value_of(read_answer(wire)) == 9.5
+
+
+def test_a_client_that_leaves_in_the_middle_of_an_upload_is_nobody_s_mistake(warm: GatewayProcess) -> None:
+    def said() -> list[tuple[str, int | None, str | None]]:
+        lines = [line for line in warm.log_lines() if line.get("request_id") == "leaving"]
+        return [(line["event"], line.get("status"), line.get("code")) for line in lines]
+
+    head = request_bytes(
+        "POST /registry/models/cut/versions HTTP/1.1",
+        "Host: localhost",
+        "X-Request-Id: leaving",
+        "Content-Type: application/octet-stream",
+        "Transfer-Encoding: chunked",
+    )
+    with connected(warm) as leaving:
+        leaving.sendall(head + b"4\r\n\x08\x08\x3a\x00\r\n")
+    wait_until(lambda: bool(said()))
+    assert said() == [("request", 499, "client_gone")]
 
 
 def test_a_client_that_reads_nothing_holds_up_nobody_else(warm: GatewayProcess, wire: socket.socket) -> None:

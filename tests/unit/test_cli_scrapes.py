@@ -62,3 +62,9 @@ def test_what_is_no_metric_of_ours_is_passed_over() -> None:
 
     assert (found.totals, found.answers, found.buckets) == ({"plain": 3.0, "late": 4.0}, {}, {})
     assert (growth(None, found, "plain"), growth(found, found, "plain"), growth(None, found, "absent")) == (3, 0, 0)
+
+
+def test_labels_that_never_end_are_passed_over_as_fast_as_they_are_read() -> None:
+    text = f'x{{{"a" * 1_000_000}}} 1\nx{{a="{"b" * 1_000_000}}} 1\nplain 3\n'
+
+    assert read_scrape(text) == Scrape({"plain": 3.0}, {}, {})
