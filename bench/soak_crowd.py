@@ -1,12 +1,13 @@
 """Many at once, before anything is read: a pool of threads grows to its size, and to no more.
 
 Pools start a thread when all others are busy. A rare moment late in a run would otherwise look like a leak. What the
-crowd gets is counted by its status and not judged: it may be told that it is too large.
+crowd gets is counted by its status and not judged: it may be told that it is too large. It comes again until twice no
+thread has come with it.
 """
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bench.http_connection import JSON_BODY, Connection
 from bench.servers import HOST
@@ -17,7 +18,10 @@ from bench.soak_load import Notes, Place
 from bench.soak_models import Rows, SoakVersion, perceptron
 from bench.soak_nuisance import head_of
 
-ROUNDS = 3
+FEWEST_ROUNDS = 3
+MOST_ROUNDS = 16
+QUIET_ROUNDS = 2
+"""So many without a new thread are enough."""
 REGISTRATIONS = 8
 LISTINGS = 48
 STRANGE_NAMES = 24
@@ -32,9 +36,15 @@ JSON_HEAD = "content-type: application/json\r\n"
 
 
 async def crowd(
-    place: Place, versions: Sequence[SoakVersion], rows: Rows, *, notes: Notes, choice: random.Random
+    place: Place,
+    versions: Sequence[SoakVersion],
+    rows: Rows,
+    *,
+    notes: Notes,
+    choice: random.Random,
+    count_threads: Callable[[], int],
 ) -> None:
-    """Ask for everything at once, a few times."""
+    """Ask for everything at once, until that takes no more threads than before."""
 
     async def ask(method: str, path: str, body: bytes = b"", *, is_file: bool = False) -> None:
         connection = Connection(place.port, place.token)
@@ -45,7 +55,8 @@ async def crowd(
             connection.close()
 
     question = NATIVE.encode(rows)
-    for turn in range(ROUNDS):
+    most = quiet = 0
+    for turn in range(MOST_ROUNDS):
         asked = [ask("GET", "/registry/models") for _ in range(LISTINGS)]
         asked += [ask("POST", f"/models/nobody-{turn}-{number}/predict", question) for number in range(STRANGE_NAMES)]
         for version in versions:
@@ -61,6 +72,10 @@ async def crowd(
         first = 1 + turn * REGISTRATIONS
         paths = [f"/v{number}/models/crowd/predict" for number in range(first, first + REGISTRATIONS)]
         await asyncio.gather(*(ask("POST", path, TINY_QUESTION) for path in paths * FETCHES))
+        threads = await asyncio.to_thread(count_threads)
+        most, quiet = max(most, threads), quiet + 1 if threads <= most else 0
+        if turn + 1 >= FEWEST_ROUNDS and quiet >= QUIET_ROUNDS:
+            break
 
 
 async def _begin_for_ever(place: Place) -> None:

@@ -26,7 +26,8 @@ DAWDLERS = 3
 EVERY_SECONDS = 1.0
 EVERY_READINGS = 60
 """One in so many is printed, or rather what is watched of it."""
-WATCHED = ("anonymous of workers, bytes", "threads of all", "descriptors of all", "temporary files")
+THREADS = "threads of workers"
+WATCHED = ("anonymous of workers, bytes", THREADS, "descriptors of all", "temporary files")
 ROUNDS = 12
 """Requests for each version on a connection of its own, so that each worker has had all of them."""
 SETTLING_SECONDS = 40.0
@@ -75,7 +76,14 @@ class Run:
         """Return what became of each measure."""
         reading = asyncio.create_task(self._read_each_second())
         try:
-            await crowd(self._place, self._versions, self._inputs[0], notes=self.notes, choice=self._choice)
+            await crowd(
+                self._place,
+                self._versions,
+                self._inputs[0],
+                notes=self.notes,
+                choice=self._choice,
+                count_threads=lambda: self._take()[THREADS],
+            )
             await self._load(warm_up_seconds)
             start = await self._quiet()
             self._say("the beginning is read")
