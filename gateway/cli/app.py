@@ -30,6 +30,10 @@ from gateway.cli.options import AsJson, Url
 
 app = typer.Typer(
     help="Sardonyx: register ONNX models, serve them by version, promote and roll back.",
+    epilog=(
+        "Exit codes: 0 done, 1 failed, 2 usage or bad input, 3 not allowed, 4 not found, 5 conflict, "
+        "75 try again later."
+    ),
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -1,5 +1,9 @@
 """``sardonyx bench``: how many rows a second a version answers, by rows a request and connections.
 
+What is swept is what a caller chooses: how many rows a request has, and how many threads ask at once, each over a
+connection of its own. How many threads a run has, and which requests share one, the gateway chooses by what
+registration has found: that is shown beside the sweep, and is no part of it.
+
 1. It only predicts, and always one version: what an alias means is looked up once, so that neither its canary nor its
    shadow has to do with it.
 2. Every combination is warmed up, then measured once in each round; a combination's numbers are the medians of its
@@ -22,11 +26,12 @@ import typer
 from gateway.cli.bodies import body_of, can_grow
 from gateway.cli.connection import connect_live
 from gateway.cli.exits import CommandFailed, ExitCode
-from gateway.cli.options import AsJson, ModelOrVersion, Url
-from gateway.cli.output import Output, spell_seconds
+from gateway.cli.options import AsJson, LiveUrl, ModelOrVersion
+from gateway.cli.output import Output, align, spell_seconds
+from gateway.cli.own_runs import own_run_facts
 from gateway.client.addresses import parse_token
 from gateway.client.client import Client
-from gateway.client.errors import ApiError
+from gateway.client.errors import ApiError, ClientError
 from gateway.client.references import PRODUCTION, Target, parse_target
 
 if TYPE_CHECKING:
@@ -52,20 +57,27 @@ def bench(
         typer.Option("--body", metavar="FILE|-", help="Send this body; by default the gateway's own valid example."),
     ] = None,
     rows: Annotated[
-        str | None, typer.Option("--rows", metavar="N,N", help=f"Rows a request; by default {_ROWS}. Not with --body.")
+        str | None, typer.Option("--rows", metavar="N,N", help=f"Rows a request, by default {_ROWS}. Not with --body.")
     ] = None,
-    connections: Annotated[str, typer.Option("--connections", metavar="N,N", help="How many ask at once.")] = "1,4,16",
-    seconds: Annotated[float, typer.Option("--seconds", min=0.05, max=600, help="Of each measurement.")] = 1.0,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, max=100, help="Measurements of each.")] = 3,
+    connections: Annotated[
+        str, typer.Option("--connections", metavar="N,N", help="How many threads of a caller ask at once.")
+    ] = "1,4,16",
+    seconds: Annotated[float, typer.Option("--seconds", min=0.05, max=600, help="How long one measurement is.")] = 1.0,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, max=100, help="How often each combination is measured.")
+    ] = 3,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Write the numbers as a picture, in SVG.")
     ] = None,
     as_json: AsJson = False,
-    url: Url = None,
+    url: LiveUrl = None,
 ) -> None:
-    """Measure a version on a running gateway: rows a request by connections, medians over rounds.
+    """Measure a version on a running gateway, as callers see it.
 
-    It asks as quickly as it is answered, so whoever else uses the gateway meanwhile waits longer.
+    Rows a request by connections: each combination's answers, rows and latencies, as medians over rounds. A connection
+    stands for a thread of a caller: it asks again as soon as it is answered, so whoever else uses the gateway meanwhile
+    waits longer. How many threads a run itself has, and which requests share one, is the gateway's choice: what
+    registration has found out about that is shown below the table.
     """
     output = Output(as_json)
     wanted_connections = parse_counts(connections, most=_MOST_CONNECTIONS, option="--connections")
@@ -75,14 +87,15 @@ def bench(
     with connect_live(url) as (client, address):
         target = _resolve(client, reference)
         bodies, left_out = _tried(client, target, _bodies(client, target, body, wanted_rows))
+        own_runs = _own_runs(client, target)
         requests = {count: _request(target, address, octets) for count, octets in bodies.items()}
         report = _measure(output, requests, wanted_connections, seconds=seconds, rounds=rounds)
-    document = {"reference": str(target), "address": address, "left_out": left_out, **report}
+    document = {"reference": str(target), "address": address, "left_out": left_out, "own_runs": own_runs, **report}
     notes = [*note_lines(document)]
     output.data(document)
     output.say(f"{target} at {address}")
     output.table(*_table(document["cells"]))
-    output.say(*notes)
+    output.say(*notes, *own_run_lines(own_runs))
     if plot is not None:
         plot.write_text(picture(document, notes), encoding="utf-8")
         output.say(f"Drawn in {plot}")
@@ -122,6 +135,13 @@ def note_lines(document: Mapping[str, Any]) -> Iterator[str]:
             f"the generator took up to {document['generator_cpu_share']:.0%} of a CPU: it may be what is slow, not the "
             "gateway"
         )
+
+
+def own_run_lines(own_runs: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield what is known of the version's own runs, which the sweep has no say in."""
+    if own_runs is not None:
+        yield "its own runs, as measured at registration:"
+        yield from (f"  {line}" for line in align([*own_run_facts(own_runs)]))
 
 
 def picture(document: Mapping[str, Any], notes: Sequence[str]) -> str:
@@ -196,6 +216,16 @@ def _tried(
         else:
             taken[count] = octets
     return taken, left_out
+
+
+def _own_runs(client: Client, target: Target) -> Mapping[str, Any] | None:
+    """Return what registration has found of the version's runs; None where the gateway does not say now."""
+    assert target.version is not None  # noqa: S101 - it is resolved
+    try:
+        document = client.version(target.model, target.version).document
+    except ClientError:
+        return None
+    return {name: document.get(name) for name in ("batch_report", "thread_report")}
 
 
 def _request(target: Target, address: str, octets: bytes) -> "Request":

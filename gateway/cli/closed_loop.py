@@ -3,10 +3,15 @@
 1. One thread a connection, plain sockets, the request made once: what is measured is the gateway and the network, and
    as little of this program as can be. It still takes processor time, and with more connections than a few it is
    Python's lock that they wait for: beyond some thousands of answers a second the generator is what is slow.
-2. An answer is read to its end by its length, and counted by its status. Nothing else of it is looked at.
+2. An answer is read to its end by its length, and counted by its status. Nothing else of it is looked at, but whether
+   its connection ends with it (``Connection: close``, as a gateway has it where its connections lie unevenly, or a
+   worker is replaced): then the next request goes over another one. That is no failure, and its time is no answer's.
 3. A connection that breaks ends its thread's part of the round; the round says how many did.
+
+Source: RFC 9112 section 9.6 for what ``close`` promises.
 """
 
+import re
 import socket
 import ssl
 import threading
@@ -23,6 +28,8 @@ _TIMEOUT_SECONDS: Final = 60.0
 _CHUNK_BYTES: Final = 65536
 _HEAD_BYTES: Final = 65536
 _OK: Final = 200
+_CLOSE: Final = re.compile(rb"\r\nconnection:(?:[^\r\n]*,)?[ \t]*close[ \t]*(?:[,\r]|$)")
+"""In a head in small letters: the word ``close`` among those of the header ``Connection``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +87,7 @@ def run_round(asked: Request, *, connections: int, seconds: float) -> Round:
         ConnectionFailed: nobody listens.
     """
     octets = asked.octets()
-    open_connections = [_connect(asked.url) for _ in range(connections)]
+    open_connections = [_Connection(asked.url, _connect(asked.url)) for _ in range(connections)]
     latencies: list[list[float]] = [[] for _ in range(connections)]
     failed: list[Counter[str]] = [Counter() for _ in range(connections)]
     begin = threading.Barrier(connections + 1)
@@ -100,7 +107,7 @@ def run_round(asked: Request, *, connections: int, seconds: float) -> Round:
         thread.join(seconds + _TIMEOUT_SECONDS)
     took, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_before
     for connection in open_connections:
-        connection.close()
+        connection.line.close()
     return Round(
         seconds=took,
         latencies=sorted(latency for found in latencies for latency in found),
@@ -109,16 +116,37 @@ def run_round(asked: Request, *, connections: int, seconds: float) -> Round:
     )
 
 
+@dataclass(slots=True)
+class _Connection:
+    """A connection to a gateway, and after an answer that was its last one another."""
+
+    url: str
+    line: socket.socket
+    has_ended: bool = False
+
+    def renew(self) -> None:
+        """Connect anew if the last answer has ended the connection."""
+        if self.has_ended:
+            self.line.close()
+            self.line, self.has_ended = _connect(self.url), False
+
+    def ask(self, octets: bytes) -> int:
+        """Send a request and return the status of its answer; raises as ``read_answer``."""
+        self.line.sendall(octets)
+        status, self.has_ended = read_answer(self.line)
+        return status
+
+
 def _ask_until(
-    connection: socket.socket, octets: bytes, ends_at: list[float], latencies: list[float], failed: Counter[str]
+    connection: _Connection, octets: bytes, ends_at: list[float], latencies: list[float], failed: Counter[str]
 ) -> None:
     now = time.perf_counter()
     while now < ends_at[0]:
-        began = now
         try:
-            connection.sendall(octets)
-            status = read_answer(connection)
-        except (OSError, ValueError):
+            connection.renew()
+            began = time.perf_counter()
+            status = connection.ask(octets)
+        except (OSError, ValueError, ConnectionFailed):
             failed["connection"] += 1
             return
         now = time.perf_counter()
@@ -128,8 +156,8 @@ def _ask_until(
             failed[str(status)] += 1
 
 
-def read_answer(connection: socket.socket) -> int:
-    """Read one answer with a content-length to its end and return its status.
+def read_answer(connection: socket.socket) -> tuple[int, bool]:
+    """Read one answer with a content-length to its end; return its status, and whether it is the connection's last.
 
     Raises:
         OSError: the connection broke.
@@ -148,7 +176,7 @@ def read_answer(connection: socket.socket) -> int:
     missing = end + 4 + length - len(received)
     while missing > 0:
         missing -= len(_received(connection))
-    return int(head.split(b" ", 2)[1])
+    return int(head.split(b" ", 2)[1]), _CLOSE.search(head) is not None
 
 
 def _received(connection: socket.socket) -> bytes:

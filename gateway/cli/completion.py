@@ -1,11 +1,16 @@
 """Names and versions that the shell offers while somebody types.
 
-Pressing the tab key must never hurt: an answer that takes too long, or fails in any way, is no answer.
+Pressing the tab key must never hurt:
+
+1. What takes too long, or fails in any way, offers what has been found until then.
+2. A hundred offers are enough. Models are read from where what has been typed would stand among their names, in order,
+   so that ten thousand of them take as long as a hundred.
 """
 
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
 from types import FrameType
 
 import typer
@@ -32,8 +37,7 @@ def complete_version(context: typer.Context, incomplete: str) -> list[str]:
     model = _named(context)
     if not model:
         return []
-    numbers = _offers(context, lambda client: [str(version) for version in _version_numbers(client, model)])
-    return [number for number in numbers if number.startswith(incomplete)]
+    return _offers(context, lambda client: _version_numbers(client, model, incomplete))
 
 
 def complete_alias(context: typer.Context, incomplete: str) -> list[str]:
@@ -41,8 +45,7 @@ def complete_alias(context: typer.Context, incomplete: str) -> list[str]:
     model = _named(context)
     if not model:
         return []
-    names = _offers(context, lambda client: list(client.show(model)["aliases"]))
-    return [name for name in names if name.startswith(incomplete)]
+    return _offers(context, lambda client: _alias_names(client, model, incomplete))
 
 
 def complete_destination(context: typer.Context, incomplete: str) -> list[str]:
@@ -50,8 +53,7 @@ def complete_destination(context: typer.Context, incomplete: str) -> list[str]:
     model, alias = _named(context), context.params.get("alias") or PRODUCTION
     if not model:
         return []
-    offers = _offers(context, lambda client: _destinations(client, model, alias))
-    return [offer for offer in offers if offer.startswith(incomplete)]
+    return _offers(context, lambda client: _destinations(client, model, alias, incomplete))
 
 
 def _named(context: typer.Context) -> str | None:
@@ -60,39 +62,45 @@ def _named(context: typer.Context) -> str | None:
     return found
 
 
-def _destinations(client: Client, model: str, alias: str) -> list[str]:
-    """Return versions and moves, newest first."""
+def _destinations(client: Client, model: str, alias: str, incomplete: str) -> Iterator[str]:
+    """Yield versions and moves, newest first."""
     moves = [move for move in client.history(model) if move["alias"] == alias]
     versions = dict.fromkeys(str(move["to"]) for move in reversed(moves))
-    return [*versions, *(f"m{number}" for number in range(len(moves), 0, -1))]
+    places = (*versions, *(f"m{number}" for number in range(len(moves), 0, -1)))
+    yield from (place for place in places if place.startswith(incomplete))
 
 
-def _model_names(client: Client, incomplete: str) -> list[str]:
-    return [name for model in client.models(incomplete or None) if (name := model["name"]).startswith(incomplete)]
+def _model_names(client: Client, incomplete: str) -> Iterator[str]:
+    yield from (model["name"] for model in client.models_from(incomplete))
 
 
-def _references(client: Client, incomplete: str) -> list[str]:
-    model, at, alias = incomplete.partition("@")
-    if at:
-        return [f"{model}@{name}" for name in client.show(model)["aliases"] if name.startswith(alias)]
-    model, colon, number = incomplete.partition(":")
-    if colon:
-        return [f"{model}:{found}" for found in _version_numbers(client, model) if str(found).startswith(number)]
-    return _model_names(client, incomplete)
+def _alias_names(client: Client, model: str, incomplete: str) -> Iterator[str]:
+    yield from (name for name in client.show(model)["aliases"] if name.startswith(incomplete))
 
 
-def _version_numbers(client: Client, model: str) -> list[int]:
-    return [version["version"] for version in client.versions(model) if version["state"] != "retired"]
+def _references(client: Client, incomplete: str) -> Iterator[str]:
+    for sign, find in (("@", _alias_names), (":", _version_numbers)):
+        model, found, rest = incomplete.partition(sign)
+        if found:
+            yield from (f"{model}{sign}{offer}" for offer in find(client, model, rest))
+            return
+    yield from _model_names(client, incomplete)
 
 
-def _offers(context: typer.Context, find: Callable[[Client], list[str]]) -> list[str]:
+def _version_numbers(client: Client, model: str, incomplete: str) -> Iterator[str]:
+    """Yield the numbers of what is not retired, newest first."""
+    for version in client.versions(model):
+        if version["state"] != "retired" and (number := str(version["version"])).startswith(incomplete):
+            yield number
+
+
+def _offers(context: typer.Context, find: Callable[[Client], Iterable[str]]) -> list[str]:
     from gateway.cli.connection import connect
 
-    try:
-        with _patience(_PATIENCE_SECONDS), connect(context.params.get("url")) as client:
-            return find(client)[:_MAX_OFFERS]
-    except Exception:  # noqa: BLE001 - see the top of this file
-        return []
+    found: list[str] = []
+    with suppress(Exception), _patience(_PATIENCE_SECONDS), connect(context.params.get("url")) as client:
+        found.extend(islice(find(client), _MAX_OFFERS))
+    return found
 
 
 class _TookTooLong(Exception):  # noqa: N818 - it never leaves this module

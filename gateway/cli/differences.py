@@ -28,7 +28,13 @@ _READ_UNASKED_BYTES: Final = 64 * 1024 * 1024
 _ROWS_SHOWN: Final = 40
 
 Document = Mapping[str, Any]
-Number = Annotated[int, typer.Argument(metavar="VERSION", min=1, autocompletion=complete_version)]
+First = Annotated[
+    int, typer.Argument(metavar="FIRST", min=1, help="A version's number.", autocompletion=complete_version)
+]
+Second = Annotated[
+    int,
+    typer.Argument(metavar="SECOND", min=1, help="The one that would take its place.", autocompletion=complete_version),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,18 +49,23 @@ class Pair:
 
 def diff(
     name: Model,
-    first: Number,
-    second: Number,
+    first: First,
+    second: Second,
     *,
     ops: Annotated[
         bool | None,
         typer.Option("--ops/--no-ops", help="Count operators; by default where the graphs are small enough to fetch."),
     ] = None,
-    outputs: Annotated[bool, typer.Option("--outputs/--no-outputs", help="Have both answer the examples.")] = True,
+    outputs: Annotated[
+        bool, typer.Option("--outputs/--no-outputs", help="Have both answer the golden examples.")
+    ] = True,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Compare two versions: signature, operators, files, cost, metadata, and what they answer to golden examples."""
+    """Compare two versions, down to what they answer.
+
+    Their signatures, operators, files, costs and metadata, and their answers to the golden examples of both.
+    """
     output = Output(as_json)
     with connect(url) as client:
         documents = (client.version(name, first).document, client.version(name, second).document)

@@ -26,7 +26,9 @@ def show(name: Model, version: VersionNumber, *, as_json: AsJson = False, url: U
 
 @examples.command("set")
 def replace(name: Model, version: VersionNumber, *, file: File, as_json: AsJson = False, url: Url = None) -> None:
-    """Replace them by those of a file: a list of {"inputs", "outputs"}, perhaps with "name" and "tolerance".
+    """Replace a version's golden examples by a file's.
+
+    The file is a list of {"inputs", "outputs"}, perhaps with "name" and "tolerance".
 
     They are checked first; a version that answers otherwise keeps those that it has. An empty list removes them.
     """
@@ -37,7 +39,10 @@ def replace(name: Model, version: VersionNumber, *, file: File, as_json: AsJson 
 
 @examples.command("record")
 def record(name: Model, version: VersionNumber, *, file: File, as_json: AsJson = False, url: Url = None) -> None:
-    """Add one: {"inputs"} alone is recorded with what the version answers now."""
+    """Add one golden example to those of a version.
+
+    {"inputs"} alone is recorded with what the version answers now.
+    """
     example = _read(file)
     if not isinstance(example, dict):
         raise typer.BadParameter("the file has to hold one example, an object with inputs", param_hint="--file")

@@ -38,7 +38,10 @@ def history(
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """List a model's promotions and rollbacks, oldest first; rollback --to takes what stands under MOVE."""
+    """List a model's promotions and rollbacks, oldest first.
+
+    What stands under MOVE is what rollback --to takes.
+    """
     output = Output(as_json)
     with connect(url) as client:
         numbered = number_moves(client.history(name))

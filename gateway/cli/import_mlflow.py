@@ -155,7 +155,10 @@ def import_mlflow(
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Register ONNX models of MLflow, from a folder or from its server; again: the same versions."""
+    """Register ONNX models of MLflow, from a folder or a server.
+
+    Version by version; a second time finds the same versions and changes nothing.
+    """
     output = Output(as_json)
     if source.startswith(("http://", "https://")):
         if name is not None:

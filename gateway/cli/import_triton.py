@@ -36,7 +36,10 @@ def import_triton(
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Register the ONNX models of a Triton model repository, version by version; again: the same versions."""
+    """Register the ONNX models of a Triton repository.
+
+    Version by version; a second time finds the same versions and changes nothing.
+    """
     output = Output(as_json)
     models = _read(folder)
     with connect(url) as client:

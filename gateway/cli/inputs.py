@@ -6,20 +6,22 @@ import typer
 
 from gateway.cli.completion import complete_reference
 from gateway.cli.connection import connect_live
-from gateway.cli.options import AsJson, Url
+from gateway.cli.options import AsJson, LiveUrl
 from gateway.cli.output import Output, spell_time
 from gateway.client.input_report import COLUMNS, spell_value
 
 Reference = Annotated[
     str,
     typer.Argument(
-        metavar="NAME[@ALIAS|:N]", help="A version; a name is what is live.", autocompletion=complete_reference
+        metavar="NAME[@ALIAS|:N]", help="A version; NAME alone is what is live.", autocompletion=complete_reference
     ),
 ]
 
 
-def inputs(reference: Reference, *, as_json: AsJson = False, url: Url = None) -> None:
-    """Show what requests bring to a version: means, NaN, unseen texts, and how far that is from its golden examples.
+def inputs(reference: Reference, *, as_json: AsJson = False, url: LiveUrl = None) -> None:
+    """Show what requests bring to a version, in numbers.
+
+    Means, deviations, NaN, unseen texts, and how far that is from its golden examples.
 
     A running gateway adds that up, with SARDONYX_INPUT_STATISTICS=on; it keeps no request, and tells nothing of inputs
     that fewer than 20 requests have brought.

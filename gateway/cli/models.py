@@ -9,6 +9,7 @@ import typer
 from gateway.cli.connection import connect, public_url
 from gateway.cli.options import AsJson, Model, ModelOrVersion, Url, VersionNumber
 from gateway.cli.output import Output, align, spell_bytes, spell_time
+from gateway.cli.own_runs import own_run_facts
 from gateway.client.errors import UnusableArgument
 from gateway.client.references import PRODUCTION, parse_target
 from gateway.client.versions import spell_specs
@@ -68,12 +69,13 @@ def show(
     reference: ModelOrVersion,
     *,
     snippet: Annotated[
-        Language | None, typer.Option("--snippet", help="Print a program that calls the version; alone, what is live.")
+        Language | None,
+        typer.Option("--snippet", help="Print a program that calls the version; of a NAME alone, what is live."),
     ] = None,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Show a model, or one version with its signature; or a program that calls it."""
+    """Show a model or a version, or a program that calls it."""
     output = Output(as_json)
     if snippet is not None:
         _print_snippet(output, reference, snippet, url)
@@ -145,8 +147,7 @@ def _version_facts(version: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "runs", spell_standing(version)
     yield "examples", str(version.get("examples") or "none")
     yield "batching", version["batching"]
-    yield from _batching_facts(version.get("batch_report"))
-    yield from _thread_facts(version.get("thread_report"))
+    yield from own_run_facts(version)
     yield "opset", str(version["opset"])
     yield "producer", version["producer"]
     yield "description", version["description"]
@@ -171,28 +172,6 @@ def spell_standing(version: Mapping[str, Any]) -> str:
     reason = version.get("isolation_reason")
     place = str(version.get("isolation", "in_process")).replace("_", " ")
     return place + counted + (f": {reason}" if reason else "")
-
-
-def _batching_facts(report: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
-    """Spell what trying to run rows together has shown."""
-    if report is None:
-        yield "batches proven", "not tried"
-        return
-    yield "batches proven", report["level"] if not report["reason"] else f"{report['level']}: {report['reason']}"
-    gains = ", ".join(f"{rows} rows x{gain:g}" for rows, gain in report["gains"].items() if rows != "1")
-    if gains:
-        yield "batches gain", gains
-
-
-def _thread_facts(report: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
-    """Spell what trying to run with several threads has shown."""
-    if report is None:
-        yield "threads", "1: more were not tried"
-        return
-    yield "threads", f"{report['threads']}" + (f": {report['reason']}" if report["reason"] else "")
-    gains = ", ".join(f"{count} threads x{gain:g}" for count, gain in report["gains"].items() if count != "1")
-    if gains:
-        yield "threads gain", gains
 
 
 def _spell_tags(tags: Mapping[str, str]) -> str:

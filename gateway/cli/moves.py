@@ -25,7 +25,7 @@ from gateway.cli.options import (
     Wait,
 )
 from gateway.cli.output import Output
-from gateway.cli.plans import look_around, plan_rows, show_plan
+from gateway.cli.plans import Surroundings, look_around, plan_rows, show_plan
 from gateway.cli.waiting import wait_until_applied
 from gateway.client.client import Client
 
@@ -49,6 +49,7 @@ def promote(  # noqa: PLR0913 - a parameter is an option
 ) -> None:
     """Point an alias at a version."""
     output = Output(as_json)
+    shown: int | None = None  # what was agreed to holds for what was shown only, its canary and its shadow too
     if ask and not dry_run and not output.can_ask():
         raise typer.BadParameter("there is no terminal to ask at", param_hint="--ask")
     with connect(url) as client:
@@ -58,12 +59,19 @@ def promote(  # noqa: PLR0913 - a parameter is an option
             if dry_run:
                 _report_plan(output, client, plan, allow_breaking=allow_breaking)
                 return
-            if not _is_agreed(output, client, plan, allow_breaking=allow_breaking):
+            around = look_around(client, plan)
+            if not _is_agreed(output, plan, around, allow_breaking=allow_breaking):
                 output.say("Nothing has moved")
                 raise typer.Exit(ExitCode.FAILED)
-            expected = expected or plan["from"]  # what was agreed to holds for what was shown only
+            expected, shown = expected or plan["from"], around.generation
         moved = client.promote(
-            name, version, alias=alias, expected=expected, reason=reason, allow_breaking=allow_breaking
+            name,
+            version,
+            alias=alias,
+            expected=expected,
+            expected_generation=shown,
+            reason=reason,
+            allow_breaking=allow_breaking,
         )
         report_move(output, client, moved, url=url, timeout_seconds=timeout if wait else None)
 
@@ -129,9 +137,9 @@ def move_lines(moved: Mapping[str, Any], url: str | None) -> Iterator[str]:
         yield f"Undo with  sardonyx rollback {moved['model']}{move_options(moved, url)}"
 
 
-def _is_agreed(output: Output, client: Client, plan: Mapping[str, Any], *, allow_breaking: bool) -> bool:
+def _is_agreed(output: Output, plan: Mapping[str, Any], around: Surroundings, *, allow_breaking: bool) -> bool:
     """Show what would change and ask; what would be refused or changes nothing is not asked about."""
-    show_plan(output, plan, plan_rows(plan, look_around(client, plan)), allow_breaking=allow_breaking)
+    show_plan(output, plan, plan_rows(plan, around), allow_breaking=allow_breaking)
     if plan["from"] == plan["to"] or (plan["differences"] and not allow_breaking):
         return True
     return typer.confirm("Promote it?")

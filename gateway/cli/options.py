@@ -47,10 +47,23 @@ Url = Annotated[
         show_default=False,
     ),
 ]
+LiveUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        help="Where the gateway runs: this, or SARDONYX_URL (with SARDONYX_TOKEN), or the address of the settings.",
+        callback=remember_url,
+        show_default=False,
+    ),
+]
+"""Of what only a gateway that runs can say; no database knows it."""
 Model = Annotated[str, typer.Argument(metavar="NAME", help="A model's name.", autocompletion=complete_model)]
 ModelOrVersion = Annotated[
     str,
-    typer.Argument(metavar="NAME[@ALIAS|:N]", help="A model, or one version.", autocompletion=complete_reference),
+    typer.Argument(
+        metavar="NAME[@ALIAS|:N]", help="A model, or one of its versions.", autocompletion=complete_reference
+    ),
 ]
 VersionNumber = Annotated[
     int, typer.Argument(metavar="VERSION", help="A version's number.", min=1, autocompletion=complete_version)

@@ -39,6 +39,11 @@ class Surroundings:
     live: Document | None
     candidate: Document
 
+    @property
+    def generation(self) -> int:
+        """The state of the alias: 0 where nothing is live, also if somebody has made the alias since the plan."""
+        return 0 if self.alias is None or self.live is None else int(self.alias["generation"])
+
 
 def look_around(client: Client, plan: Document) -> Surroundings:
     """Ask for what a plan leaves out."""

@@ -17,7 +17,10 @@ quarantine = typer.Typer(help="Versions that run apart, or not at all.", no_args
 
 @quarantine.command("list")
 def list_(*, as_json: AsJson = False, url: Url = None) -> None:
-    """List the versions that run in a child process of their own, or in quarantine: not at all."""
+    """List the versions that run apart, or not at all.
+
+    Apart is in a child process of their own; not at all is in quarantine.
+    """
     output = Output(as_json)
     with connect(url) as client:
         found = client.quarantine()
@@ -39,19 +42,26 @@ def list_(*, as_json: AsJson = False, url: Url = None) -> None:
 @quarantine.command("clear")
 def clear(
     name: Annotated[
-        str, typer.Argument(metavar="NAME[:N]", help="A model, or one version.", autocompletion=complete_reference)
+        str,
+        typer.Argument(metavar="NAME[:N]", help="A model, or one of its versions.", autocompletion=complete_reference),
     ],
     version: Annotated[
         int | None,
-        typer.Argument(metavar="[VERSION]", help="The version's number.", min=1, autocompletion=complete_version),
+        typer.Argument(
+            metavar="VERSION",
+            help="Its number, unless it stands behind the name.",
+            min=1,
+            autocompletion=complete_version,
+        ),
     ] = None,
     *,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Forget what a version has done: it runs where it was asked to again.
+    """Forget the crashes of a version.
 
-    Clearing it once more changes nothing.
+    It runs where it was asked to again: in the workers, or in a child if its publisher has asked for one. Clearing it
+    once more changes nothing.
     """
     target = parse_target(name)
     numbers = [number for number in (target.version, version) if number is not None]

@@ -27,12 +27,16 @@ def register(
     ],
     *,
     name: Annotated[str, typer.Option("--name", help="The model's name; a new name makes a new model.")],
-    description: Annotated[str, typer.Option("--description", help="For people.")] = "",
-    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="KEY:VALUE", help="May be repeated.")] = None,
+    description: Annotated[str, typer.Option("--description", help="What it is, for people.")] = "",
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="KEY:VALUE", help="A tag of the version; may be repeated.")
+    ] = None,
     examples: Annotated[
         str | None,
         typer.Option(
-            "--examples", metavar="FILE", help="Golden examples, a JSON list: refused if it answers otherwise."
+            "--examples",
+            metavar="FILE",
+            help="Golden examples, a JSON list; a version that answers otherwise is refused.",
         ),
     ] = None,
     isolated: Annotated[
@@ -42,7 +46,10 @@ def register(
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Register a model and print its version. The same bytes again give the version that has them."""
+    """Register a model and print its version.
+
+    The same bytes again give the version that has them.
+    """
     output = Output(as_json)
     tags = parse_tags(tag or [])
     golden = read_examples(examples) if examples else ()

@@ -25,10 +25,15 @@ class Role(StrEnum):
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is, or what it is for; history says so.")],
     *,
-    role: Annotated[Role, typer.Option("--role", help="predict; publish registers besides; admin does everything.")],
+    role: Annotated[
+        Role,
+        typer.Option(
+            "--role", help="predict calls models and reads; publish registers besides; admin does everything."
+        ),
+    ],
     models: Annotated[
         str | None,
-        typer.Option("--models", metavar="PATTERN", help="Good for these models only, such as 'fraud-*'."),
+        typer.Option("--models", metavar="PATTERN", help="Good for models whose names match only, such as 'fraud-*'."),
     ] = None,
     expires: Annotated[
         str | None, typer.Option("--expires", metavar="90d|DATE", help="When it ends; by default never.")
@@ -36,9 +41,9 @@ def create(
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Make an access token and print it: this once, and never again.
+    """Make an access token and print it, this once.
 
-    The token is all that stdout gets; the words go to stderr.
+    It is never shown again. The token is all that stdout gets; the words go to stderr.
     """
     with connect(url) as client:
         made = client.create_token(name, role=role.value, models=models, expires=expires)
@@ -53,7 +58,10 @@ def create(
 
 @tokens.command("list")
 def list_(*, as_json: AsJson = False, url: Url = None) -> None:
-    """List the access tokens, oldest first, those that are no longer good included."""
+    """List the access tokens, oldest first.
+
+    Those that are no longer good are among them.
+    """
     output = Output(as_json)
     with connect(url) as client:
         found = client.tokens()
@@ -81,9 +89,9 @@ def revoke(
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Revoke an access token: within seconds no gateway takes it any more.
+    """Revoke an access token.
 
-    Revoking it again changes nothing.
+    Within seconds no gateway takes it any more. Revoking it again changes nothing.
     """
     output = Output(as_json)
     with connect(url) as client:

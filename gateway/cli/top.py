@@ -18,7 +18,7 @@ import typer
 
 from gateway.cli.connection import connect_live
 from gateway.cli.exits import is_passing
-from gateway.cli.options import AsJson, Url
+from gateway.cli.options import AsJson, LiveUrl
 from gateway.cli.output import Output, align, plain, spell_bytes, spell_seconds
 from gateway.cli.scrapes import Scrape, Traffic, growth, read_scrape, traffic
 from gateway.client.client import Client
@@ -124,15 +124,20 @@ class Watcher:
 
 def top(
     *,
-    rows: Annotated[int, typer.Option("--rows", "-n", metavar="N", min=1, max=1000, help="How many versions.")] = 20,
+    rows: Annotated[
+        int, typer.Option("--rows", "-n", metavar="N", min=1, max=1000, help="How many versions at most.")
+    ] = 20,
     interval: Annotated[
-        float, typer.Option("--interval", metavar="SECONDS", min=0.2, max=3600, help="Between two looks.")
+        float,
+        typer.Option("--interval", metavar="SECONDS", min=0.2, max=3600, help="How long from one look to the next."),
     ] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="One look over one interval, then end.")] = False,
     as_json: AsJson = False,
-    url: Url = None,
+    url: LiveUrl = None,
 ) -> None:
-    """Show the busiest versions of a running gateway: rates, latencies, errors, memory, cache.
+    """Show the busiest versions of a running gateway.
+
+    Rates, latencies, errors and memory of each, and what the cache does.
 
     Ends with Ctrl-C on a terminal; anywhere else, and with --once or --json, after one look.
     """

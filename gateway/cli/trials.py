@@ -12,7 +12,7 @@ from gateway.cli.moves import move_options, report_move
 from gateway.cli.options import DEFAULT_ALIAS, Alias, AllowBreaking, AsJson, Model, Reason, Url
 from gateway.cli.output import Output
 
-Version = Annotated[int | None, typer.Argument(metavar="VERSION", min=1, help="The second version.")]
+Version = Annotated[int | None, typer.Argument(metavar="VERSION", min=1, help="The version to try.")]
 Percent = Annotated[
     float | None, typer.Argument(metavar="PERCENT", help="Its share of the requests: more than 0, at most 100.")
 ]
@@ -25,14 +25,16 @@ def canary(  # noqa: PLR0913 - a parameter is an option
     *,
     max_error_rate: Annotated[
         float | None,
-        typer.Option("--max-error-rate", min=0, max=1, help="Drop it when more of its answers fail, such as 0.05."),
+        typer.Option(
+            "--max-error-rate", min=0, max=1, help="Drop it when a larger share of its answers fails, such as 0.05."
+        ),
     ] = None,
     max_latency_ms: Annotated[
         float | None,
         typer.Option("--max-latency-ms", min=0, help="Drop it when more than 1 in 100 answers takes longer."),
     ] = None,
-    drop: Annotated[bool, typer.Option("--drop", help="Send everything to the alias's own version again.")] = False,
-    promote: Annotated[bool, typer.Option("--promote", help="Send everything to the canary from now on.")] = False,
+    drop: Annotated[bool, typer.Option("--drop", help="Send all requests to the alias's own version again.")] = False,
+    promote: Annotated[bool, typer.Option("--promote", help="Point the alias at the canary.")] = False,
     allow_breaking: AllowBreaking = False,
     reason: Reason = "",
     alias: Alias = DEFAULT_ALIAS,
@@ -88,8 +90,9 @@ def shadow(
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Send copies of live requests to a version that answers nobody, and compare; alone: show what was found.
+    """Try a version on copies of the requests.
 
+    The version answers nobody; its answers are compared with the live ones. NAME alone shows what was found.
     VERSION and PERCENT begin a new trial; callers notice nothing of it.
     """
     if (version is None) != (percent is None) or (drop and version is not None):

@@ -20,7 +20,10 @@ database = typer.Typer(help="The database's schema.", no_args_is_help=True)
 
 @database.command("upgrade")
 def upgrade(*, as_json: AsJson = False) -> None:
-    """Bring the database to the schema of this program; does nothing where it has it."""
+    """Bring the database to the schema of this program.
+
+    It is the database of the settings; where it has that schema, nothing is done.
+    """
     with local_parts() as parts:
         before, _ = parts.upgrade_schema()
         current, head = parts.schema_revisions()
@@ -32,7 +35,10 @@ def upgrade(*, as_json: AsJson = False) -> None:
 
 @database.command("check")
 def check_schema(*, as_json: AsJson = False) -> None:
-    """Compare the database's schema with this program's; exit 1 where they differ."""
+    """Compare the database's schema with this program's.
+
+    It is the database of the settings; exits with 1 where they differ.
+    """
     with local_parts() as parts:
         current, head = parts.schema_revisions()
         output = Output(as_json)
@@ -48,14 +54,17 @@ def check_schema(*, as_json: AsJson = False) -> None:
 def fsck(
     *,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Discard bytes without a version and half files older than a day.")
+        bool,
+        typer.Option(
+            "--repair", help="Discard bytes without a version and unfinished files, once they are older than a day."
+        ),
     ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Compare sizes only; do not read every byte.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare the registry with the store.
 
-    Exits with 1 where something does not fit.
+    Those of the settings, on this machine; exits with 1 where something does not fit.
     """
     from registry import consistency
 

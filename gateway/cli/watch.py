@@ -34,13 +34,16 @@ def watch(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", metavar="NAME", help="Only what is about this model.", autocompletion=complete_model),
+        typer.Option("--model", metavar="NAME", help="Only events of this model.", autocompletion=complete_model),
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="End after so many events.")] = None,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Print events as they happen, until Ctrl-C; with --json an object a line."""
+    """Print events as they happen, until Ctrl-C.
+
+    With --json each is an object on a line of its own.
+    """
     with suppress(KeyboardInterrupt), connect(url) as client:
         found = (event for event in follow(client, after=after) if model in (None, event["model"]))
         for count, event in enumerate(found, start=1):

@@ -18,7 +18,11 @@ Kinds = Annotated[
 ]
 Models = Annotated[
     list[str] | None,
-    typer.Option("--models", metavar="PATTERN", help="Tell only events of these models; several times, 'fraud-*'."),
+    typer.Option(
+        "--models",
+        metavar="PATTERN",
+        help="Tell only events of models whose names match, such as 'fraud-*'; may be given several times.",
+    ),
 ]
 
 
@@ -32,9 +36,9 @@ def create(
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Make a webhook and print its secret: this once, and never again.
+    """Make a webhook and print its secret, this once.
 
-    The secret is all that stdout gets; the words go to stderr.
+    It is never shown again. The secret is all that stdout gets; the words go to stderr.
     """
     with connect(url) as client:
         made = client.create_webhook(target, kinds=kinds or (), models=models or (), is_active=not is_inactive)
@@ -82,7 +86,10 @@ def change(
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Change a webhook; what is not given stays. An empty KIND or PATTERN ('') stands for all."""
+    """Change a webhook; what is not given stays.
+
+    An empty KIND or PATTERN ('') stands for all.
+    """
     wishes = {
         "url": target,
         "kinds": None if kinds is None else [kind for kind in kinds if kind],
@@ -134,7 +141,10 @@ def redeliver(
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Have something delivered once more: a gateway that runs does it within seconds."""
+    """Have something delivered once more.
+
+    A gateway that runs does it within seconds.
+    """
     output = Output(as_json)
     with connect(url) as client:
         found = client.redeliver(webhook, delivery)
@@ -143,7 +153,10 @@ def redeliver(
 
 @webhooks.command("test")
 def ping(webhook: Id, *, as_json: AsJson = False, url: Url = None) -> None:
-    """Have a ping delivered, once: a gateway that runs does it within seconds."""
+    """Have a ping delivered, once.
+
+    A gateway that runs does it within seconds.
+    """
     output = Output(as_json)
     with connect(url) as client:
         found = client.test_webhook(webhook)

@@ -1,7 +1,9 @@
 """What a gateway knows, as methods: versions, models, aliases, moves, events, workers."""
 
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping
+from itertools import takewhile
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from gateway.client.following import wait_until_followed
@@ -10,6 +12,8 @@ from gateway.client.listings import History, ModelInfo, Models, Versions
 from gateway.client.references import PRODUCTION, Target, model_path, parse_target
 from gateway.client.versions import VersionInfo
 from gateway.client.wire import Document, Wire, not_a_gateway
+
+_PART_OF_A_NAME: Final = re.compile("[a-z0-9._-]{0,128}")
 
 
 class Reading:
@@ -74,6 +78,14 @@ class Reading:
     def models(self, query: str | None = None) -> Models:
         """Return the models, by name; those whose name or description contains ``query``, if given."""
         return Models(self._wire.pages("/registry/models", **({"q": query} if query else {})))
+
+    def models_from(self, prefix: str) -> Iterator[Mapping[str, Any]]:
+        """Yield the models whose names begin so, by name; pages are asked for as they are needed."""
+        if _PART_OF_A_NAME.fullmatch(prefix) is None:
+            return iter(())
+        # The list goes on behind a name: behind the greatest that is smaller than any of these. "~" is above all signs.
+        query = {"after": f"{prefix[:-1]}{chr(ord(prefix[-1]) - 1)}~"} if prefix else {}
+        return takewhile(lambda model: model["name"].startswith(prefix), self._wire.pages("/registry/models", **query))
 
     def show(self, reference: str) -> Mapping[str, Any]:
         """Return the version that ``NAME@ALIAS`` or ``NAME:N`` means, or the model that ``NAME`` means."""

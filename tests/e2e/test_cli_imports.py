@@ -130,14 +130,21 @@ def test_a_folder_with_nothing_in_it_is_bad_input(sardonyx: Run, tmp_path: Path)
     assert sardonyx("import-triton", tmp_path / "nowhere", exit_code=2)["code"] == "file_error"
 
 
-def at_a_terminal(*arguments: str, types: bytes) -> tuple[int, str]:
-    """Run a command with a terminal of its own, type something, and return how it ended and what it showed."""
+def at_a_terminal(*arguments: str, types: bytes, meanwhile: Callable[[], object] | None = None) -> tuple[int, str]:
+    """Run a command with a terminal of its own and return how it ended and what it showed.
+
+    What is typed is typed at once, or when the command has asked and something else has happened ``meanwhile``.
+    """
     ours, its = os.openpty()
     command = [sys.executable, "-m", "gateway.cli", *arguments]
     with subprocess.Popen(command, stdin=its, stdout=its, stderr=its, close_fds=True) as process:
         os.close(its)
-        os.write(ours, types)
         shown = bytearray()
+        if meanwhile is not None:
+            while b"Promote it?" not in shown:
+                shown += os.read(ours, 65536)
+            meanwhile()
+        os.write(ours, types)
         while True:
             try:
                 shown += os.read(ours, 65536)
@@ -162,6 +169,23 @@ def test_a_promotion_is_shown_and_asked_about_by_who_wants_that(gateway: Gateway
     assert "golden examples" in declined[1]
     assert "Nothing has moved" in declined[1]
     assert "asked@production: 1 -> 2" in agreed[1]
+
+
+def test_what_was_agreed_to_holds_for_what_was_shown_only(gateway: GatewayProcess) -> None:
+    with Client(gateway.url) as client:
+        for factor in (2, 3, 4):
+            client.register(scaling_bytes(factor), name="moving")
+        client.promote("moving", 1)
+        ask = ("promote", "moving", "2", "--ask", "--url", gateway.url)
+
+        beside = at_a_terminal(*ask, types=b"y\n", meanwhile=lambda: client.canary("moving", 3, 10))
+        made = at_a_terminal(
+            *ask, "--alias", "new", types=b"y\n", meanwhile=lambda: client.promote("moving", 3, alias="new")
+        )
+
+        live, new = client.alias("moving"), client.alias("moving", "new")
+    assert [(code, "generation_conflict" in shown) for code, shown in (beside, made)] == [(5, True), (5, True)]
+    assert (live["version"], live["canary"]["version"], new["version"]) == (1, 3, 3)
 
 
 def test_otherwise_nothing_is_asked_at_a_terminal_either(gateway: GatewayProcess) -> None:

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler
+from itertools import count
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -12,7 +13,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import typer
 
-from gateway.cli.bench import note_lines, parse_counts, picture
+from gateway.cli.bench import note_lines, own_run_lines, parse_counts, picture
 from gateway.cli.bodies import body_of, can_grow
 from gateway.cli.chart import Panel, draw
 from gateway.cli.closed_loop import Request, Round, is_this_machine, read_answer, run_round
@@ -98,6 +99,37 @@ def test_a_round_counts_what_comes_and_ends_with_its_connection() -> None:
     assert (len(found.latencies), found.failed) == (2, Counter({"429": 1, "connection": 1}))
 
 
+@pytest.mark.parametrize("said", ["close", "Keep-Alive,  Close", "close, x"])
+def test_a_connection_that_ends_with_its_answer_is_no_failure(said: str) -> None:
+    turns = count(1)
+
+    def answer(asked: BaseHTTPRequestHandler) -> None:
+        asked.rfile.read(int(asked.headers["content-length"]))
+        turn = next(turns)
+        asked.close_connection = turn % 3 == 0 or turn > 7
+        if turn > 7:  # ends the round: here a connection does break
+            return
+        asked.send_response(200)
+        asked.send_header("content-length", "2")
+        if asked.close_connection:
+            asked.send_header("Connection", said)
+        asked.end_headers()
+        asked.wfile.write(b"{}")
+
+    with serving(answer) as (url, _):
+        found = run_round(Request(url=url, path="/v1/models/m/predict", body=b"{}"), connections=1, seconds=30)
+
+    assert (len(found.latencies), found.failed) == (7, Counter({"connection": 1}))
+
+
+@pytest.mark.parametrize("line", [b"Connection: keep-alive", b"x-connection: close", b"Connection: closed"])
+def test_a_connection_goes_on_unless_it_is_told_to_end(line: bytes) -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        there.sendall(b"HTTP/1.1 200 OK\r\n%s\r\nContent-Length: 2\r\n\r\n{}" % line)
+        assert read_answer(here) == (200, False)
+
+
 def test_nobody_who_listens_is_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -148,6 +180,24 @@ def test_what_a_reader_has_to_know_is_said() -> None:
     ]
 
 
+def test_what_registration_found_of_own_runs_stands_beside_the_sweep() -> None:
+    batch = {"level": "exact", "reason": "", "gains": {"1": 1.0, "8": 5.5}}
+    threads = {"threads": 2, "reason": "", "gains": {"1": 1.0, "2": 1.9}}
+
+    assert list(own_run_lines({"batch_report": batch, "thread_report": threads})) == [
+        "its own runs, as measured at registration:",
+        "  batches proven  exact",
+        "  batches gain    8 rows x5.5",
+        "  threads         2",
+        "  threads gain    2 threads x1.9",
+    ]
+    assert list(own_run_lines({"batch_report": None, "thread_report": None}))[1:] == [
+        "  batches proven  not tried",
+        "  threads         1: more were not tried",
+    ]
+    assert list(own_run_lines(None)) == []
+
+
 def test_a_picture_is_svg_with_everything_escaped() -> None:
     drawn = ET.fromstring(picture(document(), ["a < b & <script>"]))  # noqa: S314 - our own
     lines = {"<n>": [1.0, None, 0.0], "none": [None, None, None]}
@@ -162,8 +212,8 @@ def test_where_no_answer_was_good_the_command_has_failed(tmp_path: Path, capsys:
     answers = iter([200])
 
     def answer(asked: BaseHTTPRequestHandler) -> None:
-        asked.rfile.read(int(asked.headers["content-length"]))
-        asked.send_response(next(answers, 503))
+        asked.rfile.read(int(asked.headers["content-length"] or 0))
+        asked.send_response(200 if asked.command == "GET" else next(answers, 503))
         asked.send_header("content-length", "2")
         asked.end_headers()
         asked.wfile.write(b"{}")

@@ -1,10 +1,13 @@
 """What the commands say about what they did."""
 
 import shlex
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import typer.main
 
+from gateway.cli.app import app
 from gateway.cli.models import spell_aliases, spell_standing
 from gateway.cli.moves import move_lines, parse_time
 from gateway.cli.register import curl_line, parse_tags, version_lines
@@ -239,3 +242,20 @@ def test_a_registered_version_shows_its_signature() -> None:
         "  digest   sha256:abc",
     ]
     assert next(version_lines(VersionInfo(document))) == "iris:3 has these bytes already"
+
+
+def lists_of_commands(command: Any, *, path: str = "sardonyx") -> Iterator[tuple[str, list[str]]]:
+    """Yield what each command that has commands lists of them, 80 columns wide."""
+    if hasattr(command, "commands"):
+        context = command.make_context(path, [], resilient_parsing=True, terminal_width=80, max_content_width=80)
+        listed = command.get_help(context).partition("Commands:\n")[2].partition("\n\n")[0]
+        yield path, listed.splitlines()
+        for name, each in command.commands.items():
+            yield from lists_of_commands(each, path=f"{path} {name}")
+
+
+def test_the_lists_of_commands_cut_no_sentence() -> None:
+    listed = dict(lists_of_commands(typer.main.get_command(app)))
+
+    assert {"sardonyx", "sardonyx token", "sardonyx webhook"} < set(listed)
+    assert [line for lines in listed.values() for line in lines if line.endswith("...") or not line.strip()] == []
