@@ -27,7 +27,7 @@ def register(
     ],
     *,
     name: Annotated[str, typer.Option("--name", help="The model's name; a new name makes a new model.")],
-    description: Annotated[str, typer.Option("--description", help="For people.")] = "",
+    description: Annotated[str, typer.Option("--description", help="For people; of a new model, too.")] = "",
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="KEY:VALUE", help="May be repeated.")] = None,
     examples: Annotated[
         str | None,

@@ -9,6 +9,7 @@ from gateway.client.administration import Administration
 from gateway.client.comparison import Original, compare
 from gateway.client.convert import Submission, prepare
 from gateway.client.errors import UnusableArgument
+from gateway.client.listings import ModelInfo
 from gateway.client.predicting import Predicting
 from gateway.client.references import PRODUCTION, model_path
 from gateway.client.repeating import RepeatingTransport
@@ -83,7 +84,7 @@ class Client(Predicting, Administration):
             example: what the model would be called with. Needed for a conversion, whose result is then called through
                 the gateway and compared with what the original says: ``conversion`` of the version has the largest
                 difference, and its tags ``converted-from`` and ``conversion-difference`` keep it.
-            description: for people.
+            description: for people; of the model, too, if it is new.
             tags: for programs.
             golden: examples that the version has to answer so: ``inputs``, ``outputs``, perhaps ``name`` and
                 ``tolerance``, as ``examples`` returns them.
@@ -162,6 +163,17 @@ class Client(Predicting, Administration):
         changed = VersionInfo(self._wire.call("PATCH", model_path(model, "versions", version), document=document))
         self._versions[model, version] = changed
         return changed
+
+    def describe(
+        self, model: str, description: str | None = None, *, tags: Mapping[str, str] | None = None
+    ) -> ModelInfo:
+        """Replace a model's description, its tags, or both, and return it: what lists show, and searches look through.
+
+        The registration that made the model has described it first; later ones describe their versions only.
+        """
+        wishes = {"description": description, "tags": None if tags is None else dict(tags)}
+        document = {name: wish for name, wish in wishes.items() if wish is not None}
+        return ModelInfo(self._wire.call("PATCH", model_path(model), document=document))
 
     def retire(self, model: str, version: int) -> Mapping[str, Any]:
         """Leave a tombstone in a version's place; refused while an alias points at it."""

@@ -134,11 +134,11 @@ def test_a_model_without_versions_has_no_latest(registry: Registry) -> None:
 
 def test_ensuring_a_model_twice_keeps_the_first(registry: Registry) -> None:
     with registry.writing() as transaction:
-        transaction.ensure_model("iris", actor="ada", at=NOON)
-        transaction.ensure_model("iris", actor="bob", at=NOON + timedelta(days=1))
+        transaction.ensure_model("iris", description="flowers", actor="ada", at=NOON)
+        transaction.ensure_model("iris", description="irises", actor="bob", at=NOON + timedelta(days=1))
         found = transaction.find_model("iris")
     assert found is not None
-    assert (found.created_by, found.created_at) == ("ada", NOON)
+    assert (found.description, found.created_by, found.created_at) == ("flowers", "ada", NOON)
 
 
 def test_a_version_shows_its_first_inspection_and_every_runtime_keeps_its_own(registry: Registry) -> None:
