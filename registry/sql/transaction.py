@@ -269,8 +269,9 @@ class SqlTransaction(TokenStatements, WebhookStatements, SqlCatalog):
             "reason": reason,
             "at": at,
         }
+        number = self._counted_moves(model, moves.c.alias == alias)[alias] + 1
         id_ = self._insert(moves, model_id=self._model_id(model), kind=kind.value, **row)
-        return Move(id=id_, model=model, kind=kind, **row)  # type: ignore[arg-type]
+        return Move(id=id_, number=number, model=model, kind=kind, **row)  # type: ignore[arg-type]
 
     def add_event(
         self,

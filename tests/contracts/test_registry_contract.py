@@ -545,6 +545,43 @@ def test_moves_come_back_oldest_first_whatever_the_clock_said(registry: Registry
         assert list(catalog.list_newest_moves("wine", limit=2)) == []
 
 
+def test_each_alias_of_each_model_counts_its_own_moves_on_every_page(registry: Registry) -> None:
+    whose = [("iris", "production"), ("wine", "production"), ("iris", "blue"), ("iris", "production")] * 3
+    with registry.writing() as transaction:
+        for model in ("iris", "wine"):
+            add_version(transaction, model, "a")
+        made = [
+            transaction.add_move(
+                model,
+                alias,
+                from_version=None,
+                to_version=1,
+                kind=MoveKind.PROMOTE,
+                undoes=None,
+                actor="a",
+                reason="",
+                at=NOON,
+            )
+            for model, alias in whose
+        ]
+    of_iris = [move for move in made if move.model == "iris"]
+    numbers = [(move.alias, move.number) for move in of_iris]
+    assert numbers == [
+        *(("production", 1), ("blue", 1), ("production", 2)),
+        *(("production", 3), ("blue", 2), ("production", 4)),
+        *(("production", 5), ("blue", 3), ("production", 6)),
+    ]
+    with registry.reading() as catalog:
+        for cut in range(1, len(of_iris)):
+            earlier, later = of_iris[:cut], of_iris[cut:]
+            after = earlier[-1].id
+            assert list(catalog.list_moves("iris", after=after)) == later
+            blue = [move for move in later if move.alias == "blue"]
+            assert list(catalog.list_moves("iris", "blue", after=after)) == blue
+            assert list(catalog.list_newest_moves("iris", before=later[0].id, limit=4)) == earlier[::-1][:4]
+        assert list(catalog.list_newest_moves("iris", limit=4)) == of_iris[::-1][:4]
+
+
 def test_events_come_back_in_the_order_of_their_numbers(registry: Registry) -> None:
     with registry.writing() as transaction:
         add_version(transaction, "iris", "a")
