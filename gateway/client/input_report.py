@@ -75,11 +75,13 @@ class InputReport(Document):
     @property
     def shown(self) -> list[dict[str, str | None]]:
         """The rows as they are shown, by the fields of ``COLUMNS``; a column by its name, if it has one."""
-        return [
-            {name: _spell(name, row.get(name)) for name in COLUMNS}
-            | ({"column": row["name"]} if row.get("name") else {})
-            for row in self.rows
-        ]
+        found = []
+        for row in self.rows:
+            spelled = {name: _spell(name, row.get(name)) for name in COLUMNS}
+            if row.get("name"):
+                spelled["column"] = str(row["name"])
+            found.append(spelled)
+        return found
 
 
 _OF_MOMENTS = ("count", "mean", "std", "nan_share", "infinite_share")

@@ -78,7 +78,7 @@ class Recording(Predicting):
 
     def has_registration_example(self, version: VersionInfo) -> bool:
         """Return whether a version has kept what it was registered with."""
-        known = self.examples(version.model, version.version) if version.document.get("examples") else ()
+        known = self.examples(version.model, version.version) if version.document.get("examples") else []
         return any(example.get("name") == REGISTRATION for example in known)
 
 
@@ -102,7 +102,7 @@ def bounded(feed: Mapping[str, Any], specs: Sequence[Spec]) -> Mapping[str, Any]
 
 def _row_count(feed: Mapping[str, Any], specs: Sequence[Spec]) -> int | None:
     """Return how many rows an example has, None where that is not free, or not clear."""
-    counts = set()
+    counts: set[int | None] = set()
     for spec in specs:
         if spec["name"] in feed:
             shape = tuple(getattr(feed[spec["name"]], "shape", ()))

@@ -195,7 +195,7 @@ class SqlCatalog(TokenQueries, WebhookQueries):
         statement = _MOVES.where(models.c.name == model, moves.c.id > after).order_by(moves.c.id).limit(limit)
         if alias is not None:
             statement = statement.where(moves.c.alias == alias)
-        counts = self._counted_moves(model, moves.c.id <= after) if after else Counter()
+        counts: Counter[str] = self._counted_moves(model, moves.c.id <= after) if after else Counter()
         found = []
         for row in self._all(statement):
             counts[row["alias"]] += 1
