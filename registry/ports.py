@@ -201,8 +201,8 @@ class Catalog(Protocol):
 class Transaction(Catalog, Protocol):
     """What can be written. Everything between entering and leaving is committed at once or not at all."""
 
-    def ensure_model(self, name: str, *, actor: str, at: datetime) -> None:
-        """Add the model if it is not there yet."""
+    def ensure_model(self, name: str, *, description: str = "", actor: str, at: datetime) -> None:
+        """Add the model if it is not there yet; one that is there keeps its description."""
         ...
 
     def change_model(self, name: str, *, description: str | None, tags: Mapping[str, str] | None) -> None:

@@ -230,6 +230,9 @@ class Move:
     """One promotion or rollback, kept for ever."""
 
     id: int
+    """Grows over all models: their order, and what ``undoes`` and links say."""
+    number: int
+    """Grows by one in its alias, from 1: what people say, ``m3``."""
     model: str
     alias: str
     from_version: int | None

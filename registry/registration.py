@@ -6,7 +6,8 @@ Rules:
     2. Inspected before stored: a refused upload leaves nothing behind. What ``put_blob`` has stored stays for another
        try with the other files of a refused version; ``registry.consistency`` removes it when nobody has come back.
     3. Bytes first, row second: dying in between leaves an object that nobody refers to, never a row without bytes.
-    4. The row, its number and its event are one transaction, which looks for the same bytes once more.
+    4. The row, its number and its event are one transaction, which looks for the same bytes once more. The registration
+       that makes a model describes it, too; later ones describe their versions only.
     5. Golden examples that come with the files are checked before anything is stored, in a child process.
     6. A file that killed its inspector, or outlived its limits, is not given to another one by this process.
 """
@@ -209,7 +210,7 @@ class Registration:
             if same is not None:
                 return Registered(version=same, is_new=False)
             at = self._clock.now()
-            transaction.ensure_model(model, actor=request.actor, at=at)
+            transaction.ensure_model(model, description=request.description, actor=request.actor, at=at)
             transaction.add_artifact(artifact, inspection, at=at)
             number = transaction.add_version(
                 model,

@@ -43,9 +43,7 @@ def record(name: Model, version: VersionNumber, *, file: File, as_json: AsJson =
 
     {"inputs"} alone is recorded with what the version answers now.
     """
-    example = _read(file)
-    if not isinstance(example, dict):
-        raise typer.BadParameter("the file has to hold one example, an object with inputs", param_hint="--file")
+    example = read_example(file)
     with connect(url) as client:
         _report(Output(as_json), client.record_example(name, version, example))
 
@@ -62,6 +60,19 @@ def read_examples(file: str) -> Sequence[Mapping[str, Any]]:
         found = found.get("examples", found.get("items"))
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise typer.BadParameter(f"{file} has to hold a list of examples")
+    return found
+
+
+def read_example(file: str) -> Mapping[str, Any]:
+    """Read one example, an object with ``inputs``.
+
+    Raises:
+        typer.BadParameter: it is none.
+        OSError: it cannot be read.
+    """
+    found = _read(file)
+    if not isinstance(found, dict) or "inputs" not in found:
+        raise typer.BadParameter(f"{file} has to hold one example, an object with inputs")
     return found
 
 

@@ -7,9 +7,7 @@
 """
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -22,8 +20,6 @@ from gateway.client.client import Client
 
 _MOVE = re.compile(r"m([1-9][0-9]{0,8})")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
-
-Move = Mapping[str, Any]
 
 
 def history(
@@ -44,8 +40,7 @@ def history(
     """
     output = Output(as_json)
     with connect(url) as client:
-        numbered = number_moves(client.history(name))
-    moves = [move for move in numbered if alias in (None, move["alias"])]
+        moves = [move for move in client.history(name) if alias in (None, move["alias"])]
     shown = moves if limit is None else moves[-limit:]
     output.data(shown)
     rows = [
@@ -64,16 +59,6 @@ def history(
     output.table(("MOVE", "AT (UTC)", "ALIAS", "KIND", "FROM", "TO", "BY", "REASON"), rows)
 
 
-def number_moves(moves: Sequence[Move]) -> list[dict[str, Any]]:
-    """Return the moves, oldest first, each with its ``number`` in its alias."""
-    seen: Counter[str] = Counter()
-    numbered = []
-    for move in moves:
-        seen[move["alias"]] += 1
-        numbered.append({**move, "number": seen[move["alias"]]})
-    return numbered
-
-
 def resolve_destination(client: Client, name: str, alias: str, text: str) -> int:
     """Return the version that ``--to`` means: its number, or where a move of the history led.
 
@@ -89,9 +74,9 @@ def resolve_destination(client: Client, name: str, alias: str, text: str) -> int
             f"{text!r} is neither a version, such as 3, nor a move of the history, such as m3", param_hint="--to"
         )
     moves = [move for move in client.history(name) if move["alias"] == alias]
-    number = int(wanted[1])
-    if number <= len(moves):
-        return int(moves[number - 1]["to"])
+    for move in moves:
+        if move["number"] == int(wanted[1]):
+            return int(move["to"])
     raise CommandFailed(
         ExitCode.NOT_FOUND,
         code="move_not_found",

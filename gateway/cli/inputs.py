@@ -8,7 +8,7 @@ from gateway.cli.completion import complete_reference
 from gateway.cli.connection import connect_live
 from gateway.cli.options import AsJson, LiveUrl
 from gateway.cli.output import Output, spell_time
-from gateway.client.input_report import COLUMNS, spell_value
+from gateway.client.input_report import COLUMNS
 
 Reference = Annotated[
     str,
@@ -34,7 +34,7 @@ def inputs(reference: Reference, *, as_json: AsJson = False, url: LiveUrl = None
         return
     since = f" since {spell_time(str(found['since']))} UTC" if found["since"] else ""
     output.say(f"{found}{since}")
-    rows = [[spell_value(name, row.get(name)) or "-" for name in COLUMNS] for row in found.rows]
+    rows = [[row[name] or "-" for name in COLUMNS] for row in found.shown]
     output.table([heading.upper() for heading in COLUMNS.values()], rows)
     if found["left_out"]:
         output.say(f"Not looked at: {', '.join(found['left_out'])}")

@@ -1,4 +1,4 @@
-"""What there is: models and versions; and how a version ends."""
+"""What there is: models and versions; what a model is for, and how a version ends."""
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -100,6 +100,21 @@ def _print_snippet(output: Output, reference: str, language: Language, url: str 
     output.data(written)
     if not output.as_json:
         output.say(written["code"])
+
+
+def describe(
+    name: Model,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="For people; '' for none.")],
+    *,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Say what a model is for: lists show it, and searches look through it."""
+    output = Output(as_json)
+    with connect(url) as client:
+        document = client.describe(name, text)
+    output.data(document)
+    output.say(f"{name}: {document['description'] or 'no description'}")
 
 
 def retire(name: Model, version: VersionNumber, *, as_json: AsJson = False, url: Url = None) -> None:

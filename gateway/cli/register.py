@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli.connection import connect, public_url
-from gateway.cli.examples import read_examples
+from gateway.cli.examples import read_example, read_examples
 from gateway.cli.moves import move_lines
 from gateway.cli.options import DEFAULT_ALIAS, AsJson, Url
 from gateway.cli.output import Output, spell_bytes
 from gateway.client.client import Client
 from gateway.client.convert import prepare
+from gateway.client.recording import REGISTRATION
 from gateway.client.references import parse_target
 from gateway.client.versions import VersionInfo, spell_specs
 
@@ -27,7 +28,9 @@ def register(
     ],
     *,
     name: Annotated[str, typer.Option("--name", help="The model's name; a new name makes a new model.")],
-    description: Annotated[str, typer.Option("--description", help="What it is, for people.")] = "",
+    description: Annotated[
+        str, typer.Option("--description", help="What it is, for people; of a new model, too.")
+    ] = "",
     tag: Annotated[
         list[str] | None, typer.Option("--tag", metavar="KEY:VALUE", help="A tag of the version; may be repeated.")
     ] = None,
@@ -38,6 +41,10 @@ def register(
             metavar="FILE",
             help="Golden examples, a JSON list; a version that answers otherwise is refused.",
         ),
+    ] = None,
+    example: Annotated[
+        str | None,
+        typer.Option("--example", metavar="FILE", help='What it is called with, {"inputs"}: kept with its answer.'),
     ] = None,
     isolated: Annotated[
         bool, typer.Option("--isolated", help="Run it in a child process of its own, from the start.")
@@ -53,6 +60,7 @@ def register(
     output = Output(as_json)
     tags = parse_tags(tag or [])
     golden = read_examples(examples) if examples else ()
+    kept = read_example(example) if example else None
     submission = prepare(files)  # before rights are given up: the files may be readable for root only
     try:
         with connect(url) as client:
@@ -67,12 +75,21 @@ def register(
                     progress=progress,
                 )
             output.say(*version_lines(version))
+            version = _with_example(client, version, kept)
             moved = client.promote(name, version.version) if promote else None
             lines = move_lines(moved, url) if moved else _next_lines(client, version, url)
             output.say(*lines, *_try_lines(client, version, url))
     finally:
         submission.close()
     output.data({**version.document, "promotion": moved} if promote else version.document)
+
+
+def _with_example(client: Client, version: VersionInfo, example: Mapping[str, Any] | None) -> VersionInfo:
+    """Keep what a version is called with, unless it has that already; before it is promoted, so that it is checked."""
+    if example is None or client.has_registration_example(version):
+        return version
+    client.record_example(version.model, version.version, {**example, "name": REGISTRATION})
+    return VersionInfo(client.show(version.reference), is_new=version.is_new)
 
 
 def parse_tags(texts: Sequence[str]) -> dict[str, str]:

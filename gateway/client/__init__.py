@@ -29,6 +29,7 @@ from gateway.client.errors import (
 )
 from gateway.client.faults import Difference, Violation
 from gateway.client.prediction import Prediction
+from gateway.client.recording import ExampleNotKept
 from gateway.client.repeating import RepeatingTransport
 from gateway.client.transport import HttpTransport, Response, Transport
 from gateway.client.versions import Conversion, VersionInfo
@@ -45,6 +46,7 @@ __all__ = [
     "Conversion",
     "ConversionMismatch",
     "Difference",
+    "ExampleNotKept",
     "Fault",
     "HttpTransport",
     "InputMismatch",

@@ -1,5 +1,6 @@
 """What a gateway can be asked, as methods."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
@@ -8,16 +9,17 @@ from urllib.parse import urlencode
 from gateway.client.administration import Administration
 from gateway.client.comparison import Original, compare
 from gateway.client.convert import Submission, prepare
-from gateway.client.errors import UnusableArgument
-from gateway.client.predicting import Predicting
+from gateway.client.errors import ClientError, UnusableArgument
+from gateway.client.listings import ModelInfo
+from gateway.client.recording import ExampleNotKept, Recording
 from gateway.client.references import PRODUCTION, model_path
 from gateway.client.repeating import RepeatingTransport
 from gateway.client.transport import HttpTransport, Transport
-from gateway.client.versions import VersionInfo
+from gateway.client.versions import Conversion, VersionInfo
 from gateway.client.wire import Progress, SentCounter, Wire, read_document
 
 
-class Client(Predicting, Administration):
+class Client(Recording, Administration):
     """A gateway, and what is known of its versions' signatures.
 
     ``url`` is where it answers; ``transport`` takes the place of all else for whoever reaches the gateway otherwise.
@@ -68,6 +70,7 @@ class Client(Predicting, Administration):
         *,
         name: str,
         example: Any = None,
+        keep_example: bool = True,
         description: str = "",
         tags: Mapping[str, str] | None = None,
         golden: Sequence[Mapping[str, Any]] = (),
@@ -80,10 +83,12 @@ class Client(Predicting, Administration):
             model: a path (external data files are found beside it) or several, bytes, an ``onnx.ModelProto``, a fitted
                 scikit-learn, xgboost or lightgbm model (pipelines, and boosters, too), or a torch module.
             name: the model's name; a new name makes a new model.
-            example: what the model would be called with. Needed for a conversion, whose result is then called through
-                the gateway and compared with what the original says: ``conversion`` of the version has the largest
-                difference, and its tags ``converted-from`` and ``conversion-difference`` keep it.
-            description: for people.
+            example: what the model would be called with, as ``predict`` takes it. Needed for a conversion, whose result
+                is then called through the gateway and compared with what the original says: ``conversion`` of the
+                version has the largest difference, and its tags ``converted-from`` and ``conversion-difference`` keep
+                it.
+            keep_example: False where the gateway must not keep rows of the example (see ``Recording.keep_example``).
+            description: for people; of the model, too, if it is new.
             tags: for programs.
             golden: examples that the version has to answer so: ``inputs``, ``outputs``, perhaps ``name`` and
                 ``tolerance``, as ``examples`` returns them.
@@ -93,6 +98,9 @@ class Client(Predicting, Administration):
         Raises:
             UnusableArgument: the model cannot be sent; the message says what to do.
             ConversionMismatch: the registered version does not answer as the original does.
+
+        Warns:
+            ExampleNotKept: the version is registered, and the example could not be kept with it.
         """
         submission = prepare(model, example=example)
         try:
@@ -107,7 +115,15 @@ class Client(Predicting, Administration):
             )
         finally:
             submission.close()
-        return version if submission.original is None else self._checked(version, submission.original)
+        original = submission.original
+        inputs = example if original is None else _feed(version, original)
+        conversion = None if original is None else self._compared(version, original, inputs)
+        if keep_example and example is not None:
+            try:
+                version = self.keep_example(version, inputs)
+            except ClientError as error:
+                warnings.warn(ExampleNotKept(version, error), stacklevel=2)
+        return version if conversion is None else self._noted(version, conversion)
 
     def submit(
         self,
@@ -141,18 +157,6 @@ class Client(Predicting, Administration):
         self._versions[version.model, version.version] = version
         return version
 
-    def set_examples(self, model: str, version: int, golden: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Replace a version's golden examples; refused if it does not answer so."""
-        document = {"examples": list(golden)}
-        return list(
-            self._wire.call("PUT", model_path(model, "versions", version, "examples"), document=document).items_in()
-        )
-
-    def record_example(self, model: str, version: int, example: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        """Add one golden example; without ``outputs``, with what the version answers now."""
-        path = model_path(model, "versions", version, "examples")
-        return list(read_document(self._wire.send("POST", path, document=dict(example))).items_in())
-
     def annotate(
         self, model: str, version: int, *, description: str | None = None, tags: Mapping[str, str] | None = None
     ) -> VersionInfo:
@@ -162,6 +166,17 @@ class Client(Predicting, Administration):
         changed = VersionInfo(self._wire.call("PATCH", model_path(model, "versions", version), document=document))
         self._versions[model, version] = changed
         return changed
+
+    def describe(
+        self, model: str, description: str | None = None, *, tags: Mapping[str, str] | None = None
+    ) -> ModelInfo:
+        """Replace a model's description, its tags, or both, and return it: what lists show, and searches look through.
+
+        The registration that made the model has described it first; later ones describe their versions only.
+        """
+        wishes = {"description": description, "tags": None if tags is None else dict(tags)}
+        document = {name: wish for name, wish in wishes.items() if wish is not None}
+        return ModelInfo(self._wire.call("PATCH", model_path(model), document=document))
 
     def retire(self, model: str, version: int) -> Mapping[str, Any]:
         """Leave a tombstone in a version's place; refused while an alias points at it."""
@@ -267,14 +282,30 @@ class Client(Predicting, Administration):
         document = {"version": seen["version"], "expected": seen["version"], **what}
         return self._wire.call("PUT", model_path(model, "aliases", alias), document=document)
 
-    def _checked(self, version: VersionInfo, original: Original) -> VersionInfo:
-        """Hold a converted model against its original, and note down what has come out."""
-        names = [spec["name"] for spec in version.inputs if not spec.get("optional")]
-        if len(names) != len(original.inputs):
-            raise UnusableArgument(f"{version} has other inputs than the example, which has {len(original.inputs)}")
-        feed = dict(zip(names, original.inputs, strict=True))
-        conversion = compare(version, original=original, answer=self.predict(version.reference, feed))
-        tags = {**conversion.tags, **version.document["tags"]}
-        return replace(
-            self.annotate(version.model, version.version, tags=tags), conversion=conversion, is_new=version.is_new
-        )
+    def _compared(self, version: VersionInfo, original: Original, feed: Mapping[str, Any]) -> Conversion:
+        """Hold a converted model against its original; raises ConversionMismatch."""
+        return compare(version, original=original, answer=self.predict(version.reference, feed))
+
+    def _noted(self, version: VersionInfo, conversion: Conversion) -> VersionInfo:
+        """Note down with a version what its newest conversion has shown.
+
+        PATCH replaces all tags, so those of now are read just before: one set while the model was sent, inspected and
+        compared stays.
+        """
+        seen = VersionInfo(self._wire.get(model_path(version.model, "versions", version.version)))
+        tags = {**seen.document["tags"], **conversion.tags}
+        if tags != seen.document["tags"]:
+            seen = self.annotate(version.model, version.version, tags=tags)
+        return replace(seen, conversion=conversion, is_new=version.is_new)
+
+
+def _feed(version: VersionInfo, original: Original) -> dict[str, Any]:
+    """Return the example of a conversion as inputs by name.
+
+    Raises:
+        UnusableArgument: the graph has other inputs than the example.
+    """
+    names = [spec["name"] for spec in version.inputs if not spec.get("optional")]
+    if len(names) != len(original.inputs):
+        raise UnusableArgument(f"{version} has other inputs than the example, which has {len(original.inputs)}")
+    return dict(zip(names, original.inputs, strict=True))

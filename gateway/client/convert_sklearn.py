@@ -17,7 +17,7 @@ from typing import Any
 
 from gateway.client.comparison import Original
 from gateway.client.errors import UnusableArgument
-from gateway.client.example_rows import as_rows, column_names, converting, note_columns, source_of
+from gateway.client.example_rows import NUMBERS, as_rows, column_names, converting, note_columns, source_of
 from gateway.client.tables import is_table
 
 INPUT_NAME = "x"
@@ -96,7 +96,7 @@ def _column_type(array: Any) -> Any:
 
 
 def _is_numeric(table: Any) -> bool:
-    return all(dtype.kind in "fiub" for dtype in table.dtypes)
+    return all(dtype.kind in NUMBERS for dtype in table.dtypes)
 
 
 def _chooses_columns(model: Any) -> bool:
@@ -105,9 +105,13 @@ def _chooses_columns(model: Any) -> bool:
 
 
 def _columns(table: Any) -> dict[str, Any]:
-    """Return each column as an array [rows, 1], texts as objects (rule 2)."""
+    """Return each column as an array [rows, 1], texts as objects (rule 2), a missing number as NaN."""
     return {
-        str(name): table[name].to_numpy(dtype="float32" if dtype.kind in "fiub" else object).reshape(-1, 1)
+        str(name): (
+            table[name].to_numpy(dtype="float32", na_value=float("nan"))
+            if dtype.kind in NUMBERS
+            else table[name].to_numpy(dtype=object)
+        ).reshape(-1, 1)
         for name, dtype in zip(table.columns, table.dtypes, strict=True)
     }
 

@@ -16,13 +16,20 @@ def register(
     *,
     name: str,
     example: Any = None,
+    keep_example: bool = True,
     description: str = "",
     tags: Mapping[str, str] | None = None,
     is_isolated: bool = False,
 ) -> VersionInfo:
     """Register a model with the gateway of the environment; see ``Client.register``."""
     return default_client().register(
-        model, name=name, example=example, description=description, tags=tags, is_isolated=is_isolated
+        model,
+        name=name,
+        example=example,
+        keep_example=keep_example,
+        description=description,
+        tags=tags,
+        is_isolated=is_isolated,
     )
 
 

@@ -28,10 +28,14 @@ class Rows(list[Mapping[str, Any]]):
 
     def __repr__(self) -> str:
         """The table in plain text."""
-        return f"{self.title}\n{plain_table(self, self.columns)}"
+        return f"{self.title}\n{plain_table(self._shown(), self.columns)}"
 
     def _repr_html_(self) -> str:
-        return html_table(self, self.columns, caption=self.title)
+        return html_table(self._shown(), self.columns, caption=self.title)
+
+    def _shown(self) -> Sequence[Mapping[str, Any]]:
+        """Return the rows as they are shown."""
+        return self
 
 
 def html_table(rows: Sequence[Mapping[str, Any]], columns: Columns, *, caption: str = "") -> str:

@@ -14,21 +14,40 @@ _LONGEST_NOTE = 16 * 1024
 """Characters. Of a model's metadata 64 KiB are kept: longer names of columns would be cut, and not be read again."""
 
 
+NUMBERS = "fiub"
+"""The kinds of dtypes that are numbers here, also of pandas's own dtypes, such as Int64."""
+
+_WANTED = (
+    "the example is a table of rows of one numeric dtype, such as X_train[:10]; for columns of several types "
+    "give the DataFrame that a pipeline with a ColumnTransformer was fitted on"
+)
+
+
 def as_rows(example: Any) -> Any:
-    """Return an example as an array [rows, features] of one numeric dtype.
+    """Return an example as an array [rows, features] of one numeric dtype; what a table lacks is NaN, as in predicting.
 
     Raises:
-        UnusableArgument: it is none.
+        UnusableArgument: it is none; of a table it says which column is no numbers.
     """
     import numpy as np
 
-    rows = example.to_numpy() if is_table(example) else np.asarray(example)
-    if rows.ndim != 2 or not rows.shape[0] or rows.dtype.kind not in "fiub":  # noqa: PLR2004 - rows and columns
-        raise UnusableArgument(
-            "the example is a table of rows of one numeric dtype, such as X_train[:10]; for columns of several types "
-            "give the DataFrame that a pipeline with a ColumnTransformer was fitted on"
-        )
+    rows = _numbers_of(example) if is_table(example) else np.asarray(example)
+    if rows.ndim != 2 or not rows.shape[0] or rows.dtype.kind not in NUMBERS:  # noqa: PLR2004 - rows and columns
+        raise UnusableArgument(_WANTED)
     return rows
+
+
+def _numbers_of(table: Any) -> Any:
+    import numpy as np
+
+    odd = [f"column {name} holds {dtype}" for name, dtype in table.dtypes.items() if dtype.kind not in NUMBERS]
+    if odd:
+        raise UnusableArgument(f"{odd[0]}: {_WANTED}")
+    dtypes = [getattr(dtype, "numpy_dtype", dtype) for dtype in table.dtypes]  # Int64 of pandas is int64 and a mask
+    common = np.result_type(*dtypes) if dtypes else np.dtype(np.float32)
+    if not table.isna().to_numpy().any():
+        return table.to_numpy(dtype=common)
+    return table.to_numpy(dtype=common if common.kind == "f" else np.float64, na_value=np.nan)
 
 
 def column_names(example: Any, model: Any) -> list[str] | None:

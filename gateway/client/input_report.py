@@ -41,8 +41,9 @@ class InputReport(Document):
     def rows(self) -> list[dict[str, Any]]:
         """A row for each column of each input, as a DataFrame takes it; None for what is not told, or not known.
 
-        One that is looked at as a whole has a single row, whose ``column`` is None. ``recent_mean`` and its like are
-        of this hour and the one before it, ``reference_mean`` and its like of the golden examples.
+        One that is looked at as a whole has a single row, whose ``column`` is None. ``name`` is what the model calls a
+        column, if anything. ``recent_mean`` and its like are of this hour and the one before it, ``reference_mean`` and
+        its like of the golden examples.
         """
         return [
             {
@@ -66,13 +67,21 @@ class InputReport(Document):
 
     def __repr__(self) -> str:
         """The table in plain text."""
-        return f"{self}\n{plain_table(self._shown(), COLUMNS)}"
+        return f"{self}\n{plain_table(self.shown, COLUMNS)}"
 
     def _repr_html_(self) -> str:
-        return html_table(self._shown(), COLUMNS, caption=str(self))
+        return html_table(self.shown, COLUMNS, caption=str(self))
 
-    def _shown(self) -> list[dict[str, Any]]:
-        return [{name: spell_value(name, row.get(name)) for name in COLUMNS} for row in self.rows]
+    @property
+    def shown(self) -> list[dict[str, str | None]]:
+        """The rows as they are shown, by the fields of ``COLUMNS``; a column by its name, if it has one."""
+        found = []
+        for row in self.rows:
+            spelled = {name: _spell(name, row.get(name)) for name in COLUMNS}
+            if row.get("name"):
+                spelled["column"] = str(row["name"])
+            found.append(spelled)
+        return found
 
 
 _OF_MOMENTS = ("count", "mean", "std", "nan_share", "infinite_share")
@@ -83,7 +92,7 @@ def _part(column: Document, part: str) -> list[tuple[str, Any]]:
     return [(name, found.get(name) if isinstance(found, dict) else None) for name in _OF_MOMENTS]
 
 
-def spell_value(name: str, value: Any) -> str | None:
+def _spell(name: str, value: Any) -> str | None:
     """Spell one of the values of a row for people; None for what is not told."""
     if isinstance(value, float):
         return f"{100 * value:.3g} %" if name.endswith("_share") else f"{value:.4g}"

@@ -1,6 +1,6 @@
 """What a gateway tells of models, versions and moves: its own documents, which show themselves in notebooks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -38,6 +38,7 @@ class History(Rows):
     title = "History"
     columns = MappingProxyType(
         {
+            "number": "move",
             "at": "at",
             "alias": "alias",
             "kind": "kind",
@@ -47,6 +48,10 @@ class History(Rows):
             "reason": "reason",
         }
     )
+
+    def _shown(self) -> Sequence[Mapping[str, Any]]:
+        """Each alias counts its own: ``m3``, as ``sardonyx rollback --to`` takes it."""
+        return [{**move, "number": f"m{move['number']}" if "number" in move else None} for move in self]
 
 
 class ModelInfo(Document):

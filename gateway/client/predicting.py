@@ -99,7 +99,7 @@ class Predicting(Reading):
 
     def _predict(self, target: Target, number: int, asked: _Asked, *, is_binary: bool | None) -> Prediction:
         version = self.version(target.model, number)
-        feed, faults = fit(_named(asked.inputs, version), version.inputs)
+        feed, faults = fit(inputs_by_name(asked.inputs, version), version.inputs)
         faults += _unknown_outputs(asked.outputs, version)
         if faults:
             raise input_mismatch(faults)
@@ -134,7 +134,12 @@ class Predicting(Reading):
         return Prediction(arrays, model=version.model, version=version.version, response=response)
 
 
-def _named(inputs: Any, version: VersionInfo) -> Mapping[str, Any]:
+def inputs_by_name(inputs: Any, version: VersionInfo) -> Mapping[str, Any]:
+    """Return what a caller has given (arrays, one array, a table) as inputs by name.
+
+    Raises:
+        UnusableArgument: it is not clear which input is meant.
+    """
     if is_table(inputs):
         return inputs_of_table(inputs, version.inputs, _columns(version))
     return name_inputs(inputs, version.inputs)

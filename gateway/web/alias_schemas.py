@@ -137,6 +137,7 @@ def move_json(move: Move) -> dict[str, Any]:
     """Return a promotion or rollback as the wire has it."""
     return {
         "id": move.id,
+        "number": move.number,
         "alias": move.alias,
         "from": move.from_version,
         "to": move.to_version,

@@ -113,7 +113,10 @@ async def show_history(
     limit: Limit = 1000,
     after: AfterNumber = 0,
 ) -> dict[str, Any]:
-    """Return promotions and rollbacks with actor, reason and time; nothing is ever rewritten."""
+    """Return promotions and rollbacks with actor, reason and time; nothing is ever rewritten.
+
+    `number` is the move's own in its alias, from 1; `id` grows over all models.
+    """
     moves = await services.call(_list_moves, services.registry, name, alias, after, limit)
     return {"items": [move_json(move) for move in moves], "next": moves[-1].id if len(moves) == limit else None}
 

@@ -1,7 +1,9 @@
 """What requests bring to a version, beside its golden examples: the numbers of this host."""
 
+import json
 import socket
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -23,6 +25,8 @@ from registry.roles import Role
 router = APIRouter(prefix="/registry/models/{name}/versions/{number}/inputs", tags=["versions"], route_class=JsonRoute)
 
 _NOTHING: Final = ColumnFound()
+_COLUMNS: Final = "sardonyx.columns"
+"""The key of a graph's metadata under which the names of its only input's columns stand, as a list in JSON."""
 
 
 @router.get("", summary="Show what requests bring to a version")
@@ -70,26 +74,44 @@ def inputs_json(version: Version, found: VersionFound) -> dict[str, Any]:
         "since": None if since is None else timestamp(since),
         "looked_at": found.looked_at,
         "skipped": found.skipped,
-        "inputs": [_input_json(looked, found) for looked in plan.inputs],
+        "inputs": [_input_json(looked, found, _names_of(version, looked)) for looked in plan.inputs],
         "left_out": list(plan.left_out),
     }
 
 
-def _input_json(looked: LookedAt, found: VersionFound) -> dict[str, Any]:
+def _names_of(version: Version, looked: LookedAt) -> Sequence[str | None]:
+    """Return what the columns of an input are called, None for each where the graph does not say.
+
+    Whoever has made the graph has written them: what is no list of as many names, each on one line, is none.
+    """
+    unknown = [None] * looked.width
+    if looked.columns is None or len(version.signature.inputs) != 1:
+        return unknown
+    try:
+        names = json.loads(version.inspection.metadata.get(_COLUMNS, "null"))
+    except (ValueError, RecursionError):
+        return unknown
+    if not isinstance(names, list) or len(names) != looked.columns:
+        return unknown
+    return names if all(isinstance(name, str) and name.isprintable() for name in names) else unknown
+
+
+def _input_json(looked: LookedAt, found: VersionFound, names: Sequence[str | None]) -> dict[str, Any]:
     columns = [found.columns.get((looked.name, place), _NOTHING) for place in range(looked.width)]
     return {
         "name": looked.name,
         "dtype": looked.dtype,
         "requests": max(column.live.requests for column in columns),
         "shift": greatest_shift([column.shift for column in columns]),
-        "columns": [_column_json(looked, place, column) for place, column in enumerate(columns)],
+        "columns": [_column_json(looked, place, names[place], column) for place, column in enumerate(columns)],
     }
 
 
-def _column_json(looked: LookedAt, place: int, column: ColumnFound) -> dict[str, Any]:
+def _column_json(looked: LookedAt, place: int, name: str | None, column: ColumnFound) -> dict[str, Any]:
     reference = column.reference
     return {
         "column": None if looked.columns is None else place,
+        "name": name,
         **_moments_json(looked, column.live, is_known=is_told(column.live)),
         "unseen_share": column.unseen_share,
         "recent": _moments_json(looked, column.recent, is_known=is_told(column.recent)),

@@ -101,6 +101,7 @@ async def register_version(
 ) -> Response:
     """Inspect the model in a sandbox, store it and give it the next number.
 
+    The first version's description is its model's, too, until somebody describes the model.
     201 and a Location header for a new version; 200 with the version that has these very bytes already. The body is the
     `.onnx` file, or JSON that names `files` sent before to `/registry/blobs`, or a `source` to import from.
     """

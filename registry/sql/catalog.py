@@ -1,11 +1,12 @@
 """Every question that the registry's database is asked; rows come in, records go out."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, or_, select, tuple_
 
 from registry.artifact import Artifact, Digest
 from registry.errors import InvalidRequest
@@ -194,14 +195,24 @@ class SqlCatalog(TokenQueries, WebhookQueries):
         statement = _MOVES.where(models.c.name == model, moves.c.id > after).order_by(moves.c.id).limit(limit)
         if alias is not None:
             statement = statement.where(moves.c.alias == alias)
-        return [move_of(row) for row in self._all(statement)]
+        counts: Counter[str] = self._counted_moves(model, moves.c.id <= after) if after else Counter()
+        found = []
+        for row in self._all(statement):
+            counts[row["alias"]] += 1
+            found.append(move_of(row, counts[row["alias"]]))
+        return found
 
     def list_newest_moves(self, model: str, *, before: int | None = None, limit: int) -> Sequence[Move]:
         """Return the moves of all of a model's aliases, newest first; only those with smaller ids than ``before``."""
         statement = _MOVES.where(models.c.name == model).order_by(moves.c.id.desc()).limit(limit)
         if before is not None:
             statement = statement.where(moves.c.id < before)
-        return [move_of(row) for row in self._all(statement)]
+        counts = self._counted_moves(model, *([] if before is None else [moves.c.id < before]))
+        found = []
+        for row in self._all(statement):
+            found.append(move_of(row, counts[row["alias"]]))
+            counts[row["alias"]] -= 1
+        return found
 
     def list_events(self, *, after: int, limit: int) -> Sequence[Event]:
         """Return events with larger sequence numbers, in order."""
@@ -243,6 +254,13 @@ class SqlCatalog(TokenQueries, WebhookQueries):
 
     def _first(self, statement: Select[Any]) -> RowMapping | None:
         return self._connection.execute(statement).mappings().first()
+
+    def _counted_moves(self, model: str, *conditions: ColumnElement[bool]) -> Counter[str]:
+        """Return how many moves each alias of a model has, of those that fulfil the conditions."""
+        of_model = moves.join(models, models.c.id == moves.c.model_id)
+        statement = select(moves.c.alias, func.count().label("count")).select_from(of_model)
+        rows = self._all(statement.where(models.c.name == model, *conditions).group_by(moves.c.alias))
+        return Counter({row["alias"]: row["count"] for row in rows})
 
     def _models(self, rows: Sequence[RowMapping]) -> tuple[Model, ...]:
         ids = [row["id"] for row in rows]

@@ -96,10 +96,11 @@ def _shadow_of(row: RowMapping) -> Shadow:
     return Shadow(version=row["shadow_version"], percent=row["shadow_percent"], trial=row["shadow_trial"])
 
 
-def move_of(row: RowMapping) -> Move:
-    """Return the move."""
+def move_of(row: RowMapping, number: int) -> Move:
+    """Return the move, which is the how manieth of its alias its row does not say."""
     return Move(
         id=row["id"],
+        number=number,
         model=row["model"],
         alias=row["alias"],
         from_version=row["from_version"],

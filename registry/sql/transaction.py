@@ -46,11 +46,11 @@ _FORGET_WORKERS_AFTER = timedelta(hours=1)
 class SqlTransaction(TokenStatements, WebhookStatements, SqlCatalog):
     """``registry.ports.Transaction`` over one connection that holds the writers' lock."""
 
-    def ensure_model(self, name: str, *, actor: str, at: datetime) -> None:
-        """Add the model if it is not there yet."""
+    def ensure_model(self, name: str, *, description: str = "", actor: str, at: datetime) -> None:
+        """Add the model if it is not there yet; one that is there keeps its description."""
         if not self._has(models, name=name):
-            row = {"name": name, "description": "", "tags": {}, "next_number": 1, "created_at": at, "created_by": actor}
-            self._connection.execute(insert(models).values(row))
+            row = {"name": name, "description": description, "tags": {}, "next_number": 1}
+            self._connection.execute(insert(models).values(row | {"created_at": at, "created_by": actor}))
 
     def change_model(self, name: str, *, description: str | None, tags: Mapping[str, str] | None) -> None:
         """Replace what is not None.
@@ -269,8 +269,9 @@ class SqlTransaction(TokenStatements, WebhookStatements, SqlCatalog):
             "reason": reason,
             "at": at,
         }
+        number = self._counted_moves(model, moves.c.alias == alias)[alias] + 1
         id_ = self._insert(moves, model_id=self._model_id(model), kind=kind.value, **row)
-        return Move(id=id_, model=model, kind=kind, **row)  # type: ignore[arg-type]
+        return Move(id=id_, number=number, model=model, kind=kind, **row)  # type: ignore[arg-type]
 
     def add_event(
         self,

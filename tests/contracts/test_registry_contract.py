@@ -134,11 +134,11 @@ def test_a_model_without_versions_has_no_latest(registry: Registry) -> None:
 
 def test_ensuring_a_model_twice_keeps_the_first(registry: Registry) -> None:
     with registry.writing() as transaction:
-        transaction.ensure_model("iris", actor="ada", at=NOON)
-        transaction.ensure_model("iris", actor="bob", at=NOON + timedelta(days=1))
+        transaction.ensure_model("iris", description="flowers", actor="ada", at=NOON)
+        transaction.ensure_model("iris", description="irises", actor="bob", at=NOON + timedelta(days=1))
         found = transaction.find_model("iris")
     assert found is not None
-    assert (found.created_by, found.created_at) == ("ada", NOON)
+    assert (found.description, found.created_by, found.created_at) == ("flowers", "ada", NOON)
 
 
 def test_a_version_shows_its_first_inspection_and_every_runtime_keeps_its_own(registry: Registry) -> None:
@@ -543,6 +543,43 @@ def test_moves_come_back_oldest_first_whatever_the_clock_said(registry: Registry
         assert list(catalog.list_newest_moves("iris", limit=2)) == [third, second]
         assert list(catalog.list_newest_moves("iris", before=second.id, limit=2)) == [first]
         assert list(catalog.list_newest_moves("wine", limit=2)) == []
+
+
+def test_each_alias_of_each_model_counts_its_own_moves_on_every_page(registry: Registry) -> None:
+    whose = [("iris", "production"), ("wine", "production"), ("iris", "blue"), ("iris", "production")] * 3
+    with registry.writing() as transaction:
+        for model in ("iris", "wine"):
+            add_version(transaction, model, "a")
+        made = [
+            transaction.add_move(
+                model,
+                alias,
+                from_version=None,
+                to_version=1,
+                kind=MoveKind.PROMOTE,
+                undoes=None,
+                actor="a",
+                reason="",
+                at=NOON,
+            )
+            for model, alias in whose
+        ]
+    of_iris = [move for move in made if move.model == "iris"]
+    numbers = [(move.alias, move.number) for move in of_iris]
+    assert numbers == [
+        *(("production", 1), ("blue", 1), ("production", 2)),
+        *(("production", 3), ("blue", 2), ("production", 4)),
+        *(("production", 5), ("blue", 3), ("production", 6)),
+    ]
+    with registry.reading() as catalog:
+        for cut in range(1, len(of_iris)):
+            earlier, later = of_iris[:cut], of_iris[cut:]
+            after = earlier[-1].id
+            assert list(catalog.list_moves("iris", after=after)) == later
+            blue = [move for move in later if move.alias == "blue"]
+            assert list(catalog.list_moves("iris", "blue", after=after)) == blue
+            assert list(catalog.list_newest_moves("iris", before=later[0].id, limit=4)) == earlier[::-1][:4]
+        assert list(catalog.list_newest_moves("iris", limit=4)) == of_iris[::-1][:4]
 
 
 def test_events_come_back_in_the_order_of_their_numbers(registry: Registry) -> None:

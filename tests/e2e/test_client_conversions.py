@@ -70,6 +70,35 @@ def test_how_a_conversion_went_is_kept_with_the_version(here: Client, name: str)
     assert here.register(estimator, name=name, example=rows[:10]).is_new is False
 
 
+def test_the_newest_conversion_is_what_the_tags_tell_of(here: Client, name: str) -> None:
+    rows, labels = load_iris(return_X_y=True)
+    estimator = LogisticRegression(max_iter=500).fit(rows, labels)
+    here.register(estimator, name=name, example=rows[:10], tags={"team": "flowers"})
+
+    again = here.register(estimator, name=name, example=rows[:20])
+
+    assert again.conversion is not None
+    assert " in 20 rows " in again.conversion.tags["conversion-difference"]
+    assert again.document["tags"] == {**again.conversion.tags, "team": "flowers"} == here.show(f"{name}:1")["tags"]
+
+
+def test_a_tag_that_somebody_sets_while_a_conversion_is_compared_stays(here: Client, name: str) -> None:
+    rows, labels = load_iris(return_X_y=True)
+    estimator = LogisticRegression(max_iter=500).fit(rows, labels)
+    honest = here.predict
+
+    def meanwhile(*asked: Any, **how: Any) -> Any:
+        with Client(here._address) as somebody_else:
+            somebody_else.annotate(name, 1, tags={"approved": "yes"})
+        return honest(*asked, **how)
+
+    here.predict = meanwhile  # type: ignore[method-assign]  # the moment between the registration and its tags
+    version = here.register(estimator, name=name, example=rows[:10])
+
+    assert version.conversion is not None
+    assert here.show(f"{name}:1")["tags"] == {**version.conversion.tags, "approved": "yes"}
+
+
 def test_a_table_is_predicted_as_it_is(here: Client, name: str) -> None:
     people = pd.DataFrame({"city": ["A", "B", "C"] * 10, "age": range(30)})
     columns = ColumnTransformer([("city", OneHotEncoder(), ["city"]), ("age", StandardScaler(), ["age"])])

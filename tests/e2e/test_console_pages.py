@@ -140,8 +140,10 @@ def test_an_admin_promotes_after_seeing_the_plan_and_undoes_it(console: Console,
     )
     assert (undone.status_code, live(admin, "moved")["version"], "doubles" in undone.text) == (200, 1, True)
     moves = admin.get("/registry/models/moved/history", headers=MARK).json()["items"]
-    reason = f"undo of move {moves[1]['id']}"
+    reason = "undo of m2"
     assert undo == {"alias": "production", "to": "1", "expected_generation": "2", "reason": reason}
+    assert [move["number"] for move in moves] == [1, 2, 3]
+    assert [f'{move["id"]}">m{move["number"]}</a>' in undone.text for move in moves] == [True] * 3
     assert [(move["kind"], move["from"], move["to"], move["undoes"], move["actor"]) for move in moves] == [
         ("promote", None, 1, None, "adminer"),
         ("promote", 1, 2, None, "adminer"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from onnx import ModelProto, helper
 
 from gateway.cli.entry import main
 from gateway.client import Client
@@ -26,6 +28,7 @@ TIMES = 20
 SENTINEL = "7f3a-nobody-else-says-this"
 SPREAD = {"inputs": {"x": [[0.0, 0.0, 0.0, 0.0], [2.0, 4.0, 0.0, 8.0]]}}
 """An example whose columns have the means 1, 2, 0 and 4, and as much deviation."""
+COLUMNS = ["sepal length", "sepal width", "petal length", "petal width"]
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
 def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
     with gateway.client() as opened:
         yield opened
+
+
+def with_columns(model: ModelProto) -> ModelProto:
+    """Write into a model what its columns are called."""
+    helper.set_model_props(model, {"sardonyx.columns": json.dumps(COLUMNS)})
+    return model
 
 
 def found(client: httpx.Client, name: str) -> dict[str, Any]:
@@ -152,6 +161,7 @@ def test_live_numbers_stand_beside_those_of_the_examples(client: httpx.Client) -
         "columns": [
             {
                 "column": place,
+                "name": None,
                 "count": 2 * TIMES,
                 "mean": mean,
                 "std": std,
@@ -286,19 +296,19 @@ def test_a_shadow_compares_what_is_looked_at_too(client: httpx.Client) -> None:
 
 
 def test_the_client_has_it_as_rows(gateway: GatewayProcess, client: httpx.Client) -> None:
-    upload(client, "rows", models.linear())
+    upload(client, "rows", with_columns(models.linear()))
     ask(client, "rows")
     with Client(gateway.url) as ours:
         report = ours.inputs("rows:1")
-    assert [(row["input"], row["column"], row["mean"]) for row in report.rows] == [
-        ("x", place, mean) for place, mean in enumerate(ROW[0])
+    assert [(row["input"], row["column"], row["name"], row["mean"]) for row in report.rows] == [
+        ("x", place, COLUMNS[place], mean) for place, mean in enumerate(ROW[0])
     ]
 
 
 def test_the_command_shows_it_as_a_table(
     gateway: GatewayProcess, client: httpx.Client, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    upload(client, "table", models.linear())
+    upload(client, "table", with_columns(models.linear()))
     ask(client, "table")
     with pytest.raises(SystemExit) as ended:
         main(["--url", gateway.url, "inputs", "table:1"])
@@ -308,7 +318,9 @@ def test_the_command_shows_it_as_a_table(
         f"table:1 on {socket.gethostname()}: {TIMES} requests looked at, 0 skipped",
     )
     assert columns.split()[:5] == ["INPUT", "COLUMN", "VALUES", "MEAN", "STD"]
-    assert [row.split()[:5] for row in rows] == [["x", str(n), str(TIMES), str(n + 1), "0"] for n in range(4)]
+    assert [re.split(" {2,}", row)[:5] for row in rows] == [
+        ["x", COLUMNS[n], str(TIMES), str(n + 1), "0"] for n in range(4)
+    ]
 
 
 def test_the_command_gives_a_script_what_the_gateway_says(
@@ -321,9 +333,10 @@ def test_the_command_gives_a_script_what_the_gateway_says(
 
 
 def test_the_page_of_a_version_shows_it(client: httpx.Client) -> None:
-    upload(client, "shown", models.linear())
+    upload(client, "shown", with_columns(models.linear()))
     ask(client, "shown")
     page = client.get("/console/models/shown/versions/1").raise_for_status().text
+    assert [f"<td><code>{name}</code></td>" in page for name in COLUMNS] == [True] * 4
     assert ("What requests bring" in page, f"{TIMES} requests to this host looked at" in page) == (True, True)
 
 

@@ -1,4 +1,4 @@
-"""Numbers of moves, and events that are followed over a gateway that goes away."""
+"""Events that are followed over a gateway that goes away."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -7,19 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.cli.history import number_moves
 from gateway.cli.watch import event_line, follow, last_sequence
 from gateway.client import ApiError, Client, ConnectionFailed, Response
-
-
-def test_each_alias_counts_its_own_moves() -> None:
-    moves = [{"alias": alias, "to": to} for alias, to in (("production", 1), ("staging", 2), ("production", 2))]
-
-    assert number_moves(moves) == [
-        {"alias": "production", "to": 1, "number": 1},
-        {"alias": "staging", "to": 2, "number": 1},
-        {"alias": "production", "to": 2, "number": 2},
-    ]
 
 
 class Feed:

@@ -21,6 +21,7 @@ COMMANDS = [
     ["rollback", "iris", "--to-time", "2026-11-22T03:00:00Z"],
     ["canary", "iris", "2", "12.5"],
     ["canary", "iris", "--drop"],
+    ["describe", "iris", "flowers"],
     ["retire", "iris", "1"],
     ["history", "iris", "--alias", "staging", "--limit", "3"],
     ["rollback", "iris", "--to", "m3"],

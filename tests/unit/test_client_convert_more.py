@@ -15,6 +15,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -189,3 +190,33 @@ def test_what_cannot_be_converted_is_refused_with_the_reason(model: Any, example
     with pytest.raises(UnusableArgument) as caught:
         prepare(model, example=example)
     assert str(caught.value).startswith(words)
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "Float64", "float64"])
+def test_what_a_column_of_pandas_own_types_lacks_is_nan(dtype: str) -> None:
+    table = pd.DataFrame({"a": pd.array([1, None, 0, 1] * 5, dtype="Float64").astype(dtype), "b": np.arange(20.0)})
+    model = make_pipeline(SimpleImputer(), LinearRegression()).fit(table, range(20))
+
+    rows = prepare(model, example=table)
+    whole = prepare(model, example=table.dropna())
+
+    assert rows.original is not None
+    assert whole.original is not None
+    np.testing.assert_array_equal(rows.original.inputs[0][:, 0], [1, np.nan, 0, 1] * 5)
+    np.testing.assert_array_equal(whole.original.inputs[0][:, 0], [1, 0, 1] * 5)
+
+
+def test_so_it_is_for_each_input_of_a_pipeline_over_a_table() -> None:
+    table = pd.DataFrame({"city": ["A", "B"] * 10, "age": pd.array([1, None, 0, 1] * 5, dtype="Int64")})
+    columns = ColumnTransformer([("city", OneHotEncoder(), ["city"]), ("age", SimpleImputer(), ["age"])])
+
+    submission = prepare(make_pipeline(columns, LogisticRegression()).fit(table, [0, 1] * 10), example=table)
+
+    assert submission.original is not None
+    np.testing.assert_array_equal(submission.original.inputs[1], np.array([[1], [np.nan], [0], [1]] * 5, np.float32))
+
+
+def test_a_column_that_is_no_numbers_is_named() -> None:
+    booster, _ = xgb_booster("binary:logistic", TABLE, LABELS > 0)
+    with pytest.raises(UnusableArgument, match=r"^column city holds (str|object): the example is a table of rows"):
+        prepare(booster, example=PEOPLE)

@@ -34,6 +34,7 @@ VERSION = {
     },
 }
 MOVE = {
+    "number": 1,
     "at": "2026-11-28T14:00:00Z",
     "alias": "production",
     "kind": "promote",
@@ -88,14 +89,14 @@ def test_in_plain_text_nothing_moves_the_cursor(name: str) -> None:
 def test_a_history_reads_as_a_table() -> None:
     moves = [
         {**MOVE, "actor": "ada", "reason": "better"},
-        {**MOVE, "kind": "rollback", "from": 3, "to": 2, "actor": "ada", "reason": ""},
+        {**MOVE, "number": 2, "kind": "rollback", "from": 3, "to": 2, "actor": "ada", "reason": ""},
     ]
 
     assert repr(History(moves)).split("\n") == [
         "History",
-        "at                    alias       kind      from  to  by   reason",
-        "2026-11-28T14:00:00Z  production  promote         3   ada  better",
-        "2026-11-28T14:00:00Z  production  rollback  3     2   ada",
+        "move  at                    alias       kind      from  to  by   reason",
+        "m1    2026-11-28T14:00:00Z  production  promote         3   ada  better",
+        "m2    2026-11-28T14:00:00Z  production  rollback  3     2   ada",
     ]
     assert History(moves) == moves, "it is the list that it was"
 

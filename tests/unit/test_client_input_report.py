@@ -24,7 +24,15 @@ DOCUMENT: dict[str, Any] = {
             "requests": 40,
             "shift": 3.37332,
             "columns": [
-                {"column": 0, **ALL, "unseen_share": None, "recent": RECENT, "reference": EXAMPLES, "shift": 3.37332}
+                {
+                    "column": 0,
+                    "name": "length",
+                    **ALL,
+                    "unseen_share": None,
+                    "recent": RECENT,
+                    "reference": EXAMPLES,
+                    "shift": 3.37332,
+                }
             ],
         },
         {
@@ -33,7 +41,15 @@ DOCUMENT: dict[str, Any] = {
             "requests": 0,
             "shift": None,
             "columns": [
-                {"column": None, **UNKNOWN, "unseen_share": 0.125, "recent": UNKNOWN, "reference": None, "shift": None}
+                {
+                    "column": None,
+                    "name": None,
+                    **UNKNOWN,
+                    "unseen_share": 0.125,
+                    "recent": UNKNOWN,
+                    "reference": None,
+                    "shift": None,
+                }
             ],
         },
     ],
@@ -47,6 +63,7 @@ def test_rows_have_what_a_table_wants() -> None:
             "input": "x",
             "dtype": "float32",
             "column": 0,
+            "name": "length",
             **ALL,
             "unseen_share": None,
             "shift": 3.37332,
@@ -57,6 +74,7 @@ def test_rows_have_what_a_table_wants() -> None:
             "input": "city",
             "dtype": "string",
             "column": None,
+            "name": None,
             **UNKNOWN,
             "unseen_share": 0.125,
             "shift": None,
@@ -74,7 +92,7 @@ def test_at_a_prompt_it_is_a_table() -> None:
     assert repr(InputReport(DOCUMENT)).split("\n") == [
         "iris:3 on host-1: 40 requests looked at, 2 skipped",
         "input  column  values  mean   std  NaN  infinite  unseen  recent mean  examples' mean  examples' std  shift",
-        "x      0       40      5.843  0.5  0 %  0 %               5.843        5               0.25           3.373",
+        "x      length  40      5.843  0.5  0 %  0 %               5.843        5               0.25           3.373",
         "city           0                                  12.5 %",
     ]
 

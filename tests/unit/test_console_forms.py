@@ -29,6 +29,7 @@ def alias(version: int, generation: int, *, canary: Canary | None = None, shadow
 def moved(before: Alias, after: Alias, kind: MoveKind = MoveKind.PROMOTE) -> AliasMove:
     move = Move(
         id=9,
+        number=2,
         model="iris",
         alias="production",
         from_version=before.version,

@@ -1,8 +1,10 @@
 """What requests bring to a version, as the wire has it."""
 
 import socket
+from dataclasses import replace
 
 import orjson
+import pytest
 
 from gateway.input_findings import ColumnFound, VersionFound
 from gateway.web.inputs import inputs_json
@@ -15,7 +17,7 @@ NOTHING = {"count": 0, "mean": None, "std": None, "nan_share": None, "infinite_s
 
 def test_before_anything_has_come_every_input_is_there_and_nothing_is_said_of_it() -> None:
     version = make_version(inputs=(tensor("x", "float32", ("n", 2)), tensor("y", "int64", ())))
-    empty = {**NOTHING, "unseen_share": None, "recent": NOTHING, "reference": None, "shift": None}
+    empty = {"name": None, **NOTHING, "unseen_share": None, "recent": NOTHING, "reference": None, "shift": None}
     assert inputs_json(version, VersionFound()) == {
         "model": "iris",
         "version": 1,
@@ -62,6 +64,7 @@ def test_live_numbers_stand_beside_those_of_the_examples() -> None:
         "columns": [
             {
                 "column": None,
+                "name": None,
                 "count": 80,
                 "mean": 7.0,
                 "std": 2.0,
@@ -76,6 +79,7 @@ def test_live_numbers_stand_beside_those_of_the_examples() -> None:
     }
     assert words["columns"][0] == {
         "column": 0,
+        "name": None,
         "count": 21,
         "mean": None,
         "std": None,
@@ -107,3 +111,32 @@ def test_nothing_of_it_is_beyond_what_json_can_say() -> None:
     (column,) = document["inputs"][0]["columns"]
     assert (column["mean"], column["std"], column["shift"]) == (1e308, None, None)
     assert orjson.loads(orjson.dumps(document)) == document
+
+
+@pytest.mark.parametrize(
+    ("note", "names"),
+    [
+        ('["length", "width"]', ["length", "width"]),
+        ('["length"]', [None, None]),
+        ('["length", 2]', [None, None]),
+        ('["length", "\\ud800"]', [None, None]),
+        ('["length", "a\\nb"]', [None, None]),
+        ('{"0": "length"}', [None, None]),
+        ("[" * 100_000, [None, None]),
+        ("length", [None, None]),
+    ],
+    ids=["names", "too few", "no text", "half a character", "a line end", "no list", "a deep one", "no JSON"],
+)
+def test_columns_are_called_as_the_graph_calls_them_if_it_can_be_read(note: str, names: list[str | None]) -> None:
+    version = make_version(inputs=(tensor("x", "float32", ("n", 2)),))
+    noted = replace(version, inspection=replace(version.inspection, metadata={"sardonyx.columns": note}))
+    (looked,) = inputs_json(noted, VersionFound())["inputs"]
+    assert [(column["column"], column["name"]) for column in looked["columns"]] == list(enumerate(names))
+
+
+def test_names_of_columns_are_those_of_an_only_input() -> None:
+    inputs = (tensor("x", "float32", ("n", 2)), tensor("z", "float32", ("n", 2)))
+    version = make_version(inputs=inputs)
+    noted = replace(version, inspection=replace(version.inspection, metadata={"sardonyx.columns": '["a", "b"]'}))
+    looked = inputs_json(noted, VersionFound())["inputs"]
+    assert [column["name"] for each in looked for column in each["columns"]] == [None] * 4

@@ -49,6 +49,7 @@ def test_the_first_promotion_makes_the_alias(bench: Bench) -> None:
     alias = Alias(model="iris", name="production", version=2, canary=None, generation=1, updated_at=NOON)
     move = Move(
         id=1,
+        number=1,
         model="iris",
         alias="production",
         from_version=None,

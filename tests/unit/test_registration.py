@@ -84,6 +84,19 @@ def test_a_version_runs_apart_from_the_start_where_that_was_asked_for(bench: Ben
     ]
 
 
+def test_the_registration_that_makes_a_model_describes_it_and_later_ones_do_not(bench: Bench) -> None:
+    bench.register("iris", {}, description="flowers")
+    bench.register("iris", {"opset": 18}, description="again")
+    bench.register("plain", {})
+    bench.register("plain", {"opset": 18}, description="too late")
+    with bench.registry.reading() as catalog:
+        found = catalog.list_models(limit=10).items
+        second = catalog.find_version("iris", 2)
+    assert [(model.name, model.description) for model in found] == [("iris", "flowers"), ("plain", "")]
+    assert second is not None
+    assert second.description == "again"
+
+
 def test_the_same_bytes_again_are_the_same_version_without_another_look(bench: Bench) -> None:
     first = bench.register("iris", {})
     again = bench.register("iris", {}, description="other words")
