@@ -213,6 +213,12 @@ class Promotion:
         return AliasMove(alias=alias, move=move, sequence=sequence)
 
 
+def previous_version(catalog: Catalog, alias: Alias) -> int | None:
+    """Return where one step back leads, None where there is nothing before."""
+    back = _one_back(catalog, alias, catalog.list_moves(alias.model, alias.name))
+    return None if back is None else back.version
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Step:
     plan: Plan
@@ -290,12 +296,16 @@ def _way_back(
         then = last_move_at(moves, to_time)
         to = None if then is None else then.to_version
     elif to is None:
-        back = step_back(moves, is_available=lambda number: _is_available(catalog, before, number))
+        back = _one_back(catalog, before, moves)
         return _found(before, back, f"alias {quoted(before.name)} has no promotion left to roll back")
     if to is None:
         return _found(before, None, f"alias {quoted(before.name)} pointed to nothing at that time")
     promotable_version(catalog, before.model, to)
     return _found(before, step_back_to(moves, to), f"version {to} has never been live at alias {quoted(before.name)}")
+
+
+def _one_back(catalog: Catalog, before: Alias, moves: Sequence[Move]) -> StepBack | None:
+    return step_back(moves, is_available=lambda number: _is_available(catalog, before, number))
 
 
 def _is_available(catalog: Catalog, before: Alias, number: int) -> bool:

@@ -18,6 +18,7 @@ from gateway.web.context import Actor, AfterNumber, AliasName, Limit, ModelName,
 from gateway.web.guarded import needs
 from gateway.web.json_routes import JsonRoute
 from gateway.web.schemas import timestamp
+from gateway.web.shadow_reports import find_trial
 from registry.errors import AliasNotFound, InvalidRequest, NoActiveVersion
 from registry.lookup import resolve_model
 from registry.names import PRODUCTION
@@ -93,14 +94,14 @@ async def show_alias(
 @needs(Role.PREDICT)
 async def show_shadow(services: UsesServices, name: ModelName, alias: AliasName) -> dict[str, Any]:
     """Return the shadow that the alias has, and the report of it, or of the last one that it had."""
-    found, trial, report = await services.call(_find_shadow, services.registry, name, alias)
+    found, shown = await services.call(_find_shadow, services.registry, name, alias)
     return {
         "model": name,
         "alias": alias,
         "version": found.version,
         "shadow": shadow_json(found.shadow),
-        "trial": None if trial is None else trial.number,
-        "report": None if trial is None else shadow_report_json(trial, report),
+        "trial": None if shown is None else shown[0].number,
+        "report": None if shown is None else shadow_report_json(*shown),
     }
 
 
@@ -166,14 +167,10 @@ def _find_alias(registry: Registry, name: str, alias: str) -> Alias:
     raise AliasNotFound(f"'{name}' has no alias '{alias}'")
 
 
-def _find_shadow(registry: Registry, name: str, alias: str) -> tuple[Alias, Trial | None, ShadowReport]:
+def _find_shadow(registry: Registry, name: str, alias: str) -> tuple[Alias, tuple[Trial, ShadowReport] | None]:
     found = _find_alias(registry, name, alias)
-    now = found.trial
     with registry.reading() as catalog:
-        known = catalog.find_shadow_report(name, alias)
-    if now is not None and (known is None or known[0] != now):
-        return found, now, ShadowReport()
-    return (found, None, ShadowReport()) if known is None else (found, *known)
+        return found, find_trial(catalog, found)
 
 
 def _find_alias_at(registry: Registry, name: str, alias: str, at: datetime) -> Move:

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, WebError, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    FilePayload,
+    Page,
+    Request,
+    WebError,
+    sync_playwright,
+)
 
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -23,6 +32,20 @@ _RUN_AXE = """
 async () => (await axe.run({exclude: [["iframe"]]}, {resultTypes: ["violations"]})).violations
   .filter((found) => ["serious", "critical"].includes(found.impact))
   .map((found) => [found.id, found.nodes.map((node) => node.html)])
+"""
+_WRITE = """
+async ([words, width, height]) => {
+  const canvas = new OffscreenCanvas(width, height);
+  const drawing = canvas.getContext("2d");
+  drawing.fillStyle = "white";
+  drawing.fillRect(0, 0, width, height);
+  drawing.fillStyle = "black";
+  drawing.font = `${Math.round(height * 0.6)}px "DejaVu Sans", sans-serif`;
+  drawing.textBaseline = "middle";
+  drawing.fillText(words, height / 4, height / 2, width - height / 2);
+  const blob = await canvas.convertToBlob({type: "image/png"});
+  return Array.from(new Uint8Array(await blob.arrayBuffer()));
+}
 """
 
 
@@ -84,6 +107,12 @@ def sign_in(page: Page, token: str) -> None:
     page.get_by_label("Access token").fill(token)
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("heading", name="Models", exact=True).wait_for()
+
+
+def picture_of(page: Page, words: str, *, width: int = 192, height: int = 48) -> FilePayload:
+    """Return a picture of a line of text, black on white, as a file that a reader has at hand."""
+    octets = page.evaluate(_WRITE, [words, width, height])
+    return {"name": "line.png", "mimeType": "image/png", "buffer": bytes(octets)}
 
 
 def find_obstacles(page: Page) -> list[Any]:

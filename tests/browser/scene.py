@@ -18,6 +18,7 @@ PUBLISHED = {
     "ocr-classifier": "Whether a line of text stands on its head",
     "silero-vad": "Whether somebody speaks",
 }
+DESCRIPTIONS = {**PUBLISHED, "iris": "Which iris a flower is, of four measures"}
 GOLDEN = {"name": "setosa", "inputs": {"x": [[5.1, 3.5, 1.4, 0.2]]}, "outputs": {"label": [0]}}
 FLOWERS = {"inputs": {"x": [[5.1, 3.5, 1.4, 0.2], [6.2, 2.9, 4.3, 1.3]]}}
 NO_FLOWER = {"inputs": {"x": [[5.1, 3.5]]}}
@@ -49,6 +50,8 @@ def running_scene(data_dir: Path) -> Iterator[Scene]:
         with Client(gateway.url, token=admin) as client:
             register_models(client)
         with scene.client() as client:
+            for name, text in DESCRIPTIONS.items():
+                client.patch(f"/registry/models/{name}", json={"description": text}).raise_for_status()
             have_traffic(client)
         yield scene
 

@@ -28,6 +28,13 @@ async () => {
 }
 """
 STRANGE = """it's "x" \\n `id` </script><img src=x onerror=alert(1)> {{ 1 }} é漢"""
+HOLD_FILES = """
+() => {
+  const read = File.prototype.arrayBuffer;
+  const released = new Promise((resolve) => { window.release = resolve; });
+  File.prototype.arrayBuffer = async function () { await released; return read.call(this); };
+}
+"""
 
 
 def strange() -> ModelProto:
@@ -35,6 +42,23 @@ def strange() -> ModelProto:
     names = [STRANGE, "__proto__"]
     return models.model(
         [helper.make_node("Add", names, ["y"])], [models.value(name) for name in names], [models.value("y")]
+    )
+
+
+def with_columns(model: ModelProto, names: list[str]) -> ModelProto:
+    """The model, knowing what its columns are called, as one that was registered with its estimator does."""
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "sardonyx.columns", json.dumps(names)
+    return model
+
+
+def columns() -> ModelProto:
+    """Float32 age [n, 1] and string city [n] -> both as they are: a pipeline with an input for each column."""
+    age, city = ("age", "float32", ("n", 1)), ("city", "string", ("n",))
+    return models.model(
+        [helper.make_node("Identity", [name], [f"{name}_out"]) for name, _, _ in (age, city)],
+        [models.value(*spec) for spec in (age, city)],
+        [models.value(f"{name}_out", dtype, shape) for name, dtype, shape in (age, city)],
     )
 
 
@@ -51,6 +75,9 @@ REGISTERED = {
     "truth": models.identity("bool", ("n", 2)),
     "scores": models.identity("float32", ("n", 8)),
     "long": models.identity("float32", ("n", 30_000)),
+    "named": with_columns(models.identity("float32", ("n", 2)), ["height", "width"]),
+    "named-words": with_columns(models.identity("string", ("n", 2)), ["colour", "size"]),
+    "columns": columns(),
 }
 
 
@@ -141,6 +168,56 @@ def test_whole_numbers_keep_every_digit_both_ways(page: Page) -> None:
     answered(page, str(LARGE), "-1")
 
 
+def paste(page: Page, rows: str, *, what: str = "x") -> None:
+    page.get_by_label("CSV").check()
+    page.get_by_label(f"{what} as rows of cells").fill(rows)
+
+
+def test_columns_are_taken_by_their_names_where_the_model_knows_them(page: Page) -> None:
+    paste(opened(page, "named"), "width,height\n1,2\n3,4\n")
+    expect(page.get_by_label("the first row names the columns")).to_be_checked()
+    expect(page.get_by_text("The columns are taken by their names.")).to_be_visible()
+    assert find_obstacles(page) == []
+    assert json.loads(predict(page)["body"]) == {"inputs": {"x": [[2, 1], [4, 3]]}}
+    answered(page, "2", "1", "4", "3")
+    paste(page, "1,2\n")
+    expect(page.get_by_text("The columns are taken to be, in this order: height, width.")).to_be_visible()
+
+
+def test_a_table_that_lacks_a_column_is_refused_by_its_name(page: Page) -> None:
+    paste(opened(page, "named"), "width,depth\n1,2\n")
+    page.get_by_role("button", name="Predict").click()
+    said = "row 1: the table lacks height, and has besides depth; the model takes the columns height, width"
+    expect(page.locator("#input-0-faults")).to_have_text(said)
+    expect(page.locator("#try-result")).to_have_text("Nothing was sent: see what is marked.")
+
+
+def test_a_first_row_of_names_is_left_out_of_words_and_of_truth_as_well(page: Page) -> None:
+    paste(opened(page, "named-words"), "size,colour\nbig,red\n")
+    assert json.loads(predict(page)["body"]) == {"inputs": {"x": [["red", "big"]]}}
+    paste(opened(page, "truth"), "is_new,is_old\ntrue,0\n")
+    assert json.loads(predict(page)["body"]) == {"inputs": {"x": [[True, False]]}}
+    paste(opened(page, "words"), "title\na\n", what="")
+    page.get_by_label("the first row names the columns").check()
+    expect(page.get_by_text("The model does not say what its columns are called")).to_be_visible()
+    predict(page)
+    expect(page.locator("#try-result tbody tr")).to_have_count(1)
+
+
+def test_one_table_fills_in_a_pipeline_with_an_input_for_each_column(page: Page) -> None:
+    opened(page, "columns").get_by_text("Paste one table for all inputs").click()
+    table, fill = page.get_by_label("A table with a column for each input"), page.get_by_role("button", name="Fill in")
+    table.fill("city,years\nParis,3\n")
+    fill.filter(has_text="table").click()
+    said = "row 1: the table lacks age, and has besides years; the model takes the columns age, city"
+    expect(page.locator("#try-table-faults")).to_have_text(said)
+    assert find_obstacles(page) == []
+    table.fill("city;age\nParis;3\nRome;4.5\n")
+    fill.filter(has_text="table").click()
+    expect(page.locator("#try-table-faults")).to_be_hidden()
+    assert json.loads(predict(page)["body"]) == {"inputs": {"age": [[3], [4.5]], "city": ["Paris", "Rome"]}}
+
+
 @pytest.mark.parametrize(
     ("array", "cells"),
     [
@@ -203,6 +280,38 @@ def test_a_picture_is_resized_normalised_and_laid_out_as_is_shown(page: Page) ->
     page.get_by_label("over the deviation").fill("0")
     page.get_by_label("over the deviation").blur()
     expect(page.locator("#input-0-faults")).to_have_text("expected numbers other than 0, parted by commas")
+
+
+def test_a_picture_and_a_file_are_there_again_after_a_look_at_another_source(page: Page) -> None:
+    opened(page, "picture").reload()
+    octets = bytes(page.evaluate(PICTURE))
+    image, json_, npy = (page.get_by_label(name, exact=True) for name in ("Image", "JSON", ".npy file"))
+    image.check()
+    page.get_by_label("1. A picture").set_input_files({"name": "p.png", "mimeType": "image/png", "buffer": octets})
+    expect(page.get_by_text("channels first")).to_be_visible()
+    npy.check()
+    page.get_by_label("x as a .npy file").set_input_files(saved(np.ones((2, 3, 2, 2), np.float32)))
+    expect(page.get_by_text("24 elements, float32 [2, 3, 2, 2]")).to_be_visible()
+    json_.check()
+    image.check()
+    assert np.array(json.loads(predict(page)["body"])["inputs"]["x"]).shape == (1, 3, 2, 2)
+    npy.check()
+    expect(page.get_by_text("24 elements, float32 [2, 3, 2, 2]")).to_be_visible()
+    assert np.array(json.loads(predict(page)["body"])["inputs"]["x"]).shape == (2, 3, 2, 2)
+
+
+def test_a_file_that_is_read_late_is_never_sent_in_place_of_what_is_typed(page: Page) -> None:
+    opened(page, "any-rank").evaluate(HOLD_FILES)
+    page.get_by_label(".npy file", exact=True).check()
+    page.get_by_label("x as a .npy file").set_input_files(saved(np.array([1.0])))
+    page.get_by_role("button", name="Predict").click()
+    expect(page.locator("#input-0-faults")).to_have_text("the file is still being read: try again")
+    page.get_by_label("JSON", exact=True).check()
+    page.get_by_label("x in JSON").fill("[2.5]")
+    page.evaluate("window.release()")
+    assert json.loads(predict(page)["body"]) == {"inputs": {"x": [2.5]}}
+    page.get_by_label(".npy file", exact=True).check()
+    assert json.loads(predict(page)["body"]) == {"inputs": {"x": [1.0]}}
 
 
 def test_what_may_be_left_out_is_unless_it_is_given(page: Page) -> None:

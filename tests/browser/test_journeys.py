@@ -10,8 +10,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.browsing import find_obstacles, reading, running_browser, sign_in
+from tests.browser.browsing import find_obstacles, picture_of, reading, running_browser, sign_in
 from tests.browser.scene import FLOWERS, Scene, have_traffic, running_scene
+from tests.support.gateway_process import wait_until
 
 SCHEMES = ("light", "dark")
 WRONG_TABLE = "sepal,sepal width,petal,petal width\n5.1,3.5,1.4,0.2\n6.2,2.9,much,1.3\n"
@@ -45,21 +46,54 @@ def test_a_data_scientist_finds_reads_draws_tries_and_copies(browser: Browser, s
         page.get_by_role("link", name="Version 1", exact=True).click()
         expect(page.locator("#signature")).to_contain_text("float32[batch, 4]")
 
-        page.get_by_role("link", name="Draw the graph").click()
-        graph = page.frame_locator("iframe")
-        graph.locator("body.default").wait_for()
-        assert graph.locator("g.node").count() >= 2
-        assert find_obstacles(page) == []
-        page.go_back()
-
+        draw_the_graph(page, nodes=2)
         try_the_form(page)
         assert find_obstacles(page) == []
 
         page.get_by_role("region", name="Call it").get_by_role("button", name="Copy").click()
         expect(page.get_by_role("button", name="Copied")).to_be_visible()
         program = page.evaluate("navigator.clipboard.readText()")
+        try_a_picture_and_bytes(page)
     answer = run_program(program, scene)
     assert answer["outputs"].keys() == {"label", "probabilities"}
+
+
+def draw_the_graph(page: Page, *, nodes: int) -> None:
+    """From a version's page, and back."""
+    page.get_by_role("link", name="Draw the graph").click()
+    graph = page.frame_locator("iframe")
+    graph.locator("body.default").wait_for()
+    assert graph.locator("g.node").count() >= nodes
+    assert find_obstacles(page) == []
+    page.go_back()
+
+
+def try_a_picture_and_bytes(page: Page) -> None:
+    """The models of others: one that looks at lines of text, drawn and tried with one, and one that looks at bytes."""
+    result, predict = page.locator("#try-result"), page.get_by_role("button", name="Predict")
+    open_version(page, "ocr-classifier")
+    draw_the_graph(page, nodes=100)
+    page.get_by_label("Image", exact=True).check()
+    page.get_by_label("1. A picture").set_input_files(picture_of(page, "Sardonyx"))
+    expect(page.get_by_text("float32 [1, 3, 48, 192], channels first")).to_be_visible()
+    predict.click()
+    expect(result).to_contain_text("Status 200")
+    expect(result.locator("tbody td")).to_have_count(2)
+    assert find_obstacles(page) == []
+
+    open_version(page, "magika")
+    page.get_by_role("button", name="Fill in a random input").click()
+    predict.click()
+    expect(result).to_contain_text("Status 200")
+    expect(result.locator(".best li")).to_have_count(5)
+    assert find_obstacles(page) == []
+
+
+def open_version(page: Page, model: str) -> None:
+    """From the first page to the first version of a model."""
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="Models").click()
+    page.get_by_role("link", name=model, exact=True).click()
+    page.get_by_role("link", name="Version 1", exact=True).click()
 
 
 def try_the_form(page: Page) -> None:
@@ -101,7 +135,7 @@ def run_program(program: str, scene: Scene) -> dict[str, dict[str, object]]:
 def test_a_caller_sees_what_is_theirs_and_can_move_nothing(browser: Browser, scene: Scene, scheme: str) -> None:
     with reading(browser, scene.gateway.url, scheme) as page:
         sign_in(page, scene.viewer)
-        expect(page.get_by_role("main").get_by_role("rowheader")).to_have_text(["iris"])
+        expect(page.get_by_role("main").get_by_role("rowheader")).to_have_text([re.compile(r"^\s*iris\b")])
         page.get_by_role("link", name="iris", exact=True).click()
         expect(page.get_by_role("heading", name="History")).to_be_visible()
         moving = page.get_by_role("main").get_by_role("link", name=re.compile("Promote|Roll back|Canary|Shadow|Retire"))
@@ -139,7 +173,7 @@ def test_an_admin_sees_trouble_compares_promotes_undoes_and_rolls_back(
         assert live(client) == 1
 
         promote(page, 2, reason="once more")
-        page.get_by_role("link", name="Roll back").click()
+        page.get_by_role("link", name="Roll back", exact=True).click()
         expect(page.get_by_role("main")).to_contain_text("What callers notice")
         assert find_obstacles(page) == []
         page.locator("#reason").fill("it errs more")
@@ -147,18 +181,46 @@ def test_an_admin_sees_trouble_compares_promotes_undoes_and_rolls_back(
         expect(page.locator("#flash")).to_contain_text("Rolled back")
         assert (live(client), history(client)[-1]["reason"]) == (1, "it errs more")
 
-        page.get_by_role("link", name="Canary").click()
-        assert find_obstacles(page) == []
-        page.get_by_label("Version").select_option("2")
-        page.get_by_label("Of a hundred requests").fill("5")
-        page.get_by_role("button", name="Show what would change").click()
-        page.locator("#confirm").click()
-        expect(page.locator("#alias-production")).to_contain_text("version 2 · 5 %")
-        page.get_by_role("link", name="Drop the canary").click()
-        page.locator("#confirm").click()
-        expect(page.locator("#alias-production")).not_to_contain_text("5 %")
+        try_a_canary(page)
         assert client.post("/models/iris/predict", json=FLOWERS).json()["version"] == 1
+        compare_with_a_shadow(page, client)
         look_at_the_rest_and_leave(page)
+
+
+def try_a_canary(page: Page) -> None:
+    """Set one, and drop it."""
+    page.get_by_role("link", name="Canary").click()
+    assert find_obstacles(page) == []
+    page.get_by_label("Version").select_option("2")
+    page.get_by_label("Of a hundred requests").fill("5")
+    page.get_by_role("button", name="Show what would change").click()
+    page.locator("#confirm").click()
+    expect(page.locator("#alias-production")).to_contain_text("version 2 · 5 %")
+    page.get_by_role("link", name="Drop the canary").click()
+    page.locator("#confirm").click()
+    expect(page.locator("#alias-production")).not_to_contain_text("5 %")
+
+
+def compare_with_a_shadow(page: Page, client: httpx.Client) -> None:
+    """Set one, see what it shows without reading the page again, and drop it."""
+    page.get_by_role("link", name="Shadow", exact=True).click()
+    page.get_by_label("Version").select_option("2")
+    page.get_by_label("Of a hundred requests").fill("100")
+    page.get_by_role("button", name="Show what would change").click()
+    page.locator("#confirm").click()
+    expect(page.locator("#alias-production")).to_contain_text("version 2 · 100 %")
+
+    def is_compared() -> bool:
+        client.post("/models/iris/predict", json=FLOWERS).raise_for_status()
+        return client.get("/registry/models/iris/aliases/production/shadow").json()["report"]["compared"] > 0
+
+    wait_until(is_compared)
+    expect(page.locator("#shadow-production tbody th")).to_have_text(["label", "probabilities"])
+    assert find_obstacles(page) == []
+    page.get_by_role("link", name="Drop the shadow").click()
+    page.locator("#confirm").click()
+    expect(page.locator("#alias-production")).not_to_contain_text("100 %")
+    expect(page.get_by_role("heading", name="What the last shadow of production has shown")).to_be_visible()
 
 
 def look_at_the_rest_and_leave(page: Page) -> None:
@@ -174,6 +236,19 @@ def look_at_the_rest_and_leave(page: Page) -> None:
     page.get_by_role("button", name="Sign out").click()
     page.get_by_label("Access token").wait_for()
     assert find_obstacles(page) == []
+
+
+def test_a_models_page_shows_what_others_do_and_leaves_the_keyboard_where_it_is(browser: Browser, scene: Scene) -> None:
+    alias = "/registry/models/silero-vad/aliases/production"
+    with scene.client() as client, reading(browser, scene.gateway.url, "light") as page:
+        sign_in(page, scene.admin)
+        page.get_by_role("link", name="silero-vad", exact=True).click()
+        link = page.locator("#version-1").get_by_role("link", name="Version 1")
+        link.focus()
+        client.put(f"{alias}-two", json={"version": 1, "reason": "another door"}).raise_for_status()
+        expect(page.locator("#alias-production-two")).to_contain_text("version 1")
+        expect(page.locator("#history")).to_contain_text("another door")
+        expect(link).to_be_focused()
 
 
 def test_where_no_answer_comes_nobody_is_left_to_believe_that_nothing_was_done(browser: Browser, scene: Scene) -> None:

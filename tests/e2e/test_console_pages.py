@@ -1,5 +1,6 @@
 """The console of a real gateway: what each role sees, and aliases that are moved by its forms."""
 
+import html
 import json
 import re
 from collections.abc import Iterator
@@ -99,6 +100,44 @@ def test_a_token_of_other_models_sees_none_of_these(console: Console) -> None:
     assert ("secret" in home, "secret" in events, answers) == (False, False, [403, 403, 403])
 
 
+def test_a_token_that_sees_nothing_of_the_newest_events_is_sent_to_the_older_ones(
+    console: Console, admin: httpx.Client
+) -> None:
+    console.register("mine", "float32")
+    console.register("theirs", "float32")
+    for text in map(str, range(51)):
+        admin.patch("/registry/models/theirs", json={"description": text}, headers=MARK)
+    made = make_token(console.gateway.data_dir, "predict", models="mine")
+    with console.browser(made.text) as client:
+        page = client.get("/console/events").text
+    assert "None of these 50 events is one that you may see: older ones may be." in page
+    assert ("Older events" in page, "Nothing has happened yet" in page) == (True, False)
+
+
+def test_what_a_shadow_has_shown_and_how_a_canary_fares_stand_on_the_models_page(admin: httpx.Client) -> None:
+    source = models.linear()
+    for model in (source, models.changed(source, by=0.5)):
+        content = {"content-type": "application/octet-stream", **MARK}
+        path = "/registry/models/compared/versions"
+        assert admin.post(path, content=model.SerializeToString(), headers=content).status_code == 201
+    trials = {"shadow": {"version": 2, "percent": 100}, "canary": {"version": 2, "percent": 1, "max_error_rate": 0.5}}
+    alias = "/registry/models/compared/aliases/production"
+    admin.put(alias, json={"version": 1, **trials}, headers=MARK).raise_for_status()
+
+    def page() -> str:
+        admin.post("/models/compared/predict", json={"inputs": [[1.0, 2.0, 3.0, 4.0]]}, headers=MARK)
+        return admin.get("/console/models/compared").text
+
+    before = page()
+    wait_until(lambda: "Decides otherwise" in page())
+    admin.put(alias, json={"version": 1, "shadow": None, "canary": None}, headers=MARK).raise_for_status()
+    after = page()
+    assert "What the shadow of production has shown" in before
+    assert "dropped by itself when more than 50 % of its answers fail." in before
+    assert "What the last shadow of production has shown" in after
+    assert "How the canary of production fares" not in after
+
+
 # --- moving -----------------------------------------------------------------------------------------------------------
 
 
@@ -195,6 +234,33 @@ def test_the_undo_of_a_promotion_is_stepped_over_by_the_next_rollback(console: C
     assert (undone.status_code, live(admin, "again")) == (200, before)
     assert before["canary"] == {"version": 2, "percent": 5.0, "max_error_rate": 0.0}
     assert form_of(admin.get(f"{base}/rollback").text)["to"] == "3"
+
+
+def test_the_history_leads_back_to_every_version_that_was_live(console: Console, admin: httpx.Client) -> None:
+    console.register("stepped", "float32", "float64", "int64", "int32")
+    for number in (4, 1, 2, 1, 3):
+        body = {"version": number, "allow_breaking": True}
+        admin.put("/registry/models/stepped/aliases/production", json=body, headers=MARK).raise_for_status()
+    admin.post("/console/models/stepped/versions/4/retire", headers=MARK)
+    page = admin.get("/console/models/stepped").text
+    links = re.findall(r'href="([^"]*/rollback[^"]*to=[^"]*)"', page)
+    form = form_of(admin.get(html.unescape(links[0])).text)
+    rolled = admin.post("/console/models/stepped/rollback", data=form, headers=MARK)
+    base = "/console/models/stepped/rollback?alias=production&amp;to="
+    assert links == [f"{base}1", f"{base}2"]
+    assert (rolled.status_code, live(admin, "stepped")["version"]) == (200, 1)
+
+
+def test_nobody_is_offered_a_way_back_where_there_is_none(console: Console, admin: httpx.Client) -> None:
+    console.register("first", "float32", "float64")
+    plan = admin.get("/console/models/first/plan?version=1").text
+    admin.post("/console/models/first/plan", data=form_of(plan), headers=MARK)
+    pages = [admin.get("/console/models/first").text]
+    second = admin.get("/console/models/first/plan?version=2").text
+    admin.post("/console/models/first/plan", data={**form_of(second), "allow_breaking": "1"}, headers=MARK)
+    pages.append(admin.get("/console/models/first").text)
+    assert ["it can be undone" in text for text in (plan, second)] == [False, True]
+    assert ["/rollback" in text for text in pages] == [False, True]
 
 
 def test_what_a_page_refuses_is_logged_by_its_code(console: Console, admin: httpx.Client) -> None:

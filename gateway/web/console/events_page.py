@@ -34,6 +34,7 @@ async def show_events(
             begin = max(0, end - 1 - _EVENTS)
             found = [event for event in catalog.list_events(after=begin, limit=_EVENTS) if event.sequence < end]
         seen = [(event, sentence(event)) for event in reversed(found) if asking.sees(event.model)]
-        return {"events": seen, "before": before, "older": begin + 1 if begin > 0 else None}
+        older = begin + 1 if begin > 0 else None
+        return {"events": seen, "looked_at": len(found), "before": before, "older": older}
 
     return await page(request, "events.html", gather)

@@ -7,6 +7,7 @@ import orjson
 from fastapi import Request
 
 from gateway.codec.examples import MOST_SHOWN, Body, count_elements, whole_example
+from gateway.web.console.columns import columns_of, has_input_for_each_column
 from gateway.web.console.pages import exchange_of, services_of
 from gateway.web.schemes import base_url
 from gateway.web.snippets import snippets_json
@@ -43,6 +44,8 @@ class Tools:
     """All that the page's tools show."""
 
     fields: tuple[Field, ...]
+    takes_table: bool
+    """Whether one pasted table can fill in all fields."""
     sizes: tuple[tuple[str, str], ...]
     """The free dimensions: a key for the page's script, and a name for people, each once."""
     outputs: str
@@ -56,8 +59,10 @@ def tools_of(request: Request, version: Version, examples: Examples) -> Tools:
     """Return what the page of a version shows, which has these golden examples."""
     signature = version.signature
     body = whole_example(signature) if count_elements(signature) <= MOST_SHOWN else None
+    columns = columns_of(version)
     return Tools(
-        fields=tuple(_field(place, spec, body) for place, spec in enumerate(signature.inputs)),
+        fields=tuple(_field(place, spec, body, columns.get(spec.name)) for place, spec in enumerate(signature.inputs)),
+        takes_table=has_input_for_each_column(signature),
         sizes=tuple(_sizes(signature).items())[:_MOST_SIZES],
         outputs=_json([_told(spec) for spec in signature.outputs]),
         examples=tuple(example.name for example in examples.items),
@@ -69,7 +74,7 @@ def tools_of(request: Request, version: Version, examples: Examples) -> Tools:
     )
 
 
-def _field(place: int, spec: TensorSpec, body: Body | None) -> Field:
+def _field(place: int, spec: TensorSpec, body: Body | None, columns: list[str] | None) -> Field:
     has_example = body is not None and spec.name in body["inputs"]
     return Field(
         id=f"input-{place}",
@@ -79,7 +84,7 @@ def _field(place: int, spec: TensorSpec, body: Body | None) -> Field:
         may_be_absent=spec.may_be_absent,
         sources=_sources(spec),
         example=_json(body["inputs"][spec.name]) if has_example and body is not None else "",
-        spec=_json(_told(spec)),
+        spec=_json({**_told(spec), "columns": columns}),
     )
 
 

@@ -2,7 +2,7 @@
 
 import { make, shown } from "./elements.js";
 import { PRESETS, firstSize, pictureIn, pixelsToTensor, placeIn, readNumbers } from "./image-steps.js";
-import { rangeOf } from "./tensors.js";
+import { Pending, rangeOf } from "./tensors.js";
 
 const MOST_SIDE = 4096;
 const MOST_PIXELS = 4_000_000;
@@ -81,11 +81,20 @@ export class ImagePanel {
 
   async read() {
     const [file] = this.controls.get("file").files;
+    this.bitmap = null;
+    this.canvas.hidden = true;
+    this.says.textContent = file ? "Reading …" : "No picture yet.";
+    this.changed(file ? new Pending() : null);
     if (!file) return;
+    let bitmap = null;
     try {
-      this.bitmap = await createImageBitmap(file);
+      bitmap = await createImageBitmap(file);
     } catch {
-      this.bitmap = null;
+      // said below
+    }
+    if (this.controls.get("file").files[0] !== file) return; // another one was chosen meanwhile
+    this.bitmap = bitmap;
+    if (!bitmap) {
       this.refuse(new Error(`${file.name} is no picture that this browser can read`));
       return;
     }

@@ -19,6 +19,13 @@ const INFINITE = { nan: NaN, inf: Infinity, infinity: Infinity, "-inf": -Infinit
 const TOO_LARGE = { float16: 65520, bfloat16: (2 - 2 ** -8) * 2 ** 127, float32: (2 - 2 ** -24) * 2 ** 127 };
 const TRUTH = { true: true, false: false, 1: true, 0: false };
 
+/** Stands for a tensor while its file is being read. */
+export class Pending extends Error {
+  constructor() {
+    super("the file is still being read: try again");
+  }
+}
+
 /** The least and the most of an integer dtype, as BigInt; null for all others. */
 export function boundsOf(dtype) {
   const match = /^(u?)int(\d+)$/.exec(dtype);

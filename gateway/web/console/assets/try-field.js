@@ -1,10 +1,14 @@
 // One input of the form: typed, pasted, out of a file, out of a picture, or made up.
+//
+// 1. What a source has given is kept for that source: it is there again when one comes back to it, and never sent in place
+//    of what another source says.
+// 2. A file is read while the reader goes on. What comes of it belongs to its source, unless another file was chosen since.
 
-import { CsvError, csvTensor } from "./csv.js";
+import { CsvError, csvTensor, listed, namesColumns } from "./csv.js";
 import { counted } from "./elements.js";
 import { ImagePanel } from "./image-panel.js";
 import { readNpy } from "./npy.js";
-import { castTensor, misfit, writeTensor } from "./tensors.js";
+import { Pending, castTensor, misfit, writeTensor } from "./tensors.js";
 
 const MOST_SHOWN = 256;
 
@@ -12,18 +16,21 @@ export class TryField {
   constructor(fieldset) {
     this.fieldset = fieldset;
     this.spec = JSON.parse(fieldset.dataset.spec);
-    this.held = null; // a tensor that is too large to be shown as text, or what is wrong with the file that was to be one
+    this.held = new Map(); // by source: a tensor that no text shows, or the Error that stands in the place of one
     this.json = this.part("json-text");
     this.csv = this.part("csv-text");
+    this.csvNames = this.part("csv-names");
     this.absent = this.part("absent");
     this.says = this.part("says");
     this.faults = this.part("faults");
     for (const radio of this.sources()) radio.addEventListener("change", () => this.choose(radio.value));
-    for (const text of [this.json, this.csv]) text?.addEventListener("input", () => this.hold(null));
+    this.json?.addEventListener("input", () => this.hold("json", null));
+    this.csv?.addEventListener("input", () => this.readNames());
+    this.csvNames?.addEventListener("change", () => this.tell());
     this.absent?.addEventListener("change", () => this.showAbsence());
     this.part("npy-file")?.addEventListener("change", (event) => this.readFile(event.target));
     const panel = this.panel("image");
-    if (panel) new ImagePanel(panel, this.spec, `${fieldset.id}-image`, (made) => this.hold(made));
+    if (panel) new ImagePanel(panel, this.spec, `${fieldset.id}-image`, (made) => this.hold("image", made));
     this.showAbsence();
   }
 
@@ -46,7 +53,7 @@ export class TryField {
   choose(source) {
     for (const radio of this.sources()) radio.checked = radio.value === source;
     for (const panel of this.fieldset.querySelectorAll("[data-panel]")) panel.hidden = panel.dataset.panel !== source;
-    this.hold(null);
+    this.tell();
   }
 
   showAbsence() {
@@ -55,13 +62,35 @@ export class TryField {
     this.clearFaults();
   }
 
-  /** Keep a tensor, or an Error, in place of what is typed. */
-  hold(made) {
-    this.held = made;
-    this.clearFaults();
-    this.says.textContent = "";
-    if (made instanceof Error) this.showFaults([made.message]);
-    else if (made && this.source !== "image") this.says.textContent = `${counted(made.data.length, "element")}, ${made.dtype} [${made.shape.join(", ")}]`;
+  /** Keep what a source has given: a tensor, an Error, or null for what its text says. */
+  hold(source, made) {
+    if (made) this.held.set(source, made);
+    else this.held.delete(source);
+    if (source === this.source) this.tell();
+  }
+
+  /** Say what the chosen source has given. */
+  tell() {
+    const made = this.held.get(this.source);
+    this.showFaults(made instanceof Error && !(made instanceof Pending) ? [made.message] : []);
+    if (this.source === "csv") this.says.textContent = this.order();
+    else if (!made || made instanceof Error || this.source === "image") this.says.textContent = "";
+    else this.says.textContent = `${counted(made.data.length, "element")}, ${made.dtype} [${made.shape.join(", ")}]`;
+  }
+
+  /** Look whether the first row of what was pasted names its columns; whoever knows better says so. */
+  readNames() {
+    this.csvNames.checked = namesColumns(this.csv.value, this.spec);
+    this.tell();
+  }
+
+  /** How the columns of what was pasted are taken. */
+  order() {
+    if (!this.csv.value.trim()) return "";
+    const { columns } = this.spec;
+    if (!this.csvNames.checked) return columns ? `The columns are taken to be, in this order: ${listed(columns)}.` : "";
+    if (columns) return "The columns are taken by their names.";
+    return "The model does not say what its columns are called: the names are left out, and the order is the table's.";
   }
 
   /** Show a tensor that was made up: as text if there is not much of it, else kept and described. */
@@ -72,7 +101,7 @@ export class TryField {
     const isShort = tensor.data.length <= MOST_SHOWN;
     this.json.value = isShort ? writeTensor(tensor, { nestedUpTo: MOST_SHOWN }) : "";
     this.json.placeholder = isShort ? "" : "Too much to be shown. Type here to send something else.";
-    this.hold(isShort ? null : tensor);
+    this.hold("json", isShort ? null : tensor);
   }
 
   /** Show a value of a stored example; `text` says it in JSON. */
@@ -82,6 +111,7 @@ export class TryField {
     this.choose("json");
     this.json.placeholder = "";
     this.json.value = text;
+    this.hold("json", null);
   }
 
   leaveOut() {
@@ -91,18 +121,23 @@ export class TryField {
 
   async readFile(control) {
     const [file] = control.files;
+    const reading = file ? new Pending() : null;
+    this.hold("npy", reading);
     if (!file) return;
+    let made;
     try {
-      this.hold(castTensor(readNpy(await file.arrayBuffer()), this.spec.dtype));
+      made = castTensor(readNpy(await file.arrayBuffer()), this.spec.dtype);
     } catch (error) {
-      this.hold(error);
+      made = error;
     }
+    if (this.held.get("npy") === reading) this.hold("npy", made);
   }
 
   /** What is to be sent: a tensor, a text in JSON, or null to leave it out; throws an Error. */
   value(sizes) {
     if (this.absent?.checked) return null;
-    const tensor = this.source === "csv" && this.csv.value.trim() ? csvTensor(this.csv.value, this.spec) : this.held;
+    const isTable = this.source === "csv" && this.csv.value.trim();
+    const tensor = isTable ? csvTensor(this.csv.value, this.spec, this.csvNames.checked) : this.held.get(this.source);
     if (tensor instanceof Error) throw tensor;
     if (tensor) {
       const wrong = misfit(tensor.shape, this.spec, sizes);

@@ -2,6 +2,7 @@
 
 import { outputPart, placeOf, refusalPart } from "./answers.js";
 import { writeBody } from "./bodies.js";
+import { tableTensors } from "./csv.js";
 import { make } from "./elements.js";
 import { parseExactly, writeExactly } from "./exact-json.js";
 import { randomTensor, shapeFor } from "./random-input.js";
@@ -23,6 +24,7 @@ class TryForm {
       this.send();
     });
     form.querySelector("[data-random]")?.addEventListener("click", () => this.fillRandomly());
+    form.querySelector("[data-table-fill]")?.addEventListener("click", () => this.fillWithTable());
     this.examples?.addEventListener("change", () => this.fillWithExample(this.examples.value));
     for (const part of form.querySelectorAll("[data-needs-script]")) part.hidden = false;
   }
@@ -61,6 +63,28 @@ class TryForm {
       else field.leaveOut();
     }
     this.say(`The stored example ${name} is filled in.`);
+  }
+
+  fillWithTable() {
+    const text = this.form.querySelector("[data-table]");
+    const faults = this.form.querySelector("[data-table-faults]");
+    let found = null;
+    let wrong = "";
+    try {
+      found = tableTensors(text.value, this.fields.map((field) => field.spec));
+    } catch (error) {
+      wrong = error.message;
+    }
+    faults.replaceChildren(...(wrong ? [make("li", {}, wrong)] : []));
+    faults.hidden = !wrong;
+    text.setAttribute("aria-invalid", String(Boolean(wrong)));
+    if (wrong) text.focus();
+    if (!found) return;
+    for (const field of this.fields) {
+      if (found.has(field.spec.name)) field.put(found.get(field.spec.name));
+      else field.leaveOut();
+    }
+    this.say("The table is filled in, a column in each input.");
   }
 
   /** The inputs by name; null if a field is wrong, which it then shows. */
