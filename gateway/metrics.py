@@ -229,12 +229,12 @@ class Metrics:
             return "".join(self._lines()).encode()
 
     def totals(self) -> dict[str, float]:
-        """Return the readings by name, as the workers of this host have them together; takes as long as ``render``."""
-        with self._rendering:
-            found = _merged(self._readers)
+        """Return the readings by name, as the workers of this host have them together: not on the event loop."""
+        readings = self._readings
+        found = self.find({(_kind(reading), reading.name) for reading in readings}.__contains__)
         totals = {}
-        for reading in self._readings:
-            values = [numbers[0] for numbers in found[_kind(reading), reading.name]]
+        for reading in readings:
+            values = [numbers[0] for numbers in found.get((_kind(reading), reading.name), ())]
             if shown := [value for value in values if not isnan(value)]:
                 totals[reading.name] = _MERGED[reading.merge](shown)
         return totals

@@ -130,4 +130,5 @@ def test_readings_of_all_workers_are_put_together_by_name() -> None:
             ]
         )
         worker.publish()
+    workers[0].of_version("iris", 1).add("ok", 0.002)
     assert [worker.totals() for worker in workers] == [{"hits": 30.0, "bytes": 3.0, "applied": 1.0}] * 2
