@@ -1,4 +1,4 @@
-"""What this process may use of the machine: memory, disk, time. A container's limits count, not the machine's size."""
+"""What this process may use of the machine: memory, disk, time. A container's or a service's limits count, too."""
 
 import ctypes
 import os
@@ -7,7 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
-_CGROUP = Path("/sys/fs/cgroup")
+from registry.inspection.control_groups import memory_limit_bytes
+
 _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGE_BYTES = 4 * 1024 * 1024
@@ -19,13 +20,9 @@ _KEPT_BYTES = 32 * 1024 * 1024
 
 
 def usable_memory_bytes() -> int:
-    """Return the bytes of memory that this process's container may take, or the machine's."""
-    limits = [_machine_memory_bytes()]
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        text = _read(_CGROUP / name)
-        if text.isdigit():
-            limits.append(int(text))
-    return min(limits)
+    """Return the bytes of memory that this process's container or service may take, or the machine's."""
+    machine, limit = _machine_memory_bytes(), memory_limit_bytes()
+    return machine if limit is None else min(machine, limit)
 
 
 def free_disk_bytes(folder: Path) -> int:

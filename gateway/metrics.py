@@ -3,8 +3,11 @@
 1. Counting is adding to numbers in memory (``gateway.shared_counts``): some tenths of a microsecond a request.
 2. A scrape reaches any one worker, and gets the sum over all of them. What is a state and no count (a gauge) is written
    to the board a few times a second and added up too, or the least or the greatest of it is shown.
+3. How long something is ago is written as the moment when it was: a worker whose event loop stands still writes nothing
+   any more, and what it has written goes on growing old.
 """
 
+import time
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -75,6 +78,8 @@ class Merge(StrEnum):
     SUM = "sum"
     LEAST = "least"
     GREATEST = "greatest"
+    OLDEST = "oldest"
+    """Is a moment of the machine's monotonic clock; how many seconds ago the first of them was is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +162,16 @@ class Metrics:
     Args:
         boards: of all workers of the host; None for a process without siblings.
         own: which of them is this worker's.
+        clock: the machine's monotonic seconds.
     """
 
-    def __init__(self, boards: Sequence[Board] | None = None, own: int = 0) -> None:
+    def __init__(
+        self, boards: Sequence[Board] | None = None, own: int = 0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.boards = boards or [Board.create()]
         """Of all workers of the host."""
         self._counts = Counts(self.boards[own])
+        self._clock = clock
         self._readers = [BoardReader(board) for board in self.boards]
         self._rendering = Lock()
         self._labels = _Labels()
@@ -229,14 +238,14 @@ class Metrics:
             return "".join(self._lines()).encode()
 
     def totals(self) -> dict[str, float]:
-        """Return the readings by name, as the workers of this host have them together; takes as long as ``render``."""
-        with self._rendering:
-            found = _merged(self._readers)
+        """Return the readings by name, as the workers of this host have them together: not on the event loop."""
+        readings = self._readings
+        found = self.find({(_kind(reading), reading.name) for reading in readings}.__contains__)
         totals = {}
-        for reading in self._readings:
-            values = [numbers[0] for numbers in found[_kind(reading), reading.name]]
+        for reading in readings:
+            values = [numbers[0] for numbers in found.get((_kind(reading), reading.name), ())]
             if shown := [value for value in values if not isnan(value)]:
-                totals[reading.name] = _MERGED[reading.merge](shown)
+                totals[reading.name] = _put_together(reading.merge, shown, self._clock())
         return totals
 
     def connections_of_all(self) -> list[float]:
@@ -282,7 +291,7 @@ class Metrics:
         for reading in readings:
             values = [numbers[0] for numbers in found[_kind(reading), reading.name]]
             if shown := [value for value in values if not isnan(value)]:  # none, where the board was full before
-                yield _lines_of_reading(reading, shown)
+                yield _lines_of_reading(reading, _put_together(reading.merge, shown, self._clock()))
 
 
 def _by_version(item: tuple[tuple[str, str], object]) -> tuple[str, int]:
@@ -338,11 +347,16 @@ _MERGED: Final[dict[Merge, Callable[[Sequence[float]], float]]] = {
     Merge.SUM: sum,
     Merge.LEAST: min,
     Merge.GREATEST: max,
+    Merge.OLDEST: min,
 }
 
 
-def _lines_of_reading(reading: Reading, values: Sequence[float]) -> str:
+def _put_together(merge: Merge, values: Sequence[float], now: float) -> float:
+    value = _MERGED[merge](values)
+    return max(0.0, now - value) if merge is Merge.OLDEST else value
+
+
+def _lines_of_reading(reading: Reading, value: float) -> str:
     is_count = reading.merge is Merge.COUNT
     name = f"{reading.name}_total" if is_count else reading.name
-    value = _MERGED[reading.merge](values)
     return heading(name, "counter" if is_count else "gauge", reading.words) + sample(name, "", value)

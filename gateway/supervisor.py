@@ -7,7 +7,8 @@
 3. A worker that dies is replaced at once; one that dies young after a second. Workers are forks of a program that has
    made their imports (``gateway.worker_forks``).
 4. A worker that rings the bell for it is replaced while it serves (``gateway.replacement``).
-5. What the workers count lies in memory that the supervisor made: it outlives them, and each sees the others'.
+5. What the workers count lies in memory that the supervisor made: it outlives them, and each sees the others'. Their
+   deaths it counts itself (``gateway.worker_deaths``).
 6. Which versions a worker was running when it died is read from its ledger, and who is accused of the death is written
    down for the others (``gateway.evidence``). One that has died of a model is no reason to wait before the next begins.
 7. SIGTERM and SIGINT end the workers, which finish what they have begun; whoever has not after the drain is killed.
@@ -25,7 +26,7 @@ from typing import Any
 import structlog
 
 from gateway.bell import ENDED, READY, REPLACE_ME, Bell, ring
-from gateway.evidence import Evidence, judge
+from gateway.evidence import Accusation, Evidence, judge
 from gateway.host import become_owner
 from gateway.ledger import Ledger
 from gateway.replacement import Replacement, Worker
@@ -33,6 +34,7 @@ from gateway.settings import Settings, child_environment, unknown_variables
 from gateway.shared_counts import Board
 from gateway.telemetry import configure_logs
 from gateway.traces import can_trace
+from gateway.worker_deaths import WorkerDeaths, cause_of
 from gateway.worker_forks import Process, WorkerForks
 from registry.standing import HANG
 
@@ -132,6 +134,7 @@ class Supervisor:
         self._starts_at: dict[int, float] = {}
         self._boards = [Board.create() for _ in range(settings.workers + 1)]  # one place is free for a successor
         self._ledgers = [Ledger.create() for _ in self._boards]
+        self._deaths = WorkerDeaths()
         self._evidence = Evidence.create()
         self._heard_up_to = 0
         self._forks = WorkerForks(self._start_forerunner)
@@ -169,30 +172,37 @@ class Supervisor:
         for worker in list(self._workers):
             exit_code = worker.process.poll()
             if exit_code is not None:
-                self._workers.remove(worker)
-                self._boards[worker.place].end_states()
-                is_by_a_model = self._accuse(worker, exit_code)
-                if exit_code in _DAMAGED:
-                    self._forks.renew()
-                if not self._replacement.has_ended(worker, now):
-                    self._note_death(worker, now, is_by_a_model=is_by_a_model)
+                self._note_end(worker, exit_code, now)
         for place in [place for place, at in self._starts_at.items() if at <= now]:
             process = self._forks.fork(place)
             if process is not None:
                 del self._starts_at[place]
                 self._workers.append(Worker(process, place))
 
-    def _accuse(self, worker: Worker, exit_code: int) -> bool:
-        """Find out which version a worker has died of, and have the others know; return whether there is one."""
+    def _note_end(self, worker: Worker, exit_code: int, now: float) -> None:
+        self._workers.remove(worker)
+        self._boards[worker.place].end_states()
+        accusations = self._accuse(worker, exit_code)
+        if exit_code in _DAMAGED:
+            self._forks.renew()
+        is_missed = not self._replacement.has_ended(worker, now)
+        if is_missed or exit_code != 0:  # one that has been replaced ends with 0
+            is_hang = any(accusation.cause == HANG for accusation in accusations)
+            self._deaths.add(cause_of(exit_code, is_hang=is_hang))
+        if is_missed:
+            self._note_death(worker, now, is_by_a_model=bool(accusations))
+
+    def _accuse(self, worker: Worker, exit_code: int) -> list[Accusation]:
+        """Find out which version a worker has died of, have the others know, and return who is accused."""
         ledger, pid = self._ledgers[worker.place], worker.process.pid
         words, self._heard_up_to = self._evidence.words_since(self._heard_up_to)
         accused, _ = self._evidence.accused_since(0)
         by_itself = [accusation for accusation in accused if accusation.pid == pid and accusation.cause == HANG]
-        accusations = [] if by_itself else judge(ledger, pid, exit_code, words)
-        if accusations:
+        accusations = by_itself or judge(ledger, pid, exit_code, words)
+        if accusations and not by_itself:
             self._evidence.accuse(accusations)
         ledger.clear()
-        for accusation in by_itself or accusations:
+        for accusation in accusations:
             structlog.get_logger().error(
                 "model_crashed",
                 pid=pid,
@@ -202,7 +212,7 @@ class Supervisor:
                 cause=accusation.cause,
                 certain=accusation.is_certain,
             )
-        return bool(by_itself or accusations)
+        return accusations
 
     def _note_death(self, worker: Worker, now: float, *, is_by_a_model: bool) -> None:
         lived = now - worker.started
@@ -247,12 +257,13 @@ class Supervisor:
 
     def _start_forerunner(self, orders: int, more: Sequence[str]) -> subprocess.Popen[bytes] | None:
         descriptor = self._listener.fileno()
+        boards = [*self._boards, self._deaths.board]  # the last is no worker's
         told = ["--orders", str(orders), "--socket", str(descriptor), "--supervisor", str(os.getpid())]
         told += ["--bell", str(self._bell.ringing)]
-        told += ["--boards", ",".join(f"{board.keys}:{board.numbers}" for board in self._boards)]
+        told += ["--boards", ",".join(f"{board.keys}:{board.numbers}" for board in boards)]
         told += ["--ledgers", ",".join(f"{ledger.marks}:{ledger.names}" for ledger in self._ledgers)]
         told += ["--evidence", ":".join(map(str, self._evidence.descriptors))]
-        shared = [number for board in self._boards for number in board.descriptors]
+        shared = [number for board in boards for number in board.descriptors]
         shared += [number for ledger in self._ledgers for number in ledger.descriptors]
         shared += self._evidence.descriptors
         return self._spawn(

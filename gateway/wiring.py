@@ -22,6 +22,7 @@ from gateway.serving.isolated import AnySession
 from gateway.serving.last_known import LastKnown
 from gateway.serving.pins import Pins
 from gateway.serving.readings import feed_readings, store_readings
+from gateway.serving.repeating import repeat
 from gateway.serving.routing import Routing
 from gateway.serving.session_cache import SessionCache
 from gateway.serving.store_watch import StoreWatch
@@ -188,9 +189,12 @@ async def _start(opened: AsyncExitStack, parts: Parts, services: Services, deliv
     opened.push_async_callback(asyncio.to_thread, deliverer.close)
     services.store_watch.start()
     opened.push_async_callback(services.store_watch.close)
-    opened.callback(asyncio.get_running_loop().create_task(_publish(services.metrics)).cancel)
-    looking = _look_at_rates(services.rates, open_executor(opened, 1, "rates"))
-    opened.callback(asyncio.get_running_loop().create_task(looking).cancel)
+    rates = open_executor(opened, 1, "rates")  # nobody waits for its thread
+    for again in (
+        repeat(services.metrics.publish, _PUBLISH_SECONDS, event="metrics_not_published"),
+        repeat(services.rates.look, INTERVAL_SECONDS, executor=rates, event="rates_not_looked_at"),
+    ):
+        opened.callback(asyncio.get_running_loop().create_task(again).cancel)
 
 
 async def _load_first(
@@ -379,17 +383,3 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         pass
     return True
-
-
-async def _publish(metrics: Metrics) -> None:
-    """Let the siblings know this worker's state, again and again."""
-    while True:
-        metrics.publish()
-        await asyncio.sleep(_PUBLISH_SECONDS)
-
-
-async def _look_at_rates(rates: Rates, executor: Executor) -> None:
-    """Have the rates looked at, again and again, by a thread that nobody waits for."""
-    while True:
-        await asyncio.get_running_loop().run_in_executor(executor, rates.look)
-        await asyncio.sleep(INTERVAL_SECONDS)

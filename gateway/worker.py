@@ -34,6 +34,7 @@ from gateway.web.fair_share import FairShare
 from gateway.web.fast_path import PredictProtocol
 from gateway.web.http_protocol import LAST_ANSWER
 from gateway.witness import CrashMemory
+from gateway.worker_deaths import lines_of_deaths
 
 _DRAIN_SECONDS = 30
 _KEEP_ALIVE_SECONDS = 75
@@ -52,7 +53,10 @@ def parse_orders() -> argparse.Namespace:
     arguments.add_argument("--supervisor", type=int, required=True, help="process id of the supervisor")
     arguments.add_argument("--bell", type=int, required=True, help="descriptor on which the supervisor listens")
     arguments.add_argument(
-        "--boards", type=_boards, required=True, help="descriptors of all workers' counts, as k:n,k:n"
+        "--boards",
+        type=_boards,
+        required=True,
+        help="descriptors of all workers' and the supervisor's counts, as k:n,k:n",
     )
     arguments.add_argument(
         "--ledgers", type=_ledgers, required=True, help="descriptors of all workers' ledgers, as boards"
@@ -75,6 +79,7 @@ def main(asked: argparse.Namespace, place: int) -> None:
     settings = load_settings()
     configure_logs(settings.log_level)
     metrics = Metrics(asked.boards, place)
+    metrics.show(lines_of_deaths)
     application = Application(
         settings,
         metrics=metrics,

@@ -21,9 +21,10 @@ from gateway.cli.checks import Check, Verdict, attempt, failed
 from gateway.cli.confinement_checks import list_measures
 from gateway.cli.connection import local_settings
 from gateway.cli.exits import EXPECTED, ExitCode
-from gateway.cli.machine_checks import cgroup_quota, check_clock, check_cpus, check_locale
+from gateway.cli.machine_checks import check_clock, check_cpus, check_locale
 from gateway.cli.options import AsJson
 from gateway.cli.output import Output, spell_bytes
+from registry.inspection.control_groups import cpu_quota
 
 if TYPE_CHECKING:
     from gateway.parts import Parts
@@ -108,7 +109,7 @@ def check_folder(folder: Path) -> str:
 def _check_machine(settings: "Settings") -> Iterator[Check]:
     yield check_cpus(
         affinity=len(os.sched_getaffinity(0)),
-        quota=cgroup_quota(),
+        quota=cpu_quota(),
         workers=settings.workers,
         run_threads=settings.run_threads,
     )

@@ -2,7 +2,6 @@
 
 import locale
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from gateway.cli.checks import Check, Verdict
@@ -36,7 +35,7 @@ def check_cpus(*, affinity: int, quota: float | None, workers: int, run_threads:
 
     Args:
         affinity: how many this process may run on.
-        quota: how many its cgroup may keep busy, such as 1.5; None if all.
+        quota: how many its control groups may keep busy, such as 1.5; None if all.
         workers: ``SARDONYX_WORKERS``.
         run_threads: ``SARDONYX_RUN_THREADS``; 0 where measuring decides.
     """
@@ -57,16 +56,6 @@ def check_cpus(*, affinity: int, quota: float | None, workers: int, run_threads:
     return Check(name="cpus", verdict=verdict, detail=detail, advice=advice)
 
 
-def cgroup_quota(cgroup: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """Return how many processors the cgroup may keep busy, as it is written and not rounded; None if all."""
-    words = _read(cgroup / "cpu.max").split()
-    if not words:
-        words = [_read(cgroup / "cpu" / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
-    if len(words) == 2 and all(word.isdigit() for word in words) and int(words[1]):  # noqa: PLR2004 - quota, period
-        return int(words[0]) / int(words[1])
-    return None
-
-
 def check_clock(name: str, there: datetime, *, before: datetime, after: datetime) -> Check:
     """Hold somebody else's clock against this machine's, which was read before and after asking."""
     # A clock that says whole seconds may be one behind, without being wrong.
@@ -77,10 +66,3 @@ def check_clock(name: str, there: datetime, *, before: datetime, after: datetime
         return Check(name=name, verdict=Verdict.OK, detail="as this machine's")
     verdict = Verdict.FAILED if skew > _SKEW_HARMFUL else Verdict.WARNING
     return Check(name=name, verdict=verdict, detail=seconds, advice="have both machines follow a time server (chrony)")
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        return ""

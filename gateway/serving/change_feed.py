@@ -124,6 +124,11 @@ class ChangeFeed:
         )
 
     @property
+    def read_at(self) -> float:
+        """The moment of the newest reading, by the clock; before the first one, since when it has been waited for."""
+        return self._read_at
+
+    @property
     def seconds_since_read(self) -> float:
         """How old the newest reading is; before the first one, how long it has been waited for."""
         return self._clock() - self._read_at

@@ -104,8 +104,8 @@ def feed_readings(feed: ChangeFeed) -> Iterable[Reading]:
     yield Reading(
         "sardonyx_feed_age_seconds",
         "Longest time since a worker read the feed",
-        feed.seconds_since_read,
-        Merge.GREATEST,
+        feed.read_at,
+        Merge.OLDEST,
     )
     is_up = float(feed.read_error is None)
     yield Reading("sardonyx_registry_up", "1 if the registry answers every worker", is_up, Merge.LEAST)

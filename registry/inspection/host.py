@@ -1,6 +1,6 @@
 """What a measurement is made with: the runtime, the kind of processor, which chooses the runtime's kernels, the CPUs.
 
-A container's limits count, not the machine's size.
+The limits of this process's control groups count, not the machine's size.
 """
 
 import hashlib
@@ -9,14 +9,15 @@ import platform
 import threading
 from functools import cache
 from importlib import metadata
+from math import ceil
 from pathlib import Path
+
+from registry.inspection.control_groups import cpu_quota
 
 _PROCESSOR = ("model name", "flags", "Features", "CPU implementer", "CPU part")
 """Lines of /proc/cpuinfo that tell which instructions there are; x86 has the first two, ARM the others."""
 
 _KEY_CHARACTERS = 16
-
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 @cache
@@ -35,20 +36,9 @@ def host_key() -> str:
 
 
 def usable_cpus() -> int:
-    """Return how many CPUs this process may keep busy, at least 1: affinity, then the cgroup's quota."""
-    affinity = len(os.sched_getaffinity(0))
-    quota = cpu_quota(_CGROUP)
-    return max(1, min(affinity, quota) if quota else affinity)
-
-
-def cpu_quota(cgroup: Path) -> int | None:
-    """Return how many CPUs a cgroup may keep busy, rounded up, in either version's files; None for all there are."""
-    words = _read(cgroup / "cpu.max").split()
-    if not words:
-        words = [_read(cgroup / "cpu" / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
-    if len(words) == 2 and all(word.isdigit() for word in words):  # noqa: PLR2004 - quota and period
-        return max(1, -(-int(words[0]) // int(words[1])))
-    return None
+    """Return how many CPUs this process may keep busy, at least 1: affinity, then its quota, rounded up."""
+    affinity, quota = len(os.sched_getaffinity(0)), cpu_quota()
+    return affinity if quota is None else max(1, min(affinity, ceil(quota)))
 
 
 def _processor() -> str:

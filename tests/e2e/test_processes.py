@@ -29,6 +29,7 @@ from tests.support.gateway_process import (
     wait_until_ready,
 )
 from tests.support.raw_http import read_answer, request_bytes
+from tests.support.scrapes import scrape
 
 
 def upload(client: httpx.Client, name: str, content: bytes) -> None:
@@ -82,6 +83,24 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
         wait_until_ready(gateway)
         assert client.post("/v1/models/same/predict", json={"inputs": [1.5]}).status_code == 200
         assert "worker_died" in {line["event"] for line in gateway.log_lines()}
+
+
+def test_deaths_of_workers_are_counted_by_what_ended_them_and_those_that_follow_know(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data", workers="2") as gateway:
+
+        def deaths() -> dict[str, float]:
+            with gateway.client() as client:
+                found = scrape(client).by("cause", "sardonyx_worker_deaths_total")
+            return {cause: count for cause, count in found.items() if count}
+
+        wait_until(lambda: len(gateway.workers()) == 2)
+        assert deaths() == {}
+        before = gateway.workers()
+        for worker, number in zip(before, (signal.SIGKILL, signal.SIGSEGV), strict=True):
+            os.kill(worker, number)
+        wait_until(lambda: len(gateway.workers()) == 2 and not {*before} & {*gateway.workers()})
+        wait_until_ready(gateway)
+        assert deaths() == {"SIGKILL": 1.0, "SIGSEGV": 1.0}
 
 
 def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ def test_a_worker_that_keeps_too_much_memory_is_replaced_and_no_request_is_lost(
         with gateway.client() as fresh:
             assert metric(fresh, "sardonyx_predict_requests_total") == callers.answered + 2
             assert metric(fresh, "sardonyx_resident_sessions") == 1
+            assert metric(fresh, "sardonyx_worker_deaths_total") == 0
         events = [line["event"] for line in gateway.log_lines()]
         assert (events.count("worker_replaced"), events.count("worker_died")) == (1, 0)
 

@@ -16,6 +16,7 @@ from tests.support.cold import forget_copies
 from tests.support.endless import endless_suppression
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until, wait_until_ready
 from tests.support.problems import assert_problem
+from tests.support.scrapes import scrape
 
 GOOD = {"inputs": [1.5]}
 
@@ -149,6 +150,7 @@ def test_a_stuck_run_costs_its_worker_and_nobody_waits_long_for_the_next(tmp_pat
         wait_until_ready(gateway)
         wait_until(lambda: predict(client, "same", GOOD).status_code == 200)
         assert "run_is_stuck" in gateway.log_path.read_text()
+        assert scrape(client).value("sardonyx_worker_deaths_total", cause="hang") >= 1
 
 
 def begin_stuck_run(client: httpx.Client) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from boto3.session import Session
 
 from gateway.settings import PREFIX, Settings, parse_size
 from gateway.supervisor import _DRAIN_SECONDS
@@ -111,6 +112,22 @@ def test_budgets_fit_into_what_the_container_may_have() -> None:
         bytes_of(resources["limits"]["ephemeral-storage"]),
     ]
     assert sizes == sorted(sizes)
+
+
+@pytest.mark.parametrize("path", ["deploy/kubernetes/gateway.yaml", "deploy/compose.yaml", "docs/administrators.md"])
+def test_the_region_is_set_where_boto3_looks_for_it(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    (name,) = re.findall(r"\b(AWS_[A-Z_]*REGION)(?:=|: )", (ROOT / path).read_text(encoding="utf-8"))
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv(name, "eu-north-1")
+
+    assert Session().region_name == "eu-north-1"
+
+
+def test_the_job_of_the_release_before_makes_room_for_the_next() -> None:
+    job = document("Job")["metadata"]["name"]
+    in_order = rf"kubectl delete job {job} --ignore-not-found\b.*?kubectl apply -f \S*migrate\.yaml"
+    for path in ("deploy/kubernetes/migrate.yaml", "docs/deploy.md"):
+        assert re.search(in_order, (ROOT / path).read_text(encoding="utf-8"), re.DOTALL), path
 
 
 def test_a_child_that_is_killed_for_memory_does_not_end_the_service() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.cli.checks import Check, Verdict
 from gateway.cli.doctor import check_folder
-from gateway.cli.machine_checks import STRING_LOCALE, cgroup_quota, check_clock, check_cpus, check_locale
+from gateway.cli.machine_checks import STRING_LOCALE, check_clock, check_cpus, check_locale
 
 
 def test_a_folder_is_made_tried_and_left_empty(tmp_path: Path) -> None:
@@ -52,26 +52,6 @@ def test_processors_are_held_against_workers_and_threads(
     check = check_cpus(affinity=4, quota=quota, workers=workers, run_threads=run_threads)
 
     assert (check.verdict, check.advice) == (verdict, advice)
-
-
-@pytest.mark.parametrize(
-    ("files", "quota"),
-    [
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"}, 0.5),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
-        ({"cpu.max": "1 0"}, None),
-        ({}, None),
-    ],
-    ids=["version 2", "no limit", "version 1", "no limit in version 1", "nonsense", "none"],
-)
-def test_a_quota_is_read_as_it_is_written(tmp_path: Path, files: dict[str, str], quota: float | None) -> None:
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-
-    assert cgroup_quota(tmp_path) == quota
 
 
 BEFORE = datetime(2026, 11, 28, 12, 0, 0, tzinfo=UTC)

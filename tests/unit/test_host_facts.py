@@ -1,30 +1,22 @@
-"""What a container's limits come to."""
+"""What a process's limits come to."""
 
-from collections.abc import Mapping
-from pathlib import Path
+import os
 
 import pytest
 
-from registry.inspection.host import cpu_quota, usable_cpus
-
-LIMITS: Mapping[str, tuple[Mapping[str, str], int | None]] = {
-    "two CPUs": ({"cpu.max": "200000 100000\n"}, 2),
-    "a CPU and a half": ({"cpu.max": "150000 100000\n"}, 2),
-    "a tenth of one": ({"cpu.max": "10000 100000\n"}, 1),
-    "no limit": ({"cpu.max": "max 100000\n"}, None),
-    "two CPUs, the old way": ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2),
-    "no limit, the old way": ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-    "no such files": ({}, None),
-}
+from registry.inspection.host import usable_cpus
 
 
-@pytest.mark.parametrize("name", LIMITS)
-def test_a_quota_of_cpus_is_rounded_up(tmp_path: Path, name: str) -> None:
-    files, cpus = LIMITS[name]
-    for path, text in files.items():
-        (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / path).write_text(text)
-    assert cpu_quota(tmp_path) == cpus
+@pytest.mark.parametrize(
+    ("quota", "cpus"),
+    [(None, 4), (0.1, 1), (1.5, 2), (2.0, 2), (64.0, 4)],
+    ids=["no quota", "a tenth of one", "a CPU and a half", "two", "more than there are"],
+)
+def test_a_quota_of_cpus_is_rounded_up(monkeypatch: pytest.MonkeyPatch, quota: float | None, cpus: int) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    monkeypatch.setattr("registry.inspection.host.cpu_quota", lambda: quota)
+
+    assert usable_cpus() == cpus
 
 
 def test_there_is_always_one_cpu_to_use() -> None:

@@ -45,12 +45,12 @@ def test_every_worker_shows_the_sum_of_all() -> None:
 
 def test_states_are_added_up_or_the_least_or_greatest_is_shown() -> None:
     boards = [Board.create() for _ in range(2)]
-    workers = [Metrics(boards, own) for own in range(2)]
+    workers = [Metrics(boards, own, lambda: 10.0) for own in range(2)]
     for worker, value in zip(workers, (3.0, 5.0), strict=True):
         worker.watch(lambda value=value: [Reading(str(merge), "words", value, merge) for merge in Merge])  # type: ignore[misc]
         worker.publish()
     shown = [line for line in lines_of(workers[1]) if line.startswith(tuple(Merge))]
-    assert shown == ["count_total 8.0", "sum 8.0", "least 3.0", "greatest 5.0"]
+    assert shown == ["count_total 8.0", "sum 8.0", "least 3.0", "greatest 5.0", "oldest 7.0"]
 
 
 def test_a_worker_that_takes_the_place_of_a_dead_one_counts_on() -> None:
@@ -69,13 +69,26 @@ def test_a_worker_that_takes_the_place_of_a_dead_one_counts_on() -> None:
 
 def test_the_state_of_a_worker_that_has_ended_is_shown_no_more_and_its_counts_are() -> None:
     boards = [Board.create() for _ in range(2)]
-    workers = [Metrics(boards, own) for own in range(2)]
+    workers = [Metrics(boards, own, lambda: 10.0) for own in range(2)]
     for worker, value in zip(workers, (3.0, 5.0), strict=True):
         worker.watch(lambda value=value: [Reading(str(merge), "words", value, merge) for merge in Merge])  # type: ignore[misc]
         worker.publish()
     boards[0].end_states()
     shown = [line for line in lines_of(workers[1]) if line.startswith(tuple(Merge))]
-    assert shown == ["count_total 8.0", "sum 5.0", "least 5.0", "greatest 5.0"]
+    assert shown == ["count_total 8.0", "sum 5.0", "least 5.0", "greatest 5.0", "oldest 5.0"]
+
+
+def test_what_a_worker_has_written_grows_old_where_it_writes_no_more() -> None:
+    boards = [Board.create() for _ in range(2)]
+    now = 100.0
+    stuck, well = (Metrics(boards, own, lambda: now) for own in range(2))
+    for worker in (stuck, well):
+        worker.watch(lambda: [Reading("age", "words", now, Merge.OLDEST)])
+        worker.publish()
+    now = 160.0
+    well.publish()
+    assert "age 60.0" in well.render().decode().splitlines()
+    assert well.totals() == {"age": 60.0}
 
 
 def test_each_worker_knows_how_many_connections_those_that_live_and_take_any_have_in_use() -> None:
@@ -130,4 +143,5 @@ def test_readings_of_all_workers_are_put_together_by_name() -> None:
             ]
         )
         worker.publish()
+    workers[0].of_version("iris", 1).add("ok", 0.002)
     assert [worker.totals() for worker in workers] == [{"hits": 30.0, "bytes": 3.0, "applied": 1.0}] * 2

@@ -1,8 +1,8 @@
 """The page of the workers: who serves, how far each has followed, and what is loaded."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -30,7 +30,9 @@ class Resident:
     workers: int
     """How many have it loaded."""
     size_bytes: int | None
-    """In the worker that has drawn the page; None where it is loaded in others only."""
+    """In the worker that has drawn the page; where only others have it, what was measured at its registration."""
+    is_recorded: bool = False
+    """True for the latter."""
 
 
 @router.get("/console/workers")
@@ -43,13 +45,19 @@ async def show_workers(request: Request, services: UsesServices, asking: Asking)
         with services.registry.reading() as catalog:
             latest = catalog.latest_sequence()
         workers = list_live_workers(services.registry)
-        residents = sorted(_residents(workers, sizes, asking), key=_largest_first)
+        with services.registry.reading() as catalog:
+
+            def find_recorded(model: str, number: int) -> int | None:
+                version = catalog.find_version(model, number)
+                return None if version is None else version.inspection.memory_bytes
+
+            residents, more = list_residents(workers, sizes, asking, find_recorded)
         return {
             "workers": workers,
             "latest": latest,
             "live_seconds": LIVE_SECONDS,
-            "residents": residents[:_SHOWN],
-            "more": max(0, len(residents) - _SHOWN),
+            "residents": residents,
+            "more": more,
             "totals": services.metrics.totals(),
             "budget_bytes": services.settings.memory_budget_bytes,
             "worker_count": services.settings.workers,
@@ -59,15 +67,37 @@ async def show_workers(request: Request, services: UsesServices, asking: Asking)
     return await page(request, "workers.html", gather)
 
 
-def _residents(workers: Sequence[WorkerReport], sizes: Mapping[str, int], asking: Caller) -> Iterator[Resident]:
+def list_residents(
+    workers: Sequence[WorkerReport],
+    sizes: Mapping[str, int],
+    asking: Caller,
+    find_recorded: Callable[[str, int], int | None],
+) -> tuple[list[Resident], int]:
+    """Return the loaded versions that are shown to somebody, the largest first, and how many more there are.
+
+    Args:
+        workers: all that live.
+        sizes: in bytes, of what this one has loaded; by names such as ``iris:3``.
+        asking: sees no more than is theirs.
+        find_recorded: the bytes that were measured at a version's registration; asked only of what is shown.
+    """
     counts: dict[str, int] = dict.fromkeys(sizes, 0)
     for worker in workers:
         for name in worker.resident:
             counts[name] = counts.get(name, 0) + 1
+    found = []
     for name, count in counts.items():
         model, _, version = name.rpartition(":")
         if asking.sees(model):
-            yield Resident(model=model, version=version, workers=count, size_bytes=sizes.get(name))
+            found.append(Resident(model=model, version=version, workers=count, size_bytes=sizes.get(name)))
+    shown = sorted(found, key=_largest_first)[:_SHOWN]
+    sized = [
+        replace(one, size_bytes=find_recorded(one.model, int(one.version)), is_recorded=True)
+        if one.size_bytes is None
+        else one
+        for one in shown
+    ]
+    return sorted(sized, key=_largest_first), len(found) - len(shown)
 
 
 def _largest_first(resident: Resident) -> tuple[int, str, str]:
