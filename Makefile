@@ -120,8 +120,8 @@ bench-client: $(VENV)/.dev ## what the Python client's requests cost, as JSON an
 conformance: $(VENV)/.dev ## all of ONNX's conformance set through a live gateway, bit for bit, over every wire
 	@$(BIN)/python -m tests.conformance $(ARGS)
 
-screenshots: $(VENV)/.dev ## docs/console/*.png, taken anew of a live gateway; needs chromium
-	@$(BIN)/python -m tests.browser.screenshots
+screenshots: $(VENV)/.dev ## docs/console/*.png, taken anew of a live gateway; needs chromium, and 6 minutes
+	@$(BIN)/python -m tests.browser.screenshots $(ARGS)
 
 clean: ## forget the environments and the example data
 	rm -rf $(VENV) .bench .clients sardonyx-data build *.egg-info

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.browsing import find_obstacles, picture_of, reading, running_browser, sign_in
 from tests.browser.scene import FLOWERS, Scene, have_traffic, running_scene
-from tests.support.gateway_process import wait_until
+from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 
 SCHEMES = ("light", "dark")
 WRONG_TABLE = "sepal,sepal width,petal,petal width\n5.1,3.5,1.4,0.2\n6.2,2.9,much,1.3\n"
@@ -28,6 +28,12 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def scene(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:  # noqa: ARG001 - without one, none is started
     with running_scene(tmp_path_factory.mktemp("scene") / "data") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def empty(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:  # noqa: ARG001 - as above
+    with running_gateway(tmp_path_factory.mktemp("empty") / "data") as running:
         yield running
 
 
@@ -249,6 +255,14 @@ def test_a_models_page_shows_what_others_do_and_leaves_the_keyboard_where_it_is(
         expect(page.locator("#alias-production-two")).to_contain_text("version 1")
         expect(page.locator("#history")).to_contain_text("another door")
         expect(link).to_be_focused()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_an_empty_gateway_is_fit_for_everybody(browser: Browser, empty: GatewayProcess, scheme: str) -> None:
+    with reading(browser, empty.url, scheme) as page:
+        page.goto("/console")
+        expect(page.get_by_role("heading", name="No model is registered yet")).to_be_visible()
+        assert find_obstacles(page) == []
 
 
 def test_where_no_answer_comes_nobody_is_left_to_believe_that_nothing_was_done(browser: Browser, scene: Scene) -> None:
