@@ -109,7 +109,7 @@ def describe(
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Say what a model is for: lists show it, and searches look through it."""
+    """Say what a model is for, as lists and searches show it."""
     output = Output(as_json)
     with connect(url) as client:
         document = client.describe(name, text)
