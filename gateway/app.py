@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
@@ -20,6 +20,14 @@ from registry.errors import ServiceError
 if TYPE_CHECKING:
     from gateway.rpc.server import RpcServer
 
+StandBy: TypeAlias = Callable[[], Awaitable[bool]]
+"""Returns when a worker is to serve, and then whether no other worker of its host does."""
+
+
+async def serve_at_once() -> bool:
+    """Stand by for nothing, alone."""
+    return True
+
 
 class Application:
     """An ASGI application that makes everything at startup and ends it at shutdown.
@@ -31,6 +39,7 @@ class Application:
         metrics: where to count, if siblings shall see it.
         crash_memory: where to note what is run, if a supervisor reads it.
         ask_to_be_replaced: see ``open_services``.
+        stand_by: of a worker, which has made everything then, and starts it afterwards.
     """
 
     def __init__(
@@ -41,9 +50,11 @@ class Application:
         metrics: Metrics | None = None,
         crash_memory: CrashMemory | None = None,
         ask_to_be_replaced: Callable[[], None] = lambda: None,
+        stand_by: StandBy = serve_at_once,
     ) -> None:
         self._settings = settings
         self._ask_to_be_replaced = ask_to_be_replaced
+        self._stand_by = stand_by
         self._metrics = metrics
         self._crash_memory = crash_memory
         self._is_worker = is_worker
@@ -80,7 +91,7 @@ class Application:
     async def _start(self) -> None:
         if not self._is_worker:
             create_embedded_database(self._settings)
-        services = await self._opened.enter_async_context(
+        services, begin = await self._opened.enter_async_context(
             open_services(
                 self._settings,
                 is_worker=self._is_worker,
@@ -93,9 +104,12 @@ class Application:
             # A worker waits until the schema is right; a command says that it is wrong.
             services.registry.check_schema()
         self._stop_telling = services.stop_telling
-        if self._is_worker and self._settings.grpc_port:
-            await self._serve_rpc(services)
-        self.front = Front(services, make_control_application(services), public_paths=PUBLIC_PATHS)
+        front = Front(services, make_control_application(services), public_paths=PUBLIC_PATHS)
+        if self._is_worker:
+            await begin(is_alone=await self._stand_by())
+            if self._settings.grpc_port:
+                await self._serve_rpc(services)
+        self.front = front
 
     async def _serve_rpc(self, services: Services) -> None:
         from gateway.rpc.server import RpcServer  # no other process pays for the library

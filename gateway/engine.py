@@ -89,6 +89,8 @@ class Engine:
     residence: Residence
     renewing: Renewing
     memory_guard: MemoryGuard
+    witness: Witness
+    """Looks as soon as it is started."""
     expect: Callable[[Version], int]
     """Tells how many bytes a version's session will take."""
 
@@ -178,8 +180,7 @@ def open_engine(
     residence = _open_residence(opened, parts, cache, lambda key: predictor.forget(key))  # noqa: PLW0108 - as above
     predictor = _open_predictor(opened, parts, cache, proving, isolating, witness)
     isolating.start(predictor.displace)
-    if is_worker:
-        witness.start(opened)
+    opened.push_async_callback(witness.close)
     opened.push_async_callback(cache.drain)  # first of all, while the watchdog still ends runs
     shadowing = _open_shadowing(opened, parts, cache, predictor)
     memory_guard = _memory_guard(settings, cache, looking, outside.ask_to_be_replaced)
@@ -193,6 +194,7 @@ def open_engine(
         residence=residence,
         renewing=_renewing(parts, cache, looking),
         memory_guard=memory_guard,
+        witness=witness,
         expect=expect,
     )
     _show(engine, spare, metrics, parts.settings)

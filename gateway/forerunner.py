@@ -3,7 +3,8 @@
 1. It has one thread, opens nothing and runs no model: a fork of it is as good as a program of its own.
 2. It forks when it is told a place and given a socket. A fork is a child of the supervisor
    (``registry.inspection.siblings``), in a session of its own, and is shown as what it is in a list of processes. It
-   says its process id on the socket, and ends if it is not told to go on.
+   says its process id on the socket, and ends if it is not told to go on. The worker that it is then stands by until it
+   is told on the same socket to serve.
 3. Where this process cannot be forked, it becomes the worker itself. Where there is no room for another process at the
    moment, it lets the socket go.
 4. While another one serves, it makes its imports with a quarter of a processor at most, and its session stands back
@@ -11,6 +12,7 @@
 5. It ends with the supervisor.
 """
 
+import asyncio
 import errno
 import gc
 import importlib
@@ -22,12 +24,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from gateway.host import die_with_supervisor
-from gateway.worker_forks import GO, NUMBER_BYTES, PATIENT, READY
+from gateway.worker_forks import GO, NUMBER_BYTES, PATIENT, READY, SERVE, SERVE_ALONE
 from registry.inspection.sessions import SESSION_NICENESS, lower_session
 from registry.inspection.siblings import fork_sibling, is_possible, show_as
 
 if TYPE_CHECKING:
     from argparse import Namespace
+
+    from gateway.app import StandBy
 
 _LATE: Final = (
     "anyio._backends._asyncio",
@@ -52,9 +56,9 @@ def main() -> None:
 
     orders = worker.parse_orders()
     _make_ready()
-    place = _serve(orders)
-    if place is not None:
-        worker.main(orders, place)
+    found = _serve(orders)
+    if found is not None:
+        worker.main(orders, *found)
 
 
 def _make_ready() -> None:
@@ -71,19 +75,20 @@ def _make_ready() -> None:
     gc.freeze()  # else the first collection in each fork would write to every page that they share
 
 
-def _serve(orders: "Namespace") -> int | None:
-    """Return the place of the worker that this process has become; None when there is nothing more to do."""
+def _serve(orders: "Namespace") -> "tuple[int, StandBy] | None":
+    """Return the place of the worker that this process has become, and how it stands by; None if it has become none."""
     with socket.socket(fileno=orders.orders) as channel:
         channel.sendall(READY)
         while True:
             said, descriptors, _, _ = socket.recv_fds(channel, NUMBER_BYTES, 1)
             if not said:
                 return None
-            with socket.socket(fileno=descriptors[0]) as told:
-                pid = _fork()
-                if pid in (0, os.getpid()):
-                    channel.close()
-                    return _begin(told, int.from_bytes(said), is_fork=pid == 0)
+            told = socket.socket(fileno=descriptors[0])
+            pid = _fork()
+            if pid in (0, os.getpid()):
+                channel.close()
+                return _begin(told, int.from_bytes(said), is_fork=pid == 0)
+            told.close()
 
 
 def _fork() -> int:
@@ -96,12 +101,25 @@ def _fork() -> int:
         return -1 if error.errno in (errno.EAGAIN, errno.ENOMEM) else os.getpid()
 
 
-def _begin(told: socket.socket, place: int, *, is_fork: bool) -> int | None:
+def _begin(told: socket.socket, place: int, *, is_fork: bool) -> "tuple[int, StandBy] | None":
+    def show(module: bytes) -> None:
+        if is_fork:
+            show_as(b"%b\0-m\0%b\0--place\0%d\0" % (os.fsencode(sys.executable), module, place))
+
+    async def stand_by() -> bool:
+        told.setblocking(False)
+        with told:
+            word = await asyncio.get_running_loop().sock_recv(told, len(SERVE))
+        if not word:
+            sys.exit("nobody waits for this worker any more")
+        show(b"gateway.worker")
+        return word == SERVE_ALONE
+
     if is_fork:
         os.setsid()
-        show_as(b"%b\0-m\0gateway.worker\0--place\0%d\0" % (os.fsencode(sys.executable), place))
+    show(b"gateway.standby")
     told.sendall(os.getpid().to_bytes(NUMBER_BYTES))
-    return place if told.recv(len(GO)) == GO else None
+    return (place, stand_by) if told.recv(len(GO)) == GO else None
 
 
 class _Patience:

@@ -5,7 +5,7 @@
 2. The embedded database is created and upgraded once, by a child; workers start meanwhile and are ready afterwards.
    A failure is tried again, ever more slowly: a disk that comes back needs nobody to restart the gateway.
 3. A worker that dies is replaced at once; one that dies young after a second. Workers are forks of a program that has
-   made their imports (``gateway.worker_forks``).
+   made their imports (``gateway.worker_forks``), and one stands by (``gateway.standby``).
 4. A worker that rings the bell for it is replaced while it serves (``gateway.replacement``).
 5. What the workers count lies in memory that the supervisor made: it outlives them, and each sees the others'. Their
    deaths it counts itself (``gateway.worker_deaths``).
@@ -32,6 +32,7 @@ from gateway.ledger import Ledger
 from gateway.replacement import Replacement, Worker
 from gateway.settings import Settings, child_environment, unknown_variables
 from gateway.shared_counts import Board
+from gateway.standby import Standby
 from gateway.telemetry import configure_logs
 from gateway.traces import can_trace
 from gateway.worker_deaths import WorkerDeaths, cause_of
@@ -39,6 +40,8 @@ from gateway.worker_forks import Process, WorkerForks
 from registry.standing import HANG
 
 _BACKLOG = 2048
+_PLACES_BESIDE = 2
+"""Besides those of the workers: a successor's, and that of the one that stands by."""
 _YOUNG_SECONDS = 5.0
 _PAUSE_SECONDS = 1.0
 _DRAIN_SECONDS = 35.0
@@ -131,13 +134,15 @@ class Supervisor:
         self._workers: list[Worker] = []
         self._replacement = Replacement()
         self._bell = Bell.create()
-        self._starts_at: dict[int, float] = {}
-        self._boards = [Board.create() for _ in range(settings.workers + 1)]  # one place is free for a successor
+        self._due = [time.monotonic()] * settings.workers
+        """When each of the workers that are missing is to be started."""
+        self._boards = [Board.create() for _ in range(settings.workers + _PLACES_BESIDE)]
         self._ledgers = [Ledger.create() for _ in self._boards]
         self._deaths = WorkerDeaths()
         self._evidence = Evidence.create()
         self._heard_up_to = 0
         self._forks = WorkerForks(self._start_forerunner)
+        self._standby = Standby(self._forks, len(self._boards))
         self._upgrade: subprocess.Popen[bytes] | None = None
         self._upgrade_at: float | None = time.monotonic() if settings.has_embedded_database else None
         self._upgrade_pause_seconds = _PAUSE_SECONDS
@@ -149,7 +154,6 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, self._notice)
         address = _address(self._listener)
         structlog.get_logger().info("listening", address=address, workers=self._settings.workers, pid=os.getpid())
-        self._starts_at = dict.fromkeys(range(self._settings.workers), time.monotonic())
         while not self._is_stopping:
             self._attend()
             self._bell.wait(_TICK_SECONDS)
@@ -173,11 +177,20 @@ class Supervisor:
             exit_code = worker.process.poll()
             if exit_code is not None:
                 self._note_end(worker, exit_code, now)
-        for place in [place for place, at in self._starts_at.items() if at <= now]:
-            process = self._forks.fork(place)
-            if process is not None:
-                del self._starts_at[place]
-                self._workers.append(Worker(process, place))
+        for due in [due for due in self._due if due <= now]:
+            if self._begin_worker() is not None:
+                self._due.remove(due)
+        is_anyone_missing = bool(self._due) or not all(worker.is_ready for worker in self._workers)
+        self._standby.attend(self._taken(), now, is_anyone_missing=is_anyone_missing)
+
+    def _taken(self) -> list[int]:
+        return [worker.place for worker in self._workers]
+
+    def _begin_worker(self) -> Worker | None:
+        worker = self._standby.take(self._taken(), is_alone=not any(worker.is_ready for worker in self._workers))
+        if worker is not None:
+            self._workers.append(worker)
+        return worker
 
     def _note_end(self, worker: Worker, exit_code: int, now: float) -> None:
         self._workers.remove(worker)
@@ -219,7 +232,7 @@ class Supervisor:
         structlog.get_logger().error(
             "worker_died", pid=worker.process.pid, exit_code=worker.process.returncode, seconds=round(lived, 1)
         )
-        self._starts_at[worker.place] = now if is_by_a_model or lived > _YOUNG_SECONDS else now + _PAUSE_SECONDS
+        self._due.append(now if is_by_a_model or lived > _YOUNG_SECONDS else now + _PAUSE_SECONDS)
 
     def _attend_bell(self, now: float) -> None:
         workers = {worker.process.pid: worker for worker in self._workers}
@@ -231,12 +244,8 @@ class Supervisor:
                 self._replace(worker, now)
 
     def _replace(self, worker: Worker, now: float) -> None:
-        taken = {worker.place for worker in self._workers} | self._starts_at.keys()
-        place = next(place for place in range(len(self._boards)) if place not in taken)
-        process = self._forks.fork(place)
-        if process is not None:
-            successor = Worker(process, place)
-            self._workers.append(successor)
+        successor = self._begin_worker()
+        if successor is not None:
             self._replacement.begin(worker, successor, now)
 
     def _attend_upgrade(self, now: float) -> None:
@@ -288,6 +297,7 @@ class Supervisor:
     def _drain(self) -> None:
         # From here on nobody is let in who would only be forgotten in the socket's queue.
         self._listener.close()
+        self._standby.close()
         self._forks.close()
         structlog.get_logger().info("draining", workers=len(self._workers))
         processes: list[Process] = [worker.process for worker in self._workers]

@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import version as distribution_version
 from time import monotonic
+from typing import Protocol
 
 import structlog
 
@@ -67,6 +68,14 @@ _NO_DIGEST = Digest("0" * 64)
 """Of nothing that is stored: asking for it costs a store little, and shows whether it answers."""
 
 
+class Begin(Protocol):
+    """Begins what a worker does by itself, and loads what it has to before it serves."""
+
+    async def __call__(self, *, is_alone: bool) -> None:
+        """Return when it may serve; ``is_alone`` says that no other worker of its host does."""
+        ...
+
+
 @asynccontextmanager
 async def open_services(
     settings: Settings,
@@ -75,8 +84,10 @@ async def open_services(
     metrics: Metrics | None = None,
     crash_memory: CrashMemory | None = None,
     ask_to_be_replaced: Callable[[], None] = lambda: None,
-) -> AsyncIterator[Services]:
-    """Make everything that the HTTP layer works with, start it, and end it in reverse.
+) -> AsyncIterator[tuple[Services, Begin]]:
+    """Make everything that the HTTP layer works with, with what starts it in a worker, and end it in reverse.
+
+    Before it is started nothing is followed, reported or loaded.
 
     Args:
         settings: of this process.
@@ -132,9 +143,19 @@ async def open_services(
         )
         opened.callback(parts.inspector.close)
         if is_worker:
-            await _start(opened, parts, services, deliverer)
-            await _load_first(opened, services, routing, engine, pins)
-        yield services
+            services.executor.submit(_visit, parts)
+
+        async def begin(*, is_alone: bool) -> None:
+            await _start(opened, parts, services, engine, verdicts, deliverer)
+            await _load_first(opened, services, routing, engine, pins, is_alone=is_alone)
+
+        yield services, begin
+
+
+def _visit(parts: Parts) -> None:
+    """Visit the registry once: the first visit costs as much as many others, and has time while a worker stands by."""
+    with suppress(ServiceError):
+        parts.registry.check_schema()
 
 
 def _open_parts(opened: AsyncExitStack, settings: Settings) -> Parts:
@@ -179,8 +200,18 @@ def _open_traces(opened: AsyncExitStack, settings: Settings, *, is_worker: bool)
     return traces
 
 
-async def _start(opened: AsyncExitStack, parts: Parts, services: Services, deliverer: Deliverer) -> None:
+async def _start(
+    opened: AsyncExitStack,
+    parts: Parts,
+    services: Services,
+    engine: Engine,
+    verdicts: TokenVerdicts | None,
+    deliverer: Deliverer,
+) -> None:
     """Begin what a worker does by itself; it ends with ``opened``."""
+    engine.witness.start()
+    if verdicts is not None:
+        verdicts.start()
     await services.call(_clear_scratch, parts)
     services.feed.start()
     opened.push_async_callback(services.feed.close)
@@ -198,7 +229,13 @@ async def _start(opened: AsyncExitStack, parts: Parts, services: Services, deliv
 
 
 async def _load_first(
-    opened: AsyncExitStack, services: Services, routing: Routing[Endpoint], engine: Engine, pins: Pins
+    opened: AsyncExitStack,
+    services: Services,
+    routing: Routing[Endpoint],
+    engine: Engine,
+    pins: Pins,
+    *,
+    is_alone: bool,
 ) -> None:
     """Load what the settings name and what others have loaded, and begin to look after what is loaded."""
     engine.memory_guard.start()
@@ -206,7 +243,8 @@ async def _load_first(
     opened.push_async_callback(pins.close)
     await pins.start()
     await _preload(services.settings, routing, engine.cache)
-    await _inherit(services, routing, engine)
+    if not is_alone:
+        await _inherit(services, routing, engine)
     engine.start()
     opened.push_async_callback(engine.renewing.close)
 
@@ -240,7 +278,6 @@ def _open_verdicts(opened: AsyncExitStack, parts: Parts) -> TokenVerdicts:
     """
     executor = open_executor(opened, _TOKEN_THREADS, "token")
     verdicts = TokenVerdicts(parts.registry, executor=executor, wall_clock=parts.clock)
-    verdicts.start()
     opened.push_async_callback(verdicts.close)
     return verdicts
 
@@ -360,11 +397,11 @@ async def _preload(settings: Settings, routing: Routing[Endpoint], cache: Sessio
 
 
 async def _inherit(services: Services, routing: Routing[Endpoint], engine: Engine) -> None:
-    """Load what the other workers of this host have loaded, if there are any (``gateway.serving.inheritance``)."""
+    """Load what the other workers of this host have loaded (``gateway.serving.inheritance``)."""
 
     async def find_references() -> list[Reference]:
         reports = await services.call(list_live_workers, services.registry)
-        return list_inheritance(reports, socket.gethostname(), os.getpid(), _is_alive)
+        return list_inheritance(reports, socket.gethostname(), os.getpid())
 
     async def find(reference: Reference) -> Version:
         return (await routing.resolve(reference)).version
@@ -373,13 +410,3 @@ async def _inherit(services: Services, routing: Routing[Endpoint], engine: Engin
         (await engine.cache.acquire_spare(version, monotonic() + _LOAD_SECONDS)).release()
 
     await inherit(find_references, find=find, load=load, isolation_of=engine.isolating.of)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

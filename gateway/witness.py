@@ -13,7 +13,7 @@ import signal
 import socket
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -68,9 +68,8 @@ class Witness:
         self._read_up_to = 0
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, opened: AsyncExitStack) -> None:
-        """Look at what there is, and go on looking until ``opened`` ends."""
-        opened.push_async_callback(self.close)
+    def start(self) -> None:
+        """Look at what there is, and go on looking."""
         if self._memory is not None:
             self._read_accused(self._memory.evidence)
             self._task = asyncio.get_running_loop().create_task(self._keep_looking(self._memory.evidence))

@@ -18,7 +18,7 @@ from typing import Any
 
 import uvicorn
 
-from gateway.app import Application
+from gateway.app import Application, StandBy
 from gateway.bell import READY, REPLACE_ME, ring
 from gateway.evidence import Evidence
 from gateway.host import die_with_supervisor, keep_little_free_memory
@@ -65,12 +65,13 @@ def parse_orders() -> argparse.Namespace:
     return arguments.parse_args()
 
 
-def main(asked: argparse.Namespace, place: int) -> None:
+def main(asked: argparse.Namespace, place: int, stand_by: StandBy) -> None:
     """Serve until SIGTERM; exit with 3 if the application cannot start.
 
     Args:
         asked: of ``parse_orders``.
         place: which of the boards and ledgers are this worker's.
+        stand_by: see ``gateway.app.Application``.
     """
     die_with_supervisor(asked.supervisor)
     faulthandler.enable(asked.evidence.words)  # all threads: only then it names the one that crashed
@@ -85,6 +86,7 @@ def main(asked: argparse.Namespace, place: int) -> None:
         metrics=metrics,
         crash_memory=CrashMemory(ledgers=asked.ledgers, place=place, evidence=asked.evidence),
         ask_to_be_replaced=partial(ring, asked.bell, REPLACE_ME),
+        stand_by=stand_by,
     )
     config = uvicorn.Config(
         application,

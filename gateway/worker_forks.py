@@ -3,7 +3,8 @@
 1. The forerunner makes the imports, which take seconds, once; a worker is there in a fraction of one. Without that a
    machine whose workers have all just died of models would answer nobody until the imports have been made again.
 2. A fork is a child of the supervisor, which waits for it, kills it, and learns how it ended. It says its process id on
-   a socket of its own, and begins when it is told to: one that nobody has heard of ends with that socket.
+   a socket of its own, and begins when it is told to: one that nobody has heard of ends with that socket. It makes
+   itself ready then, and serves when it is told that (``gateway.standby``).
 3. The forerunner of a worker whose memory may have been read or written by strangers is replaced: the workers after it
    lie elsewhere in memory. The old one serves until the new one can.
 4. A forerunner that ends is started again; one that ended before it served, or takes minutes, after a while. One that
@@ -17,7 +18,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Final, Protocol, TypeAlias
 
 import structlog
@@ -26,6 +27,11 @@ NUMBER_BYTES: Final = 8
 READY: Final = b"ready"
 """What a forerunner says when it can fork."""
 GO: Final = b"go"
+"""Tells a fork that it has been heard of, and may make itself ready."""
+SERVE: Final = b"sv"
+"""Tells it to serve beside others."""
+SERVE_ALONE: Final = b"sa"
+"""Tells it to serve where nobody else does."""
 PATIENT: Final = "--patient"
 """Tells a forerunner that another one serves meanwhile."""
 
@@ -64,6 +70,32 @@ class Process(Protocol):
     def kill(self) -> None:
         """Kill it, unless it has ended."""
         ...
+
+
+class Fork:
+    """A child that has been heard of, and waits for its word.
+
+    Args:
+        process: the child.
+        place: the one it was made for.
+        told: where it listens.
+    """
+
+    def __init__(self, process: Process, place: int, told: socket.socket) -> None:
+        self.process = process
+        self.place = place
+        self._told = told
+
+    def serve(self, *, is_alone: bool) -> None:
+        """Have it serve; nothing happens if it has ended."""
+        with self._told, suppress(OSError):
+            self._told.sendall(SERVE_ALONE if is_alone else SERVE)
+
+    def end(self) -> None:
+        """Kill it, and wait for it; it has begun nothing."""
+        self._told.close()
+        self.process.kill()
+        self.process.wait()
 
 
 Start: TypeAlias = Callable[[int, Sequence[str]], "subprocess.Popen[bytes] | None"]
@@ -120,17 +152,18 @@ class _Forerunner:
             self.is_ready = self._channel.recv(len(READY)) == READY
         return self.process.poll() is None and (self.is_ready or now < self._give_up_at)
 
-    def fork(self, place: int) -> Process | None:
+    def fork(self, place: int) -> Fork | None:
         """Have it fork a worker for a place; None if it does not."""
-        with suppress(OSError):
+        with suppress(OSError), ExitStack() as opened:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with ours:
-                with theirs:
-                    socket.send_fds(self._channel, [place.to_bytes(NUMBER_BYTES)], [theirs.fileno()])
-                if _is_readable(ours, _ANSWER_SECONDS) and (said := ours.recv(NUMBER_BYTES)):
-                    pid = int.from_bytes(said)
-                    ours.sendall(GO)
-                    return self.process if pid == self.process.pid else ForkedProcess(pid)
+            opened.enter_context(ours)
+            with theirs:
+                socket.send_fds(self._channel, [place.to_bytes(NUMBER_BYTES)], [theirs.fileno()])
+            if _is_readable(ours, _ANSWER_SECONDS) and (said := ours.recv(NUMBER_BYTES)):
+                pid = int.from_bytes(said)
+                ours.sendall(GO)
+                opened.pop_all()
+                return Fork(self.process if pid == self.process.pid else ForkedProcess(pid), place, ours)
         return None
 
     def close(self) -> None:
@@ -158,6 +191,8 @@ class WorkerForks:
         self._starts_at = 0.0
         self._forks_at = 0.0
         self._is_unwanted = False
+        self.generation = 0
+        """How many forerunners have served in another one's place because of rule 3."""
 
     def attend(self, now: float) -> None:
         """Start, replace and forget forerunners, as it is due; to be called again and again."""
@@ -172,13 +207,14 @@ class WorkerForks:
             elif self._next.is_ready:
                 if self._serving is not None:
                     self._serving.end()
+                    self.generation += 1
                 self._serving, self._next, self._is_unwanted = self._next, None, False
         if (self._serving is None or self._is_unwanted) and self._next is None and now >= self._starts_at:
             self._next = self._another()
             self._starts_at = now + _AGAIN_SECONDS
 
-    def fork(self, place: int) -> Process | None:
-        """Return a new worker for a place; None if none can be had now."""
+    def fork(self, place: int) -> Fork | None:
+        """Return a new worker for a place, which waits for its word; None if none can be had now."""
         now = time.monotonic()
         if self._serving is None or now < self._forks_at:
             return None
@@ -186,7 +222,7 @@ class WorkerForks:
         if worker is None:
             structlog.get_logger().error("worker_not_forked", forerunner=self._serving.process.pid)
             self._forks_at = now + _AGAIN_SECONDS
-        elif worker is self._serving.process:
+        elif worker.process is self._serving.process:
             self._serving.close()
             self._serving = None
         return worker

@@ -137,6 +137,7 @@ class ChangeFeed:
 
     def start(self) -> None:
         """Begin to follow."""
+        self._read_at = self._clock()
         self._task = asyncio.get_running_loop().create_task(self._follow())
 
     async def close(self) -> None:

@@ -4,7 +4,7 @@
    too: whoever is connected to it then does not wait for what everybody uses. The others answer meanwhile.
 2. That takes half a second at most, a registry that is silent included, and makes no room: what does not fit, and what
    there was no time for, is loaded when it is asked for, as ever.
-3. Where nobody answers meanwhile, it takes connections at once.
+3. Where nobody answers meanwhile, it takes connections at once, and none of this is done.
 4. What runs in processes of its own is left to the first request: it may be what the other worker has died of.
 """
 
@@ -22,20 +22,15 @@ from registry.standing import Isolation
 SECONDS: Final = 0.5
 
 
-def list_inheritance(
-    reports: Iterable[WorkerReport], host: str, own_pid: int, is_alive: Callable[[int], bool]
-) -> list[Reference]:
-    """Return what there is to load, what most workers had first; nothing by rule 3.
+def list_inheritance(reports: Iterable[WorkerReport], host: str, own_pid: int) -> list[Reference]:
+    """Return what there is to load, what most workers had first.
 
     Args:
         reports: what workers have said of themselves lately.
         host: the name of this one.
         own_pid: of the worker that asks.
-        is_alive: tells of a process of this host whether it is there.
     """
     ours = [report for report in reports if report.host == host and report.pid != own_pid]
-    if not any(is_alive(report.pid) for report in ours):
-        return []
     counted = Counter(text for report in ours for text in report.resident)
     return [parse_reference(text) for text, _ in counted.most_common()]
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.browsing import find_obstacles, picture_of, reading, running_browser, sign_in
+from tests.browser.browsing import PATIENCE_MS, find_obstacles, picture_of, reading, running_browser, sign_in
 from tests.browser.scene import FLOWERS, Scene, have_traffic, running_scene
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 
@@ -221,7 +221,8 @@ def compare_with_a_shadow(page: Page, client: httpx.Client) -> None:
         return client.get("/registry/models/iris/aliases/production/shadow").json()["report"]["compared"] > 0
 
     wait_until(is_compared)
-    expect(page.locator("#shadow-production tbody th")).to_have_text(["label", "probabilities"])
+    heads = page.locator("#shadow-production tbody th")
+    expect(heads).to_have_text(["label", "probabilities"], timeout=PATIENCE_MS)
     assert find_obstacles(page) == []
     page.get_by_role("link", name="Drop the shadow").click()
     page.locator("#confirm").click()

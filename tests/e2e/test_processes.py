@@ -216,6 +216,35 @@ def forerunner_of(gateway: GatewayProcess) -> list[int]:
     return children_of(gateway.process.pid, "gateway.forerunner")
 
 
+def standby_of(gateway: GatewayProcess) -> list[int]:
+    return children_of(gateway.process.pid, "gateway.standby")
+
+
+def test_a_worker_that_stands_by_serves_when_another_dies_and_the_next_stands_by(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
+        upload(client, "same", models.identity().SerializeToString())
+        for _ in range(3):
+            wait_until(lambda: len(standby_of(gateway)) == 1)
+            (worker,), (ready,) = gateway.workers(), standby_of(gateway)
+            os.kill(worker, signal.SIGKILL)
+            wait_until(lambda worker=worker: gateway.workers() not in ([], [worker]))
+            assert gateway.workers() == [ready]
+            assert client.post("/v1/models/same/predict", json={"inputs": [1.5]}).status_code == 200
+
+
+def test_one_that_stands_by_is_no_worker_and_is_made_again_when_it_dies(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data", workers="2") as gateway, gateway.client() as client:
+        wait_until(lambda: len(standby_of(gateway)) == 1)
+        (ready,), workers = standby_of(gateway), gateway.workers()
+        wait_until(lambda: len(client.get("/registry/workers").json()["items"]) == 2)
+        assert {item["pid"] for item in client.get("/registry/workers").json()["items"]} == set(workers)
+        os.kill(ready, signal.SIGKILL)
+        wait_until(lambda: standby_of(gateway) not in ([], [ready]))
+        assert gateway.workers() == workers
+        assert "standby_died" in {line["event"] for line in gateway.log_lines()}
+        assert not any(scrape(client).by("cause", "sardonyx_worker_deaths_total").values())
+
+
 def test_workers_are_forks_and_outlive_what_they_are_forks_of(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data", workers="2") as gateway, gateway.client() as client:
         upload(client, "same", models.identity().SerializeToString())
@@ -247,6 +276,7 @@ def test_after_a_damaged_worker_the_next_ones_lie_elsewhere_in_memory(tmp_path: 
 
 def test_nothing_is_left_when_a_gateway_has_ended(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data") as gateway:
-        processes = [*gateway.workers(), *forerunner_of(gateway)]
-        assert (len(processes), gateway.stop()) == (2, 0)
+        wait_until(lambda: len(standby_of(gateway)) == 1)
+        processes = [*gateway.workers(), *standby_of(gateway), *forerunner_of(gateway)]
+        assert (len(processes), gateway.stop()) == (3, 0)
         assert [pid for pid in processes if Path(f"/proc/{pid}").exists()] == []

@@ -19,7 +19,7 @@ def report(pid: int, *resident: str, host: str = "here") -> WorkerReport:
 
 
 def inheritance(*reports: WorkerReport) -> list[str]:
-    found = list_inheritance(reports, "here", OWN, lambda pid: pid == LIVING)
+    found = list_inheritance(reports, "here", OWN)
     return [f"{reference.model}:{reference.version}" for reference in found]
 
 
@@ -28,8 +28,8 @@ def test_what_most_workers_of_the_host_had_loaded_comes_first() -> None:
     assert inheritance(*reports) == ["wine:2", "iris:1", "beer:3"]
 
 
-def test_nothing_is_loaded_first_where_nobody_answers_meanwhile() -> None:
-    assert inheritance(report(DEAD, "iris:1"), report(OWN, "iris:1"), report(LIVING, "rum:4", host="there")) == []
+def test_what_it_has_said_itself_and_what_other_hosts_have_said_is_not_loaded_first() -> None:
+    assert inheritance(report(OWN, "iris:1"), report(LIVING, "rum:4", host="there")) == []
 
 
 class Heirs:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.worker_forks import ForkedProcess, Process, WorkerForks
+from gateway.worker_forks import Fork, ForkedProcess, Process, WorkerForks
 from tests.support.gateway_process import wait_until
 
 BEGIN = """
@@ -45,6 +45,7 @@ class Forerunners:
         self.program = program
         self.started: list[subprocess.Popen[bytes]] = []
         self.told: list[Sequence[str]] = []
+        self.forked: list[Fork] = []
         self.forks = WorkerForks(self.start)
 
     def start(self, orders: int, more: Sequence[str]) -> "subprocess.Popen[bytes] | None":
@@ -55,7 +56,11 @@ class Forerunners:
 
     def fork(self) -> Process | None:
         self.forks.attend(time.monotonic())
-        return self.forks.fork(0)
+        fork = self.forks.fork(0)
+        if fork is None:
+            return None
+        self.forked.append(fork)
+        return fork.process
 
 
 @pytest.fixture
@@ -69,6 +74,8 @@ def forerunners() -> Iterator[Callable[[str], Forerunners]]:
     yield make
     for each in made:
         each.forks.close()
+        for fork in each.forked:
+            fork.end()
         for process in each.started:
             process.kill()
             process.wait()
