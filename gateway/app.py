@@ -1,7 +1,7 @@
 """The application as ASGI sees it: lifespan, and the door for everything else."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
@@ -16,6 +16,7 @@ from gateway.web.services import Services
 from gateway.wiring import open_services
 from gateway.witness import CrashMemory
 from registry.errors import ServiceError
+from registry.ports import Registry
 
 if TYPE_CHECKING:
     from gateway.rpc.server import RpcServer
@@ -106,6 +107,7 @@ class Application:
         self._stop_telling = services.stop_telling
         front = Front(services, make_control_application(services), public_paths=PUBLIC_PATHS)
         if self._is_worker:
+            services.executor.submit(_visit, services.registry)
             await begin(is_alone=await self._stand_by())
             if self._settings.grpc_port:
                 await self._serve_rpc(services)
@@ -123,3 +125,9 @@ class Application:
         self._stop_telling()
         if self._rpc is not None:
             self._rpc.begin_to_stop(grace_seconds)
+
+
+def _visit(registry: Registry) -> None:
+    """Visit it once: the first visit costs as much as many others, and has time while a worker stands by."""
+    with suppress(ServiceError):
+        registry.check_schema()

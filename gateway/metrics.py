@@ -249,7 +249,7 @@ class Metrics:
         return totals
 
     def connections_of_all(self) -> list[float]:
-        """Return how many connections each worker of the host has in use, as they have published it last."""
+        """Return how many connections each worker of the host has in use, as they have published it last; or NaN."""
         return self._connections.read()
 
     def answered(self) -> list[Answered]:

@@ -106,15 +106,15 @@ class StateReader:
         self._slots: list[int | None] = [None] * len(self._boards)
 
     def read(self) -> list[float]:
-        """Return the numbers of those workers that say one."""
+        """Return the number of each board; NaN where its worker says none."""
         for place, (board, _) in enumerate(self._boards):
             if self._slots[place] is None:
                 new, self._ends[place] = board.read_keys(self._ends[place])
                 self._slots[place] = next((start for start, _, key in new if key == self._key), None)
-        found = (
-            numbers[slot] for (_, numbers), slot in zip(self._boards, self._slots, strict=True) if slot is not None
-        )
-        return [number for number in found if not math.isnan(number)]
+        return [
+            math.nan if slot is None else float(numbers[slot])
+            for (_, numbers), slot in zip(self._boards, self._slots, strict=True)
+        ]
 
 
 class Counts:

@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from importlib.metadata import version as distribution_version
 from time import monotonic
 from typing import Protocol
@@ -85,9 +86,7 @@ async def open_services(
     crash_memory: CrashMemory | None = None,
     ask_to_be_replaced: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[tuple[Services, Begin]]:
-    """Make everything that the HTTP layer works with, with what starts it in a worker, and end it in reverse.
-
-    Before it is started nothing is followed, reported or loaded.
+    """Make everything that the HTTP layer works with, and what starts it in a worker; end it in reverse.
 
     Args:
         settings: of this process.
@@ -100,8 +99,7 @@ async def open_services(
         parts = _open_parts(opened, settings)
         metrics = metrics or Metrics()
         following, store_watch = _open_following(opened, parts, metrics)
-        outside = Outside(is_worker, crash_memory, ask_to_be_replaced)
-        engine = open_engine(opened, parts, metrics, store_watch, outside)
+        engine = open_engine(opened, parts, metrics, store_watch, Outside(is_worker, crash_memory, ask_to_be_replaced))
         verdicts = _open_verdicts(opened, parts) if is_worker and settings.is_auth_on else None
         routing = _open_routing(opened, parts, metrics, engine)
         pins = _make_pins(settings, routing, engine)
@@ -142,20 +140,7 @@ async def open_services(
             **_open_executors(opened),
         )
         opened.callback(parts.inspector.close)
-        if is_worker:
-            services.executor.submit(_visit, parts)
-
-        async def begin(*, is_alone: bool) -> None:
-            await _start(opened, parts, services, engine, verdicts, deliverer)
-            await _load_first(opened, services, routing, engine, pins, is_alone=is_alone)
-
-        yield services, begin
-
-
-def _visit(parts: Parts) -> None:
-    """Visit the registry once: the first visit costs as much as many others, and has time while a worker stands by."""
-    with suppress(ServiceError):
-        parts.registry.check_schema()
+        yield services, partial(_begin, opened, parts, services, engine, verdicts, deliverer, pins)
 
 
 def _open_parts(opened: AsyncExitStack, settings: Settings) -> Parts:
@@ -200,6 +185,21 @@ def _open_traces(opened: AsyncExitStack, settings: Settings, *, is_worker: bool)
     return traces
 
 
+async def _begin(
+    opened: AsyncExitStack,
+    parts: Parts,
+    services: Services,
+    engine: Engine,
+    verdicts: TokenVerdicts | None,
+    deliverer: Deliverer,
+    pins: Pins,
+    *,
+    is_alone: bool,
+) -> None:
+    await _start(opened, parts, services, engine, verdicts, deliverer)
+    await _load_first(opened, services, engine, pins, is_alone=is_alone)
+
+
 async def _start(
     opened: AsyncExitStack,
     parts: Parts,
@@ -229,22 +229,16 @@ async def _start(
 
 
 async def _load_first(
-    opened: AsyncExitStack,
-    services: Services,
-    routing: Routing[Endpoint],
-    engine: Engine,
-    pins: Pins,
-    *,
-    is_alone: bool,
+    opened: AsyncExitStack, services: Services, engine: Engine, pins: Pins, *, is_alone: bool
 ) -> None:
     """Load what the settings name and what others have loaded, and begin to look after what is loaded."""
     engine.memory_guard.start()
     opened.push_async_callback(engine.memory_guard.close)
     opened.push_async_callback(pins.close)
     await pins.start()
-    await _preload(services.settings, routing, engine.cache)
+    await _preload(services.settings, services.routing, engine.cache)
     if not is_alone:
-        await _inherit(services, routing, engine)
+        await _inherit(services, services.routing, engine)
     engine.start()
     opened.push_async_callback(engine.renewing.close)
 

@@ -9,14 +9,15 @@
 3. In use is what has a request, or had one within ``USED_SECONDS``. The others bring no work, and are left alone.
 4. Having told some, it waits for ``SETTLING_SECONDS``. Where the sibling that had fewest has no more then, as one that
    hangs takes no connection, nobody is told for ``PAUSE_SECONDS``, and each time that it is so again, for twice as
-   long. A worker that has not begun to take connections, or takes no more of them, counts for nothing.
+   long; one that has died meanwhile proves nothing. A worker that has not begun to take connections, or takes no more
+   of them, counts for nothing.
 
 Source: RFC 9112 section 9.6 for what ``close`` promises.
 """
 
 import time
-from collections.abc import Callable, Collection, Sequence
-from math import inf, nan
+from collections.abc import Callable, Collection, Mapping, Sequence
+from math import inf, isnan, nan
 from typing import Final, Protocol
 
 from gateway.web.crowd import Connected
@@ -45,7 +46,8 @@ class FairShare:
 
     Args:
         connections: all that there are.
-        shares: returns how many each worker of the host has in use, this one among them, as they have said last.
+        shares: returns how many each worker of the host has in use, this one among them, as they have said last; by
+            place, NaN where nobody says it.
         loop_time: the clock of ``waits_since``, in seconds.
     """
 
@@ -59,8 +61,8 @@ class FairShare:
         self._shares = shares
         self._now = loop_time
         self._is_open = False
-        self._least_before = nan
-        """What the sibling with fewest had when some were last told to go; NaN where that has been seen to."""
+        self._least_before: tuple[int, float] | None = None
+        """Where the sibling with fewest was when some were last told to go, and how many; None once that is judged."""
         self._not_before = -inf
         self._pause_seconds = PAUSE_SECONDS
 
@@ -82,28 +84,30 @@ class FairShare:
         now = self._now()
         if not self._is_open or now < self._not_before:
             return 0
-        shares = self._shares()
-        if len(shares) < 2 or self._has_failed(min(shares), now):  # noqa: PLR2004 - nobody beside this one
+        shares = {place: share for place, share in enumerate(self._shares()) if not isnan(share)}
+        if len(shares) < 2 or self._has_failed(shares, now):  # noqa: PLR2004 - nobody beside this one
             return 0
         used = self._used()
-        mean = sum(shares) / len(shares)
+        mean = sum(shares.values()) / len(shares)
         if len(used) <= _TOLERATED * mean + 1:
             return 0
         leaving = used[: int(len(used) - mean)]
         for one in leaving:
             one.pass_on()
-        self._least_before, self._not_before = min(shares), now + SETTLING_SECONDS
+        place = min(shares, key=lambda each: shares[each])
+        self._least_before, self._not_before = (place, shares[place]), now + SETTLING_SECONDS
         return len(leaving)
 
-    def _has_failed(self, least: float, now: float) -> bool:
-        """Return whether those who were told to go have come to nobody."""
-        before, self._least_before = self._least_before, nan
-        if least <= before:
+    def _has_failed(self, shares: Mapping[int, float], now: float) -> bool:
+        """Return whether those who were told to go have not come to whom they were meant for."""
+        before, self._least_before = self._least_before, None
+        if before is None or before[0] not in shares:
+            return False
+        if shares[before[0]] <= before[1]:
             self._not_before = now + self._pause_seconds
             self._pause_seconds = min(2 * self._pause_seconds, _LONGEST_PAUSE_SECONDS)
             return True
-        if least > before:
-            self._pause_seconds = PAUSE_SECONDS
+        self._pause_seconds = PAUSE_SECONDS
         return False
 
     def _used(self) -> list[Passing]:

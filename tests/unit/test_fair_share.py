@@ -1,7 +1,7 @@
 """Who is told to go elsewhere when siblings have fewer connections."""
 
 from dataclasses import dataclass, field
-from math import isnan
+from math import isnan, nan
 
 from gateway.web.fair_share import PAUSE_SECONDS, SETTLING_SECONDS, USED_SECONDS, FairShare
 
@@ -36,6 +36,7 @@ class Worker:
         self.lines, self.siblings, self.now = lines, list(siblings), NOW
         self.share = FairShare(lambda: lines, lambda: [self.share.in_use, *self.siblings], lambda: self.now)
         self.share.begin()
+        self.siblings.append(nan)  # the place of nobody
 
     def told_after(self, seconds: float) -> int:
         self.now += seconds
@@ -80,7 +81,7 @@ def test_nobody_else_is_told_until_those_who_were_have_settled() -> None:
 def test_where_it_helped_it_goes_on() -> None:
     worker = Worker([Line() for _ in range(64)], 0)
     worker.share.even_out()
-    worker.siblings = [8]
+    worker.siblings = [8, nan]
     assert worker.told_after(SETTLING_SECONDS) == 12
 
 
@@ -88,6 +89,13 @@ def test_where_a_sibling_takes_none_it_is_not_tried_again_for_a_while() -> None:
     worker = Worker([Line() for _ in range(64)], 0)
     told = [worker.share.even_out(), worker.told_after(SETTLING_SECONDS), worker.told_after(PAUSE_SECONDS / 2)]
     assert [*told, worker.told_after(PAUSE_SECONDS / 2)] == [32, 0, 0, 16]
+
+
+def test_a_sibling_that_has_died_meanwhile_proves_nothing() -> None:
+    worker = Worker([Line() for _ in range(64)], 1)
+    worker.share.even_out()
+    worker.siblings = [nan, 0]
+    assert worker.told_after(SETTLING_SECONDS) == 16
 
 
 def test_where_that_is_so_again_it_takes_twice_as_long_until_it_is_tried_again() -> None:

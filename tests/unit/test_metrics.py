@@ -1,7 +1,7 @@
 """Counts of several workers, as one scrape shows them."""
 
 import os
-from math import nan
+from math import isnan, nan
 
 from gateway.metrics import CONNECTIONS, Merge, Metrics, Reading
 from gateway.shared_counts import Board, BoardReader, Counts
@@ -94,14 +94,20 @@ def test_what_a_worker_has_written_grows_old_where_it_writes_no_more() -> None:
 def test_each_worker_knows_how_many_connections_those_that_live_and_take_any_have_in_use() -> None:
     boards = [Board.create() for _ in range(5)]  # the last is nobody's yet
     workers = [Metrics(boards, own) for own in range(4)]
-    known = [workers[0].connections_of_all()]
+
+    def said() -> list[float | None]:
+        return [None if isnan(value) else value for value in workers[0].connections_of_all()]
+
+    known = [said()]
     for worker, value in zip(workers, (3.0, 5.0, 7.0, nan), strict=True):
         worker.watch(lambda value=value: [Reading(CONNECTIONS, "words", value)])  # type: ignore[misc]
         worker.publish()
-        known.append(workers[0].connections_of_all())
+        known.append(said())
     boards[1].end_states()
-    known.append(workers[0].connections_of_all())
-    assert known == [[], [3.0], [3.0, 5.0], [3.0, 5.0, 7.0], [3.0, 5.0, 7.0], [3.0, 7.0]]
+    known.append(said())
+    none = [None] * 5
+    three = [3.0, 5.0, 7.0, None, None]
+    assert known == [none, [3.0, *none[1:]], [3.0, 5.0, *none[2:]], three, three, [3.0, None, 7.0, None, None]]
 
 
 def test_a_key_that_its_writer_did_not_live_to_finish_is_written_again() -> None:
