@@ -74,7 +74,6 @@ class Begin(Protocol):
 
     async def __call__(self, *, is_alone: bool) -> None:
         """Return when it may serve; ``is_alone`` says that no other worker of its host does."""
-        ...
 
 
 @asynccontextmanager
@@ -96,7 +95,8 @@ async def open_services(
         ask_to_be_replaced: called, maybe many times, when this process takes memory that it cannot give back.
     """
     async with AsyncExitStack() as opened:
-        parts = _open_parts(opened, settings)
+        parts = open_parts(settings)
+        opened.callback(parts.close)
         metrics = metrics or Metrics()
         following, store_watch = _open_following(opened, parts, metrics)
         engine = open_engine(opened, parts, metrics, store_watch, Outside(is_worker, crash_memory, ask_to_be_replaced))
@@ -141,12 +141,6 @@ async def open_services(
         )
         opened.callback(parts.inspector.close)
         yield services, partial(_begin, opened, parts, services, engine, verdicts, deliverer, pins)
-
-
-def _open_parts(opened: AsyncExitStack, settings: Settings) -> Parts:
-    parts = open_parts(settings)
-    opened.callback(parts.close)
-    return parts
 
 
 def _open_executors(opened: AsyncExitStack) -> dict[str, Executor]:
@@ -236,9 +230,9 @@ async def _load_first(
     opened.push_async_callback(engine.memory_guard.close)
     opened.push_async_callback(pins.close)
     await pins.start()
-    await _preload(services.settings, services.routing, engine.cache)
+    await _preload(services, engine.cache)
     if not is_alone:
-        await _inherit(services, services.routing, engine)
+        await _inherit(services, engine)
     engine.start()
     opened.push_async_callback(engine.renewing.close)
 
@@ -380,17 +374,17 @@ def _clear_scratch(parts: Parts) -> None:
         structlog.get_logger().error("scratch_not_cleared", code=error.code, detail=error.detail)
 
 
-async def _preload(settings: Settings, routing: Routing[Endpoint], cache: SessionCache[AnySession]) -> None:
+async def _preload(services: Services, cache: SessionCache[AnySession]) -> None:
     """Load what is to be loaded before the first request; what cannot be is logged, and loaded when it is asked for."""
-    for text in list_references(settings.preload):
+    for text in list_references(services.settings.preload):
         try:
-            endpoint = await routing.resolve(parse_reference(text))
+            endpoint = await services.routing.resolve(parse_reference(text))
             await cache.preload(endpoint.version, monotonic() + _LOAD_SECONDS)
         except ServiceError as error:
             structlog.get_logger().error("not_preloaded", reference=text, code=error.code, detail=error.detail)
 
 
-async def _inherit(services: Services, routing: Routing[Endpoint], engine: Engine) -> None:
+async def _inherit(services: Services, engine: Engine) -> None:
     """Load what the other workers of this host have loaded (``gateway.serving.inheritance``)."""
 
     async def find_references() -> list[Reference]:
@@ -398,7 +392,7 @@ async def _inherit(services: Services, routing: Routing[Endpoint], engine: Engin
         return list_inheritance(reports, socket.gethostname(), os.getpid())
 
     async def find(reference: Reference) -> Version:
-        return (await routing.resolve(reference)).version
+        return (await services.routing.resolve(reference)).version
 
     async def load(version: Version) -> None:
         (await engine.cache.acquire_spare(version, monotonic() + _LOAD_SECONDS)).release()
