@@ -10,7 +10,7 @@ from tests.support.gateway_process import children_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """Of all workers of a gateway together."""
+    """Of all workers of a gateway together, with the one that stands by."""
 
     anonymous_bytes: int
     pss_bytes: int
@@ -18,8 +18,8 @@ class Taken:
 
 
 def taken_by(pid: int) -> Taken:
-    """Add up what the workers of the gateway with this process id take now."""
-    workers = children_of(pid, "gateway.worker")
+    """Add up what the workers of the gateway with this process id take now, with the one that stands by."""
+    workers = [*children_of(pid, "gateway.worker"), *children_of(pid, "gateway.standby")]
     maps = [_rollup(pid) for pid in workers]
     return Taken(
         anonymous_bytes=sum(fields["Anonymous"] for fields in maps),

@@ -1,7 +1,7 @@
 """The application as ASGI sees it: lifespan, and the door for everything else."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
@@ -16,13 +16,12 @@ from gateway.web.services import Services
 from gateway.wiring import open_services
 from gateway.witness import CrashMemory
 from registry.errors import ServiceError
-from registry.ports import Registry
 
 if TYPE_CHECKING:
     from gateway.rpc.server import RpcServer
 
 StandBy: TypeAlias = Callable[[], Awaitable[bool]]
-"""Returns when a worker is to serve, and then whether no other worker of its host does."""
+"""Returns when a worker is to serve, and then whether no other worker of its gateway does."""
 
 
 async def serve_at_once() -> bool:
@@ -107,27 +106,21 @@ class Application:
         self._stop_telling = services.stop_telling
         front = Front(services, make_control_application(services), public_paths=PUBLIC_PATHS)
         if self._is_worker:
-            services.executor.submit(_visit, services.registry)
-            await begin(is_alone=await self._stand_by())
             if self._settings.grpc_port:
-                await self._serve_rpc(services)
+                self._make_rpc(services)
+            await begin(is_alone=await self._stand_by())
+            if self._rpc is not None:
+                await self._rpc.start()
         self.front = front
 
-    async def _serve_rpc(self, services: Services) -> None:
+    def _make_rpc(self, services: Services) -> None:
         from gateway.rpc.server import RpcServer  # no other process pays for the library
 
         self._rpc = RpcServer(services, self._settings.host, self._settings.grpc_port)
         self._opened.push_async_callback(self._rpc.close)
-        await self._rpc.start()
 
     def begin_to_stop(self, grace_seconds: float) -> None:
         """Take no more calls over gRPC and tell webhooks nothing more; HTTP's own server knows by itself."""
         self._stop_telling()
         if self._rpc is not None:
             self._rpc.begin_to_stop(grace_seconds)
-
-
-def _visit(registry: Registry) -> None:
-    """Visit it once: the first visit costs as much as many others, and has time while a worker stands by."""
-    with suppress(ServiceError):
-        registry.check_schema()

@@ -12,11 +12,11 @@
 5. It ends with the supervisor.
 """
 
-import asyncio
 import errno
 import gc
 import importlib
 import os
+import signal
 import socket
 import sys
 import time
@@ -24,7 +24,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from gateway.host import die_with_supervisor
-from gateway.worker_forks import GO, NUMBER_BYTES, PATIENT, READY, SERVE, SERVE_ALONE
+from gateway.worker_forks import GO, MADE, NUMBER_BYTES, PATIENT, READY, SERVE, SERVE_ALONE
 from registry.inspection.sessions import SESSION_NICENESS, lower_session
 from registry.inspection.siblings import fork_sibling, is_possible, show_as
 
@@ -107,11 +107,22 @@ def _begin(told: socket.socket, place: int, *, is_fork: bool) -> "tuple[int, Sta
             show_as(b"%b\0-m\0%b\0--place\0%d\0" % (os.fsencode(sys.executable), module, place))
 
     async def stand_by() -> bool:
+        import asyncio  # not before patience is in place
+
+        # Whoever would end a worker that only waits need not be told what to finish.
+        ends_gently = signal.signal(signal.SIGTERM, signal.SIG_DFL)
         told.setblocking(False)
         with told:
-            word = await asyncio.get_running_loop().sock_recv(told, len(SERVE))
+            with suppress(OSError):  # the word has been said already, and the other end closed
+                told.send(MADE)
+            word = b""
+            with suppress(ConnectionResetError):
+                word = await asyncio.get_running_loop().sock_recv(told, len(SERVE))
+            # What the other end has not read when it closes is told first, as a reset; its word comes after that.
+            word = word or await asyncio.get_running_loop().sock_recv(told, len(SERVE))
         if not word:
-            sys.exit("nobody waits for this worker any more")
+            os._exit(0)  # nobody waits for it any more, and it has begun nothing
+        signal.signal(signal.SIGTERM, ends_gently)
         show(b"gateway.worker")
         return word == SERVE_ALONE
 

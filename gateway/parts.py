@@ -3,8 +3,11 @@
 All that a command needs that serves nothing; ``gateway.wiring`` adds what serves.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import structlog
 
 from gateway.documents import DocumentFolder
 from gateway.example_checks import ExampleChecks
@@ -20,8 +23,10 @@ from model_store.s3.direct import S3Uploads
 from model_store.s3.foreign import S3Sources
 from model_store.s3.store import S3Store
 from model_store.shared_folders import SharedFolders
+from model_store.streams import sweep_scratch
 from model_store.stripped_graphs import StrippedGraphs
 from registry.batching import Batching
+from registry.errors import ServiceError
 from registry.inspection.host import host_key
 from registry.inspection.sandbox import SandboxedInspector
 from registry.promotion import Promotion
@@ -118,6 +123,23 @@ class Parts:
         """
         with self.folders.hold(version.artifact) as folder:
             return self.inspector.inspect(folder, version.artifact)
+
+    def visit_registry(self) -> None:
+        """Visit it once: the first visit costs as much as many others, and has time while a worker stands by.
+
+        No connection is kept: whoever stands by for hours would find it cut.
+        """
+        with suppress(ServiceError):
+            self.registry.check_schema()
+        self.registry.close()
+
+    def clear_scratch(self) -> None:
+        """Remove what killed processes left behind; what cannot be reached now is not worth refusing to start for."""
+        try:
+            sweep_scratch(self.settings.spool_dir)
+            self.folders.check()
+        except ServiceError as error:
+            structlog.get_logger().error("scratch_not_cleared", code=error.code, detail=error.detail)
 
     def close(self) -> None:
         """Close what has connections."""

@@ -1,6 +1,6 @@
 """How a worker that wants to be replaced is: without a request being lost, and one at a time.
 
-1. Its successor is started beside it, in the place that is kept free for that. The old worker goes on meanwhile.
+1. Its successor is started beside it. The old worker goes on meanwhile.
 2. When the successor serves, the old one is told (SIGUSR1) to take no new connection and to let go of those it has.
 3. A successor that dies, or does not serve within two minutes, is given up: the old worker stays. An old worker that
    does not end within a minute is killed.

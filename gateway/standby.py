@@ -1,17 +1,19 @@
 """The worker that stands by: it has made all that a worker makes, and serves as soon as another one does not.
 
 1. A worker is made in a tenth of a second on an idle machine, and in most of a second where models have just killed the
-   others: nobody would answer meanwhile. So one more is made than serve. It opens what it will need, and no more: it
-   takes no connection, follows and reports nothing, and loads no model.
+   others: nobody would answer meanwhile. So one more is made than serve. It takes no connection, follows and reports
+   nothing, keeps no connection to the database, and loads no model.
 2. Whoever is to be started, in a dead worker's place or as a successor, is this one. The next one is made as soon as
-   no worker is missing: what makes it wait is never what makes others wait.
-3. Told that it serves alone, it takes connections at once; beside others it first loads what they have loaded.
-4. One that dies is made again after a while, and one of a forerunner that has been replaced is replaced as well
-   (``gateway.worker_forks``, rule 3).
-5. Each has a place of its own, so that no two workers ever count in one.
+   no worker is missing.
+3. Told that it serves alone, it takes connections as soon as what is pinned or to be preloaded is loaded; beside others
+   it first loads what they have loaded.
+4. One that dies, cannot be had, or is not made within a minute is tried again after a second, then after two, and so
+   on up to a minute: where there is room for the workers alone, trying must not become a load.
+5. One whose forerunner has been replaced is replaced as well (``gateway.worker_forks``, rule 3).
+6. Each has a place of its own, so that no two workers ever count in one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Final
 
 import structlog
@@ -20,6 +22,8 @@ from gateway.replacement import Worker
 from gateway.worker_forks import Fork, WorkerForks
 
 _PAUSE_SECONDS: Final = 1.0
+_LONGEST_PAUSE_SECONDS: Final = 60.0
+_MAKING_SECONDS: Final = 60.0
 
 
 class Standby:
@@ -34,10 +38,12 @@ class Standby:
         self._forks = forks
         self._places = places
         self._fork: Fork | None = None
-        self._generation = 0
+        self._until = 0.0
+        """When it has to be made."""
         self._makes_at = 0.0
+        self._pause_seconds = _PAUSE_SECONDS
 
-    def attend(self, taken: Iterable[int], now: float, *, is_anyone_missing: bool) -> None:
+    def attend(self, taken: Collection[int], now: float, *, is_anyone_missing: bool) -> None:
         """Forget one that has died or is of no use any more, and make one where none stands by.
 
         Args:
@@ -45,24 +51,21 @@ class Standby:
             now: monotonic seconds.
             is_anyone_missing: whether one that should serve does not yet.
         """
-        if self._fork is not None and self._fork.process.poll() is not None:
-            structlog.get_logger().error(
-                "standby_died", pid=self._fork.process.pid, exit_code=self._fork.process.returncode
-            )
-            self._makes_at = now + _PAUSE_SECONDS
-            self.close()
-        if self._fork is not None and self._generation != self._forks.generation:
-            self.close()
+        self._look(now)
         if self._fork is None and not is_anyone_missing and now >= self._makes_at:
-            self._fork = self._make(taken)
+            self._fork, self._until = self._make(taken), now + _MAKING_SECONDS
+            if self._fork is None:
+                self._wait(now)
 
-    def take(self, taken: Iterable[int], *, is_alone: bool) -> Worker | None:
+    def take(self, taken: Collection[int], now: float, *, is_alone: bool) -> Worker | None:
         """Return a worker that has been told to serve; None if none can be had now.
 
         Args:
             taken: the places of the workers that serve.
+            now: monotonic seconds.
             is_alone: rule 3.
         """
+        self._look(now)
         fork = self._fork or self._make(taken)
         self._fork = None
         if fork is None:
@@ -76,7 +79,29 @@ class Standby:
             self._fork.end()
         self._fork = None
 
-    def _make(self, taken: Iterable[int]) -> Fork | None:
-        self._generation = self._forks.generation
-        free = set(range(self._places)).difference(taken)
-        return self._forks.fork(min(free))
+    def _look(self, now: float) -> None:
+        fork = self._fork
+        if fork is None:
+            return
+        if fork.process.poll() is not None:
+            self._give_up("standby_died", now)
+        elif fork.is_made():
+            self._pause_seconds = _PAUSE_SECONDS
+            if not self._forks.is_current(fork):
+                self.close()
+        elif now > self._until:
+            self._give_up("standby_not_made", now)
+
+    def _give_up(self, event: str, now: float) -> None:
+        assert self._fork is not None  # noqa: S101 - whoever gives up has looked at it
+        process = self._fork.process
+        self.close()
+        structlog.get_logger().error(event, pid=process.pid, exit_code=process.returncode)
+        self._wait(now)
+
+    def _wait(self, now: float) -> None:
+        self._makes_at = now + self._pause_seconds
+        self._pause_seconds = min(2 * self._pause_seconds, _LONGEST_PAUSE_SECONDS)
+
+    def _make(self, taken: Collection[int]) -> Fork | None:
+        return self._forks.fork(min(set(range(self._places)).difference(taken)))

@@ -178,7 +178,7 @@ class Supervisor:
             if exit_code is not None:
                 self._note_end(worker, exit_code, now)
         for due in [due for due in self._due if due <= now]:
-            if self._begin_worker() is not None:
+            if self._begin_worker(now) is not None:
                 self._due.remove(due)
         is_anyone_missing = bool(self._due) or not all(worker.is_ready for worker in self._workers)
         self._standby.attend(self._taken(), now, is_anyone_missing=is_anyone_missing)
@@ -186,8 +186,9 @@ class Supervisor:
     def _taken(self) -> list[int]:
         return [worker.place for worker in self._workers]
 
-    def _begin_worker(self) -> Worker | None:
-        worker = self._standby.take(self._taken(), is_alone=not any(worker.is_ready for worker in self._workers))
+    def _begin_worker(self, now: float) -> Worker | None:
+        is_alone = not any(worker.is_ready for worker in self._workers)
+        worker = self._standby.take(self._taken(), now, is_alone=is_alone)
         if worker is not None:
             self._workers.append(worker)
         return worker
@@ -244,7 +245,7 @@ class Supervisor:
                 self._replace(worker, now)
 
     def _replace(self, worker: Worker, now: float) -> None:
-        successor = self._begin_worker()
+        successor = self._begin_worker(now)
         if successor is not None:
             self._replacement.begin(worker, successor, now)
 
@@ -297,14 +298,14 @@ class Supervisor:
     def _drain(self) -> None:
         # From here on nobody is let in who would only be forgotten in the socket's queue.
         self._listener.close()
-        self._standby.close()
-        self._forks.close()
         structlog.get_logger().info("draining", workers=len(self._workers))
         processes: list[Process] = [worker.process for worker in self._workers]
         if self._upgrade is not None:
             processes.append(self._upgrade)
         for process in processes:
             process.send_signal(signal.SIGTERM)
+        self._standby.close()
+        self._forks.close()
         until = time.monotonic() + _DRAIN_SECONDS
         for process in processes:
             try:

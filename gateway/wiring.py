@@ -43,7 +43,7 @@ from gateway.webhooks.addresses import Places
 from gateway.webhooks.delivering import SENDING_THREADS, Deliverer
 from gateway.webhooks.sending import Sender
 from gateway.witness import CrashMemory
-from model_store.streams import Spool, sweep_scratch
+from model_store.streams import Spool
 from registry.artifact import Digest
 from registry.crashes import Crashes
 from registry.editing import Editing
@@ -73,7 +73,7 @@ class Begin(Protocol):
     """Begins what a worker does by itself, and loads what it has to before it serves."""
 
     async def __call__(self, *, is_alone: bool) -> None:
-        """Return when it may serve; ``is_alone`` says that no other worker of its host does."""
+        """Return when it may serve; ``is_alone`` says that no other worker of its gateway does."""
 
 
 @asynccontextmanager
@@ -140,6 +140,8 @@ async def open_services(
             **_open_executors(opened),
         )
         opened.callback(parts.inspector.close)
+        if is_worker:
+            services.executor.submit(parts.visit_registry)
         yield services, partial(_begin, opened, parts, services, engine, verdicts, deliverer, pins)
 
 
@@ -206,7 +208,7 @@ async def _start(
     engine.witness.start()
     if verdicts is not None:
         verdicts.start()
-    await services.call(_clear_scratch, parts)
+    await services.call(parts.clear_scratch)
     services.feed.start()
     opened.push_async_callback(services.feed.close)
     opened.enter_context(parts.registry.listening(_waker(services.feed)))
@@ -363,15 +365,6 @@ def _reporter(parts: Parts, cache: SessionCache[AnySession]) -> Callable[[int], 
         )
 
     return report
-
-
-def _clear_scratch(parts: Parts) -> None:
-    """Remove what killed processes left behind; what cannot be reached now is not worth refusing to start for."""
-    try:
-        sweep_scratch(parts.settings.spool_dir)
-        parts.folders.check()
-    except ServiceError as error:
-        structlog.get_logger().error("scratch_not_cleared", code=error.code, detail=error.detail)
 
 
 async def _preload(services: Services, cache: SessionCache[AnySession]) -> None:

@@ -71,6 +71,7 @@ class Witness:
     def start(self) -> None:
         """Look at what there is, and go on looking."""
         if self._memory is not None:
+            self._words.read()  # the supervisor knows by now whose they were, and their ledger is empty
             self._read_accused(self._memory.evidence)
             self._task = asyncio.get_running_loop().create_task(self._keep_looking(self._memory.evidence))
 

@@ -7,8 +7,9 @@
    itself ready then, and serves when it is told that (``gateway.standby``).
 3. The forerunner of a worker whose memory may have been read or written by strangers is replaced: the workers after it
    lie elsewhere in memory. The old one serves until the new one can.
-4. A forerunner that ends is started again; one that ended before it served, or takes minutes, after a while. One that
-   cannot be forked here becomes the worker itself; where the system has no room for a fork, it is tried again.
+4. A forerunner that ends is started again, and one that is silent when it is asked for a fork is ended; one that ended
+   before it served, or takes minutes, is started again after a while. One that cannot be forked here becomes the worker
+   itself; where the system has no room for a fork, it is tried again.
 """
 
 import os
@@ -28,6 +29,8 @@ READY: Final = b"ready"
 """What a forerunner says when it can fork."""
 GO: Final = b"go"
 """Tells a fork that it has been heard of, and may make itself ready."""
+MADE: Final = b"md"
+"""What a fork says when it has made itself ready."""
 SERVE: Final = b"sv"
 """Tells it to serve beside others."""
 SERVE_ALONE: Final = b"sa"
@@ -38,6 +41,7 @@ PATIENT: Final = "--patient"
 _AGAIN_SECONDS: Final = 1.0
 _ANSWER_SECONDS: Final = 5.0
 _IMPORT_SECONDS: Final = 180.0
+_END_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.02
 
 
@@ -79,23 +83,34 @@ class Fork:
         process: the child.
         place: the one it was made for.
         told: where it listens.
+        layout: of whose memory it has a copy, as a number; None if it is a program of its own.
     """
 
-    def __init__(self, process: Process, place: int, told: socket.socket) -> None:
+    def __init__(self, process: Process, place: int, told: socket.socket, layout: int | None) -> None:
         self.process = process
         self.place = place
+        self.layout = layout
         self._told = told
+        self._is_made = False
+
+    def is_made(self) -> bool:
+        """Return whether it is ready to serve."""
+        if not self._is_made and _is_readable(self._told, 0.0):
+            with suppress(OSError):
+                self._is_made = self._told.recv(len(MADE)) == MADE
+        return self._is_made
 
     def serve(self, *, is_alone: bool) -> None:
-        """Have it serve; nothing happens if it has ended."""
+        """Have it serve, now or as soon as it is ready; one that has ended hears nothing."""
         with self._told, suppress(OSError):
             self._told.sendall(SERVE_ALONE if is_alone else SERVE)
 
     def end(self) -> None:
-        """Kill it, and wait for it; it has begun nothing."""
+        """Kill it; it has begun nothing. One that the kernel keeps is left to it."""
         self._told.close()
         self.process.kill()
-        self.process.wait()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(_END_SECONDS)
 
 
 Start: TypeAlias = Callable[[int, Sequence[str]], "subprocess.Popen[bytes] | None"]
@@ -144,26 +159,30 @@ class _Forerunner:
         self.process = process
         self._channel = channel
         self._give_up_at = time.monotonic() + _IMPORT_SECONDS
+        self._is_silent = False
         self.is_ready = False
 
     def look(self, now: float) -> bool:
         """Take note of what it has said; return whether it is of use, or may be."""
         if not self.is_ready and _is_readable(self._channel, 0.0):
             self.is_ready = self._channel.recv(len(READY)) == READY
-        return self.process.poll() is None and (self.is_ready or now < self._give_up_at)
+        return self.process.poll() is None and not self._is_silent and (self.is_ready or now < self._give_up_at)
 
-    def fork(self, place: int) -> Fork | None:
+    def fork(self, place: int, layout: int) -> Fork | None:
         """Have it fork a worker for a place; None if it does not."""
         with suppress(OSError), ExitStack() as opened:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             opened.enter_context(ours)
             with theirs:
                 socket.send_fds(self._channel, [place.to_bytes(NUMBER_BYTES)], [theirs.fileno()])
-            if _is_readable(ours, _ANSWER_SECONDS) and (said := ours.recv(NUMBER_BYTES)):
+            self._is_silent = not _is_readable(ours, _ANSWER_SECONDS)
+            if not self._is_silent and (said := ours.recv(NUMBER_BYTES)):
                 pid = int.from_bytes(said)
                 ours.sendall(GO)
                 opened.pop_all()
-                return Fork(self.process if pid == self.process.pid else ForkedProcess(pid), place, ours)
+                is_itself = pid == self.process.pid
+                process = self.process if is_itself else ForkedProcess(pid)
+                return Fork(process, place, ours, None if is_itself else layout)
         return None
 
     def close(self) -> None:
@@ -191,8 +210,8 @@ class WorkerForks:
         self._starts_at = 0.0
         self._forks_at = 0.0
         self._is_unwanted = False
-        self.generation = 0
-        """How many forerunners have served in another one's place because of rule 3."""
+        self._layout = 0
+        """How many forerunners have served: each lies elsewhere in memory."""
 
     def attend(self, now: float) -> None:
         """Start, replace and forget forerunners, as it is due; to be called again and again."""
@@ -207,7 +226,7 @@ class WorkerForks:
             elif self._next.is_ready:
                 if self._serving is not None:
                     self._serving.end()
-                    self.generation += 1
+                self._layout += 1
                 self._serving, self._next, self._is_unwanted = self._next, None, False
         if (self._serving is None or self._is_unwanted) and self._next is None and now >= self._starts_at:
             self._next = self._another()
@@ -218,7 +237,7 @@ class WorkerForks:
         now = time.monotonic()
         if self._serving is None or now < self._forks_at:
             return None
-        worker = self._serving.fork(place)
+        worker = self._serving.fork(place, self._layout)
         if worker is None:
             structlog.get_logger().error("worker_not_forked", forerunner=self._serving.process.pid)
             self._forks_at = now + _AGAIN_SECONDS
@@ -226,6 +245,10 @@ class WorkerForks:
             self._serving.close()
             self._serving = None
         return worker
+
+    def is_current(self, fork: Fork) -> bool:
+        """Return whether a worker that began now would lie in memory as this one does, or nobody else ever will."""
+        return fork.layout in (None, self._layout)
 
     def renew(self) -> None:
         """Have another forerunner serve as soon as there is one (rule 3)."""

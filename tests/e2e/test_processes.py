@@ -105,10 +105,11 @@ def test_deaths_of_workers_are_counted_by_what_ended_them_and_those_that_follow_
 
 def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data") as gateway:
-        (worker,) = gateway.workers()
+        wait_until(lambda: len(standby_of(gateway)) == 1)
+        processes = [*gateway.workers(), *standby_of(gateway), *forerunner_of(gateway)]
         gateway.process.kill()
         gateway.process.wait()
-        wait_until(lambda: not Path(f"/proc/{worker}").exists())
+        wait_until(lambda: not any(Path(f"/proc/{process}").exists() for process in processes))
 
 
 def test_two_workers_both_follow_a_promotion(tmp_path: Path) -> None:
@@ -232,17 +233,20 @@ def test_a_worker_that_stands_by_serves_when_another_dies_and_the_next_stands_by
             assert client.post("/v1/models/same/predict", json={"inputs": [1.5]}).status_code == 200
 
 
-def test_one_that_stands_by_is_no_worker_and_is_made_again_when_it_dies(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["asked to", "killed"])
+def test_one_that_stands_by_is_no_worker_and_is_made_again_when_it_ends(tmp_path: Path, number: signal.Signals) -> None:
     with running_gateway(tmp_path / "data", workers="2") as gateway, gateway.client() as client:
         wait_until(lambda: len(standby_of(gateway)) == 1)
         (ready,), workers = standby_of(gateway), gateway.workers()
-        wait_until(lambda: len(client.get("/registry/workers").json()["items"]) == 2)
-        assert {item["pid"] for item in client.get("/registry/workers").json()["items"]} == set(workers)
-        os.kill(ready, signal.SIGKILL)
+        os.kill(ready, number)
         wait_until(lambda: standby_of(gateway) not in ([], [ready]))
-        assert gateway.workers() == workers
-        assert "standby_died" in {line["event"] for line in gateway.log_lines()}
-        assert not any(scrape(client).by("cause", "sardonyx_worker_deaths_total").values())
+        died = [line for line in gateway.log_lines() if line["event"] == "standby_died"]
+        assert [(line["pid"], line["exit_code"]) for line in died] == [(ready, -number)]
+        known = client.get("/registry/workers").json()["items"]
+        assert ({item["pid"] for item in known}, set(gateway.workers())) == (set(workers), set(workers))
+        shown = scrape(client)
+        assert not any(shown.by("cause", "sardonyx_worker_deaths_total").values())
+        wait_until(lambda: scrape(client).value("sardonyx_workers") == 2)
 
 
 def test_workers_are_forks_and_outlive_what_they_are_forks_of(tmp_path: Path) -> None:

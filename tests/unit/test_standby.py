@@ -4,119 +4,203 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from gateway.replacement import Worker
 from gateway.standby import Standby
-from gateway.worker_forks import WorkerForks
+from gateway.worker_forks import Process, WorkerForks
 from tests.support.gateway_process import wait_until
 
-PROGRAM = """
-import os, socket, sys
+BEGIN = """
+import os, signal, socket, sys
+from registry.inspection.siblings import fork_sibling
 channel = socket.socket(fileno=int(sys.argv[1]))
 channel.sendall(b"ready")
-said, descriptors, _, _ = socket.recv_fds(channel, 8, 1)
-told = socket.socket(fileno=descriptors[0])
+while True:
+    said, descriptors, _, _ = socket.recv_fds(channel, 8, 1)
+    if not said:
+        sys.exit()
+    told = socket.socket(fileno=descriptors[0])
+    if fork_sibling() == 0:
+        break
+    told.close()
+channel.close()
 told.sendall(os.getpid().to_bytes(8, "big"))
 told.recv(2)
-word = told.recv(2)
+"""
+WORKER = (
+    BEGIN
+    + """
+try:
+    told.sendall(b"md")
+    word = told.recv(2)
+except (BrokenPipeError, ConnectionResetError):
+    word = told.recv(2)
 with open(sys.argv[2], "ab") as heard:
     heard.write(word + b" %d\\n" % int.from_bytes(said, "big"))
-told.recv(2)
-socket.create_server(("127.0.0.1", 0)).accept()
+signal.pause()
 """
-"""One that cannot be forked: it is the worker itself, and writes down its word and its place."""
+)
+NEVER_MADE = BEGIN + "signal.pause()"
+DYING = BEGIN + "os._exit(3)"
+SILENT = BEGIN.replace("while True:", "while True:\n    signal.pause()")
 
 
 class Gateway:
     """What a supervisor has of it, with three places, and where workers write down what they have heard."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, program: str) -> None:
         self._heard = folder / "heard"
         self._heard.touch()
-        self.started: list[subprocess.Popen[bytes]] = []
+        self._program = program
+        self.forerunners: list[subprocess.Popen[bytes]] = []
         self.forks = WorkerForks(self._start)
         self.standby = Standby(self.forks, 3)
+        self.workers: list[Process] = []
+        wait_until(self.can_fork)
+
+    def can_fork(self) -> bool:
+        self.forks.attend(time.monotonic())
+        return self.forks._serving is not None
 
     def _start(self, orders: int, _more: Sequence[str]) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-c", PROGRAM, str(orders), str(self._heard)]
-        self.started.append(subprocess.Popen(command, pass_fds=(orders,)))
-        return self.started[-1]
+        command = [sys.executable, "-c", self._program, str(orders), str(self._heard)]
+        self.forerunners.append(subprocess.Popen(command, pass_fds=(orders,)))
+        return self.forerunners[-1]
 
     def heard(self, count: int) -> list[str]:
         wait_until(lambda: len(self._heard.read_text().splitlines()) == count)
         return self._heard.read_text().splitlines()
 
-    def attend(self, *taken: int, now: float | None = None, is_anyone_missing: bool = False) -> subprocess.Popen[bytes]:
-        """Do it until one stands by, and return that."""
-        wait_until(lambda: self.look(*taken, now=now, is_anyone_missing=is_anyone_missing) is not None)
-        process = self.look(*taken, now=now)
-        assert isinstance(process, subprocess.Popen)
-        return process
-
-    def look(self, *taken: int, now: float | None = None, is_anyone_missing: bool = False) -> object:
-        moment = time.monotonic() if now is None else now
-        self.forks.attend(time.monotonic())
-        self.standby.attend(taken, moment, is_anyone_missing=is_anyone_missing)
+    def look(self, *taken: int, now: float = 0.0, is_anyone_missing: bool = False) -> Process | None:
+        """Attend once, and return who stands by then."""
+        self.standby.attend(taken, now, is_anyone_missing=is_anyone_missing)
         return None if self.standby._fork is None else self.standby._fork.process
 
-    def take(self, *taken: int, is_alone: bool) -> Worker:
-        found: list[Worker] = []
+    def made(self, *taken: int, now: float = 0.0) -> Process:
+        """Attend once, and wait until whoever stands by then is ready."""
+        process = self.look(*taken, now=now)
+        assert process is not None
+        wait_until(lambda: self.standby._fork is not None and self.standby._fork.is_made())
+        return process
 
-        def look() -> bool:
-            self.forks.attend(time.monotonic())
-            worker = self.standby.take(taken, is_alone=is_alone)
-            found.extend(() if worker is None else (worker,))
-            return worker is not None
+    def take(self, *taken: int, is_alone: bool = True) -> Worker:
+        worker = self.standby.take(taken, 0.0, is_alone=is_alone)
+        assert worker is not None
+        self.workers.append(worker.process)
+        return worker
 
-        wait_until(look)
-        return found[0]
+    def close(self) -> None:
+        self.standby.close()
+        self.forks.close()
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
+
+
+def kill(process: Process) -> None:
+    process.kill()
+    wait_until(lambda: not Path(f"/proc/{process.pid}/exe").exists())  # a zombie, of which nobody has taken note
 
 
 @pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    made = Gateway(tmp_path)
-    yield made
-    made.standby.close()
-    made.forks.close()
-    for process in made.started:
-        process.kill()
-        process.wait()
+def gateways(tmp_path: Path) -> Iterator[Callable[[str], Gateway]]:
+    made: list[Gateway] = []
+
+    def make(program: str) -> Gateway:
+        made.append(Gateway(tmp_path, program))
+        return made[-1]
+
+    yield make
+    for gateway in made:
+        gateway.close()
+
+
+@pytest.fixture
+def gateway(gateways: Callable[[str], Gateway]) -> Gateway:
+    return gateways(WORKER)
 
 
 @pytest.mark.parametrize("word", ["sa", "sv"], ids=["alone", "beside others"])
 def test_whoever_stands_by_serves_in_the_place_that_was_free(gateway: Gateway, word: str) -> None:
-    process = gateway.attend(0, 2)
+    process = gateway.made(0, 2)
     worker = gateway.take(0, 2, is_alone=word == "sa")
     assert (worker.process, worker.place, gateway.heard(1)) == (process, 1, [f"{word} 1"])
 
 
+def test_one_that_is_told_before_it_is_ready_serves_when_it_is(gateway: Gateway) -> None:
+    process = gateway.look()
+    assert (gateway.take().process, gateway.heard(1)) == (process, ["sa 0"])
+
+
 def test_where_nobody_stands_by_a_worker_is_made(gateway: Gateway) -> None:
-    worker = gateway.take(is_alone=True)
+    worker = gateway.take()
     assert (worker.place, gateway.heard(1), worker.is_ready) == (0, ["sa 0"], False)
 
 
 def test_the_next_one_is_not_made_before_nobody_is_missing(gateway: Gateway) -> None:
-    gateway.attend()
-    worker = gateway.take(is_alone=True)
-    assert [gateway.look(worker.place, is_anyone_missing=True) for _ in range(20)] == [None] * 20
-    assert gateway.attend(worker.place) is not worker.process
+    gateway.made()
+    worker = gateway.take()
+    assert gateway.look(worker.place, is_anyone_missing=True) is None
+    assert gateway.look(worker.place) not in (None, worker.process)
 
 
-def test_one_that_dies_is_made_again_and_not_at_once(gateway: Gateway) -> None:
-    process = gateway.attend(now=10.0)
-    process.kill()
-    process.wait()
+def test_one_that_is_dead_is_not_taken(gateway: Gateway) -> None:
+    process = gateway.made()
+    kill(process)
+    worker = gateway.take()
+    assert (worker.process is not process, worker.process.poll(), gateway.heard(1)) == (True, None, ["sa 0"])
+
+
+def test_one_that_dies_is_made_again_after_a_second(gateway: Gateway) -> None:
+    kill(gateway.made(now=10.0))
     assert [gateway.look(now=now) for now in (11.0, 11.9)] == [None, None]
-    assert gateway.attend(now=12.0) is not process
+    assert gateway.look(now=12.0) is not None
+
+
+def test_those_that_die_before_they_are_ready_are_made_ever_more_slowly(gateways: Callable[[str], Gateway]) -> None:
+    gateway, now, pauses = gateways(DYING), 0.0, []
+    for _ in range(8):
+        process = gateway.look(now=now)
+        assert process is not None
+        wait_until(lambda process=process: process.poll() is not None)  # type: ignore[misc]
+        assert gateway.look(now=now) is None
+        began, now = now, gateway.standby._makes_at
+        pauses.append(now - began)
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+
+
+def test_one_that_is_not_ready_within_a_minute_is_given_up(gateways: Callable[[str], Gateway]) -> None:
+    gateway = gateways(NEVER_MADE)
+    process = gateway.look()
+    assert process is not None
+    assert (gateway.look(now=60.0), gateway.look(now=60.1)) == (process, None)
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_one_of_a_forerunner_that_was_replaced_is_replaced_as_well(gateway: Gateway) -> None:
-    process = gateway.attend()
-    wait_until(lambda: gateway.look() is process and gateway.forks._serving is not None)
+    process = gateway.made()
     gateway.forks.renew()
-    wait_until(lambda: gateway.look() not in (None, process))
+    wait_until(lambda: gateway.can_fork() and gateway.forerunners[0].poll() is not None)
+    assert gateway.look() not in (None, process)
     assert process.returncode == -signal.SIGKILL
+
+
+def test_one_of_a_forerunner_that_was_replaced_is_not_taken(gateway: Gateway) -> None:
+    process = gateway.made()
+    gateway.forks.renew()
+    wait_until(lambda: gateway.can_fork() and gateway.forerunners[0].poll() is not None)
+    assert gateway.take().process is not process
+
+
+def test_a_forerunner_that_is_silent_when_it_is_asked_is_replaced(
+    gateways: Callable[[str], Gateway], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.worker_forks._ANSWER_SECONDS", 0.1)
+    gateway = gateways(SILENT)
+    assert gateway.look() is None
+    wait_until(lambda: gateway.can_fork() and len(gateway.forerunners) == 2)
+    assert gateway.forerunners[0].returncode == -signal.SIGKILL
