@@ -85,10 +85,10 @@ class Standby:
             return
         if fork.process.poll() is not None:
             self._give_up("standby_died", now)
+        elif not self._forks.is_current(fork):
+            self.close()
         elif fork.is_made():
             self._pause_seconds = _PAUSE_SECONDS
-            if not self._forks.is_current(fork):
-                self.close()
         elif now > self._until:
             self._give_up("standby_not_made", now)
 
