@@ -2,17 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AsyncExitStack, suppress
+from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from threading import Barrier
 
 import structlog
 
 from gateway.child_loading import ChildLoader
 from gateway.codec.json_tensors import drop_parsers
 from gateway.documents import DocumentFolder
+from gateway.executors import Opened
 from gateway.host import anonymous_bytes, return_free_memory
 from gateway.input_board import InputBoard
 from gateway.input_lines import lines_of_inputs
@@ -68,7 +68,6 @@ from registry.standing import MEMORY
 
 _FETCHING_THREADS = 8
 _SPARE_RUN_THREADS = 2
-_STARTING_SECONDS = 5.0
 
 _STOP_AGAIN_SECONDS = 10.0
 _WIDE_SHARE = 8
@@ -115,31 +114,8 @@ class Outside:
     ask_to_be_replaced: Callable[[], None]
 
 
-def open_executor(opened: AsyncExitStack, threads: int, name: str, *, niceness: int = 0) -> ThreadPoolExecutor:
-    """Make an executor that ends with ``opened``, of threads that give way so much."""
-    begin = partial(give_way, niceness) if niceness else None
-    executor = ThreadPoolExecutor(threads, thread_name_prefix=name, initializer=begin)
-    opened.callback(executor.shutdown, wait=True, cancel_futures=True)
-    return executor
-
-
-def start_threads(executor: ThreadPoolExecutor, count: int) -> None:
-    """Have an executor start its threads now: whoever submits later would wait for one, on a busy machine for long.
-
-    Args:
-        executor: without threads yet.
-        count: how many it has.
-    """
-    all_here = Barrier(count, timeout=_STARTING_SECONDS)  # one that cannot be started must hold up nobody for good
-    try:
-        for _ in range(count):
-            executor.submit(all_here.wait)
-    except RuntimeError:  # the system has no more for us: those that there are do the work
-        all_here.abort()
-
-
 def open_engine(
-    opened: AsyncExitStack,
+    opened: Opened,
     parts: Parts,
     metrics: Metrics,
     store_watch: StoreWatch,
@@ -149,15 +125,15 @@ def open_engine(
     is_worker = outside.is_worker
     settings = parts.settings
     loads = _open_load_places(opened, parts)
-    isolating, witness = open_isolating(parts, outside.crash_memory, open_executor(opened, 1, "tell-crashes"))
+    isolating, witness = open_isolating(parts, outside.crash_memory, opened.executor(1, "tell-crashes"))
 
     reconsider = _on_loop(lambda version: predictor.reconsider(version))  # noqa: PLW0108 - these are made below
     renew = _on_loop(lambda version: cache.renew(version))  # noqa: PLW0108
     proving = _open_proving(opened, parts, reconsider, is_worker=is_worker)
     spare = _spare_threads(settings, proving)
     expect = _expectation(parts, spare)
-    preparing = Preparing(parts.prepare, renew, open_executor(opened, 1, "prepare") if is_worker else None)
-    looking = open_executor(opened, 1, "look")
+    preparing = Preparing(parts.prepare, renew, opened.executor(1, "prepare") if is_worker else None)
+    looking = opened.executor(1, "look")
     loader = Loader(
         parts,
         store_watch,
@@ -167,7 +143,7 @@ def open_engine(
         spare=spare,
         load_elsewhere=ChildLoader(parts, isolating, loads).load,
         marks=witness.marks,
-        widening=open_executor(opened, 1, "widen"),
+        widening=opened.executor(1, "widen"),
     )
     cache: SessionCache[AnySession] = SessionCache(
         budget_bytes=settings.worker_budget_bytes,
@@ -213,17 +189,15 @@ def _on_loop(work: Callable[[Version], object]) -> Callable[[Version], None]:
 
 
 def _open_residence(
-    opened: AsyncExitStack, parts: Parts, cache: SessionCache[AnySession], forget: Callable[[Key], None]
+    opened: Opened, parts: Parts, cache: SessionCache[AnySession], forget: Callable[[Key], None]
 ) -> Residence:
-    telling = open_executor(opened, 1, "tell")
+    telling = opened.executor(1, "tell")
     records = Residency(parts.registry, parts.clock)
     return Residence(cache, records, executor=telling, actor=OURSELVES, forget=forget)
 
 
-def _open_proving(
-    opened: AsyncExitStack, parts: Parts, reconsider: Callable[[Version], None], *, is_worker: bool
-) -> Proving:
-    documents, executor = DocumentFolder(parts.settings.proofs_dir), open_executor(opened, 1, "prove")
+def _open_proving(opened: Opened, parts: Parts, reconsider: Callable[[Version], None], *, is_worker: bool) -> Proving:
+    documents, executor = DocumentFolder(parts.settings.proofs_dir), opened.executor(1, "prove")
     return Proving(host_key(), documents, parts.inspect_again, reconsider, executor if is_worker else None)
 
 
@@ -268,12 +242,12 @@ def _memory_guard(
     )
 
 
-def _open_load_places(opened: AsyncExitStack, parts: Parts) -> LoadPlaces:
+def _open_load_places(opened: Opened, parts: Parts) -> LoadPlaces:
     return LoadPlaces(
         [parts.prepared, parts.folders],
         parts.folders,
-        near=open_executor(opened, LOADS_AT_ONCE, "load"),
-        far=open_executor(opened, _FETCHING_THREADS, "fetch"),
+        near=opened.executor(LOADS_AT_ONCE, "load"),
+        far=opened.executor(_FETCHING_THREADS, "fetch"),
     )
 
 
@@ -293,7 +267,7 @@ def _give_back_memory() -> None:
 
 
 def _open_predictor(
-    opened: AsyncExitStack,
+    opened: Opened,
     parts: Parts,
     cache: SessionCache[AnySession],
     proving: Proving,
@@ -301,8 +275,7 @@ def _open_predictor(
     witness: Witness,
 ) -> Predictor:
     places = usable_cpus()
-    runs = open_executor(opened, places + _SPARE_RUN_THREADS, "run", niceness=LONG_NICENESS)
-    start_threads(runs, places + _SPARE_RUN_THREADS)
+    runs = opened.executor(places + _SPARE_RUN_THREADS, "run", niceness=LONG_NICENESS)
     watchdog = Watchdog(
         on_stuck=partial(end_process, witness), find_greedy=Greed(anonymous_bytes, parts.settings.run_memory_bytes)
     )
@@ -315,7 +288,7 @@ def _open_predictor(
         places=places,
         spare=_SPARE_RUN_THREADS,
         rules=BatchRules(host_key(), proving.find),
-        on_difference=_batching_stopper(parts, open_executor(opened, 1, "stop-batching")),
+        on_difference=_batching_stopper(parts, opened.executor(1, "stop-batching")),
         isolation_of=isolating.of,
         look=witness.look,
         most_bytes=parts.settings.run_memory_bytes,
@@ -324,14 +297,12 @@ def _open_predictor(
     )
 
 
-def _open_shadowing(
-    opened: AsyncExitStack, parts: Parts, cache: SessionCache[AnySession], predictor: Predictor
-) -> Shadowing:
+def _open_shadowing(opened: Opened, parts: Parts, cache: SessionCache[AnySession], predictor: Predictor) -> Shadowing:
     shadowing = Shadowing(
         cache,
         parts.registry,
         running=DaemonThreads("shadow", partial(give_way, SHADOW_NICENESS)),
-        writing=open_executor(opened, 1, "shadow-report"),
+        writing=opened.executor(1, "shadow-report"),
         count_runs=lambda: predictor.stats.runs,
         is_running=lambda: predictor.is_running,
     )
@@ -339,7 +310,7 @@ def _open_shadowing(
     return shadowing
 
 
-def _open_input_watch(opened: AsyncExitStack, parts: Parts, metrics: Metrics) -> InputWatch | None:
+def _open_input_watch(opened: Opened, parts: Parts, metrics: Metrics) -> InputWatch | None:
     if parts.settings.input_statistics == "off":
         return None
 
@@ -352,8 +323,8 @@ def _open_input_watch(opened: AsyncExitStack, parts: Parts, metrics: Metrics) ->
     watch = InputWatch(
         InputBoard(metrics.counts),
         read,
-        running=open_executor(opened, 1, "inputs", niceness=SHADOW_NICENESS),
-        reading=open_executor(opened, 1, "input-examples", niceness=SHADOW_NICENESS),
+        running=opened.executor(1, "inputs", niceness=SHADOW_NICENESS),
+        reading=opened.executor(1, "input-examples", niceness=SHADOW_NICENESS),
         wall_clock=lambda: parts.clock.now().timestamp(),
     )
     opened.push_async_callback(watch.close)

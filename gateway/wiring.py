@@ -5,7 +5,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version as distribution_version
 from time import monotonic
@@ -14,7 +14,8 @@ from typing import Protocol
 import structlog
 
 from gateway.documents import DocumentFolder
-from gateway.engine import Engine, Outside, open_engine, open_executor
+from gateway.engine import Engine, Outside, open_engine
+from gateway.executors import Opened
 from gateway.metrics import Metrics
 from gateway.parts import Parts, open_parts
 from gateway.rates import INTERVAL_SECONDS, Rates
@@ -94,7 +95,7 @@ async def open_services(
         is_worker: True if this process serves others: it follows the feed, reports itself and logs requests.
         ask_to_be_replaced: called, maybe many times, when this process takes memory that it cannot give back.
     """
-    async with AsyncExitStack() as opened:
+    async with Opened() as opened:
         parts = open_parts(settings)
         opened.callback(parts.close)
         metrics = metrics or Metrics()
@@ -124,7 +125,7 @@ async def open_services(
             tokens=(tokens := Tokens(parts.registry, parts.clock)),
             webhooks=webhooks,
             stop_telling=deliverer.begin_to_end,
-            denials=Denials(tokens.record_denial, open_executor(opened, 1, "denials")),
+            denials=Denials(tokens.record_denial, opened.executor(1, "denials")),
             gate=LoopbackGate() if verdicts is None else TokenGate(verdicts, Attempts()),
             open_spool=lambda: Spool(settings.spool_dir, settings.max_upload_bytes),
             routing=routing,
@@ -141,48 +142,49 @@ async def open_services(
         )
         opened.callback(parts.inspector.close)
         if is_worker:
+            opened.start_threads()
             services.executor.submit(parts.visit_registry)
         yield services, partial(_begin, opened, parts, services, engine, verdicts, deliverer, pins)
 
 
-def _open_executors(opened: AsyncExitStack) -> dict[str, Executor]:
+def _open_executors(opened: Opened) -> dict[str, Executor]:
     """Make the threads of the HTTP layer, by the names that ``Services`` has for them."""
     return {
-        "executor": open_executor(opened, _CONTROL_THREADS, "control"),
-        "checking": open_executor(opened, 1, "check"),
-        "registering": open_executor(opened, _REGISTERING_THREADS, "register"),
-        "promoting": open_executor(opened, _PROMOTING_THREADS, "promote"),
-        "stripping": open_executor(opened, 1, "strip"),
-        "decoding": open_executor(opened, 1, "decode"),
+        "executor": opened.executor(_CONTROL_THREADS, "control"),
+        "checking": opened.executor(1, "check"),
+        "registering": opened.executor(_REGISTERING_THREADS, "register"),
+        "promoting": opened.executor(_PROMOTING_THREADS, "promote"),
+        "stripping": opened.executor(1, "strip"),
+        "decoding": opened.executor(1, "decode"),
     }
 
 
-def _open_following(opened: AsyncExitStack, parts: Parts, metrics: Metrics) -> tuple[Executor, StoreWatch]:
+def _open_following(opened: Opened, parts: Parts, metrics: Metrics) -> tuple[Executor, StoreWatch]:
     """Make the threads that follow the registry and the store, and what looks whether the store answers."""
-    following = open_executor(opened, _FOLLOWING_THREADS, "follow")
+    following = opened.executor(_FOLLOWING_THREADS, "follow")
     watch = StoreWatch(lambda: parts.store.find_size(_NO_DIGEST), executor=following)
     metrics.watch(lambda: store_readings(watch))
     return following, watch
 
 
-def _open_access_log(opened: AsyncExitStack, settings: Settings, *, is_worker: bool) -> AccessLog:
+def _open_access_log(opened: Opened, settings: Settings, *, is_worker: bool) -> AccessLog:
     keeps_log = is_worker and settings.log_level in ("debug", "info")
     access_log = AccessLog(write_log if keeps_log else None, settings.access_log)
     opened.callback(access_log.flush)
     return access_log
 
 
-def _open_traces(opened: AsyncExitStack, settings: Settings, *, is_worker: bool) -> Traces | None:
+def _open_traces(opened: Opened, settings: Settings, *, is_worker: bool) -> Traces | None:
     if not (is_worker and settings.traces):
         return None
     traces = Traces(settings.traces)
     traces.use_for_frameworks()
-    opened.push_async_callback(run_in_line, open_executor(opened, 1, "traces"), traces.close)
+    opened.push_async_callback(run_in_line, opened.executor(1, "traces"), traces.close)
     return traces
 
 
 async def _begin(
-    opened: AsyncExitStack,
+    opened: Opened,
     parts: Parts,
     services: Services,
     engine: Engine,
@@ -197,7 +199,7 @@ async def _begin(
 
 
 async def _start(
-    opened: AsyncExitStack,
+    opened: Opened,
     parts: Parts,
     services: Services,
     engine: Engine,
@@ -216,7 +218,7 @@ async def _start(
     opened.push_async_callback(asyncio.to_thread, deliverer.close)
     services.store_watch.start()
     opened.push_async_callback(services.store_watch.close)
-    rates = open_executor(opened, 1, "rates")  # nobody waits for its thread
+    rates = opened.executor(1, "rates")  # nobody waits for its thread
     for again in (
         repeat(services.metrics.publish, _PUBLISH_SECONDS, event="metrics_not_published"),
         repeat(services.rates.look, INTERVAL_SECONDS, executor=rates, event="rates_not_looked_at"),
@@ -224,9 +226,7 @@ async def _start(
         opened.callback(asyncio.get_running_loop().create_task(again).cancel)
 
 
-async def _load_first(
-    opened: AsyncExitStack, services: Services, engine: Engine, pins: Pins, *, is_alone: bool
-) -> None:
+async def _load_first(opened: Opened, services: Services, engine: Engine, pins: Pins, *, is_alone: bool) -> None:
     """Load what the settings name and what others have loaded, and begin to look after what is loaded."""
     engine.memory_guard.start()
     opened.push_async_callback(engine.memory_guard.close)
@@ -261,20 +261,20 @@ def _waker(feed: ChangeFeed) -> Callable[[], None]:
     return wake
 
 
-def _open_verdicts(opened: AsyncExitStack, parts: Parts) -> TokenVerdicts:
+def _open_verdicts(opened: Opened, parts: Parts) -> TokenVerdicts:
     """Make what knows whose token is good; its visits wait for nobody else's.
 
     A command in process has none: it acts for whoever is on this machine, who needs no token.
     """
-    executor = open_executor(opened, _TOKEN_THREADS, "token")
+    executor = opened.executor(_TOKEN_THREADS, "token")
     verdicts = TokenVerdicts(parts.registry, executor=executor, wall_clock=parts.clock)
     opened.push_async_callback(verdicts.close)
     return verdicts
 
 
-def _open_routing(opened: AsyncExitStack, parts: Parts, metrics: Metrics, engine: Engine) -> Routing[Endpoint]:
+def _open_routing(opened: Opened, parts: Parts, metrics: Metrics, engine: Engine) -> Routing[Endpoint]:
     """Make what knows which version answers; threads that others keep busy are not its own."""
-    dropping = open_executor(opened, 1, "drop-canary")
+    dropping = opened.executor(1, "drop-canary")
     trials = Trials(
         metrics, parts.promotion(), executor=dropping, shadowing=engine.shadowing, loaded_at=engine.cache.loaded_at
     )
@@ -284,8 +284,8 @@ def _open_routing(opened: AsyncExitStack, parts: Parts, metrics: Metrics, engine
         build=EndpointFactory(metrics, engine.tap_of),
         warm=_warmer(engine.cache),
         attend=trials.attend,
-        executor=open_executor(opened, _LOOKING_UP_THREADS, "look-up"),
-        last_known=LastKnown(DocumentFolder(parts.settings.last_known_dir), open_executor(opened, 1, "last-known")),
+        executor=opened.executor(_LOOKING_UP_THREADS, "look-up"),
+        last_known=LastKnown(DocumentFolder(parts.settings.last_known_dir), opened.executor(1, "last-known")),
     )
 
 
@@ -310,7 +310,7 @@ def _open_feed(
     return feed
 
 
-def _open_webhooks(opened: AsyncExitStack, parts: Parts, metrics: Metrics) -> tuple[Webhooks, Deliverer]:
+def _open_webhooks(opened: Opened, parts: Parts, metrics: Metrics) -> tuple[Webhooks, Deliverer]:
     """Make what knows webhooks, and what tells events to them once it is started."""
     places = Places(are_private_allowed=parts.settings.webhook_private == "on")
     deliverer = Deliverer(
@@ -318,7 +318,7 @@ def _open_webhooks(opened: AsyncExitStack, parts: Parts, metrics: Metrics) -> tu
         parts.clock,
         send=(sender := Sender(places)).send,
         cut=sender.end,
-        senders=open_executor(opened, SENDING_THREADS, "webhook"),
+        senders=opened.executor(SENDING_THREADS, "webhook"),
         name=f"{socket.gethostname()}:{os.getpid()}",
         agent=f"sardonyx/{distribution_version('sardonyx')}",
     )
