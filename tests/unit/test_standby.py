@@ -1,5 +1,6 @@
 """The worker that stands by, by real processes that speak as a forerunner and its forks do."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -103,7 +104,7 @@ class Gateway:
 
 def kill(process: Process) -> None:
     process.kill()
-    wait_until(lambda: not Path(f"/proc/{process.pid}/exe").exists())  # a zombie, of which nobody has taken note
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it can be waited for, and nobody has yet
 
 
 @pytest.fixture
