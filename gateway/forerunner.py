@@ -16,7 +16,6 @@ import errno
 import gc
 import importlib
 import os
-import signal
 import socket
 import sys
 import time
@@ -109,8 +108,6 @@ def _begin(told: socket.socket, place: int, *, is_fork: bool) -> "tuple[int, Sta
     async def stand_by() -> bool:
         import asyncio  # not before patience is in place
 
-        # Whoever would end a worker that only waits need not be told what to finish.
-        ends_gently = signal.signal(signal.SIGTERM, signal.SIG_DFL)
         told.setblocking(False)
         with told:
             with suppress(OSError):  # the word has been said already, and the other end closed
@@ -122,7 +119,6 @@ def _begin(told: socket.socket, place: int, *, is_fork: bool) -> "tuple[int, Sta
             word = word or await asyncio.get_running_loop().sock_recv(told, len(SERVE))
         if not word:
             os._exit(0)  # nobody waits for it any more, and it has begun nothing
-        signal.signal(signal.SIGTERM, ends_gently)
         show(b"gateway.worker")
         return word == SERVE_ALONE
 

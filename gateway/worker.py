@@ -86,7 +86,7 @@ def main(asked: argparse.Namespace, place: int, stand_by: StandBy) -> None:
         metrics=metrics,
         crash_memory=CrashMemory(ledgers=asked.ledgers, place=place, evidence=asked.evidence),
         ask_to_be_replaced=partial(ring, asked.bell, REPLACE_ME),
-        stand_by=stand_by,
+        stand_by=lambda: _stand_by(stand_by, server),
     )
     config = uvicorn.Config(
         application,
@@ -168,6 +168,16 @@ class _Server(uvicorn.Server):
         self.server_state.default_headers = [*self.server_state.default_headers, LAST_ANSWER]
         self._is_letting_go = True
         asyncio.get_running_loop().call_later(_LETTING_GO_SECONDS, partial(setattr, self, "should_exit", True))
+
+
+async def _stand_by(stand_by: StandBy, server: uvicorn.Server) -> bool:
+    """Stand by as a process that SIGTERM ends at once, also where it has come before: there is nothing to finish."""
+    ends_gently = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if server.should_exit:
+        signal.raise_signal(signal.SIGTERM)
+    is_alone = await stand_by()
+    signal.signal(signal.SIGTERM, ends_gently)
+    return is_alone
 
 
 def _boards(text: str) -> list[Board]:
