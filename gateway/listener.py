@@ -56,6 +56,12 @@ class Listener:
         listening.setblocking(False)
         self._listen()
 
+    def rest(self) -> None:
+        """Take none for a moment, so that siblings take those that come; if there is none that does, they wait."""
+        if not self._is_closed:
+            self._loop.remove_reader(self._listening.fileno())
+            self._loop.call_later(_PAUSE_SECONDS, self._listen)
+
     def close(self) -> None:
         """Take no more connections; those that have been taken go on."""
         if not self._is_closed:

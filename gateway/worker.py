@@ -153,8 +153,13 @@ class _Server(uvicorn.Server):
         is_over = await super().on_tick(counter)
         # With many connections a look takes longer, and chance spreads them well enough.
         if counter % (_TICKS_BETWEEN_LOOKS + len(self.server_state.connections) // 100) == 0:
-            self._fair_share.even_out()
+            self._even_out()
         return is_over or (self._is_letting_go and not self.server_state.connections)
+
+    def _even_out(self) -> None:
+        if self._fair_share.even_out():
+            for server in self.servers:
+                server.rest()
 
     def _make_protocol(self) -> PredictProtocol:
         return PredictProtocol(self.config, self.server_state, self.lifespan.state)

@@ -4,8 +4,8 @@
    long as they last, a processor would idle, and the next death would hit everybody.
 2. So each worker says how many connections it has in use, and looks twice a second at what its siblings say. One that
    has clearly more than the mean has those beyond it end with their next answer (``Connection: close``). The client
-   opens another connection, and whoever wakes first takes it: mostly one that has less to do. No request is lost but
-   what a client has sent ahead of that answer, which it has to send again.
+   opens another connection, which a sibling takes: this worker takes none for a moment (``Listener.rest``). No request
+   is lost but what a client has sent ahead of that answer, which it has to send again.
 3. In use is what has a request, or had one within ``USED_SECONDS``. The others bring no work, and are left alone.
 4. Having told some, it waits for ``SETTLING_SECONDS``. Where the sibling that had fewest has no more then, as one that
    hangs takes no connection, nobody is told for ``PAUSE_SECONDS``, and each time that it is so again, for twice as

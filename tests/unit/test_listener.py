@@ -86,6 +86,39 @@ def test_every_connection_of_a_crowd_is_taken(listening: socket.socket, workers:
         assert uvloop.run(serve(clients)) == [b"hello"] * 40
 
 
+def test_a_listener_that_rests_leaves_them_to_its_sibling(listening: socket.socket) -> None:
+    async def one_of_two() -> tuple[list[bytes], bool]:
+        taken: list[str] = []
+
+        def named(name: str) -> Greeter:
+            taken.append(name)
+            return Greeter()
+
+        with listening.dup() as other:
+            resting = Listener(listening, lambda: named("resting"), 2)
+            sibling = Listener(other, lambda: named("sibling"), 2)
+            resting.rest()
+            with crowd(listening, 1) as clients:
+                heard = await in_a_thread(clients)
+            for listener in (resting, sibling):
+                listener.close()
+        return heard, taken == ["sibling"]
+
+    assert uvloop.run(one_of_two()) == ([b"hello"], True)
+
+
+def test_a_listener_that_has_rested_takes_what_nobody_else_has(listening: socket.socket) -> None:
+    async def alone() -> list[bytes]:
+        listener = Listener(listening, Greeter, 1)
+        listener.rest()
+        with crowd(listening, 3) as clients:
+            heard = await in_a_thread(clients)
+        listener.close()
+        return heard
+
+    assert uvloop.run(alone()) == [b"hello"] * 3
+
+
 def test_a_closed_listener_takes_none(listening: socket.socket) -> None:
     async def serve(clients: list[socket.socket]) -> list[bytes]:
         listener = Listener(listening, Greeter, 1)
