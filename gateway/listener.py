@@ -8,6 +8,8 @@
 3. Where none can be taken because the process or the system has run out of descriptors or memory, or because there are
    too many already, the rest stay in the queue, and it is tried again after a moment. One that has gone before it was
    taken is nothing.
+4. A listener that rests leaves those that come to its siblings for a moment, and takes what is left then: whoever has
+   most to do wakes first, and would take back whom it has just told to go (``gateway.web.fair_share``).
 """
 
 import asyncio

@@ -194,19 +194,7 @@ async def _begin(
     *,
     is_alone: bool,
 ) -> None:
-    await _start(opened, parts, services, engine, verdicts, deliverer)
-    await _load_first(opened, services, engine, pins, is_alone=is_alone)
-
-
-async def _start(
-    opened: Opened,
-    parts: Parts,
-    services: Services,
-    engine: Engine,
-    verdicts: TokenVerdicts | None,
-    deliverer: Deliverer,
-) -> None:
-    """Begin what a worker does by itself; it ends with ``opened``."""
+    """Begin what a worker does by itself, which ends with ``opened``, and load what it has to."""
     engine.witness.start()
     if verdicts is not None:
         verdicts.start()
@@ -224,6 +212,7 @@ async def _start(
         repeat(services.rates.look, INTERVAL_SECONDS, executor=rates, event="rates_not_looked_at"),
     ):
         opened.callback(asyncio.get_running_loop().create_task(again).cancel)
+    await _load_first(opened, services, engine, pins, is_alone=is_alone)
 
 
 async def _load_first(opened: Opened, services: Services, engine: Engine, pins: Pins, *, is_alone: bool) -> None:

@@ -60,6 +60,8 @@ LIMITS: Final = (
     Limit("for a worker that ends, then it is killed", "gateway.supervisor", "_DRAIN_SECONDS", 35),
     Limit("for connections to go over to a successor", "gateway.worker", "_LETTING_GO_SECONDS", 15),
     Limit("for a successor to serve", "gateway.replacement", "_START_SECONDS", 120),
+    Limit("for a worker that stands by to be made", "gateway.standby", "_MAKING_SECONDS", 60),
+    Limit("for a forerunner to fork a worker, then it is replaced", "gateway.worker_forks", "_ANSWER_SECONDS", 5),
     Limit(
         "for an isolated version to be loaded by its process", "gateway.isolation.origin", "Allowance.load_seconds", 60
     ),
