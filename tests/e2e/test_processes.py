@@ -238,6 +238,8 @@ def test_one_that_stands_by_is_no_worker_and_is_made_again_when_it_ends(tmp_path
     with running_gateway(tmp_path / "data", workers="2") as gateway, gateway.client() as client:
         wait_until(lambda: len(standby_of(gateway)) == 1)
         (ready,), workers = standby_of(gateway), gateway.workers()
+        # A fork has one thread until the supervisor has heard of it.
+        wait_until(lambda: len(list(Path(f"/proc/{ready}/task").iterdir())) > 1)
         os.kill(ready, number)
         wait_until(lambda: standby_of(gateway) not in ([], [ready]))
         died = [line for line in gateway.log_lines() if line["event"] == "standby_died"]
