@@ -22,7 +22,7 @@ class Counting(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Endpoint:
     """A version with everything about it that does not depend on the request."""
 

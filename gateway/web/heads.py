@@ -8,6 +8,8 @@
    bounded; the oldest goes first.
 """
 
+from weakref import ref
+
 import orjson
 
 from gateway.web.compression import coding_of
@@ -72,13 +74,13 @@ class Head:
         """The tick in which that was found out; infinite where it cannot change."""
         self.has_id = b"x-request-id" in headers
         """True if the client brings an id for the request."""
-        self.line: tuple[Endpoint, Caller | None, bytes] | None = None
-        """What the log says of every good answer from that endpoint to that caller."""
+        self.line: tuple[ref[Endpoint], Caller | None, bytes] | None = None
+        """What the log says of every good answer from that endpoint, which may go meanwhile, to that caller."""
 
     def log_line(self, endpoint: Endpoint) -> bytes:
         """Return the access log's line of a good answer, up to what differs from request to request."""
         line = self.line
-        if line is None or line[0] is not endpoint or line[1] is not self.caller:
+        if line is None or line[0]() is not endpoint or line[1] is not self.caller:
             common = {
                 "event": "request",
                 "method": "POST",
@@ -89,7 +91,7 @@ class Head:
                 "model": endpoint.version.model,
                 "version": endpoint.version.number,
             }
-            line = self.line = endpoint, self.caller, orjson.dumps(common)[:-1]
+            line = self.line = ref(endpoint), self.caller, orjson.dumps(common)[:-1]
         return line[2]
 
 

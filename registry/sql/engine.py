@@ -36,7 +36,7 @@ from registry.sql.patience import connect_patiently
 BUSY_TIMEOUT_SECONDS = 5.0
 """How long anything here waits for a lock, a connection or an answer."""
 
-_SQLITE_CACHE_KIB = 512
+_SQLITE_CACHE_KIB = 128
 """Pages that a connection keeps. By itself it keeps up to 2 MB, and the threads of a worker have dozens: a worker would
 grow with its database, for pages that the system has anyway."""
 
