@@ -1,0 +1,1 @@
+"""Which replica answers for which version: the words that a proxy and its replicas have in common."""
