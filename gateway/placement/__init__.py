@@ -1,1 +1,1 @@
-"""Which replica answers for which version: the words that a proxy and its replicas have in common."""
+"""Which gateway a request goes to, where several answer: its key, and the ring that a proxy puts keys on."""
