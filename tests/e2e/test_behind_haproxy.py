@@ -95,6 +95,14 @@ def calls(fleet: Fleet) -> list[str]:
     return [served.server for served in fleet.proxy.served() if "/ModelInfer" in served.request]
 
 
+def test_a_body_that_is_longer_than_the_buffer_of_the_proxy_goes_to_the_same_gateway(fleet: Fleet) -> None:
+    with fleet.client() as client:
+        short = ask(client, "/v1/models/iris1/predict", NATIVE)
+        long = ask(client, "/v1/models/iris1/predict", {"inputs": ROW * 20_000})
+
+    assert fleet.proxy.server_of(short) == fleet.proxy.server_of(long)
+
+
 def test_the_registry_is_asked_for_the_rest(fleet: Fleet) -> None:
     mark = f"mark={next(MARKS)}."
     with fleet.client() as client:

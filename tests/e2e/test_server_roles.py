@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import grpc
 import httpx
@@ -13,6 +14,8 @@ import pytest
 
 from tests.support.behind_proxy import BYTES, ROW, upload
 from tests.support.gateway_process import GatewayProcess, free_port, running_gateway, wait_for_status, wait_until
+from tests.support.postgres import make_postgres_database
+from tests.support.relay import relaying
 from tests.support.rpc import calling, infer_request
 
 NATIVE = {"inputs": ROW}
@@ -129,6 +132,24 @@ def test_a_registry_has_loaded_nothing(pair: Pair) -> None:
         return sorted(worker["resident"] for worker in pair.registry.get("/registry/workers").json()["items"])
 
     wait_until(lambda: resident() == [[], ["iris:1"]])
+
+
+def test_without_its_database_a_gateway_is_ready_and_a_registry_is_not(tmp_path: Path) -> None:
+    database = make_postgres_database()
+    port = urlsplit(database).port or 0
+    with relaying(port) as wire, ExitStack() as opened:
+        url = database.replace(f":{port}/", f":{wire.port}/")
+        gateway, registry = (
+            opened.enter_context(running_gateway(tmp_path / role, role=role, database_url=url))
+            for role in ("gateway", "registry")
+        )
+        wire.cut()
+        problem = wait_for_status(registry, "/health/ready", 503)
+        with gateway.client() as client:
+            wait_until(lambda: client.get("/health/ready").json()["registry"] == "registry_unavailable")
+            status = client.get("/health/ready").status_code
+
+    assert (b'"registry_unavailable"' in problem, status) == (True, 200)
 
 
 def test_a_gateway_that_is_told_to_end_goes_on_as_one_that_is_not_ready(tmp_path: Path) -> None:
