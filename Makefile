@@ -18,7 +18,7 @@ ON_BOTH := $(filter-out $(ON_ONE), $(wildcard tests/e2e/test_*.py)) tests/proper
 	registration promotion rollback retirement_and_editing resolution rehearsal tokens))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check audit sbom format bench bench-peers bench-tails bench-docs bench-cold bench-codec \
+.PHONY: help setup run test check audit sbom manifests format bench bench-peers bench-tails bench-docs bench-cold bench-codec \
 	bench-cycles bench-zipf bench-density bench-shadow bench-inputs bench-client soak hostile chaos notebook screenshots \
 	conformance schemathesis fuzz clean
 
@@ -54,6 +54,9 @@ check: $(VENV)/.dev ## format, lint, types, import contracts, known vulnerabilit
 
 audit: $(VENV)/.dev ## whether a vulnerability is known in anything that is pinned; `make check` does it too
 	@$(BIN)/python -m tests.supply_chain.audit
+
+manifests: $(VENV)/.dev ## what lies in deploy/ and the program prints, printed anew
+	@$(BIN)/python deploy/write_manifests.py
 
 sbom: $(VENV)/.dev ## what the gateway runs with, as CycloneDX 1.6 JSON, into dist/
 	@$(BIN)/python -m tests.supply_chain.sbom
