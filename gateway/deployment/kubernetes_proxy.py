@@ -3,7 +3,8 @@
 1. It goes round the services: it asks the cluster's DNS for each gateway by name, and each gateway whether it is ready.
    A gateway that is not there is a server that is down; the ring is made of names, so all proxies have the same one.
 2. The configuration's digest stands at the pods: with another one, they are made anew, one after the other.
-3. A proxy that ends is first left out of the service, then finishes what it has begun.
+3. A proxy that ends is first left out of the service, then finishes what it has begun: the image says that SIGUSR1 ends
+   it, which HAProxy takes for that.
 """
 
 from hashlib import sha256
