@@ -33,10 +33,9 @@ _FINISHING_SECONDS: Final = 40
 _START_SECONDS: Final = 600
 
 
-def metadata(component: str, name: str | None = None, **annotations: str) -> dict[str, Value]:
+def metadata(component: str, name: str | None = None) -> dict[str, Value]:
     """Return a resource's name, which is its component's unless it has one of its own, and its labels."""
-    named: dict[str, Value] = {"name": name or f"{NAME}-{component}", "labels": labels(component)}
-    return {**named, "annotations": annotations} if annotations else named
+    return {"name": name or f"{NAME}-{component}", "labels": labels(component)}
 
 
 def labels(component: str) -> dict[str, Value]:

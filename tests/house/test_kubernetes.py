@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import kubernetes_validate
 import pytest
@@ -23,6 +22,7 @@ from gateway.settings import PREFIX, Settings, parse_size
 from gateway.supervisor import _DRAIN_SECONDS
 from gateway.web.control import PUBLIC_PATHS
 from registry.inspection.limits import ChildLimits
+from tests.support.command_lines import parse
 from tests.support.manifests import Manifest, Manifests, cluster, manifests
 
 ROOT = Path(__file__).parents[2]
@@ -172,35 +172,18 @@ def test_each_has_its_role() -> None:
     assert all(Settings.model_validate({"role": role}).role == role for role in roles.values())
 
 
-def test_commands_and_ports_are_those_of_the_image() -> None:
-    """Whether the arguments are a command, the documentation's tests would find out; here they are typed."""
+def test_ports_and_folders_are_those_of_the_image() -> None:
     (exposed,) = re.findall(r"^EXPOSE (\d+)$", DOCKERFILE, re.MULTILINE)
     assert {exposed, re.findall(r"SARDONYX_PORT=(\d+)", DOCKERFILE)[0]} == {str(PORT)}
     assert Settings.model_fields["port"].default == PORT
-    assert {component: PRINTED.container(component).get("args") for component, _ in PRINTED.containers()} == {
-        "gateway": ["serve"],
-        "registry": ["serve"],
-        "migration": ["db", "upgrade"],
-        "proxy": None,
-    }
     (data,) = re.findall(r"SARDONYX_DATA_DIR=(\S+)", DOCKERFILE)
     for component in (*SERVING, "migration"):
         assert [each["mountPath"] for each in PRINTED.container(component)["volumeMounts"]] == [data]
 
 
-@pytest.mark.parametrize("words", [["serve"], ["db", "upgrade"]], ids=" ".join)
-def test_what_a_container_is_told_is_a_command(words: list[str]) -> None:
-    import typer.main
-
-    from gateway.cli.app import app
-    from gateway.cli.options import Invocation
-
-    command: Any = typer.main.get_command(app)
-    context = command.make_context("sardonyx", list(words), obj=Invocation())
-    while hasattr(command, "resolve_command"):
-        name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
-        context = command.make_context(name, rest, parent=context)
-    assert rest == []
+@pytest.mark.parametrize("component", [*SERVING, "migration"])
+def test_what_a_container_is_told_is_a_command(component: str) -> None:
+    parse(PRINTED.container(component)["args"])
 
 
 @pytest.mark.parametrize("component", SERVING)
