@@ -1,7 +1,7 @@
 """The registry's control plane on Kubernetes, and the job that brings its database to the schema of the release.
 
 1. One registry is enough: what it keeps is in PostgreSQL and in the bucket, and gateways answer without it. A second
-   one serves beside it during an update.
+   one serves beside it during an update. It has no disruption budget, which would keep its node from being drained.
 2. A job cannot be changed once it is there: each release's has a name of its own, and goes after a day. Gateways of a
    release that find an older schema are not ready until it is done.
 """
