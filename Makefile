@@ -8,8 +8,9 @@ BIN    := $(VENV)/bin
 ON_ONE := $(addprefix tests/e2e/test_, $(addsuffix .py, \
 	bad_bodies bad_routes binary_bodies bounded_requests cli_imports cli_watching client_bytes client_conversions \
 	clock_jumps completing_among_many compressed_answers conformance_sample connections_are_spread console_addresses \
-	console_open console_signing_in costs_of_refusals docs_run first_run good_requests graphs http_keeps_its_rules \
-	idle_connections inputs_are_looked_at inspecting_real_models long_runs_have_threads memory_of_large_requests \
+	console_open console_signing_in costs_of_refusals docs_run first_run gateways_come_by_name good_requests graphs \
+	http_keeps_its_rules idle_connections inputs_are_looked_at inspecting_real_models kubernetes_proxy \
+	long_runs_have_threads memory_of_large_requests \
 	netron notebook open_inference openapi_documents phase_counts readme real_models replaced_workers \
 	requests_share_runs rpc rpc_callers runtime_troubles slow_connections snippets_run stalled_requests \
 	tensorflow_requests too_many_connections traces_arrive types watching ways_to_send_a_fault))

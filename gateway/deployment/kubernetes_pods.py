@@ -25,7 +25,7 @@ PORT: Final = 8000
 """Where the image listens."""
 
 _USER: Final = 10001
-"""Of the image."""
+"""Of the image. HAProxy's says another one, and needs none in particular; one so high is nobody on the node."""
 BEFORE_DRAIN_SECONDS: Final = 5
 """Between the word that a pod ends and SIGTERM: until all services have left it out."""
 _FINISHING_SECONDS: Final = 40
@@ -68,16 +68,13 @@ def disruption_budget(component: str) -> dict[str, Value]:
     }
 
 
-def pod(
-    component: str, container: Mapping[str, Value], volumes: Sequence[Value], *, user: int = _USER, **more: Value
-) -> dict[str, Value]:
+def pod(component: str, container: Mapping[str, Value], volumes: Sequence[Value], **more: Value) -> dict[str, Value]:
     """Return the spec of a component's pods.
 
     Args:
         component: whose they are.
         container: the only one in each.
         volumes: what it mounts.
-        user: whom its processes run as, in a group of the same number.
         more: fields of the spec, before the others.
     """
     return {
@@ -88,9 +85,9 @@ def pod(
         **more,
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": user,
-            "runAsGroup": user,
-            "fsGroup": user,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "fsGroup": _USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [container],

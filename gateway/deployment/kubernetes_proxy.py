@@ -33,8 +33,6 @@ NAMESPACE_VARIABLE: Final = "POD_NAMESPACE"
 
 _FOLDER: Final = "/usr/local/etc/haproxy"
 _FILE: Final = "haproxy.cfg"
-_USER: Final = 99
-"""Of the image."""
 _MOST_CONNECTIONS: Final = 4096
 _MEMORY_BYTES: Final = 4 * BUFFER_BYTES * _MOST_CONNECTIONS
 """With a request and an answer under way on either side of each of so many connections."""
@@ -76,7 +74,6 @@ def proxy(
                         PROXY,
                         _container(cluster, live_path, port),
                         [{"name": "configuration", "configMap": {"name": f"{NAME}-{PROXY}"}}],
-                        user=_USER,
                         terminationGracePeriodSeconds=grace_seconds,
                         topologySpreadConstraints=spread(PROXY),
                     ),

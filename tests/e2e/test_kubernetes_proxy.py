@@ -73,12 +73,13 @@ class Proxy:
         return None
 
     def say(self, words: str) -> str:
-        """Return what the process answers that serves."""
-        with socket.socket(socket.AF_UNIX) as connection:
+        """Return what the process answers that serves; nothing while its master does not listen."""
+        with socket.socket(socket.AF_UNIX) as connection, suppress(ConnectionError, FileNotFoundError):
             connection.connect(str(self._socket))
             connection.sendall(f"@1 {words}\n".encode())
             connection.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+        return ""
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     folder = tmp_path_factory.mktemp("p")
     started = Proxy(folder)
     try:
-        wait_until(lambda: started.status(LIVE) == 200)
+        wait_until(lambda: started.status(LIVE) == 200 and "Maxconn:" in started.say("show info"))
         yield started
     finally:
         started.close()

@@ -277,10 +277,9 @@ def test_what_is_scraped_has_the_job_that_the_alerts_ask_for() -> None:
     assert {labels[monitor["jobLabel"]] for labels in scraped} == jobs
 
 
-def test_our_pods_run_as_the_user_of_the_image() -> None:
+def test_pods_run_as_the_user_of_our_image() -> None:
     (user,) = re.findall(r"^USER (\d+):\1$", DOCKERFILE, re.MULTILINE)
-    for component in (*SERVING, "migration"):
-        assert str(PRINTED.pod(component)["securityContext"]["runAsUser"]) == user
+    assert {str(each["spec"]["securityContext"]["runAsUser"]) for _, each in PRINTED.pods()} == {user}
 
 
 @pytest.mark.parametrize("component", SERVING)

@@ -59,7 +59,7 @@ BROKEN: dict[str, Callable[[Manifests], None]] = {
     "host-namespaces": change_pod("gateway", "hostNetwork", to=True),
     "volume-types": change_pod("gateway", "volumes", 0, to={"name": "data", "hostPath": {"path": "/"}}),
     "run-as-non-root": change_pod("proxy", SECURITY, "runAsNonRoot"),
-    "run-as-user": change_pod("proxy", SECURITY, "runAsUser", to=0),
+    "run-as-user": change_pod("proxy", SECURITY, "runAsUser", to=99),
     "seccomp": change_pod("migration", SECURITY, "seccompProfile", to={"type": "Unconfined"}),
     "sysctls": change_pod("proxy", SECURITY, "sysctls", to=[{"name": "kernel.msgmax", "value": "1"}]),
     "no-init-containers-unseen": change_pod("gateway", "initContainers", to=[{"name": "chown"}]),

@@ -24,6 +24,7 @@ _VOLUMES: Final = {
 _HOST: Final = ("hostNetwork", "hostPID", "hostIPC")
 _LONGEST_PORT_NAME: Final = 15
 _FIRST_UNPRIVILEGED_PORT: Final = 1024
+_FIRST_USER_BESIDE_THE_NODE_S: Final = 10_000
 _SECRETIVE: Final = ("password", "secret", "token", "credential", "access_key", "database_url")
 _EXISTS_BESIDE: Final = {"Secret": {"sardonyx", "sardonyx-prometheus"}}
 """What the documentation has the operator make."""
@@ -65,7 +66,7 @@ def _selects(selector: Manifest, printed: Manifests) -> bool:
 _of_pods("host-namespaces", lambda spec: not any(spec.get(name) for name in _HOST))
 _of_pods("volume-types", lambda spec: all(set(each) - {"name"} <= _VOLUMES for each in spec["volumes"]))
 _of_pods("run-as-non-root", lambda spec: spec["securityContext"].get("runAsNonRoot") is True)
-_of_pods("run-as-user", lambda spec: spec["securityContext"].get("runAsUser", 0) > 0)
+_of_pods("run-as-user", lambda spec: spec["securityContext"].get("runAsUser", 0) >= _FIRST_USER_BESIDE_THE_NODE_S)
 _of_pods("seccomp", lambda spec: spec["securityContext"].get("seccompProfile") == {"type": "RuntimeDefault"})
 _of_pods("sysctls", lambda spec: not spec["securityContext"].get("sysctls"))
 _of_pods("no-init-containers-unseen", lambda spec: "initContainers" not in spec and "ephemeralContainers" not in spec)
