@@ -8,8 +8,9 @@ BIN    := $(VENV)/bin
 ON_ONE := $(addprefix tests/e2e/test_, $(addsuffix .py, \
 	bad_bodies bad_routes binary_bodies bounded_requests cli_imports cli_watching client_bytes client_conversions \
 	clock_jumps completing_among_many compressed_answers conformance_sample connections_are_spread console_addresses \
-	console_open console_signing_in costs_of_refusals docs_run first_run good_requests graphs http_keeps_its_rules \
-	idle_connections inputs_are_looked_at inspecting_real_models long_runs_have_threads memory_of_large_requests \
+	console_open console_signing_in costs_of_refusals docs_run first_run gateways_come_by_name good_requests graphs \
+	http_keeps_its_rules idle_connections inputs_are_looked_at inspecting_real_models kubernetes_proxy \
+	long_runs_have_threads memory_of_large_requests \
 	netron notebook open_inference openapi_documents phase_counts readme real_models replaced_workers \
 	requests_share_runs rpc rpc_callers runtime_troubles slow_connections snippets_run stalled_requests \
 	tensorflow_requests too_many_connections traces_arrive types watching ways_to_send_a_fault))
@@ -18,7 +19,7 @@ ON_BOTH := $(filter-out $(ON_ONE), $(wildcard tests/e2e/test_*.py)) tests/proper
 	registration promotion rollback retirement_and_editing resolution rehearsal tokens))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check audit sbom format bench bench-peers bench-tails bench-docs bench-cold bench-codec \
+.PHONY: help setup run test check audit sbom manifests format bench bench-peers bench-tails bench-docs bench-cold bench-codec \
 	bench-cycles bench-zipf bench-density bench-shadow bench-inputs bench-client soak hostile chaos notebook screenshots \
 	conformance schemathesis fuzz clean
 
@@ -54,6 +55,9 @@ check: $(VENV)/.dev ## format, lint, types, import contracts, known vulnerabilit
 
 audit: $(VENV)/.dev ## whether a vulnerability is known in anything that is pinned; `make check` does it too
 	@$(BIN)/python -m tests.supply_chain.audit
+
+manifests: $(VENV)/.dev ## what lies in deploy/ and the program prints, printed anew
+	@$(BIN)/python deploy/write_manifests.py
 
 sbom: $(VENV)/.dev ## what the gateway runs with, as CycloneDX 1.6 JSON, into dist/
 	@$(BIN)/python -m tests.supply_chain.sbom

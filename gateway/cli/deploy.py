@@ -25,10 +25,12 @@ class Kind(StrEnum):
     HAPROXY = "haproxy"
     ENVOY = "envoy"
     COMPOSE = "compose"
+    KUBERNETES = "kubernetes"
+    MONITORING = "kubernetes-monitoring"
 
 
 @deploy.command("print")
-def print_configuration(
+def print_configuration(  # noqa: PLR0913 - one command line
     kind: Annotated[Kind, typer.Argument(help="For whom.", show_default=False)],
     *,
     gateway: Annotated[
@@ -56,6 +58,9 @@ def print_configuration(
     dns: Annotated[
         bool, typer.Option("--dns", help="Hosts are names that come and go: look them up again and again.")
     ] = False,
+    most_gateways: Annotated[
+        int, typer.Option(help="On Kubernetes: up to how many gateways there may be; who they are, it says itself.")
+    ] = 12,
     as_json: AsJson = False,
 ) -> None:
     """Print the configuration of a proxy, or of all of it.
@@ -85,7 +90,7 @@ def print_configuration(
         )
 
     try:
-        text = _printers()[kind](describe())
+        text = _printers(most_gateways)[kind](describe())
     except ValueError as error:
         raise CommandFailed(
             ExitCode.BAD_INPUT, code="invalid_deployment", title="The deployment makes no sense", detail=str(error)
@@ -96,9 +101,16 @@ def print_configuration(
         output.say(text.rstrip("\n"))
 
 
-def _printers() -> "dict[Kind, Callable[[Deployment], str]]":
+def _printers(most_gateways: int) -> "dict[Kind, Callable[[Deployment], str]]":
     from gateway.deployment.compose import print_compose
     from gateway.deployment.envoy import print_envoy
     from gateway.deployment.haproxy import print_haproxy
+    from gateway.deployment.kubernetes import cluster_of, print_kubernetes, print_monitoring
 
-    return {Kind.HAPROXY: print_haproxy, Kind.ENVOY: print_envoy, Kind.COMPOSE: print_compose}
+    return {
+        Kind.HAPROXY: print_haproxy,
+        Kind.ENVOY: print_envoy,
+        Kind.COMPOSE: print_compose,
+        Kind.KUBERNETES: lambda deployment: print_kubernetes(cluster_of(deployment, most_gateways=most_gateways)),
+        Kind.MONITORING: lambda _: print_monitoring(),
+    }

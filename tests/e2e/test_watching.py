@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.deployment.kubernetes_gateways import QUEUE_METRIC
 from gateway.web.problems import STATUS
 from tests.support import models
 from tests.support.gateway_process import running_gateway, wait_until
@@ -137,7 +138,12 @@ def test_the_alerts_know_every_code_of_a_failure_that_is_ours() -> None:
     ours = {error.code for error, status in STATUS.items() if status >= 500 and "code" in vars(error)}
     named = set(re.findall(r'code=~"([^"]*)"', expressions_of_alerts()["SardonyxFailures"])[0].split("|"))
     assert named <= ours
-    assert ours - named == {"schema_mismatch"}  # nobody predicts without a schema
+    assert ours - named == {"schema_mismatch", "draining"}  # what readiness says, never a prediction
+
+
+def test_what_the_autoscaler_asks_for_is_one_number_of_each_gateway(seen: Scrape) -> None:
+    assert re.findall(rf"^# TYPE {QUEUE_METRIC} (\w+)$", seen.text, re.MULTILINE) == ["gauge"]
+    assert seen.labels()[QUEUE_METRIC] == set()
 
 
 @promtool

@@ -15,7 +15,7 @@ import pytest
 import typer.main
 
 from gateway.cli.app import app
-from gateway.cli.options import Invocation
+from tests.support.command_lines import parse
 from tests.support.doc_blocks import NOT_RUN, PAGES, ROOT, RUN, SHOWN, Block, blocks, odd_fences, prose_code, script
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
@@ -26,15 +26,6 @@ _COMMAND = re.compile(r"(?<![\w:-])(?:sardonyx +(?=[a-z])|(?<!/)sardonyx +(?=--)
 
 def commands(text: str) -> list[list[str]]:
     return [shlex.split(found.split(" > ")[0]) for found in _COMMAND.findall(text)]
-
-
-def parse(words: list[str]) -> None:
-    """Read a whole command as the command line itself would, without running it."""
-    command: Any = typer.main.get_command(app)
-    context = command.make_context("sardonyx", list(words), obj=Invocation())
-    while hasattr(command, "resolve_command"):
-        name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
-        context = command.make_context(name, rest, parent=context)
 
 
 def unknown_words(words: list[str]) -> Iterator[str]:

@@ -36,7 +36,7 @@ NOT_RUN: Final = {
     "docs/deploy.md, As an image, 1": f"{_CONTAINERS}: tests/house/test_deploy.py holds the files to the code",
     "docs/deploy.md, With compose, 1": f"{_CONTAINERS}: tests/house/test_deploy.py holds the files to the code",
     "docs/deploy.md, Under systemd, 1": "changes the machine: tests/house/test_deploy.py holds the unit to the code",
-    "docs/deploy.md, On Kubernetes, 1": "needs a cluster: tests/house/test_deploy.py holds the manifests to the code",
+    "docs/deploy.md, On Kubernetes, 1": "needs a cluster: tests/house/test_kubernetes.py holds them to the code",
     "docs/first-model.md, 2. What trains models, 1": _NETWORK,
     "docs/protocols/grpc.md, The Open Inference Protocol over gRPC, 1": (
         "a client in an environment of its own: tests/clients/test_triton_grpc_client.py"
