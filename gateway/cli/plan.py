@@ -199,7 +199,7 @@ def _measured(
     if costs == "log":
         return prepared, KINDS
     if costs == "registry":
-        return merge(_registered(load, url), prepared), KINDS
+        return merge(_registered(load, prepared, url), prepared), KINDS
     try:
         known, kinds = read_costs(Path(costs).read_bytes())
     except BadCostsError as error:
@@ -209,19 +209,24 @@ def _measured(
     return merge(prepared, known), kinds
 
 
-def _registered(load: "Load", url: str | None) -> Measured:
-    """Return what the registry knows of the load's versions."""
-    from gateway.planner.costs import cost_of_version
+def _registered(load: "Load", prepared: Measured, url: str | None) -> Measured:
+    """Return what the registry knows of the load's versions; what has been prepared has been so for all equal ones."""
+    from gateway.planner.costs import cost_of_version, merge
 
     found: Measured = {}
+    digests: dict[Version, str] = {}
     with connect(url) as client:
-        for model in sorted({model for model, _ in load.versions}):
+        for model in sorted({model for model, _ in (*load.versions, *prepared)}):
             try:
                 for document in client.versions(model):
-                    found[model, document["version"]] = cost_of_version(document)
+                    version = model, document["version"]
+                    found[version] = cost_of_version(document)
+                    digests[version] = document["digest"]
             except NotFound:
                 continue  # it has gone since
-    return found
+    by_digest = {digests[version]: cost for version, cost in prepared.items() if version in digests}
+    equal = {version: by_digest[digest] for version, digest in digests.items() if digest in by_digest}
+    return merge(found, equal)
 
 
 def _plan(
