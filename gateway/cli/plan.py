@@ -190,23 +190,23 @@ def _read(log: str | None, made_up: Any, *, rate: float | None, costs: str | Non
 def _measured(
     load: "Load", reading: "Reading | None", *, costs: str | None, url: str | None
 ) -> "tuple[Measured, Sequence[Kind]]":
-    from gateway.planner.costs import KINDS, BadCostsError, merge, read_costs
+    from gateway.planner.costs import KINDS, BadCostsError, merge, read_costs, with_loads
     from gateway.settings import client_settings
 
-    prepared = {} if reading is None else reading.prepared
+    prepared, loads = ({}, {}) if reading is None else (reading.prepared, reading.loads)
     if costs is None:
         costs = "registry" if reading is not None and (url or client_settings().url) else "log"
     if costs == "log":
-        return prepared, KINDS
+        return with_loads(prepared, loads), KINDS
     if costs == "registry":
-        return merge(_registered(load, prepared, url), prepared), KINDS
+        return with_loads(merge(_registered(load, prepared, url), prepared), loads), KINDS
     try:
         known, kinds = read_costs(Path(costs).read_bytes())
     except BadCostsError as error:
         raise CommandFailed(
             ExitCode.BAD_INPUT, code="bad_costs", title="The costs cannot be used", detail=f"{costs}: {error}"
         ) from None
-    return merge(prepared, known), kinds
+    return merge(with_loads(prepared, loads), known), kinds
 
 
 def _registered(load: "Load", prepared: Measured, url: str | None) -> Measured:
@@ -303,6 +303,8 @@ def _load_lines(sources: _Sources, fleet: "Fleet") -> Iterator[str]:
         return
     for reason, fault in reading.faults.items():
         yield f"Left out: {fault.count:,} of {reading.lines:,} lines ({reason}), the first is line {fault.first_line}"
+    if reading.hit_rate is not None:
+        yield f"In the log {reading.hit_rate:.2%} of the requests waited for no load"
     if reading.has_shares:
         yield "The log was kept in part: what is asked for rarely may be missing, and hit rates be a little lower"
 
