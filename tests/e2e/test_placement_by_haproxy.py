@@ -7,6 +7,9 @@ from pathlib import Path
 
 from gateway.placement.ring import Ring, Server
 from tests.support.haproxy import Proxy, running_haproxy
+from tests.support.proxies import needs_haproxy
+
+pytestmark = needs_haproxy
 
 KEYS = [f"model-{number}:{number % 7 + 1}" for number in range(300)]
 EQUAL = [Server(name=f"gateway-{number}", id=number) for number in range(1, 6)]

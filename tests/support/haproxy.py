@@ -1,7 +1,6 @@
 """A real HAProxy before servers that tell who they are, and keep a request waiting where they are asked to."""
 
 import http.client
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
@@ -11,10 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socket import AF_UNIX, SHUT_WR, socket
 
-import pytest
-
 from gateway.placement.ring import HASH_TYPE, Server
 from tests.support.gateway_process import free_port, wait_until
+from tests.support.proxies import find_program
 
 _PATIENCE_SECONDS = 30.0
 _HOLDING_SECONDS = 300.0
@@ -70,25 +68,18 @@ class Proxy:
         return connection
 
 
-def find_haproxy() -> str:
-    """Return the path of the program; the test is skipped where it is not installed."""
-    program = shutil.which("haproxy")
-    if program is None:
-        pytest.skip("no proxy is installed: apt-get install haproxy")
-    return program
-
-
 @contextmanager
 def running_haproxy(folder: Path, servers: Sequence[Server], *, balance_factor: int = 0) -> Iterator[Proxy]:
     """Run a proxy that hashes the header ``x-key`` over servers with these ids and weights."""
-    program = find_haproxy()
+    program = find_program("haproxy")
+    assert program is not None, "to be skipped by ``needs_haproxy``"
     proxy = Proxy(port=free_port(), admin=folder / "admin.sock")
     with ExitStack() as stack:
         ports = [stack.enter_context(_running_server(server.name, proxy.ending)) for server in servers]
         stack.callback(proxy.ending.set)
         configuration = folder / "haproxy.cfg"
         configuration.write_text(_configuration(proxy, servers, ports, balance_factor))
-        process = subprocess.Popen([program, "-db", "-q", "-f", str(configuration)])
+        process = subprocess.Popen([str(program), "-db", "-q", "-f", str(configuration)])
         try:
             wait_until(lambda: process.poll() is not None or _listens(proxy.port))
             assert process.poll() is None, "the proxy has ended"
