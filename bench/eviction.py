@@ -68,7 +68,7 @@ class Ranked:
 
     def __init__(self, *, counts_uses: bool) -> None:
         self._counts_uses = counts_uses
-        self._ranking: Ranking[Any] = Ranking()
+        self._ranking: Ranking[Entry[Any]] = Ranking()
         self._entries: dict[int, Entry[Any]] = {}
 
     def use(self, model: int) -> bool:

@@ -6,7 +6,8 @@
    would cost a system call, and making many in a row takes a third of the time.
 3. Where only a share of the access lines is kept, those of errors and of slow answers are kept all the same; which of
    the others are is decided by the request's id. Each line says how large the share is that lines of its kind are kept
-   of: one over it is how many requests it stands for.
+   of: one over it is how many requests it stands for. It ends with the moment at which it was written, the same for
+   a bundle: at most a fifth of a second after the answer.
 4. A line that cannot be written (the disk is full, the reader of the pipe is gone) is lost, and nothing else is.
 """
 
@@ -18,6 +19,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from zlib import crc32
 
@@ -111,10 +113,18 @@ class AccessLog:
     Args:
         write: takes whole lines; None keeps no log.
         share: of the good answers that were not slow, how many are kept.
+        now: the time of day.
     """
 
-    def __init__(self, write: Callable[[bytes], object] | None, share: float = 1.0) -> None:
+    def __init__(
+        self,
+        write: Callable[[bytes], object] | None,
+        share: float = 1.0,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._write = write
+        self._now = now
         self._is_sampled = share < 1.0
         self._below = share * 2**32
         self._share = share
@@ -180,9 +190,10 @@ class AccessLog:
         entries, self._entries = self._entries, []
         alike, self._alike = self._alike, []
         self._alike_count = 0
-        lines = [orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE) for entry in entries]
+        end_all = b',"timestamp":"%b"}\n' % self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()
+        lines = [orjson.dumps(entry)[:-1] + end_all for entry in entries]
         for begin, ids, seconds in alike:
-            end = b'","seconds":%.6f}\n' % seconds
+            end = b'","seconds":%.6f%b' % (seconds, end_all)
             lines += [b'%b,"request_id":"%b%b' % (begin, request_id, end) for request_id in ids]
         if lines and self._write is not None:
             self._write(b"".join(lines))

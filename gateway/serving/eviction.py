@@ -24,9 +24,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush, heapreplace
 from itertools import count
-from typing import Generic
+from typing import Generic, Protocol, TypeVar
 
-from gateway.serving.cache_entry import Entry, Key, S
+from gateway.serving.cache_entry import Key
 from gateway.serving.lifecycle import State
 
 MAX_USES = 16
@@ -38,7 +38,21 @@ _LEAST_SECONDS = 0.001
 """Shorter loads are as good as each other: such a measurement says more about the machine than about the model."""
 
 
-class Ranking(Generic[S]):
+class Ranked(Protocol):
+    """What can be ranked: a cache's entry, or what the planner has in its place."""
+
+    key: Key
+    state: State
+    size_bytes: int
+    load_seconds: float
+    uses: int
+    floor: float
+
+
+R = TypeVar("R", bound=Ranked)
+
+
+class Ranking(Generic[R]):
     """The loaded sessions by what they are worth; belongs to one event loop."""
 
     def __init__(self) -> None:
@@ -46,18 +60,18 @@ class Ranking(Generic[S]):
         """Rule 2; to be written to an entry at each use."""
         self._uses: OrderedDict[Key, int] = OrderedDict()
         """Rule 6; those that have gone last come last."""
-        self._heap: list[tuple[float, int, Entry[S]]] = []
+        self._heap: list[tuple[float, int, R]] = []
         self._clean_at = _LEAST_CLEANED
         """How long the heap may be before what has gone is taken out of it."""
         self._turns = count()
 
-    def add(self, entry: Entry[S]) -> None:
+    def add(self, entry: R) -> None:
         """Take a session in that has just been loaded; it must have been used once."""
         entry.floor = self.floor
         entry.uses += self._uses.pop(entry.key, 0)
         self._push(entry)
 
-    def remove(self, entry: Entry[S]) -> None:
+    def remove(self, entry: R) -> None:
         """Take note that a session, which is READY no longer, made room for others."""
         self.floor = max(self.floor, rank_of(entry))
         remembered = min(entry.uses, MAX_USES) * 3 // 4
@@ -67,10 +81,10 @@ class Ranking(Generic[S]):
         if len(self._uses) > REMEMBERED:
             self._uses.popitem(last=False)
 
-    def choose(self, wanted_bytes: int, may_go: Callable[[Entry[S]], bool]) -> list[Entry[S]]:
+    def choose(self, wanted_bytes: int, may_go: Callable[[R], bool]) -> list[R]:
         """Return the sessions of least rank that together take at least ``wanted_bytes``; none if all do not."""
-        seen: list[Entry[S]] = []
-        chosen: list[Entry[S]] = []
+        seen: list[R] = []
+        chosen: list[R] = []
         found_bytes = 0
         while found_bytes < wanted_bytes:
             entry = self._pop()
@@ -85,7 +99,7 @@ class Ranking(Generic[S]):
             self._push(entry)
         return _needed(chosen, found_bytes - wanted_bytes)
 
-    def _pop(self) -> Entry[S] | None:
+    def _pop(self) -> R | None:
         """Take out what has the lowest rank now."""
         while self._heap:
             rank, _, entry = self._heap[0]
@@ -97,7 +111,7 @@ class Ranking(Generic[S]):
                 return heappop(self._heap)[2]
         return None
 
-    def _push(self, entry: Entry[S]) -> None:
+    def _push(self, entry: R) -> None:
         heappush(self._heap, (rank_of(entry), next(self._turns), entry))
         if len(self._heap) > self._clean_at:
             self._heap = [item for item in self._heap if item[2].state is State.READY]
@@ -105,12 +119,12 @@ class Ranking(Generic[S]):
             self._clean_at = max(_LEAST_CLEANED, 2 * len(self._heap))
 
 
-def rank_of(entry: Entry[S]) -> float:
+def rank_of(entry: Ranked) -> float:
     """Return the rank of a session, in seconds of loading per byte."""
     return entry.floor + min(entry.uses, MAX_USES) * max(entry.load_seconds, _LEAST_SECONDS) / entry.size_bytes
 
 
-def _needed(chosen: list[Entry[S]], spare_bytes: int) -> list[Entry[S]]:
+def _needed(chosen: list[R], spare_bytes: int) -> list[R]:
     """Leave out what is not needed, beginning with what is worth most (rule 5)."""
     kept = []
     for entry in reversed(chosen):

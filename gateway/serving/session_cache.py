@@ -79,7 +79,7 @@ class SessionCache(CacheView[S]):
         self._failures = LoadFailures(clock)
         self._expect = expect
         self._freed = freed
-        self._ranking: Ranking[S] = Ranking()
+        self._ranking: Ranking[Entry[S]] = Ranking()
         self._settling: Settling[S] = Settling(clock, self._give_room)
         self._reserved = Reserved(budget_bytes, self._bytes_of)
         self.is_pinned = self._reserved.has_pin

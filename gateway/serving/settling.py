@@ -13,7 +13,7 @@ from gateway.serving.cache_entry import Entry, S
 
 _LOADS = 4.0
 _MOST_SECONDS = 2.0
-_LEAST_PAUSE_SECONDS = 0.01
+LEAST_PAUSE_SECONDS = 0.01
 """Many that settle one after another are looked at together."""
 
 
@@ -33,7 +33,7 @@ class Settling(Generic[S]):
     def begin(self, entry: Entry[S]) -> None:
         """Take note that a session has been loaded now."""
         entry.loaded_at = self._clock()
-        entry.settles_at = entry.loaded_at + min(_MOST_SECONDS, _LOADS * entry.load_seconds)
+        entry.settles_at = entry.loaded_at + young_seconds(entry.load_seconds)
 
     def is_over(self, entry: Entry[S]) -> bool:
         """Return whether the session is young no more."""
@@ -46,7 +46,7 @@ class Settling(Generic[S]):
         now = self._clock()
         moments = [entry.settles_at for entry in entries if entry.settles_at > now]
         if moments:
-            pause_seconds = max(_LEAST_PAUSE_SECONDS, min(moments) - now)
+            pause_seconds = max(LEAST_PAUSE_SECONDS, min(moments) - now)
             self._timer = asyncio.get_running_loop().call_later(pause_seconds, self._tell)
 
     def close(self) -> None:
@@ -57,3 +57,8 @@ class Settling(Generic[S]):
     def _tell(self) -> None:
         self._timer = None
         self._settled()
+
+
+def young_seconds(load_seconds: float) -> float:
+    """Return how long a session is young whose load took so long (rule 1)."""
+    return min(_MOST_SECONDS, _LOADS * load_seconds)

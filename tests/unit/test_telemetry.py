@@ -1,5 +1,6 @@
 import asyncio
 import json
+from datetime import UTC, datetime
 
 import pytest
 import structlog
@@ -29,11 +30,14 @@ def test_what_a_client_wrote_is_cut_in_lists_and_tracebacks_too(capfdbinary: pyt
     structlog.reset_defaults()
 
 
+AT = datetime(2026, 11, 29, 8, 0, 0, 250_000, UTC)
+
+
 def test_access_lines_are_written_together() -> None:
     written: list[bytes] = []
 
     async def log() -> None:
-        access = AccessLog(written.append)
+        access = AccessLog(written.append, now=lambda: AT)
         access.add({"path": "/a"})
         access.add({"path": "/b"})
         access.add_alike(b'{"path":"/c"', [b"q-1", b"q-2"], 0.0015)
@@ -42,10 +46,10 @@ def test_access_lines_are_written_together() -> None:
 
     asyncio.run(log())
     assert b"".join(written).splitlines() == [
-        b'{"path":"/a"}',
-        b'{"path":"/b"}',
-        b'{"path":"/c","request_id":"q-1","seconds":0.001500}',
-        b'{"path":"/c","request_id":"q-2","seconds":0.001500}',
+        b'{"path":"/a","timestamp":"2026-11-29T08:00:00.250000Z"}',
+        b'{"path":"/b","timestamp":"2026-11-29T08:00:00.250000Z"}',
+        b'{"path":"/c","request_id":"q-1","seconds":0.001500,"timestamp":"2026-11-29T08:00:00.250000Z"}',
+        b'{"path":"/c","request_id":"q-2","seconds":0.001500,"timestamp":"2026-11-29T08:00:00.250000Z"}',
     ]
     assert len(written) == 1
 
@@ -56,7 +60,7 @@ def sampled(
     written: list[bytes] = []
 
     async def log() -> None:
-        access = AccessLog(written.append, share)
+        access = AccessLog(written.append, share, now=lambda: AT)
         for entry in entries:
             access.add(dict(entry))
         for ids, seconds in alike:
@@ -90,6 +94,6 @@ def test_errors_and_slow_answers_are_always_kept() -> None:
 def test_a_log_of_everything_says_nothing_of_shares() -> None:
     kept = sampled(1.0, [{"request_id": "a", "code": "ok", "seconds": 0.01}], [([b"b"], 0.01)])
     assert kept == [
-        {"request_id": "a", "code": "ok", "seconds": 0.01},
-        {"code": "ok", "request_id": "b", "seconds": 0.01},
+        {"request_id": "a", "code": "ok", "seconds": 0.01, "timestamp": "2026-11-29T08:00:00.250000Z"},
+        {"code": "ok", "request_id": "b", "seconds": 0.01, "timestamp": "2026-11-29T08:00:00.250000Z"},
     ]
