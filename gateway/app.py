@@ -63,6 +63,7 @@ class Application:
         """None before startup and after shutdown."""
         self._rpc: RpcServer | None = None
         self._stop_telling: Callable[[], None] = lambda: None
+        self._leave: Callable[[], None] = lambda: None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request, or follow the server's life."""
@@ -103,10 +104,12 @@ class Application:
         if not self._is_worker:
             # A worker waits until the schema is right; a command says that it is wrong.
             services.registry.check_schema()
-        self._stop_telling = services.stop_telling
-        front = Front(services, make_control_application(services), public_paths=PUBLIC_PATHS)
+        self._stop_telling, self._leave = services.stop_telling, services.leaving.set
+        # A command that borrows the application acts on the registry itself, whatever is served on this machine.
+        role = self._settings.role if self._is_worker else "all"
+        front = Front(services, make_control_application(services), public_paths=PUBLIC_PATHS, role=role)
         if self._is_worker:
-            if self._settings.grpc_port:
+            if self._settings.grpc_port and self._settings.is_predicting:
                 self._make_rpc(services)
             await begin(is_alone=await self._stand_by())
             if self._rpc is not None:
@@ -118,6 +121,10 @@ class Application:
 
         self._rpc = RpcServer(services, self._settings.host, self._settings.grpc_port)
         self._opened.push_async_callback(self._rpc.close)
+
+    def begin_to_leave(self) -> None:
+        """Go on answering, but say that this worker is not ready."""
+        self._leave()
 
     def begin_to_stop(self, grace_seconds: float) -> None:
         """Take no more calls over gRPC and tell webhooks nothing more; HTTP's own server knows by itself."""

@@ -124,6 +124,7 @@ def open_engine(
     """Make it; it ends with ``opened``."""
     is_worker = outside.is_worker
     settings = parts.settings
+    is_loading = is_worker and settings.is_predicting
     loads = _open_load_places(opened, parts)
     isolating, witness = open_isolating(parts, outside.crash_memory, opened.executor(1, "tell-crashes"))
 
@@ -132,7 +133,7 @@ def open_engine(
     proving = _open_proving(opened, parts, reconsider, is_worker=is_worker)
     spare = _spare_threads(settings, proving)
     expect = _expectation(parts, spare)
-    preparing = Preparing(parts.prepare, renew, opened.executor(1, "prepare") if is_worker else None)
+    preparing = Preparing(parts.prepare, renew, opened.executor(1, "prepare") if is_loading else None)
     looking = opened.executor(1, "look")
     loader = Loader(
         parts,

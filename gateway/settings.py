@@ -54,6 +54,10 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     grpc_port: int = Field(default=0, ge=0, le=65535)
     """Of the Open Inference Protocol over gRPC; 0 for none. All workers listen on it."""
+    role: Literal["all", "gateway", "registry"] = "all"
+    """What is served: everything, predictions, or what changes and watches the registry."""
+    drain_seconds: float = Field(default=0.0, ge=0, le=600)
+    """How long a gateway that is told to end goes on as one that is not ready, until proxies send it nothing more."""
     auth: Literal["on", "off"] | None = None
     """None means off on loopback."""
     batching: Literal["exact", "stable", "close", "off"] = "exact"
@@ -157,6 +161,16 @@ class Settings(BaseSettings):
     def is_auth_on(self) -> bool:
         """True if every request needs an access token: by default wherever others than this machine can ask."""
         return self.auth == "on" or (self.auth is None and not is_loopback(self.host))
+
+    @property
+    def is_predicting(self) -> bool:
+        """True if models are loaded and asked here."""
+        return self.role != "registry"
+
+    @property
+    def is_registering(self) -> bool:
+        """True if the registry is changed here, and told of to webhooks."""
+        return self.role != "gateway"
 
     @property
     def registry_url(self) -> str:

@@ -296,7 +296,7 @@ class Supervisor:
             return None
 
     def _drain(self) -> None:
-        # From here on nobody is let in who would only be forgotten in the socket's queue.
+        # Once the workers close theirs, nobody is let in who would only be forgotten in the socket's queue.
         self._listener.close()
         structlog.get_logger().info("draining", workers=len(self._workers))
         processes: list[Process] = [worker.process for worker in self._workers]
@@ -306,7 +306,7 @@ class Supervisor:
             process.send_signal(signal.SIGTERM)
         self._standby.close()
         self._forks.close()
-        until = time.monotonic() + _DRAIN_SECONDS
+        until = time.monotonic() + self._settings.drain_seconds + _DRAIN_SECONDS
         for process in processes:
             try:
                 process.wait(max(0.0, until - time.monotonic()))

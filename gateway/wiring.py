@@ -125,6 +125,7 @@ async def open_services(
             tokens=(tokens := Tokens(parts.registry, parts.clock)),
             webhooks=webhooks,
             stop_telling=deliverer.begin_to_end,
+            leaving=asyncio.Event(),
             denials=Denials(tokens.record_denial, opened.executor(1, "denials")),
             gate=LoopbackGate() if verdicts is None else TokenGate(verdicts, Attempts()),
             open_spool=lambda: Spool(settings.spool_dir, settings.max_upload_bytes),
@@ -202,8 +203,9 @@ async def _begin(
     services.feed.start()
     opened.push_async_callback(services.feed.close)
     opened.enter_context(parts.registry.listening(_waker(services.feed)))
-    deliverer.start()
-    opened.push_async_callback(asyncio.to_thread, deliverer.close)
+    if services.settings.is_registering:  # what a gateway must reach is then not up to who makes webhooks
+        deliverer.start()
+        opened.push_async_callback(asyncio.to_thread, deliverer.close)
     services.store_watch.start()
     opened.push_async_callback(services.store_watch.close)
     rates = opened.executor(1, "rates")  # nobody waits for its thread
@@ -212,7 +214,8 @@ async def _begin(
         repeat(services.rates.look, INTERVAL_SECONDS, executor=rates, event="rates_not_looked_at"),
     ):
         opened.callback(asyncio.get_running_loop().create_task(again).cancel)
-    await _load_first(opened, services, engine, pins, is_alone=is_alone)
+    if services.settings.is_predicting:
+        await _load_first(opened, services, engine, pins, is_alone=is_alone)
 
 
 async def _load_first(opened: Opened, services: Services, engine: Engine, pins: Pins, *, is_alone: bool) -> None:

@@ -1,8 +1,9 @@
 """One worker: an event loop, the application, and the socket that it inherited.
 
-SIGTERM ends it: what has begun is finished. SIGUSR1 does so too, when a successor serves already, and more gently: it
-takes no new connection, each one that it has ends with the next answer on it, and those on which none is asked for are
-closed after a while.
+SIGTERM ends it: what has begun is finished. Where there is a time for it (``SARDONYX_DRAIN_SECONDS``), it goes on
+before that as one that is not ready, and each connection ends with the next answer on it. SIGUSR1 ends it too, when a
+successor serves already, and more gently: it takes no new connection, each one that it has ends with the next answer on
+it, and those on which none is asked for are closed after a while.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import socket
 import sys
 from collections.abc import Callable
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -122,11 +124,25 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._application = application
         self._workers = settings.workers
+        self._drain_seconds = settings.drain_seconds
         self._most_connections = most_connections(settings.max_connections)
         self._ready = ready
-        self._is_letting_go = False
+        self._is_letting_go = self._is_leaving = self._is_leaving_known = self._has_said_last = False
         self._fair_share = FairShare(lambda: self.server_state.connections, metrics.connections_of_all)  # type: ignore[arg-type,return-value]
         metrics.watch(lambda: connection_readings(self._fair_share.in_use))
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End; but where proxies are to notice first, go on for a while as one that is not ready."""
+        if self._drain_seconds and self.started and not self._is_leaving:
+            self._is_leaving = True  # the next tick sees it
+        else:
+            super().handle_exit(sig, frame)
+
+    def _leave(self) -> None:
+        self._is_leaving_known = True
+        self._application.begin_to_leave()
+        self._say_last_answers()
+        asyncio.get_running_loop().call_later(self._drain_seconds, partial(setattr, self, "should_exit", True))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to serve."""
@@ -151,6 +167,8 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Return whether to end; called ten times a second."""
         is_over = await super().on_tick(counter)
+        if self._is_leaving and not self._is_leaving_known:
+            self._leave()
         # With many connections a look takes longer, and chance spreads them well enough.
         if counter % (_TICKS_BETWEEN_LOOKS + len(self.server_state.connections) // 100) == 0:
             self._even_out()
@@ -169,10 +187,16 @@ class _Server(uvicorn.Server):
         self._application.begin_to_stop(_LETTING_GO_SECONDS)
         for server in self.servers:
             server.close()
-        self.config.encoded_headers = [*self.config.encoded_headers, LAST_ANSWER]
-        self.server_state.default_headers = [*self.server_state.default_headers, LAST_ANSWER]
+        self._say_last_answers()
         self._is_letting_go = True
         asyncio.get_running_loop().call_later(_LETTING_GO_SECONDS, partial(setattr, self, "should_exit", True))
+
+    def _say_last_answers(self) -> None:
+        """Have each connection end with the next answer on it."""
+        if not self._has_said_last:
+            self._has_said_last = True
+            self.config.encoded_headers = [*self.config.encoded_headers, LAST_ANSWER]
+            self.server_state.default_headers = [*self.server_state.default_headers, LAST_ANSWER]
 
 
 async def _stand_by(stand_by: StandBy, server: uvicorn.Server) -> bool:

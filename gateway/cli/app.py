@@ -6,6 +6,7 @@ import typer
 
 from gateway.cli import (
     bench,
+    deploy,
     differences,
     doctor,
     examples,
@@ -85,6 +86,7 @@ app.command("top")(top.top)
 app.command("watch")(watch.watch)
 app.add_typer(tokens.tokens, name="token")
 app.add_typer(webhooks.webhooks, name="webhook")
+app.add_typer(deploy.deploy, name="deploy")
 app.add_typer(upkeep.database, name="db")
 app.command("fsck")(upkeep.fsck)
 app.command("doctor")(doctor.doctor)

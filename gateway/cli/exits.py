@@ -44,6 +44,7 @@ EXIT_OF_STATUS: Mapping[int, ExitCode] = {
     403: ExitCode.NOT_ALLOWED,
     404: ExitCode.NOT_FOUND,
     410: ExitCode.NOT_FOUND,
+    421: ExitCode.NOT_FOUND,
     408: ExitCode.TRY_AGAIN,
     409: ExitCode.CONFLICT,
     429: ExitCode.TRY_AGAIN,

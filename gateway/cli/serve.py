@@ -17,6 +17,9 @@ def serve(
     grpc_port: Annotated[
         int | None, typer.Option(help="Port for the Open Inference Protocol over gRPC; by default there is none.")
     ] = None,
+    role: Annotated[
+        str | None, typer.Option(help="What to serve: all, gateway (predictions) or registry; by default all.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="How many processes answer; by default 1.")] = None,
     data_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where everything is kept; by default ./sardonyx-data.")
@@ -27,7 +30,7 @@ def serve(
 
     Every option is also a SARDONYX_* variable. With --json the address is printed as soon as it listens.
     """
-    settings = read_settings(host=host, port=port, grpc_port=grpc_port, workers=workers, data_dir=data_dir)
+    settings = read_settings(host=host, port=port, grpc_port=grpc_port, role=role, workers=workers, data_dir=data_dir)
     from gateway import supervisor
 
     output = Output(as_json)

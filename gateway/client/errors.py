@@ -171,6 +171,7 @@ _CLASS_OF_STATUS: Mapping[int, type[ApiError]] = {
     408: Busy,
     409: Conflict,
     410: NotFound,
+    421: NotFound,
     429: Busy,
     502: Busy,
     503: Busy,

@@ -6,8 +6,10 @@ from typing import Any, Final, TypeAlias
 
 from grpc.aio import ServicerContext  # type: ignore[import-untyped]  # it ships no types
 
+from gateway.placement.elsewhere import ASKING
 from gateway.rpc.schema import PACKAGE, SERVICE
 from gateway.rpc.statuses import STATUS_CODE, message_of
+from gateway.web.elsewhere import may_go_elsewhere
 from gateway.web.exchange import Exchange, RequestIds
 from gateway.web.problems import status_of
 from gateway.web.reception import Reception
@@ -64,7 +66,8 @@ class Calls:
         finally:
             self.reception.record(exchange)
         if refusal is not None:
-            await context.abort(STATUS_CODE[type(refusal)], message_of(refusal), _identity(exchange))
+            elsewhere = ((ASKING, "yes"),) if may_go_elsewhere(exchange, refusal) else ()
+            await context.abort(STATUS_CODE[type(refusal)], message_of(refusal), (*_identity(exchange), *elsewhere))
         context.set_trailing_metadata(_identity(exchange))
         return payload
 

@@ -17,6 +17,7 @@ from gateway.serving.token_verdicts import REFUSAL
 from gateway.traces import current_trace_id
 from gateway.web.asked import Asked
 from gateway.web.console.refusals import console_refusal
+from gateway.web.elsewhere import mark
 from gateway.web.endpoint import Endpoint
 from gateway.web.exchange import CONTEXT, Exchange, RequestIds
 from gateway.web.heads import Head, KnownHeads
@@ -25,6 +26,7 @@ from gateway.web.limits import ClientGone, Receive, Scope, Send
 from gateway.web.native import JSON_FORM
 from gateway.web.paths import Dialect, PredictPaths, Target, Verb, dialect_of
 from gateway.web.patience import patient
+from gateway.web.planes import ServerRole, check_plane
 from gateway.web.predict import PredictRoutes
 from gateway.web.problems import Headers, header_lines, problem_answer
 from gateway.web.reception import Reception
@@ -60,9 +62,13 @@ class Front:
         services: what it works with.
         control: answers everything but predict requests.
         public_paths: those of ``control`` that anybody may ask for.
+        role: which requests are answered here.
     """
 
-    def __init__(self, services: Services, control: Application, *, public_paths: frozenset[str]) -> None:
+    def __init__(
+        self, services: Services, control: Application, *, public_paths: frozenset[str], role: ServerRole = "all"
+    ) -> None:
+        self._role = role
         self._predict = PredictRoutes(services)
         self._control = control
         self._paths = PredictPaths()
@@ -99,6 +105,7 @@ class Front:
         try:
             if len(headers) != len(scope["headers"]):
                 _refuse_doubles(scope)
+            check_plane(self._role, exchange.method, exchange.path)
             await self._reception.identify(exchange, scope, is_public=exchange.path in self._public_paths)
             exchange.target = self._paths.read(exchange.path)
             if exchange.target is None:
@@ -202,6 +209,7 @@ class Front:
             lesson=lesson_of(error, exchange.endpoint, dialect) if exchange.is_body_read else None,
         )
         headers.append((b"x-request-id", exchange.request_id.encode()))
+        status = mark(exchange, error, status, headers)
         if isinstance(error, MethodNotAllowed):
             headers.append((b"allow", b"POST"))
         if exchange.endpoint is not None:

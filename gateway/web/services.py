@@ -24,7 +24,7 @@ from gateway.web.denials import Denials
 from gateway.web.endpoint import Endpoint
 from registry.crashes import Crashes
 from registry.editing import Editing
-from registry.errors import Overloaded, RegistryUnavailable
+from registry.errors import Draining, Overloaded, RegistryUnavailable
 from registry.ports import Clock, Registry
 from registry.promotion import Promotion
 from registry.recording import Recording
@@ -121,6 +121,8 @@ class Services:
     webhooks: Webhooks
     stop_telling: Callable[[], None]
     """To be called when the worker begins to stop; others tell events to webhooks from then on."""
+    leaving: asyncio.Event
+    """Set when the worker is about to stop, while it goes on answering."""
     gate: Gate
     denials: Denials
     open_spool: Callable[[], AbstractContextManager[Spool]]
@@ -189,14 +191,20 @@ class Services:
         await asyncio.wait((asyncio.ensure_future(self.feed.catch_up()),), timeout=_CATCH_UP_SECONDS)
 
     async def check_ready(self) -> None:
-        """Do nothing if predict requests can be answered.
+        """Do nothing if what this process serves can be answered.
 
         Raises:
-            SchemaMismatch, RegistryUnavailable, RegistryBusy: the change feed has never been read.
-            StorageUnavailable, InsufficientStorage: models cannot be loaded.
+            SchemaMismatch, RegistryUnavailable, RegistryBusy: the change feed has never been read; where the registry
+                is all that is served, it cannot be read now.
+            StorageUnavailable, InsufficientStorage: models cannot be loaded, nor inspected.
+            Draining: the process is about to end.
         """
+        if self.leaving.is_set():
+            raise Draining("the process has been told to end; what it is asked meanwhile it answers")
         if not self.feed.is_ready:
             raise self.feed.read_error or RegistryUnavailable("the change feed has not been read yet")
+        if not self.settings.is_predicting and self.feed.read_error is not None:
+            raise self.feed.read_error
         await run_in_line(self.checking, self.folders.check)
 
 

@@ -28,6 +28,7 @@
     ├── NotFound           look elsewhere
     │   ├── RouteNotFound, ModelNotFound, VersionNotFound, AliasNotFound, FileNotInVersion, BlobNotFound, TokenNotFound
     │   ├── SourceNotFound, UploadNotFound, WebhookNotFound, DeliveryNotFound
+    │   ├── ServedElsewhere        served_elsewhere: by a process of another role
     │   └── VersionRetired         version_retired
     ├── Conflict           look again
     │   ├── NoActiveVersion, NoPreviousVersion, GenerationConflict
@@ -35,7 +36,7 @@
     │   ├── ModelUnloaded, ModelPinned, TooManyWebhooks
     │   └── SourceChanged, NoDirectUploads, InputStatisticsOff
     ├── Busy               come back later
-    │   ├── Overloaded, DeadlinePassed, RequestTimeout, InsufficientMemory
+    │   ├── Overloaded, DeadlinePassed, RequestTimeout, InsufficientMemory, Draining
     │   ├── LoadFailed             model_load_failed, until its back-off has passed
     │   ├── ModelCrashed, ModelOutOfMemory
     │   └── StorageUnavailable, InsufficientStorage, RegistryUnavailable, RegistryBusy
@@ -54,6 +55,7 @@ from registry.errors.absent import (
     ModelNotFound,
     NotFound,
     RouteNotFound,
+    ServedElsewhere,
     SourceNotFound,
     TokenNotFound,
     UploadNotFound,
@@ -71,6 +73,7 @@ from registry.errors.access import (
 from registry.errors.busy import (
     Busy,
     DeadlinePassed,
+    Draining,
     InsufficientMemory,
     InsufficientStorage,
     LoadFailed,
@@ -155,6 +158,7 @@ __all__ = [
     "DeliveryNotFound",
     "Difference",
     "DigestMismatch",
+    "Draining",
     "DuplicateKey",
     "ExamplesDiffer",
     "Fault",
@@ -198,6 +202,7 @@ __all__ = [
     "RouteNotFound",
     "RunFailed",
     "SchemaMismatch",
+    "ServedElsewhere",
     "ServiceError",
     "SignatureMismatch",
     "SourceChanged",

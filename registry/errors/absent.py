@@ -14,6 +14,13 @@ class RouteNotFound(NotFound):
     title = "There is nothing here"
 
 
+class ServedElsewhere(NotFound):
+    """This process has another role; the detail says which processes answer such requests."""
+
+    code = "served_elsewhere"
+    title = "Another process serves this"
+
+
 class ModelNotFound(NotFound):
     """No model has this name."""
 

@@ -28,6 +28,13 @@ class RequestTimeout(Busy):
     title = "The request came too slowly"
 
 
+class Draining(Busy):
+    """The process is ending, and another one answers."""
+
+    code = "draining"
+    title = "The process is ending"
+
+
 class InsufficientMemory(Busy):
     """The model does not fit into the memory budget."""
 
