@@ -19,7 +19,8 @@ ON_BOTH := $(filter-out $(ON_ONE), $(wildcard tests/e2e/test_*.py)) tests/proper
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check audit sbom format bench bench-peers bench-tails bench-docs bench-cold bench-codec \
-	bench-cycles bench-zipf bench-density bench-shadow bench-inputs bench-client soak hostile chaos notebook screenshots \
+	bench-cycles bench-zipf bench-replicas bench-density bench-shadow bench-inputs bench-client soak hostile chaos \
+	replicas-faults notebook screenshots \
 	conformance schemathesis fuzz clean
 
 help: ## this list
@@ -87,6 +88,9 @@ bench-cycles: $(VENV)/.dev ## whether a thousand loads and evictions leave the m
 bench-zipf: $(VENV)/.dev ## five minutes of requests for 2,000 models, with room for a tenth of them
 	@$(BIN)/python -m bench.zipf $(ARGS)
 
+bench-replicas: $(VENV)/.dev ## the hit rate of three gateways behind a hash; root, HAProxy; 20 minutes
+	@$(BIN)/python -m bench.replicas $(ARGS)
+
 bench-density: $(VENV)/.dev ## what four workers take beside one, and a thousand tiny models
 	@$(BIN)/python -m bench.density $(ARGS)
 
@@ -104,6 +108,9 @@ hostile: $(VENV)/.dev ## every hostile file and request against a live gateway u
 
 chaos: $(VENV)/.dev ## deaths while writing, then a thousand moves under load while everything fails; 15 minutes
 	@$(BIN)/python -m bench.chaos $(ARGS)
+
+replicas-faults: $(VENV)/.dev ## gateways on hosts of their own that die, drain and are cut off, under load; root, HAProxy; 5 minutes
+	@$(BIN)/python -m bench.replicas_faults $(ARGS)
 
 schemathesis: $(VENV)/.dev ## ten minutes of requests made up from the OpenAPI document, and every answer held against it
 	@$(BIN)/python -m tests.schemathesis $(ARGS)

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.replicas_hits import EXPONENT, RATE, Asked, ask_all, sequence_of
-from bench.replicas_network import Host
+from bench.replicas_network import Host, gateway_host
 from bench.replicas_proxy import configuration, round_robin, running_proxy
 from bench.replicas_world import BUDGET, REGISTRY, Uploaded, World, register_all, world
 from bench.report import write_results
@@ -36,7 +36,7 @@ from gateway.serving.cache_entry import MIN_SESSION_BYTES
 
 MODEL_COUNT = 300
 ROOM = 60
-GATEWAYS = tuple(Host(f"gateway-{number}", 10 + number) for number in (1, 2, 3))
+GATEWAYS = tuple(map(gateway_host, (1, 2, 3)))
 MOST_POINTS = 3.0
 LAYERS = (32, 64, 8)
 ACCESS_LOG = CACHE / "replicas-access.jsonl"

@@ -44,7 +44,7 @@ class Network(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A namespace; ``number`` is the last part of its addresses."""
+    """A namespace; the last part of its addresses is ten more than ``number``."""
 
     name: str
     number: int
@@ -56,7 +56,7 @@ class Host:
     @property
     def address(self) -> str:
         """Where requests reach it."""
-        return Network.FRONT.address(self.number)
+        return Network.FRONT.address(self.number + 10)
 
     def command(self, *words: str) -> list[str]:
         """Return the command that runs another one on this host."""
@@ -79,7 +79,7 @@ class Host:
         _ip("netns", "add", self.namespace)
         _ip("-n", self.namespace, "link", "set", "lo", "up")
         for network in Network:
-            inside, address = network.name.lower(), f"{network.address(self.number)}/24"
+            inside, address = network.name.lower(), f"{network.address(self.number + 10)}/24"
             plug = self._plug(network)
             _ip("link", "add", plug, "type", "veth", "peer", "name", inside, "netns", self.namespace)
             _ip("link", "set", plug, "master", network.bridge, "up")
@@ -88,6 +88,11 @@ class Host:
 
     def _plug(self, network: Network) -> str:
         return f"sdx-{self.number}-{network.name.lower()}"
+
+
+def gateway_host(number: int) -> Host:
+    """Return the host of a gateway: the proxy knows it by the same name, and its place on the ring is this number."""
+    return Host(f"gateway{number}", number)
 
 
 @contextmanager

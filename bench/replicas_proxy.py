@@ -1,14 +1,16 @@
 """HAProxy in front of the gateways, on a host of its own.
 
-1. It runs what ``configuration`` says, and beside it only a socket at which its state can be read.
+1. It runs what ``sardonyx deploy print haproxy`` prints, and beside it only a socket at which its state can be read.
 2. For the comparison the same configuration is run with ``balance roundrobin`` in the place of the hash.
 """
 
 import csv
+import json
 import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,45 +19,36 @@ from pathlib import Path
 from bench.replicas_network import Host
 from bench.servers import ServerFailedError
 
-PROXY = Host("proxy", 2)
+PROXY = Host("proxy", 91)
 PORT = 8000
 """Of the proxy, and of each gateway."""
 START_SECONDS = 30.0
 BACKEND = "gateways"
 
-_HASHED = re.compile(r"^\s*balance hash .*$", re.MULTILINE)
-_OF_THE_HASH = re.compile(r"^\s*hash-(type|balance-factor)\b.*\n", re.MULTILINE)
-
-TEMPLATE = """\
-global
-  maxconn 4096
-defaults
-  mode http
-  timeout connect 1s
-  timeout client 60s
-  timeout server 45s
-  option redispatch 1
-  retries 3
-  retry-on conn-failure empty-response response-timeout 503
-frontend all
-  bind :{port}
-  use_backend registry if {{ path_beg /registry }}
-  default_backend gateways
-backend registry
-  server registry {registry}:{port} check inter 1s
-backend gateways
-  balance hash path
-  hash-type consistent
-  hash-balance-factor 150
-  option httpchk GET /health/ready
-  default-server check inter 1s fall 2 rise 1 weight 100 tcp-ut 3s on-marked-down shutdown-sessions
-"""
+_HASHED = re.compile(r"^([ \t]*)balance hash .*$", re.MULTILINE)
+_OF_THE_HASH = re.compile(r"^[ \t]*hash-(type|balance-factor)\b.*\n", re.MULTILINE)
 
 
-def configuration(gateways: Sequence[Host], registry: Host) -> str:
-    """Return a configuration for these gateways, in the order of their numbers on the ring."""
-    servers = [f"  server {host.name} {host.address}:{PORT}\n" for host in gateways]
-    return TEMPLATE.format(port=PORT, registry=registry.address) + "".join(servers)
+def configuration(gateways: Sequence[Host], registry: Host, *words: str) -> str:
+    """Return what ``sardonyx deploy print haproxy`` prints for these; a gateway's id on the ring is its number.
+
+    Args:
+        gateways: in the order of the configuration.
+        registry: where the control plane is.
+        words: more of the command.
+
+    Raises:
+        ServerFailedError: it prints nothing.
+    """
+    program = str(Path(sys.executable).with_name("sardonyx"))
+    named = [word for host in gateways for word in ("--gateway", f"{host.number}={host.address}:{PORT}")]
+    places = [*named, "--registry", f"{registry.address}:{PORT}", "--port", str(PORT)]
+    command = [program, "deploy", "print", "haproxy", "--json", *places, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ServerFailedError(f"deploy print: {done.stderr}")
+    text: str = json.loads(done.stdout)["text"]
+    return text
 
 
 def round_robin(text: str) -> str:
@@ -64,7 +57,7 @@ def round_robin(text: str) -> str:
     Raises:
         ServerFailedError: it has none.
     """
-    changed, count = _HASHED.subn("  balance roundrobin", text)
+    changed, count = _HASHED.subn(r"\1balance roundrobin", text)
     if count == 0:
         raise ServerFailedError("the configuration hashes nothing")
     return _OF_THE_HASH.sub("", changed)

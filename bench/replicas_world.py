@@ -24,7 +24,7 @@ from bench.servers import Server, running
 from bench.soak import make_token
 from bench.soak_gateway import promote, read, register
 
-REGISTRY = Host("registry", 3)
+REGISTRY = Host("registry", 92)
 REGISTERING = 2
 """How many models are registered at a time."""
 BUDGET = "SARDONYX_MEMORY_BUDGET"
