@@ -16,6 +16,7 @@ from gateway.cli import (
     inputs,
     models,
     moves,
+    plan,
     predict,
     quarantine,
     register,
@@ -82,6 +83,7 @@ app.add_typer(quarantine.quarantine, name="quarantine")
 app.command("retire")(models.retire)
 app.command("predict")(predict.predict)
 app.command("bench")(bench.bench)
+app.command("plan")(plan.plan)
 app.command("top")(top.top)
 app.command("watch")(watch.watch)
 app.add_typer(tokens.tokens, name="token")

@@ -1,1 +1,1 @@
-"""What a number of hosts would do with a load: a log replayed through the ring and the cache that gateways have."""
+"""What a number of hosts would do with a load: a log replayed through the ring and the choices that gateways make."""

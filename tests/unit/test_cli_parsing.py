@@ -30,6 +30,7 @@ COMMANDS = [
     ["bench", "iris:1", "--rows", "1,8", "--connections", "4", "--seconds", "0.1", "--rounds", "1"],
     ["top", "--once", "--rows", "3", "--interval", "0.2"],
     ["watch", "--after", "7", "--model", "iris"],
+    ["plan", "--costs", "registry", "--models", "3", "--requests", "10", "--hosts", "2"],
 ]
 
 
