@@ -44,6 +44,10 @@ class World:
         """Return a connection to the gateway, the registry or the proxy on a host."""
         return Connection(PORT, self.token, host=host.address)
 
+    def url_of(self, host: Host) -> str:
+        """Return where the gateway or the registry on a host is."""
+        return f"http://{host.address}:{PORT}"
+
     def start(self, host: Host, more: Mapping[str, str]) -> Server:
         """Start a gateway without a past, not waited for yet."""
         shutil.rmtree(self._data_of(host), ignore_errors=True)
