@@ -154,11 +154,12 @@ def attribute(made: World, asked: Sequence[Asked]) -> Attribution:
 
 def report(outcome: Outcome) -> int:
     """Print the table and return the exit code."""
-    columns = "requests", "in flight", "failed", "elsewhere", "slowest s", "old", "latest s", "moved", "of", "strayed"
-    print(f"\n{'':28}" + "".join(f"{column:>11}" for column in columns))
+    names = "requests", "in flight", "failed", "elsewhere", "slowest s", "old", "latest s", "moved", "of", "passed over"
+    columns = *names, "strayed"
+    print(f"\n{'':28}" + "".join(f"{column:>12}" for column in columns))
     for verdict in outcome.verdicts:
         row = list(row_of(verdict).values())
-        print(f"{row[0]:28}" + "".join(f"{cell!s:>11}" for cell in row[2 : 2 + len(columns)]))
+        print(f"{row[0]:28}" + "".join(f"{cell!s:>12}" for cell in row[2 : 2 + len(columns)]))
     failed = [
         *(f"{v.phase.name}: {count} x {what}" for v in outcome.verdicts for what, count in v.failures.most_common()),
         *(f"{v.phase.name}: {what}" for v in outcome.verdicts for what in v.strayed),
@@ -184,6 +185,7 @@ def row_of(verdict: Verdict) -> dict[str, object]:
         "latest_seconds": round(verdict.latest_seconds, 3),
         "moved": "/".join(map(str, verdict.moved)),
         "models": verdict.models,
+        "passed_over": verdict.passed_over,
         "strayed": len(verdict.strayed),
         "failures": dict(verdict.failures),
         "down": [sorted(window.down) for window in verdict.phase.windows],

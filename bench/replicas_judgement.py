@@ -7,6 +7,9 @@
 3. A model belongs to the gateway that answered most requests for it in a window. That has to be the one that the ring
    of the gateways that are up says (``gateway.placement.ring``); and from one window to the next those models have
    moved that a gateway which is down had, or one that is up has got, and no others.
+4. Bounded load passes over a gateway that has too many requests under way: with few requests in all, one that hangs
+   there is enough. The models of a gateway that something is done to may lie with the next one on the ring; they are
+   counted.
 """
 
 import collections
@@ -16,11 +19,12 @@ from dataclasses import dataclass, field
 from bench.chaos_answers import Answers, Outages, Timeline, judge
 from bench.replicas_load import Asked
 from bench.replicas_network import Host
-from bench.replicas_phases import Phase, Window
+from bench.replicas_phases import CUT_OFF, Phase, Window
 from gateway.placement.keys import key_of_path
 from gateway.placement.ring import Ring, Server
 
-KILLED, CUT_OFF = "killed", "cut off from the database"
+KILLED = "killed"
+WITHOUT_DATABASE = f"{CUT_OFF} the database"
 LEAST_ANSWERS = 3
 """Of a model in a window, for it to be told whose it is."""
 
@@ -42,6 +46,8 @@ class Verdict:
     """How long the last old answer came after the move was known."""
     moved: list[int] = field(default_factory=list)
     """How many models were another gateway's during the fault than before it, and after it than before it."""
+    passed_over: int = 0
+    """Models that lay with the next one on the ring in some window (rule 4)."""
     strayed: list[str] = field(default_factory=list)
     """Models that moved, or lay, where the ring does not say."""
     models: int = 0
@@ -71,38 +77,48 @@ class Attribution:
                 counts[one.model][self._who[one.id]] += 1
         return {model: count.most_common(1)[0][0] for model, count in counts.items() if count.total() >= LEAST_ANSWERS}
 
-    def expected(self, models: Sequence[str], window: Window) -> dict[str, str]:
-        """Return whose the ring says that they are."""
+    def expected(self, models: Sequence[str], window: Window) -> dict[str, tuple[str, str]]:
+        """Return whose the ring says that they are, and whose if that one is passed over."""
         ring = Ring(self._servers, down=window.down)
-        return {model: ring.owner(key_of_path(f"/models/{model}/predict") or "").name for model in models}
+        keys = {model: key_of_path(f"/models/{model}/predict") or "" for model in models}
+        found = {model: ring.owners(key, 2) for model, key in keys.items()}
+        return {model: (owners[0].name, owners[-1].name) for model, owners in found.items()}
 
 
 def judge_phases(phases: Sequence[Phase], asked: Sequence[Asked], attribution: Attribution) -> list[Verdict]:
-    """Judge by rules 1 and 3."""
-    verdicts = []
-    for phase in phases:
-        verdict = Verdict(phase=phase)
+    """Judge by rules 1, 3 and 4."""
+    verdicts = [Verdict(phase=phase) for phase in phases]
+    for verdict in verdicts:
         for one in asked:
-            if phase.begin <= one.sent_at < phase.end:
+            if verdict.phase.begin <= one.sent_at < verdict.phase.end:
                 _count(verdict, one)
                 verdict.elsewhere += not one.fault and one.id in attribution.refused
-        windows = phase.windows
-        owners = [attribution.owners(asked, window) for window in windows]
-        before = owners[0]
-        verdict.models = len(before)
-        for window, found in zip(windows, owners, strict=True):
-            wanted = attribution.expected(list(found), window)
-            verdict.strayed += [f"{m} with {found[m]}, not {wanted[m]}" for m in found if found[m] != wanted[m]]
-        for found in owners[1:]:
-            changed = [model for model in found if before.get(model, found[model]) != found[model]]
-            verdict.moved.append(len(changed))
-            verdict.strayed += [
-                f"{model} went from {before[model]} to {found[model]}"
-                for model in changed
-                if phase.victim not in (before[model], found[model])
-            ]
-        verdicts.append(verdict)
+        _place(verdict, asked, attribution)
     return verdicts
+
+
+def _place(verdict: Verdict, asked: Sequence[Asked], attribution: Attribution) -> None:
+    """See where the models lay in the windows of a phase."""
+    windows, victim = verdict.phase.windows, verdict.phase.victim
+    owners = [attribution.owners(asked, window) for window in windows]
+    before = owners[0]
+    verdict.models = len(before)
+    for window, found in zip(windows, owners, strict=True):
+        wanted = attribution.expected(list(found), window)
+        for model, gateway in found.items():
+            owner, following = wanted[model]
+            if gateway == following != owner == victim:
+                verdict.passed_over += 1
+            elif gateway != owner:
+                verdict.strayed.append(f"{model} with {gateway}, not {owner}")
+    for found in owners[1:]:
+        changed = [model for model in found if before.get(model, found[model]) != found[model]]
+        verdict.moved.append(len(changed))
+        verdict.strayed += [
+            f"{model} went from {before[model]} to {found[model]}"
+            for model in changed
+            if victim not in (before[model], found[model])
+        ]
 
 
 def _count(verdict: Verdict, one: Asked) -> None:
@@ -121,7 +137,7 @@ def judge_answers(verdicts: Sequence[Verdict], model: str, asked: Sequence[Asked
     """Judge the answers of a model that moves by rule 2; yield what is wrong."""
     outages, answers = Outages(), Answers()
     for verdict in verdicts:
-        if verdict.phase.name == CUT_OFF:
+        if verdict.phase.name == WITHOUT_DATABASE:
             outages.begin(verdict.phase.fault_at)
             outages.end(verdict.phase.mended_at)
     for one in asked:

@@ -20,10 +20,13 @@ from bench.replicas_world import World
 from bench.servers import Server
 
 CALM_SECONDS = 10.0
-LASTING_SECONDS = 20.0
+LASTING_SECONDS = 15.0
+CUT_OFF_SECONDS = 45.0
+"""Longer than all time limits of proxy and gateway: what waits for the link to come back waits in vain."""
 SETTLING_SECONDS = 4.0
 """How long after the fault it takes the proxy to notice, at most; and when half of what is cold is asked for."""
 UP = "UP"
+CUT_OFF = "cut off from"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +95,9 @@ class Faults:
         todo: Sequence[tuple[str, Host, Callable[[Host], Awaitable[None]], Callable[[Host], Awaitable[None]]]] = (
             ("killed", first[0], self._kill, self._start),
             ("drained", first[1], self._drain, self._start),
-            ("cut off from the database", first[2], _cut(Network.DATABASE), _mend(Network.DATABASE)),
-            ("cut off from the store", second[0], _cut(Network.STORE), _mend(Network.STORE)),
-            ("cut off from the proxy", second[1], _cut(Network.FRONT), _mend(Network.FRONT)),
+            (f"{CUT_OFF} the database", first[2], _cut(Network.DATABASE), _mend(Network.DATABASE)),
+            (f"{CUT_OFF} the store", second[0], _cut(Network.STORE), _mend(Network.STORE)),
+            (f"{CUT_OFF} the proxy", second[1], _cut(Network.FRONT), _mend(Network.FRONT)),
         )
         for name, victim, fault, mend in todo:
             async with self._phase(name, victim) as phase:
@@ -126,7 +129,8 @@ class Faults:
         early = asyncio.create_task(self._load.ask_once(cold[:half]))
         await asyncio.sleep(SETTLING_SECONDS)
         late = asyncio.create_task(self._load.ask_once(cold[half:]))
-        await self._watch(phase, LASTING_SECONDS - SETTLING_SECONDS)
+        seconds = CUT_OFF_SECONDS if phase.name.startswith(CUT_OFF) else LASTING_SECONDS
+        await self._watch(phase, seconds - SETTLING_SECONDS)
         await asyncio.gather(early, late)
 
     async def _watch(self, phase: Phase, seconds: float) -> None:

@@ -117,7 +117,7 @@ def running_s3_server(host: str = "127.0.0.1") -> Iterator[S3Server]:
         host: the address that it listens on.
     """
     folder = Path(tempfile.mkdtemp(prefix="s3-"))  # not pytest's: a socket's path must be short
-    ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
+    ports = dict(zip(_PORTS, free_ports(len(_PORTS), host), strict=True))
     access_key, secret_key = secrets.token_hex(10), secrets.token_hex(20)
     command = [
         WEED,
@@ -173,12 +173,12 @@ def new_prefix() -> str:
     return f"tests/{secrets.token_hex(8)}"
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on, all different."""
+def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+    """Return ports of an address that nobody listens on, all different."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
-            each.bind(("127.0.0.1", 0))
+            each.bind((host, 0))
         return [each.getsockname()[1] for each in sockets]
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from bench.chaos_answers import Timeline
 from bench.chaos_history import Attempt, Row
-from bench.replicas_judgement import CUT_OFF, KILLED, Attribution, Verdict, judge_answers, judge_phases
+from bench.replicas_judgement import KILLED, WITHOUT_DATABASE, Attribution, Verdict, judge_answers, judge_phases
 from bench.replicas_load import Asked
 from bench.replicas_network import gateway_host
 from bench.replicas_phases import Phase, Window
@@ -79,6 +79,15 @@ def test_a_model_that_moves_without_need_has_strayed() -> None:
     ]
 
 
+def test_the_models_of_a_gateway_that_hangs_may_lie_with_the_next_one_on_the_ring() -> None:
+    usual = {model: owner_of(model) for model in MODELS}
+    mine = next(model for model, owner in usual.items() if owner == "gateway1")
+    following = RING.owners(key_of(mine, ""), 2)[1].name
+    asked, attribution = answered_as({1: usual, 13: usual | {mine: following}, 23: usual})
+    (verdict,) = judge_phases([phase()], asked, attribution)
+    assert (verdict.moved, verdict.passed_over, verdict.strayed) == ([1, 0], 1, [])
+
+
 def moved_at(asked_at: float, known_at: float) -> Timeline:
     """Return the story of a model that was at version 1, and is promoted to 2."""
     rows = [
@@ -89,7 +98,7 @@ def moved_at(asked_at: float, known_at: float) -> Timeline:
     return Timeline(rows, [attempt])
 
 
-@pytest.mark.parametrize(("name", "wrong_count"), [(CUT_OFF, 0), (KILLED, 1)])
+@pytest.mark.parametrize(("name", "wrong_count"), [(WITHOUT_DATABASE, 0), (KILLED, 1)])
 def test_a_gateway_without_the_database_may_go_on_with_what_it_knew(name: str, wrong_count: int) -> None:
     verdict = Verdict(phase=phase(name))
     answer = Asked("load-0", "model-0", 22.4, 22.5, 1, "")
