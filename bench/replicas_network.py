@@ -113,7 +113,9 @@ def hosts(made: Sequence[Host]) -> Iterator[None]:
         _remove()
         try:
             for network in Network:
-                _ip("link", "add", network.bridge, "type", "bridge")
+                # A bridge has a port's address, unless it is told another: what comes in at a plug that is out would be
+                # taken for its own.
+                _ip("link", "add", network.bridge, "address", f"02:5d:00:00:00:0{network.value}", "type", "bridge")
                 _ip("address", "add", f"{network.here}/24", "dev", network.bridge)
                 _ip("link", "set", network.bridge, "up")
             for host in made:
