@@ -10,8 +10,8 @@ ON_ONE := $(addprefix tests/e2e/test_, $(addsuffix .py, \
 	clock_jumps completing_among_many compressed_answers conformance_sample connections_are_spread console_addresses \
 	console_open console_signing_in costs_of_refusals docs_run first_run good_requests graphs http_keeps_its_rules \
 	idle_connections inputs_are_looked_at inspecting_real_models long_runs_have_threads memory_of_large_requests \
-	netron notebook open_inference openapi_documents phase_counts readme real_models replaced_workers \
-	requests_share_runs rpc rpc_callers runtime_troubles slow_connections snippets_run stalled_requests \
+	netron notebook open_inference openapi_documents phase_counts placement_by_haproxy plans_of_logs readme real_models \
+	replaced_workers requests_share_runs rpc rpc_callers runtime_troubles slow_connections snippets_run stalled_requests \
 	tensorflow_requests too_many_connections traces_arrive types watching ways_to_send_a_fault))
 ON_BOTH := $(filter-out $(ON_ONE), $(wildcard tests/e2e/test_*.py)) tests/properties/test_history_laws.py \
 	$(addprefix tests/unit/test_, $(addsuffix .py, \
@@ -19,9 +19,8 @@ ON_BOTH := $(filter-out $(ON_ONE), $(wildcard tests/e2e/test_*.py)) tests/proper
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check audit sbom format bench bench-peers bench-tails bench-docs bench-cold bench-codec \
-	bench-cycles bench-zipf bench-replicas bench-density bench-shadow bench-inputs bench-client soak hostile chaos \
-	replicas-faults notebook screenshots \
-	conformance schemathesis fuzz clean
+	bench-cycles bench-zipf bench-replicas bench-plan bench-density bench-shadow bench-inputs bench-client soak \
+	hostile chaos replicas-faults notebook screenshots conformance schemathesis fuzz clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +89,9 @@ bench-zipf: $(VENV)/.dev ## five minutes of requests for 2,000 models, with room
 
 bench-replicas: $(VENV)/.dev ## the hit rate of three gateways behind a hash; root, HAProxy; 20 minutes
 	@$(BIN)/python -m bench.replicas $(ARGS)
+
+bench-plan: $(VENV)/.dev ## whether a gateway has the hits that `sardonyx plan` predicts from its log; eight minutes
+	@$(BIN)/python -m bench.plan_validation $(ARGS)
 
 bench-density: $(VENV)/.dev ## what four workers take beside one, and a thousand tiny models
 	@$(BIN)/python -m bench.density $(ARGS)

@@ -190,38 +190,43 @@ def _read(log: str | None, made_up: Any, *, rate: float | None, costs: str | Non
 def _measured(
     load: "Load", reading: "Reading | None", *, costs: str | None, url: str | None
 ) -> "tuple[Measured, Sequence[Kind]]":
-    from gateway.planner.costs import KINDS, BadCostsError, merge, read_costs
+    from gateway.planner.costs import KINDS, BadCostsError, merge, read_costs, with_loads
     from gateway.settings import client_settings
 
-    prepared = {} if reading is None else reading.prepared
+    prepared, loads = ({}, {}) if reading is None else (reading.prepared, reading.loads)
     if costs is None:
         costs = "registry" if reading is not None and (url or client_settings().url) else "log"
     if costs == "log":
-        return prepared, KINDS
+        return with_loads(prepared, loads), KINDS
     if costs == "registry":
-        return merge(_registered(load, url), prepared), KINDS
+        return with_loads(merge(_registered(load, prepared, url), prepared), loads), KINDS
     try:
         known, kinds = read_costs(Path(costs).read_bytes())
     except BadCostsError as error:
         raise CommandFailed(
             ExitCode.BAD_INPUT, code="bad_costs", title="The costs cannot be used", detail=f"{costs}: {error}"
         ) from None
-    return merge(prepared, known), kinds
+    return merge(with_loads(prepared, loads), known), kinds
 
 
-def _registered(load: "Load", url: str | None) -> Measured:
-    """Return what the registry knows of the load's versions."""
-    from gateway.planner.costs import cost_of_version
+def _registered(load: "Load", prepared: Measured, url: str | None) -> Measured:
+    """Return what the registry knows of the load's versions; what has been prepared has been so for all equal ones."""
+    from gateway.planner.costs import cost_of_version, merge
 
     found: Measured = {}
+    digests: dict[Version, str] = {}
     with connect(url) as client:
-        for model in sorted({model for model, _ in load.versions}):
+        for model in sorted({model for model, _ in (*load.versions, *prepared)}):
             try:
                 for document in client.versions(model):
-                    found[model, document["version"]] = cost_of_version(document)
+                    version = model, document["version"]
+                    found[version] = cost_of_version(document)
+                    digests[version] = document["digest"]
             except NotFound:
                 continue  # it has gone since
-    return found
+    by_digest = {digests[version]: cost for version, cost in prepared.items() if version in digests}
+    equal = {version: by_digest[digest] for version, digest in digests.items() if digest in by_digest}
+    return merge(found, equal)
 
 
 def _plan(
@@ -298,6 +303,8 @@ def _load_lines(sources: _Sources, fleet: "Fleet") -> Iterator[str]:
         return
     for reason, fault in reading.faults.items():
         yield f"Left out: {fault.count:,} of {reading.lines:,} lines ({reason}), the first is line {fault.first_line}"
+    if reading.hit_rate is not None:
+        yield f"In the log {reading.hit_rate:.2%} of the requests waited for no load"
     if reading.has_shares:
         yield "The log was kept in part: what is asked for rarely may be missing, and hit rates be a little lower"
 

@@ -3,8 +3,11 @@
 1. A line of a file of costs is a version as the registry has it (``sardonyx versions NAME --json``), or a kind: what a
    ``share`` of all versions is like, those left out by the others. The versions that a kind stands for differ from it
    by chance, by their names: in most of them each number lies between half and double.
-2. Where nothing else is known, a log says something: a version's run takes what its requests take in the median, its
-   load what the slowest one took longer than that, and its memory what a line ``prepared`` says.
+2. A log knows how long loads took for which requests have waited: the quickest quarter is what the load itself takes,
+   the others waited for processors and for each other. Where some loads of a log are known, those of other versions
+   are reckoned from the registry's, by what the known ones took beside theirs: it measures plain loads, and most are of
+   prepared models. Where nothing else is known, a version's run takes what its requests take in the median, its load
+   what the slowest one took longer than that, and its memory what a line ``prepared`` says.
 3. What is known from nowhere has a kind of ``KINDS``.
 """
 
@@ -108,6 +111,28 @@ def merge(*sources: Mapping[Version, Mapping[str, float]]) -> dict[Version, dict
         for version, found in source.items():
             merged.setdefault(version, {}).update(found)
     return merged
+
+
+def with_loads(
+    known: Mapping[Version, Mapping[str, float]], loads: Mapping[Version, Sequence[float]]
+) -> dict[Version, dict[str, float]]:
+    """Return what is known, with loads as they were (rule 2).
+
+    Args:
+        known: what the registry has measured.
+        loads: the seconds of loads for which requests have waited.
+    """
+    found = {version: float(np.percentile(seconds, 25)) for version, seconds in loads.items()}
+    ratios = [
+        seconds / known[it]["load_seconds"] for it, seconds in found.items() if known.get(it, {}).get("load_seconds")
+    ]
+    ratio = float(np.median(ratios)) if ratios else 1.0
+    others = {
+        it: {**cost, "load_seconds": cost["load_seconds"] * ratio}
+        for it, cost in known.items()
+        if "load_seconds" in cost
+    }
+    return merge(known, others, {version: {"load_seconds": seconds} for version, seconds in found.items()})
 
 
 def cost_of_version(document: Mapping[str, Any]) -> dict[str, float]:

@@ -5,9 +5,9 @@
    counted by its fault, with the first line that has it.
 2. Replayed is what came to a version's session: good answers, and those whose load or run went wrong. Refused requests
    load nothing, nor does ``validate``.
-3. A request has the time of its line: its ``timestamp``, else that before the JSON, else that of the line before. Lines
-   are written in bundles; those of one moment are spread over the time since the moment before, a fifth of a second at
-   most. A log without any times is spread evenly at the rate that is given.
+3. A line has a time: its ``timestamp``, else that before the JSON, else that of the line before. Lines are written in
+   bundles; those of one moment are spread over the time since the moment before, a fifth of a second at most. A request
+   came as long before its line as it took. A log without any times is spread evenly at the rate that is given.
 4. A line that was kept by chance stands for one over ``share`` requests (``expansion``).
 """
 
@@ -53,11 +53,16 @@ class Reading:
     """What versions seem to cost, by the names of ``Cost``: how long their requests took says so."""
     prepared: dict[Version, dict[str, float]] = field(default_factory=dict)
     """What sessions of prepared models were measured to take."""
+    loads: dict[Version, list[float]] = field(default_factory=dict)
+    """How long the loads took for which requests have waited."""
+    hit_rate: float | None = None
+    """Of the requests replayed those that waited for no load, as the log has them; None where nobody waited."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the counts."""
         faults = {reason: {"lines": it.count, "first_line": it.first_line} for reason, it in self.faults.items()}
-        return {"lines": self.lines, "passed_over": self.passed_over, "faults": faults}
+        hit_rate = None if self.hit_rate is None else round(self.hit_rate, 6)
+        return {"lines": self.lines, "passed_over": self.passed_over, "hit_rate": hit_rate, "faults": faults}
 
 
 class BadLogError(ValueError):
@@ -77,6 +82,7 @@ class _Columns:
     times: list[float] = field(default_factory=list)
     shares: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    waited: list[bool] = field(default_factory=list)
     key_of_path: dict[str, str | None] = field(default_factory=dict)
 
 
@@ -141,14 +147,7 @@ def _take(document: Mapping[str, Any], reading: Reading, columns: _Columns) -> b
         _note_prepared(document, reading)
     if event != "request" or document.get("model") is None:
         return False
-    model, number, path = document["model"], document.get("version"), document.get("path")
-    share, seconds = document.get("share", 1.0), document.get("seconds")
-    if not isinstance(model, str) or not isinstance(number, int) or not isinstance(path, str):
-        raise _BadLineError("a request without model, version and path")
-    if not isinstance(share, int | float) or not 0 < share <= 1:
-        raise _BadLineError("a share that is none")
-    if not isinstance(seconds, int | float) or seconds < 0:
-        raise _BadLineError("a request without seconds")
+    model, number, path, share, seconds = _fields(document)
     is_run = document.get("method") == "POST" and not path.endswith("/validate")
     if not is_run or document.get("code") not in _LOADING_CODES:
         return False
@@ -159,7 +158,23 @@ def _take(document: Mapping[str, Any], reading: Reading, columns: _Columns) -> b
     columns.version_indexes.append(columns.versions.setdefault((model, number), len(columns.versions)))
     columns.shares.append(share)
     columns.seconds.append(seconds)
+    waited = document.get("load_seconds")
+    columns.waited.append(waited is not None)
+    if isinstance(waited, int | float) and waited > 0:
+        reading.loads.setdefault((model, number), []).append(waited)
     return True
+
+
+def _fields(document: Mapping[str, Any]) -> tuple[str, int, str, float, float]:
+    model, number, path = document["model"], document.get("version"), document.get("path")
+    share, seconds = document.get("share", 1.0), document.get("seconds")
+    if not isinstance(model, str) or not isinstance(number, int) or not isinstance(path, str):
+        raise _BadLineError("a request without model, version and path")
+    if not isinstance(share, int | float) or not 0 < share <= 1:
+        raise _BadLineError("a share that is none")
+    if not isinstance(seconds, int | float) or seconds < 0:
+        raise _BadLineError("a request without seconds")
+    return model, number, path, share, seconds
 
 
 def _note_prepared(document: Mapping[str, Any], reading: Reading) -> None:
@@ -202,8 +217,11 @@ def _learn(columns: _Columns, reading: Reading) -> None:
     slowest = seconds[order][ends - 1].tolist()
     for version, index in columns.versions.items():
         found = reading.guessed[version] = {"run_seconds": medians[index]}
-        if slowest[index] > medians[index]:
+        if slowest[index] > medians[index] and not reading.loads:
             found["load_seconds"] = slowest[index] - medians[index]
+    if reading.loads:
+        weights = 1 / np.array(columns.shares)
+        reading.hit_rate = 1 - float(weights[np.array(columns.waited)].sum() / weights.sum())
 
 
 def _load(columns: _Columns, rate: float | None) -> Load:
@@ -213,9 +231,11 @@ def _load(columns: _Columns, rate: float | None) -> Load:
         times = (np.cumsum(weights) - weights) / rate
         order = np.arange(len(times))
     else:
-        times = np.array(columns.times)
-        order = np.argsort(times, kind="stable")
-        times = _spread(times[order])
+        written = np.array(columns.times)
+        order = np.argsort(written, kind="stable")
+        times = _spread(written[order]) - np.array(columns.seconds)[order]
+        again = np.argsort(times, kind="stable")
+        order, times = order[again], times[again]
     load = Load(
         keys=tuple(columns.keys),
         versions=tuple(columns.versions),

@@ -109,6 +109,8 @@ def _entry(exchange: Exchange, seconds: float) -> dict[str, Any]:
         "model": None if endpoint is None else endpoint.version.model,
         "version": None if endpoint is None else endpoint.version.number,
     }
+    if exchange.moments.load_seconds:
+        entry["load_seconds"] = round(exchange.moments.load_seconds, 6)
     if exchange.trace_id is not None:
         entry["trace_id"] = exchange.trace_id
     return entry

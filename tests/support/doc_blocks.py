@@ -30,6 +30,7 @@ NOT_RUN: Final = {
         "serves until it is ended, on a database: tests/e2e/test_postgres_gateway.py"
     ),
     "docs/administrators.md, Artifacts in S3, 1": "needs a bucket: tests/e2e/test_s3_gateway.py",
+    "docs/administrators.md, Plan hosts, 1": "takes minutes: tests/e2e/test_plans_of_logs.py plans a log",
     "docs/administrators.md, Traces, 1": f"{_NETWORK}: tests/e2e/test_traces_arrive.py",
     "docs/benchmarks.md, Benchmarks, 1": "takes an hour, and loads 2.5 GB",
     "docs/data-scientists.md, Import from a bucket, 1": "needs a bucket: tests/e2e/test_s3_gateway.py",
@@ -44,6 +45,7 @@ NOT_RUN: Final = {
     "docs/protocols/open-inference.md, Open Inference Protocol, version 2, over REST, 1": (
         "a client in an environment of its own: tests/clients/test_triton_http_client.py"
     ),
+    "docs/scale.md, The planner, 1": "takes minutes: tests/unit/test_cli_plan.py plans less",
     "docs/webhooks.md, A receiver, 1": "serves until it is ended: tests/e2e/test_webhooks.py runs it and sends to it",
 }
 """Blocks that are not run, and why."""

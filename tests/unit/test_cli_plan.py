@@ -78,6 +78,7 @@ def test_a_log_is_replayed_and_its_bad_lines_are_counted(plan: Plan, tmp_path: P
     assert document["load"]["log"] == {
         "lines": 41,
         "passed_over": 0,
+        "hit_rate": None,
         "faults": {"no JSON": {"lines": 1, "first_line": 41}},
     }
     assert document["plans"][0]["hit_rate"] == 0.95

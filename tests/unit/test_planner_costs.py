@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from gateway.planner.costs import KINDS, BadCostsError, Cost, Kind, costs_of, merge, read_costs
+from gateway.planner.costs import KINDS, BadCostsError, Cost, Kind, costs_of, merge, read_costs, with_loads
 
 ONE = Kind(share=1.0, cost=Cost(load_seconds=0.5, memory_bytes=10_000_000, run_seconds=0.01, file_bytes=4_000_000))
 
@@ -37,6 +37,15 @@ def test_no_session_takes_less_than_the_gateway_counts() -> None:
 def test_later_sources_know_better() -> None:
     found = merge({("a", 1): {"load_seconds": 1.0, "run_seconds": 1.0}}, {("a", 1): {"load_seconds": 2.0}})
     assert found == {("a", 1): {"load_seconds": 2.0, "run_seconds": 1.0}}
+
+
+def test_loads_are_what_a_log_has_seen_and_those_of_others_in_proportion() -> None:
+    known = {("a", 1): {"load_seconds": 1.0}, ("b", 1): {"load_seconds": 4.0}, ("c", 1): {"run_seconds": 1.0}}
+    assert with_loads(known, {("a", 1): [0.25, 0.25, 0.9]}) == {
+        ("a", 1): {"load_seconds": 0.25},
+        ("b", 1): {"load_seconds": 1.0},
+        ("c", 1): {"run_seconds": 1.0},
+    }
 
 
 def test_a_file_has_versions_as_the_registry_describes_them() -> None:

@@ -53,7 +53,7 @@ def test_only_what_came_to_a_session_is_replayed() -> None:
             b"\n",
         ]
     )
-    assert reading.as_json() == {"lines": 7, "passed_over": 6, "faults": {}}
+    assert reading.as_json() == {"lines": 7, "passed_over": 6, "hit_rate": None, "faults": {}}
 
 
 def test_bad_lines_are_counted_by_their_fault_with_the_first_of_each() -> None:
@@ -93,7 +93,7 @@ def test_lines_in_any_order_are_replayed_in_the_order_of_their_times() -> None:
 
 def test_a_bundle_of_lines_is_spread_over_the_time_in_which_it_was_collected() -> None:
     load, _ = read_log([line(), *[line(second=5)] * 4])
-    assert np.allclose(load.times, [0, 4.85, 4.9, 4.95, 5.0])
+    assert np.allclose(load.times, [0, 4.85, 4.9, 4.95, 5.0])  # each took as long
 
 
 def test_a_log_without_times_is_spread_evenly_at_the_rate_that_is_given() -> None:
@@ -109,6 +109,19 @@ def test_a_log_without_times_and_rate_is_refused() -> None:
 def test_what_versions_cost_is_guessed_from_how_long_their_requests_took() -> None:
     _, reading = read_log([line(seconds=seconds) for seconds in (0.25, 0.002, 0.001, 0.002, 0.002)])
     assert reading.guessed == {("iris", 3): {"run_seconds": 0.002, "load_seconds": 0.248}}
+
+
+def test_loads_for_which_requests_have_waited_are_known_and_so_are_the_hits() -> None:
+    waited = [line(seconds=0.3, load_seconds=0.25), line(second=1, seconds=0.5, load_seconds=0.45)]
+    _, reading = read_log([*waited, line(second=2), line(second=3)])
+    assert (reading.loads, reading.hit_rate) == ({("iris", 3): [0.25, 0.45]}, 0.5)
+    assert reading.guessed == {("iris", 3): {"run_seconds": 0.002}}
+
+
+def test_a_request_came_as_long_before_its_line_as_it_took() -> None:
+    load, _ = read_log([line("quick", second=10), line("slow", second=11, seconds=5.0)])
+    assert [load.versions[index][0] for index in load.version_indexes] == ["slow", "quick"]
+    assert load.times.tolist() == pytest.approx([0.0, 3.998])
 
 
 def test_what_prepared_models_take_is_told_by_the_log() -> None:
