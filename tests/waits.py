@@ -56,6 +56,7 @@ LIMITS: Final = (
     Limit("for the head of a request that has begun", "gateway.web.patience", "HEAD_SECONDS", 10),
     Limit("for 4 KiB more of a body, or of an answer to be taken", "gateway.web.patience", "PAUSE_SECONDS", 30),
     Limit("for the next request on a connection", "gateway.worker", "_KEEP_ALIVE_SECONDS", 75),
+    Limit("for proxies to notice that a worker is about to end", "gateway.settings", "Settings.drain_seconds", 0),
     Limit("for what has begun when a worker ends", "gateway.worker", "_DRAIN_SECONDS", 30),
     Limit("for a worker that ends, then it is killed", "gateway.supervisor", "_DRAIN_SECONDS", 35),
     Limit("for connections to go over to a successor", "gateway.worker", "_LETTING_GO_SECONDS", 15),

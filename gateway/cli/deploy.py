@@ -58,9 +58,10 @@ def print_configuration(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the configuration of a proxy, or all of a deployment, for gateways of these settings.
+    """Print the configuration of a proxy, or of all of it.
 
-    Times and ports that are not said are those of the SARDONYX_* variables. With --json, the text is in a field.
+    It is for gateways of these settings: times and ports that are not said are those of the SARDONYX_* variables. With
+    --json, the text is in a field.
     """
     from gateway.deployment.deployed import Deployment, parse_server
 

@@ -22,18 +22,13 @@ from typing import Final
 from gateway.deployment.deployed import Deployment, Server, address
 from gateway.placement.elsewhere import ASKING, STATUS
 from gateway.placement.keys import GRPC_INFER, KEY_HEADER, SHAPES
+from gateway.placement.ring import HASH_TYPE, WEIGHT
 
 LIVE: Final = "/proxy/live"
 """Where the proxy says that it lives itself."""
 
 BUFFER_BYTES: Final = 64 * 1024
 """So long may a request be that can be sent to another gateway after one has refused it."""
-
-HASH_TYPE: Final = "consistent crc32 avalanche"
-"""Without the avalanche, names that differ in one digit would lie side by side on the ring."""
-
-WEIGHT: Final = 64
-"""How many places each server has on the ring, sixteen for each unit: many, so that shares differ little."""
 
 _HEAD_SECONDS: Final = 10
 _IDLE_SECONDS: Final = 60
@@ -150,6 +145,8 @@ def _balance(deployment: Deployment) -> list[str]:
         f"    hash-type {HASH_TYPE}",
         f"    hash-balance-factor {deployment.balance_factor}",
         "    http-reuse safe",
+        "    # A head is not to wait in the kernel for more of its body.",
+        "    option http-no-delay",
         "    option httpchk",
         "    http-check send meth GET uri /health/ready ver HTTP/1.1 hdr Host localhost",
         "    http-check expect status 200",
