@@ -124,6 +124,6 @@ async def register_all(made: World, models: Sequence[Uploaded]) -> list[int]:
 
 def lines_of(log: Path) -> Iterator[dict[str, object]]:
     """Yield what a gateway has logged, without what is no JSON: a process that is killed leaves half a line."""
-    for line in log.read_bytes().splitlines():
+    for line in log.read_bytes().splitlines() if log.exists() else ():
         if line.startswith(b"{") and line.endswith(b"}"):
             yield orjson.loads(line)
