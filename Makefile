@@ -20,8 +20,8 @@ ON_BOTH := $(filter-out $(ON_ONE), $(wildcard tests/e2e/test_*.py)) tests/proper
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check audit sbom manifests format bench bench-peers bench-tails bench-docs bench-cold bench-codec \
-	bench-cycles bench-zipf bench-plan bench-density bench-shadow bench-inputs bench-client soak hostile chaos notebook \
-	screenshots conformance schemathesis fuzz clean
+	bench-cycles bench-zipf bench-replicas bench-plan bench-density bench-shadow bench-inputs bench-client soak \
+	hostile chaos replicas-faults notebook screenshots conformance schemathesis fuzz clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ bench-cycles: $(VENV)/.dev ## whether a thousand loads and evictions leave the m
 bench-zipf: $(VENV)/.dev ## five minutes of requests for 2,000 models, with room for a tenth of them
 	@$(BIN)/python -m bench.zipf $(ARGS)
 
+bench-replicas: $(VENV)/.dev ## the hit rate of three gateways behind a hash; root, HAProxy; 20 minutes
+	@$(BIN)/python -m bench.replicas $(ARGS)
+
 bench-plan: $(VENV)/.dev ## whether a gateway has the hits that `sardonyx plan` predicts from its log; eight minutes
 	@$(BIN)/python -m bench.plan_validation $(ARGS)
 
@@ -111,6 +114,9 @@ hostile: $(VENV)/.dev ## every hostile file and request against a live gateway u
 
 chaos: $(VENV)/.dev ## deaths while writing, then a thousand moves under load while everything fails; 15 minutes
 	@$(BIN)/python -m bench.chaos $(ARGS)
+
+replicas-faults: $(VENV)/.dev ## gateways on hosts of their own that die, drain and are cut off, under load; root, HAProxy; 5 minutes
+	@$(BIN)/python -m bench.replicas_faults $(ARGS)
 
 schemathesis: $(VENV)/.dev ## ten minutes of requests made up from the OpenAPI document, and every answer held against it
 	@$(BIN)/python -m tests.schemathesis $(ARGS)

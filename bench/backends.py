@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
+from bench.servers import HOST
 from registry.sql import schema
 from tests.support.postgres import PostgresServer
 from tests.support.s3_server import BUCKET, S3Server, running_s3_server
@@ -29,7 +30,7 @@ class Backends:
 
 
 @contextmanager
-def backends() -> Iterator[Backends]:
-    """Start both, and end both."""
-    with closing(PostgresServer()) as database, running_s3_server() as store:
+def backends(database_host: str = HOST, store_host: str = HOST) -> Iterator[Backends]:
+    """Start both, each on an address of its own if told so, and end both."""
+    with closing(PostgresServer(database_host)) as database, running_s3_server(store_host) as store:
         yield Backends(database=database, store=store)

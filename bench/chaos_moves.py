@@ -22,7 +22,6 @@ from bench.chaos_load import Notes
 from bench.http_connection import Answer, Connection
 
 PAUSE_SECONDS = 0.4
-"""On average between two moves of a model."""
 ASK_AGAIN_SECONDS = 0.25
 
 
@@ -30,23 +29,34 @@ class Mover:
     """Moves one model.
 
     Args:
-        port: of the gateway.
+        connection: to the gateway.
         model: has a promoted version already, and no other moves.
         numbers: of its versions.
         choice: what all chance comes from.
         notes: where it is written down what failed.
+        pause_seconds: on average between two moves.
     """
 
-    def __init__(self, port: int, model: str, numbers: Sequence[int], choice: random.Random, notes: Notes) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        model: str,
+        numbers: Sequence[int],
+        choice: random.Random,
+        notes: Notes,
+        *,
+        pause_seconds: float = PAUSE_SECONDS,
+    ) -> None:
         self.model = model
         self.attempts: list[Attempt] = []
         self.rows: list[Row] = []
         """The history, as far as it has been told."""
         self._path = Path()
-        self._connection = Connection(port)
+        self._connection = connection
         self._numbers = numbers
         self._choice = choice
         self._notes = notes
+        self._pause_seconds = pause_seconds
         self._route = f"/registry/models/{model}"
 
     @property
@@ -58,7 +68,7 @@ class Mover:
         await self._catch_up()
         while not self._notes.is_ending:
             await self._move()
-            await asyncio.sleep(self._choice.uniform(0, 2 * PAUSE_SECONDS))
+            await asyncio.sleep(self._choice.uniform(0, 2 * self._pause_seconds))
 
     async def finish(self) -> list[Row]:
         """Read the whole history, and compare its end with the alias."""

@@ -12,6 +12,7 @@ from bench.chaos_gateway import COLD_COUNT, load_cold, move, until_well
 from bench.chaos_history import Row, history_faults
 from bench.chaos_load import Load, Notes
 from bench.chaos_moves import Mover
+from bench.http_connection import Connection
 from bench.servers import Server
 from bench.soak_models import Rows, SoakVersion
 
@@ -50,7 +51,7 @@ class Storm:
         for version in versions:
             numbers.setdefault(version.model, []).append(version.number)
         self.movers = [
-            Mover(gateway.port, model, known, random.Random(choice.random()), self.notes)  # noqa: S311  no secret
+            Mover(Connection(gateway.port), model, known, random.Random(choice.random()), self.notes)  # noqa: S311  no secret
             for model, known in numbers.items()
         ]
         self.judgements: dict[str, Judgement] = {}

@@ -1,4 +1,4 @@
-"""One keep-alive connection to a server on this machine, as thin as asyncio allows."""
+"""One keep-alive connection to a server, on this machine unless told where, as thin as asyncio allows."""
 
 import asyncio
 from collections.abc import Mapping
@@ -27,10 +27,11 @@ class Connection:
     Args:
         port: of the server.
         token: presented with each request, if there is one.
+        host: the server's address.
     """
 
-    def __init__(self, port: int, token: str | None = None) -> None:
-        self._port = port
+    def __init__(self, port: int, token: str | None = None, *, host: str = HOST) -> None:
+        self._host, self._port = host, port
         self._always = "" if token is None else f"authorization: Bearer {token}\r\n"
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -39,10 +40,10 @@ class Connection:
     ) -> Answer:
         async with asyncio.timeout(ANSWER_SECONDS):
             if self._streams is None:
-                self._streams = await asyncio.open_connection(HOST, self._port)
+                self._streams = await asyncio.open_connection(self._host, self._port)
             reader, writer = self._streams
             named = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-            head = f"{method} {path} HTTP/1.1\r\nhost: {HOST}:{self._port}\r\n{self._always}{named}"
+            head = f"{method} {path} HTTP/1.1\r\nhost: {self._host}:{self._port}\r\n{self._always}{named}"
             writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
             await writer.drain()
             answer = await read_answer(reader)

@@ -28,11 +28,11 @@ def taken_by(pid: int) -> Taken:
     )
 
 
-def metrics_of(port: int) -> dict[str, float]:
+def metrics_of(port: int, *, host: str = HOST, token: str | None = None) -> dict[str, float]:
     """Return the gateway's samples that have no labels, and the sums over labels of the others, by name."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=30)
+    connection = http.client.HTTPConnection(host, port, timeout=30)
     try:
-        connection.request("GET", "/metrics")
+        connection.request("GET", "/metrics", headers={} if token is None else {"authorization": f"Bearer {token}"})
         lines = connection.getresponse().read().decode().splitlines()
     finally:
         connection.close()

@@ -60,8 +60,9 @@ class Server:
         core: int | None = None,
         settings: Mapping[str, str] | None = None,
         start_seconds: float = START_SECONDS,
+        host: str = HOST,
     ) -> None:
-        self.port = port
+        self.host, self.port = host, port
         self._start_seconds = start_seconds
         self._ready_path = ready_path
         self._log = log
@@ -120,7 +121,7 @@ class Server:
         return open_addresses(self._process.pid)
 
     def _answers(self) -> bool:
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=5)
         try:
             connection.request("GET", self._ready_path)
             return connection.getresponse().status == 200

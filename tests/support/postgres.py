@@ -39,9 +39,14 @@ _NUMBERS = count(1)
 
 
 class PostgresServer:
-    """One server process; ``url_of`` names a database of it."""
+    """One server process; ``url_of`` names a database of it.
 
-    def __init__(self) -> None:
+    Args:
+        host: the address that it listens on; who reaches another than loopback from the same network is let in.
+    """
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.host = host
         # Not below pytest's folders, which are closed to the user that the server runs as.
         folder = self._folder = Path(tempfile.mkdtemp(prefix="sardonyx-postgres-"))
         self._binaries = _reachable_binaries(folder)
@@ -51,11 +56,13 @@ class PostgresServer:
             folder.chmod(0o711)
             os.chown(folder, _NOBODY, _NOBODY)
         self._run("initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+        with (folder / "data" / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all samenet trust\n")
         self.process = self._start()
 
     def url_of(self, database: str) -> str:
         """Return the URL under which the registry opens a database."""
-        return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{database}"
+        return f"postgresql+psycopg://postgres@{self.host}:{self.port}/{database}"
 
     def create(self, database: str, *, template: str = "template0") -> str:
         """Make a database and return its URL."""
@@ -67,7 +74,7 @@ class PostgresServer:
     def connect(self, database: str = "postgres") -> "psycopg.Connection[tuple[object, ...]]":
         """Open a connection of the tests' own, which commits each statement."""
         return psycopg.connect(
-            host="127.0.0.1", port=self.port, user="postgres", dbname=database, autocommit=True, connect_timeout=10
+            host=self.host, port=self.port, user="postgres", dbname=database, autocommit=True, connect_timeout=10
         )
 
     def restart(self) -> None:
@@ -109,7 +116,7 @@ class PostgresServer:
         settings = [word for name, value in _FAST.items() for word in ("-c", f"{name}={value}")]
         command = [
             str(self._binaries / "postgres"),
-            *("-D", str(self._folder / "data"), "-h", "127.0.0.1", "-p", str(self.port), "-k", str(self._folder)),
+            *("-D", str(self._folder / "data"), "-h", self.host, "-p", str(self.port), "-k", str(self._folder)),
             *settings,
         ]
         with (self._folder / "log").open("ab") as log:
@@ -125,7 +132,7 @@ class PostgresServer:
         until = time.monotonic() + _START_SECONDS
         while True:
             try:
-                psycopg.connect(host="127.0.0.1", port=self.port, user="postgres", connect_timeout=2).close()
+                psycopg.connect(host=self.host, port=self.port, user="postgres", connect_timeout=2).close()
             except psycopg.OperationalError:
                 if process.poll() is not None or time.monotonic() > until:
                     raise RuntimeError((self._folder / "log").read_text()[-4000:]) from None

@@ -110,10 +110,14 @@ class S3Server:
 
 
 @contextmanager
-def running_s3_server() -> Iterator[S3Server]:
-    """Start a server in a folder of its own, wait until it stores, and kill it at the end."""
+def running_s3_server(host: str = "127.0.0.1") -> Iterator[S3Server]:
+    """Start a server in a folder of its own, wait until it stores, and kill it at the end.
+
+    Args:
+        host: the address that it listens on.
+    """
     folder = Path(tempfile.mkdtemp(prefix="s3-"))  # not pytest's: a socket's path must be short
-    ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
+    ports = dict(zip(_PORTS, free_ports(len(_PORTS), host), strict=True))
     access_key, secret_key = secrets.token_hex(10), secrets.token_hex(20)
     command = [
         WEED,
@@ -121,8 +125,8 @@ def running_s3_server() -> Iterator[S3Server]:
         "mini",
         f"-dir={folder}",
         f"-bucket={BUCKET}",
-        "-ip=127.0.0.1",
-        "-ip.bind=127.0.0.1",
+        f"-ip={host}",
+        f"-ip.bind={host}",
         "-master.telemetry=false",  # it is on by default, and calls out
         "-s3.autoCreateBucket=false",
         *(f"-{name}={port}" for name, port in ports.items()),
@@ -151,7 +155,7 @@ def running_s3_server() -> Iterator[S3Server]:
             start_new_session=True,
         )
     server = S3Server(
-        endpoint_url=f"http://127.0.0.1:{ports['s3.port']}",
+        endpoint_url=f"http://{host}:{ports['s3.port']}",
         access_key=access_key,
         secret_key=secret_key,
         process=process,
@@ -169,12 +173,12 @@ def new_prefix() -> str:
     return f"tests/{secrets.token_hex(8)}"
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on, all different."""
+def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+    """Return ports of an address that nobody listens on, all different."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
-            each.bind(("127.0.0.1", 0))
+            each.bind((host, 0))
         return [each.getsockname()[1] for each in sockets]
 
 
