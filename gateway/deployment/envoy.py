@@ -28,6 +28,8 @@ Part = dict[str, Any]
 
 _TYPES: Final = "type.googleapis.com/envoy"
 _ANY: Final = "0.0.0.0"  # noqa: S104 - a proxy listens for others
+_NOBODY: Final = "255.255.255.255"
+"""An address from which no connection comes."""
 _LEAST_RING: Final = 4096
 _TRIES: Final = 3
 _LOOKS_FOR_ANOTHER: Final = 20
@@ -65,8 +67,9 @@ def _listener(name: str, port: int, deployment: Deployment, routes: Sequence[Par
         "codec_type": "HTTP2" if is_grpc else "AUTO",
         "normalize_path": True,
         "use_remote_address": True,
-        # Nobody is: whoever is could say by headers how often a request is sent again, and how long it may take.
-        "internal_address_config": {"unix_sockets": False},
+        # Whoever is internal says by headers how often a request is sent again, and how long it may take. An empty
+        # list would mean every private address.
+        "internal_address_config": {"cidr_ranges": [{"address_prefix": _NOBODY, "prefix_len": 32}]},
         "request_headers_timeout": "10s",
         "stream_idle_timeout": _seconds(_answer_seconds(deployment)),
         "http_filters": [router],

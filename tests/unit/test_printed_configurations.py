@@ -145,7 +145,8 @@ def test_envoy_takes_nobody_for_one_of_its_own() -> None:
     listeners = json.loads(print_envoy(ROLES))["static_resources"]["listeners"]
     managers = [listener["filter_chains"][0]["filters"][0]["typed_config"] for listener in listeners]
 
-    assert [manager["internal_address_config"] for manager in managers] == [{"unix_sockets": False}] * 2
+    nobody = {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]}
+    assert [manager["internal_address_config"] for manager in managers] == [nobody] * 2
 
 
 def route_by_envoy(deployment: Deployment, path: str) -> dict[str, Any]:
