@@ -11,7 +11,8 @@ from typing import Final
 from gateway.settings import Settings
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
-_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|[0-9a-fA-F:]{2,45}|\*")
+_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|[0-9a-fA-F:]{2,45}")
+_EVERY_ADDRESS: Final = "*"
 _GREATEST_ID: Final = 4096
 _LEAST_FACTOR: Final = 101
 _GREATEST_FACTOR: Final = 1000
@@ -66,7 +67,7 @@ class Deployment:
     gateways: tuple[Server, ...]
     registries: tuple[Server, ...] = ()
     """The first one answers, the next one where it does not. None where every gateway has the role ``all``."""
-    host: str = "*"
+    host: str = _EVERY_ADDRESS
     """Where the proxy listens; ``*`` for all its addresses."""
     port: int = 8080
     grpc_port: int | None = None
@@ -74,8 +75,9 @@ class Deployment:
     balance_factor: int = 150
     """How many of all requests under way a gateway may have, in percent of its share; what is more goes to the next."""
     replays: bool = False
-    """True where a request is sent to another gateway also if the connection ended before there was an answer. A run
-    may be made twice then, which changes nothing; a request that ends processes ends one in more than one gateway."""
+    """True where a prediction is sent to another gateway also if the connection ended before there was an answer. A run
+    may be made twice then, which changes nothing; a request that ends processes ends one in more than one gateway. What
+    may change something is sent once."""
     dns: bool = False
     """True where hosts are names that come and go: the proxy looks them up again and again, and starts without them."""
     settings: Settings = field(default_factory=Settings)
@@ -86,13 +88,14 @@ class Deployment:
         for servers in (self.gateways, self.registries):
             _refuse_twins("id", [str(server.id) for server in servers])
             _refuse_twins("name", [server.name for server in servers])
-        _refuse_twins("address", [server.address for server in (*self.gateways, *self.registries)])
+        self._refuse_shared_addresses()
         if not _LEAST_FACTOR <= self.balance_factor <= _GREATEST_FACTOR:
             raise ValueError(
                 f"{self.balance_factor} is no balance factor: it is a percentage from {_LEAST_FACTOR} to "
                 f"{_GREATEST_FACTOR}, of what a gateway would have if all had the same"
             )
-        _check_host(self.host)
+        if self.host != _EVERY_ADDRESS:
+            _check_host(self.host)
         for port in (self.port, self.grpc_port):
             _check_port(port)
         if self.port == self.grpc_port:
@@ -100,6 +103,12 @@ class Deployment:
         without = [gateway.name for gateway in self.gateways if gateway.grpc_port is None]
         if self.grpc_port is not None and without:
             raise ValueError(f"the proxy takes gRPC, and {', '.join(without)} has no port for it")
+
+    def _refuse_shared_addresses(self) -> None:
+        addresses = [server.address for server in (*self.gateways, *self.registries)]
+        if self.grpc_port is not None:
+            addresses += [gateway.grpc_address for gateway in self.gateways if gateway.grpc_address is not None]
+        _refuse_twins("address", addresses)
 
     @property
     def has_roles(self) -> bool:

@@ -6,7 +6,9 @@
 3. A request is sent to another gateway only if no run has begun: it could not be sent, or the gateway says so by a
    header, which it does for a proxy that asks it to (``gateway.web.elsewhere``). Callers do not see it.
 4. What the registry serves goes to the first registry that is ready.
-5. Times agree with those of the gateways: a gateway's own answers about deadlines come before the proxy's.
+5. Times agree with those of the gateways: a gateway's own answers about deadlines come before the proxy's. To register
+   a model may take minutes, whoever is asked, without a byte meanwhile; a stream of gRPC may be quiet for ever.
+6. A connection that ends has its request sent again only if that is a prediction, and only where this is asked for.
 
 Where a path is percent-encoded, only the characters between a name and what follows are understood: they are all that
 clients encode.
@@ -20,12 +22,14 @@ from typing import Any, Final
 
 from gateway.deployment.deployed import Deployment, Server
 from gateway.placement.elsewhere import ASKING
-from gateway.placement.keys import KEY_HEADER, SHAPES, Shape
+from gateway.placement.keys import GRPC_INFER, KEY_HEADER, SHAPES, Shape
 
 Part = dict[str, Any]
 
 _TYPES: Final = "type.googleapis.com/envoy"
 _ANY: Final = "0.0.0.0"  # noqa: S104 - a proxy listens for others
+_NOBODY: Final = "255.255.255.255"
+"""An address from which no connection comes."""
 _LEAST_RING: Final = 4096
 _TRIES: Final = 3
 _LOOKS_FOR_ANOTHER: Final = 20
@@ -37,6 +41,7 @@ _REGISTERING_SECONDS: Final = 300
 _MANY: Final = 65536
 _ENCODED: Final = {"@": "(?:@|%40)", ":": "(?::|%3[Aa])"}
 _FOR_REGISTRY: Final = r"/(registry|console|docs)(/.*)?|/openapi\.json|/"
+_MAY_CHANGE: Final = r"/(registry|console|v2/repository)(/.*)?"
 _COUNTED_BY_GATEWAYS: Final = r"/registry/models/[^/]+/versions/[^/]+/inputs"
 
 
@@ -47,7 +52,7 @@ def print_envoy(deployment: Deployment) -> str:
     if deployment.has_roles:
         clusters.append(_registry(deployment))
     if deployment.grpc_port is not None:
-        calls = [_grpc_route(deployment)]
+        calls = _grpc_routes(deployment)
         listeners.append(_listener("sardonyx_grpc", deployment.grpc_port, deployment, calls, is_grpc=True))
         clusters.append(_gateways(deployment, is_grpc=True))
     return json.dumps({"static_resources": {"listeners": listeners, "clusters": clusters}}, indent=2) + "\n"
@@ -62,6 +67,9 @@ def _listener(name: str, port: int, deployment: Deployment, routes: Sequence[Par
         "codec_type": "HTTP2" if is_grpc else "AUTO",
         "normalize_path": True,
         "use_remote_address": True,
+        # Whoever is internal says by headers how often a request is sent again, and how long it may take. An empty
+        # list would mean every private address.
+        "internal_address_config": {"cidr_ranges": [{"address_prefix": _NOBODY, "prefix_len": 32}]},
         "request_headers_timeout": "10s",
         "stream_idle_timeout": _seconds(_answer_seconds(deployment)),
         "http_filters": [router],
@@ -81,10 +89,13 @@ def _listener(name: str, port: int, deployment: Deployment, routes: Sequence[Par
 
 def _routes(deployment: Deployment) -> list[Part]:
     routes = [_route_of(shape, deployment) for shape in SHAPES]
+    long = {"timeout": _seconds(_REGISTERING_SECONDS), "idle_timeout": _seconds(_REGISTERING_SECONDS)}
     if deployment.has_roles:
-        action = {"cluster": "registry", "timeout": _seconds(_REGISTERING_SECONDS), "retry_policy": _retry_unsent()}
+        action = {"cluster": "registry", **long, "retry_policy": _retry_unsent()}
         routes.append({"match": _matching(_COUNTED_BY_GATEWAYS), "route": _to_gateways(deployment)})
         routes.append({"match": _matching(_FOR_REGISTRY), "route": action})
+    # What gateways answer of it: all of it where there are no roles.
+    routes.append({"match": _matching(_MAY_CHANGE), "route": {**_to_gateways(deployment), **long}})
     return [*routes, {"match": {"prefix": "/"}, "route": _to_gateways(deployment)}]
 
 
@@ -92,7 +103,11 @@ def _route_of(shape: Shape, deployment: Deployment) -> Part:
     whole = _decoding(shape.pattern).removeprefix("^").removesuffix("$")
     rewrite = {"pattern": {"regex": rf"^{whole}(?:\?.*)?$"}, "substitution": shape.key}
     hashed = {"header": {"header_name": ":path", "regex_rewrite": rewrite}, "terminal": True}
-    return {"name": shape.name, "match": _matching(whole), "route": _to_gateways(deployment, hashed)}
+    return {
+        "name": shape.name,
+        "match": _matching(whole),
+        "route": _to_gateways(deployment, hashed, replays=deployment.replays),
+    }
 
 
 def _decoding(pattern: str) -> str:
@@ -100,15 +115,21 @@ def _decoding(pattern: str) -> str:
     return pattern.replace(")@(", f"){_ENCODED['@']}(").replace("(:predict", f"({_ENCODED[':']}predict")
 
 
-def _grpc_route(deployment: Deployment) -> Part:
+def _grpc_routes(deployment: Deployment) -> list[Part]:
+    predicting = _grpc_route(deployment, {"path": GRPC_INFER}, replays=deployment.replays)
+    return [predicting, _grpc_route(deployment, {"prefix": "/"}, replays=False)]
+
+
+def _grpc_route(deployment: Deployment, match: Part, *, replays: bool) -> Part:
     hashed = {"header": {"header_name": KEY_HEADER}, "terminal": True}
-    # How long a call may take says its caller; a stream has no end of its own.
-    action = {**_to_gateways(deployment, hashed), "cluster": "gateways_grpc", "timeout": "0s"}
-    return {"match": {"prefix": "/", "grpc": {}}, "route": action}
+    # How long a call may take says its caller; a stream has no end of its own, and may be quiet.
+    endless = {"timeout": "0s", "idle_timeout": "0s"}
+    action = {**_to_gateways(deployment, hashed, replays=replays), "cluster": "gateways_grpc", **endless}
+    return {"match": {**match, "grpc": {}}, "route": action}
 
 
-def _to_gateways(deployment: Deployment, *hashed: Part) -> Part:
-    retry_on = "connect-failure,refused-stream,retriable-headers" + (",reset" if deployment.replays else "")
+def _to_gateways(deployment: Deployment, *hashed: Part, replays: bool = False) -> Part:
+    retry_on = "connect-failure,refused-stream,retriable-headers" + (",reset" if replays else "")
     retry = {
         "retry_on": retry_on,
         "retriable_headers": [{"name": ASKING, "present_match": True}],

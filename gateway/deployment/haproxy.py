@@ -9,7 +9,8 @@
    proxy's buffer for that: a longer body is answered with what the first gateway says. Callers see 503 instead of 425.
 4. What the registry serves goes to the first registry that is ready; while there is none, what callers read is answered
    by gateways.
-5. Times agree with those of the gateways: a gateway's own answers about deadlines come before the proxy's.
+5. Times agree with those of the gateways: a gateway's own answers about deadlines come before the proxy's. To register
+   a model may take minutes, whoever is asked; a stream of gRPC may be quiet for an hour.
 
 HAProxy 2.6 has no other key for the ring than a server's id (``hash-key`` came later), and tries only the two gateways
 that come first on the ring for a key in turn, however many retries there are.
@@ -37,6 +38,8 @@ _STALLED_SECONDS: Final = 35
 """More than the 30 in which a gateway wants to see a body go on."""
 _BESIDE_DEADLINE_SECONDS: Final = 5
 _REGISTERING_SECONDS: Final = 300
+_QUIET_STREAM_SECONDS: Final = 3600
+"""A caller that has gone without a word is noticed after that; a gateway ends what the proxy has left."""
 _NAMES_BYTES: Final = 512
 """Of a gRPC message: its name and version are in them."""
 _BEFORE_MESSAGE_BYTES: Final = 5
@@ -56,7 +59,7 @@ def print_haproxy(deployment: Deployment) -> str:
 
 def hard_stop_seconds(deployment: Deployment) -> int:
     """Return how long a proxy that is told to end may take: until every request that it has is answered."""
-    return _answer_seconds(deployment) + _HEAD_SECONDS
+    return max(_answer_seconds(deployment), _REGISTERING_SECONDS) + _HEAD_SECONDS
 
 
 def _answer_seconds(deployment: Deployment) -> int:
@@ -166,8 +169,19 @@ def _gateways(deployment: Deployment) -> list[str]:
         f"    http-request set-header {ASKING} {STATUS}",
         f"    http-response del-header {ASKING}",
         f"    http-response set-status 503 if {{ status {STATUS} }}",
+        *_changes(deployment),
         *(_server(deployment, gateway, gateway.address) for gateway in deployment.gateways),
     ]
+
+
+def _changes(deployment: Deployment) -> Iterator[str]:
+    """Say what differs for requests that may change something: gateways answer all of them where there are no roles."""
+    yield r"    acl may_change var(txn.path) -m reg '^/(registry|console|v2/repository)(/.*)?$'"
+    yield "    # A model is inspected before it is registered."
+    yield f"    http-request set-timeout server {_REGISTERING_SECONDS}s if may_change"
+    if deployment.replays:
+        yield "    # Predictions and reads may be made twice, nothing else."
+        yield "    http-request disable-l7-retry unless { var(txn.key) -m found } or { method GET HEAD }"
 
 
 def _registry(deployment: Deployment) -> list[str]:
@@ -197,6 +211,7 @@ def _grpc_frontend(deployment: Deployment) -> list[str]:
     return [
         "frontend sardonyx_grpc",
         f"    bind {address(deployment.host, deployment.grpc_port)} proto h2",
+        f"    timeout client {_QUIET_STREAM_SECONDS}s",
         f"    http-request set-var(txn.key) req.hdr({KEY_HEADER}) if {{ req.hdr({KEY_HEADER}) -m found }}",
         "    # The message begins with the model's name (field 1) and its version (field 2).",
         f"    http-request wait-for-body time {_HEAD_SECONDS}s at-least {_NAMES_BYTES} if {infer}",
@@ -214,6 +229,7 @@ def _grpc_gateways(deployment: Deployment) -> list[str]:
         "backend gateways_grpc",
         *_balance(deployment),
         "    retry-on conn-failure",
+        f"    timeout server {_QUIET_STREAM_SECONDS}s",
         f"    http-request del-header {ASKING}",
         *(
             f"{_server(deployment, gateway, gateway.grpc_address or '')} proto h2 check-proto h1 port {gateway.port}"

@@ -28,6 +28,7 @@ from gateway.web import (
 )
 from gateway.web.console import refusals
 from gateway.web.console.routes import ROUTERS as CONSOLE_ROUTERS
+from gateway.web.elsewhere import mark
 from gateway.web.exchange import CONTEXT, Exchange
 from gateway.web.guarded import GuardedRoute, public_paths
 from gateway.web.limits import ClientGone
@@ -73,6 +74,8 @@ PUBLIC_PATHS = public_paths(route for router in ROUTERS for route in router.rout
 
 _PROBED = frozenset({"/health/live", "/health/ready", "/metrics"})
 """What is asked for every few seconds, and has no story to tell."""
+
+_READING = frozenset({"GET", "HEAD"})
 
 _TELEMETRY: Any = {
     "metrics": False,
@@ -132,6 +135,8 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     dialect = dialect_of(exchange.path)
     answer = refusals.console_refusal(error, exchange, request.scope)
     status, headers, body = answer or problem_answer(error, request_id=exchange.request_id, dialect=dialect)
+    if exchange.method in _READING:  # of a change, nobody knows here how far it has come
+        status = mark(exchange, error, status, headers)
     response = Response(body, status_code=status)
     response.raw_headers = headers
     if isinstance(error, BodyTooLarge | Forbidden | RequestTimeout):  # the rest of the body is left unread

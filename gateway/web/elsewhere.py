@@ -5,9 +5,13 @@
 2. It is said of refusals whose reason lies in this gateway, not in the request: the registry or the store does not
    answer, there is no room, the version does not load. Not of full queues: sending those on would spread an overload.
 3. Never once a run has begun: a request that ends processes is not to meet all of them.
-4. HAProxy looks at a status, so it asks for one (``425``). Others look at a header.
+4. Only soon after the request has come: whoever has waited here until its deadline would wait as long in each of the
+   others, and a refusal after a long wait for memory or for a load is an overload of the kind that is not to spread.
+   A database that says nothing is given up later than that.
+5. HAProxy looks at a status, so it asks for one (``425``). Others look at a header.
 """
 
+from time import monotonic
 from typing import Final
 
 from gateway.placement.elsewhere import ASKING, STATUS
@@ -17,9 +21,12 @@ from registry.errors import ServiceError
 
 _NAME: Final = ASKING.encode("ascii")
 _AS_STATUS: Final = str(STATUS).encode("ascii")
+_SOON_SECONDS: Final = 2.0
+_SILENT_SECONDS: Final = 7.0
+"""More than a database is waited for (``registry.sql.engine.BUSY_TIMEOUT_SECONDS``, and a second)."""
+_OF_THE_DATABASE: Final = (errors.RegistryUnavailable, errors.RegistryBusy)
 _OUR_OWN: Final = (
-    errors.RegistryUnavailable,
-    errors.RegistryBusy,
+    *_OF_THE_DATABASE,
     errors.SchemaMismatch,
     errors.StorageUnavailable,
     errors.InsufficientStorage,
@@ -33,7 +40,10 @@ _OUR_OWN: Final = (
 
 def may_go_elsewhere(exchange: Exchange, error: ServiceError) -> bool:
     """Return whether a proxy has asked, and another gateway may answer what this one refuses."""
-    return _NAME in exchange.headers and isinstance(error, _OUR_OWN) and not exchange.moments.run_began
+    if _NAME not in exchange.headers or not isinstance(error, _OUR_OWN) or exchange.moments.run_began:
+        return False
+    limit = _SILENT_SECONDS if isinstance(error, _OF_THE_DATABASE) else _SOON_SECONDS
+    return monotonic() - exchange.started < limit
 
 
 def mark(exchange: Exchange, error: ServiceError, status: int, headers: list[tuple[bytes, bytes]]) -> int:

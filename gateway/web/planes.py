@@ -1,6 +1,8 @@
 """Which requests a role answers: predictions are the business of gateways, changes that of a registry.
 
-1. A gateway answers predictions in every dialect, and what callers read to make them: names, signatures, documents.
+1. A gateway answers predictions in every dialect, and what callers read to make them: names, signatures, documents. Of
+   what administrators ask, it answers what concerns its own models: ``/v2/repository``, whose ``load`` and ``unload``
+   leave a line in the feed, over HTTP as over gRPC. Nothing else that it answers changes the registry.
 2. A registry answers all that is below ``/registry`` and ``/console``.
 3. Health, metrics and documentation both answer. So is what neither has a route for: it is not found in either.
 4. What a role does not answer is refused before anything else is done, with a problem that says where it is answered.

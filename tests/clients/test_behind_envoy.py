@@ -14,9 +14,10 @@ from gateway.deployment.envoy import print_envoy
 from tests.support.behind_proxy import ROW, Fleet, running_fleet, upload
 from tests.support.environments import NoNetworkError, is_unattended, make_environment
 from tests.support.foreign_clients import ENVIRONMENTS, SCRIPTS
-from tests.support.gateway_process import wait_until
+from tests.support.gateway_process import fixed_port, wait_until
 from tests.support.proxies import Proxy, running_proxy
 from tests.support.rpc import calling, infer_request
+from tests.support.slow_servers import SlowServers, running_slow_servers
 
 pytestmark = pytest.mark.timeout(600)  # its environment may have to be made
 
@@ -85,6 +86,37 @@ def test_envoy_takes_what_is_printed(envoy: str, deployment: Deployment, tmp_pat
     )
 
     assert (done.returncode, done.stdout + done.stderr) == (0, f"configuration '{path}' OK\n")
+
+
+@contextmanager
+def before_slow_servers(envoy: str, folder: Path) -> Iterator[tuple[SlowServers, httpx.Client]]:
+    """Run Envoy with a second in place of the time that predictions have."""
+    path = folder / "envoy.json"
+    with running_slow_servers() as servers:
+        deployment = Deployment(gateways=servers.gateways, host="127.0.0.1", port=fixed_port(), replays=True)
+        path.write_text(print_envoy(deployment).replace('"35s"', '"1s"'))
+        command = [envoy, "-c", str(path), "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"]
+        with (
+            running_proxy(deployment, folder / "envoy.log", *command, live="/health/ready") as proxy,
+            httpx.Client(base_url=proxy.url, timeout=60, trust_env=False) as client,
+        ):
+            yield servers, client
+
+
+def test_only_what_may_change_something_is_waited_for_longer(envoy: str, tmp_path: Path) -> None:
+    paths = ("/models/iris/predict", "/registry/models/iris/versions", "/v2/repository/models/iris/load")
+    with before_slow_servers(envoy, tmp_path) as (_, client):
+        assert [client.post(path, content=b"{}").status_code for path in paths] == [504, 200, 200]
+
+
+@pytest.mark.parametrize(
+    ("path", "times"), [("/models/iris/predict?end", 4), ("/registry/models/iris/aliases/production/rollback?end", 1)]
+)
+def test_how_often_something_is_sent_again_says_no_caller(envoy: str, tmp_path: Path, path: str, times: int) -> None:
+    with before_slow_servers(envoy, tmp_path) as (servers, client):
+        client.post(path, content=b"{}", headers={"x-envoy-retry-on": "5xx", "x-envoy-max-retries": "5"})
+
+    assert servers.taken == [path] * times
 
 
 def holders(fleet: Fleet) -> dict[str, set[int]]:

@@ -17,7 +17,7 @@ from tests.support.gateway_process import wait_until
 from tests.support.proxies import needs_haproxy
 from tests.support.rpc import calling, infer_request
 
-pytestmark = needs_haproxy
+pytestmark = [needs_haproxy, pytest.mark.timeout(400)]  # four gateways are started within a test's time
 
 NAMES = tuple(f"iris{number}" for number in range(12))
 SENDERS = 4
@@ -30,7 +30,7 @@ TENSORFLOW = {"instances": ROW}
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    with running_fleet(tmp_path_factory.mktemp("fleet"), drain_seconds="4") as fleet, fleet.client() as client:
+    with running_fleet(tmp_path_factory.mktemp("fleet"), drain_seconds="8") as fleet, fleet.client() as client:
         for seed, name in enumerate(NAMES):
             upload(client, name, seed)
         fleet.wait_for(3)
@@ -205,7 +205,8 @@ def test_a_killed_gateway_fails_only_what_was_under_way_in_it_and_moves_only_its
             lost = list(load.failures)
         after = owners(fleet)
 
-        assert len(lost) <= SENDERS  # as many as there can have been in it
+        # As many as there can have been in it, twice: it takes connections until the last of its processes is dead.
+        assert len(lost) <= 2 * SENDERS
         assert load.failures == lost
         assert set(before.values()) == {"gateway1", "gateway2", "gateway3"}
         moved = {name for name in NAMES if after[name] != before[name]}

@@ -20,7 +20,7 @@ from tests.support.manifests import manifests
 from tests.support.postgres import make_postgres_database
 from tests.support.proxies import find_program, needs_haproxy, needs_program
 
-pytestmark = [needs_haproxy, needs_program("dnsmasq", "dnsmasq-base")]
+pytestmark = [needs_haproxy, needs_program("dnsmasq", "dnsmasq-base"), pytest.mark.timeout(400)]
 
 ADDRESSES = ("127.0.1.10", "127.0.1.11")
 DOMAIN = "sardonyx-gateway.models.svc.cluster.local"

@@ -152,8 +152,35 @@ def test_without_its_database_a_gateway_is_ready_and_a_registry_is_not(tmp_path:
     assert (b'"registry_unavailable"' in problem, status) == (True, 200)
 
 
+def test_without_its_database_only_reads_may_go_to_another_gateway(tmp_path: Path) -> None:
+    database = make_postgres_database()
+    port = urlsplit(database).port or 0
+    asking = {"x-try-elsewhere": "425"}
+    with (
+        relaying(port) as wire,
+        running_gateway(
+            tmp_path, role="gateway", database_url=database.replace(f":{port}/", f":{wire.port}/")
+        ) as gateway,
+        gateway.client() as client,
+    ):
+        wire.cut()
+        reads = [
+            client.get(path, headers=asking)
+            for path in (
+                "/registry/models",
+                "/v2/models/iris/ready",
+                "/v2/models/iris/config",
+                "/v1/models/iris/metadata",
+            )
+        ]
+        change = client.post("/v2/repository/models/iris/load", json={}, headers=asking)
+
+    assert [(answer.status_code, answer.headers["x-try-elsewhere"]) for answer in reads] == [(425, "yes")] * 4
+    assert (change.status_code, "x-try-elsewhere" in change.headers) == (503, False)
+
+
 def test_a_gateway_that_is_told_to_end_goes_on_as_one_that_is_not_ready(tmp_path: Path) -> None:
-    with running(tmp_path, "all", drain_seconds="3") as gateway, gateway.client() as client:
+    with running(tmp_path, "all", drain_seconds="10") as gateway, gateway.client() as client:
         upload(client, "iris", 1)
         gateway.process.send_signal(signal.SIGTERM)
         problem = wait_for_status(gateway, "/health/ready", 503)

@@ -62,6 +62,13 @@ def test_whoever_ends_the_gateway_waits_until_it_has_drained() -> None:
     assert {name: seconds for name, seconds in waited.items() if seconds <= _DRAIN_SECONDS} == {}
 
 
+@pytest.mark.parametrize("path", ["sardonyx.service", "compose.yaml"])
+def test_where_the_time_to_end_is_set_it_says_what_a_drain_adds(path: str) -> None:
+    said = (DEPLOY / path).read_text(encoding="utf-8").replace("\n# ", " ")
+
+    assert re.search(rf"\b{_DRAIN_SECONDS:.0f}\b.{{0,40}}\bSARDONYX_DRAIN_SECONDS\b", said) is not None
+
+
 def test_no_secret_has_a_default() -> None:
     compose = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
     secrets = re.findall(r"\$\{([A-Z0-9_]+)([^}]*)\}", compose)

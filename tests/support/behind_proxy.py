@@ -11,7 +11,7 @@ import httpx
 
 from gateway.deployment.deployed import Deployment, Server
 from tests.support import models
-from tests.support.gateway_process import GatewayProcess, free_port, started_gateway, wait_until, wait_until_ready
+from tests.support.gateway_process import GatewayProcess, fixed_port, started_gateway, wait_until, wait_until_ready
 from tests.support.postgres import make_postgres_database
 from tests.support.proxies import Proxy, running_haproxy
 from tests.support.relay import Relay, relaying
@@ -74,7 +74,7 @@ def running_fleet(folder: Path, run_proxy: RunProxy = running_haproxy, **variabl
         wires: dict[str, Relay] = {}
         servers = []
         for number in range(1, GATEWAYS + 1):
-            name, grpc_port = f"gateway{number}", free_port()
+            name, grpc_port = f"gateway{number}", fixed_port()
             wire = wires[name] = opened.enter_context(relaying(urlsplit(database).port or 0))
             url = database.replace(f":{urlsplit(database).port}/", f":{wire.port}/")
             gateways[name] = opened.enter_context(
@@ -87,8 +87,8 @@ def running_fleet(folder: Path, run_proxy: RunProxy = running_haproxy, **variabl
             gateways=tuple(servers),
             registries=(_server(1, "registry1", registry, None),),
             host="127.0.0.1",
-            port=free_port(),
-            grpc_port=free_port(),
+            port=fixed_port(),
+            grpc_port=fixed_port(),
         )
         proxy = opened.enter_context(run_proxy(deployment, folder))
         yield Fleet(proxy=proxy, gateways=gateways, wires=wires, registry=registry)

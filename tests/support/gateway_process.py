@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ SARDONYX = str(Path(sys.executable).with_name("sardonyx"))
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 40.0
+_FIRST_FIXED, _FIXED = 20_000, 12_000
+_STEP = 97
+"""Between the ports of one process of tests and those of the next one, so that they try different ones."""
+_NUMBERS = count()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +156,19 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def fixed_port() -> int:
+    """Return a port that nobody listens on, for a server that binds it later.
+
+    No connection is given it meanwhile: it lies below those that the kernel gives to who connects.
+    """
+    for number in _NUMBERS:
+        port = _FIRST_FIXED + (os.getpid() * _STEP + number) % _FIXED
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("unreachable")
 
 
 def children_of(pid: int, word: str) -> list[int]:

@@ -15,28 +15,37 @@ class Relay:
         self._target_port = target_port
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
-        self._listener = _listen(0)
-        self.port: int = self._listener.getsockname()[1]
-        self._begin()
+        # While it is cut, no connection that somebody makes may be given the port.
+        self._reservation = _bound(0)
+        self.port: int = self._reservation.getsockname()[1]
+        self._listener: socket.socket | None = None
+        self.mend()
 
     def cut(self) -> None:
         """End every connection, and take no more."""
-        # Closing alone would leave whoever waits in accept or recv waiting.
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
         with self._lock:
+            listener, self._listener = self._listener, None
             for each in self._open:
                 with suppress(OSError):
                     each.shutdown(socket.SHUT_RDWR)
+        if listener is not None:
+            # Closing alone would leave whoever waits in accept waiting.
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
 
     def mend(self) -> None:
         """Take connections again, on the same port."""
-        self._listener = _listen(self.port)
-        self._begin()
+        listener = _bound(self.port)
+        listener.listen(64)
+        with self._lock:
+            self._listener = listener
+        threading.Thread(target=self._take, args=(listener,), daemon=True).start()
 
-    def _begin(self) -> None:
-        threading.Thread(target=self._take, args=(self._listener,), daemon=True).start()
+    def close(self) -> None:
+        """Cut it for good, and give the port back."""
+        self.cut()
+        self._reservation.close()
 
     def _take(self, listener: socket.socket) -> None:
         while True:
@@ -51,6 +60,10 @@ class Relay:
                 continue
             far.settimeout(None)
             with self._lock:
+                if self._listener is not listener:  # cut meanwhile
+                    near.close()
+                    far.close()
+                    return
                 self._open |= {near, far}
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
@@ -74,12 +87,11 @@ def relaying(target_port: int) -> Iterator[Relay]:
     try:
         yield relay
     finally:
-        relay.cut()
+        relay.close()
 
 
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
-    listener.listen(64)
-    return listener
+def _bound(port: int) -> socket.socket:
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", port))
+    return bound

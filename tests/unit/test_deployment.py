@@ -42,6 +42,7 @@ def test_what_an_address_leaves_out_comes_of_the_settings_and_its_place(text: st
         ("0=a", "0 is no server's id: ids go from 1 to 4096"),
         ("a b", "'a b' is no host: write a name or an address"),
         ("a\nserver", "'a\\nserver' is no host: write a name or an address"),
+        ("*", "'*' is no host: write a name or an address"),
         ("a:70000", "70000 is no port: ports go from 1 to 65535"),
         ("a:8001", "a: HTTP has port 8001 already; gRPC has another one"),
     ],
@@ -60,6 +61,14 @@ def test_a_bad_address_is_refused_with_what_would_be_right(text: str, words: str
             "two servers have the id 1",
         ),
         ({"gateways": (GATEWAY, parse("2=10.0.0.1"))}, "two servers have the address 10.0.0.1:8000"),
+        (
+            {"gateways": (GATEWAY, parse("2=10.0.0.1:8002")), "grpc_port": 8081},
+            "two servers have the address 10.0.0.1:8001",
+        ),
+        (
+            {"gateways": (GATEWAY, parse("2=10.0.0.1:8001/8002")), "grpc_port": 8081},
+            "two servers have the address 10.0.0.1:8001",
+        ),
         ({"registries": (parse("10.0.0.1"),)}, "two servers have the address 10.0.0.1:8000"),
         ({"balance_factor": 100}, NO_FACTOR),
         ({"host": "a;b"}, "'a;b' is no host: write a name or an address"),
@@ -73,3 +82,13 @@ def test_a_bad_address_is_refused_with_what_would_be_right(text: str, words: str
 def test_parts_that_do_not_fit_are_refused(parts: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
         Deployment(**{"gateways": (GATEWAY,), **parts})
+
+
+def test_gateways_whose_grpc_nobody_asks_may_have_it_on_one_port() -> None:
+    gateways = (GATEWAY, parse("2=10.0.0.1:8002"))
+
+    assert Deployment(gateways=gateways).gateways == gateways
+
+
+def test_a_proxy_may_listen_on_all_its_addresses() -> None:
+    assert Deployment(gateways=(GATEWAY,), host="*").host == "*"

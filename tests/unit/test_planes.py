@@ -12,6 +12,8 @@ OF_GATEWAYS = (
     ("GET", "/v2"),
     ("GET", "/v2/health/ready"),
     ("POST", "/v2/repository/index"),
+    ("POST", "/v2/repository/models/iris/load"),
+    ("POST", "/v2/repository/models/iris/unload"),
     ("POST", "/v1/models/iris:predict"),
     ("GET", "/v1/models/iris/metadata"),
     ("GET", "/registry/models/iris/versions/3/inputs"),

@@ -29,6 +29,7 @@ GATEWAYS = tuple(
 )
 REGISTRIES = tuple(Server(id=number, name=f"registry{number}", host=f"10.0.1.{number}") for number in (1, 2))
 ALL = Deployment(gateways=GATEWAYS)
+REPLAYS = Deployment(gateways=GATEWAYS, replays=True)
 ROLES = Deployment(gateways=GATEWAYS, registries=REGISTRIES, grpc_port=8081, replays=True)
 NAMES = Deployment(gateways=GATEWAYS, registries=REGISTRIES, grpc_port=8081, dns=True, host="127.0.0.1")
 LOOKED_UP = "check resolvers cluster resolve-prefer ipv4 init-addr none"
@@ -47,7 +48,7 @@ def check_with_haproxy(text: str, folder: Path) -> str:
 
 
 @needs_haproxy
-@pytest.mark.parametrize("deployment", [ALL, ROLES, NAMES], ids=["all", "roles", "names"])
+@pytest.mark.parametrize("deployment", [ALL, REPLAYS, ROLES, NAMES], ids=["all", "replays", "roles", "names"])
 def test_haproxy_takes_what_is_printed_without_a_warning(deployment: Deployment, tmp_path: Path) -> None:
     assert check_with_haproxy(print_haproxy(deployment), tmp_path) == "Configuration file is valid\n"
 
@@ -83,13 +84,89 @@ def test_proxies_wait_longer_than_a_gateway_for_its_own_deadline() -> None:
     slow = Deployment(gateways=GATEWAYS, settings=Settings(predict_timeout_seconds=59.5))
 
     assert "timeout server 65s" in lines_of(print_haproxy(slow), "timeout server")
-    assert {route["route"]["timeout"] for route in routes_of(slow)} == {"65s"}
+    assert seconds_by_envoy(slow, "/models/iris/predict") == seconds_by_envoy(slow, "/v2/models") == ("65s", None)
     assert hard_stop_seconds(slow) > 65
 
 
-def routes_of(deployment: Deployment) -> list[dict[str, Any]]:
-    listener = json.loads(print_envoy(deployment))["static_resources"]["listeners"][0]
-    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+@pytest.mark.parametrize(
+    "path", ["/registry/models/iris/versions", "/console/models/iris", "/v2/repository/models/iris/load"]
+)
+@pytest.mark.parametrize("deployment", [ALL, ROLES], ids=["all", "roles"])
+def test_envoy_waits_for_an_inspection_as_long_as_it_may_take(deployment: Deployment, path: str) -> None:
+    assert seconds_by_envoy(deployment, path) == ("300s", "300s")
+
+
+def test_envoy_ends_no_stream_of_grpc_because_it_is_quiet() -> None:
+    routes = [route["route"] for route in routes_of(ROLES, listener=1)]
+
+    assert {(route["timeout"], route["idle_timeout"]) for route in routes} == {("0s", "0s")}
+
+
+def test_haproxy_lets_a_stream_of_grpc_be_quiet_for_an_hour() -> None:
+    text = print_haproxy(ROLES)
+
+    assert lines_of(text, "timeout client") == ["timeout client 35s", "timeout client 3600s"]
+    assert lines_of(text, "timeout server") == ["timeout server 35s", "timeout server 300s", "timeout server 3600s"]
+
+
+@pytest.mark.parametrize("deployment", [ALL, ROLES], ids=["all", "roles"])
+def test_a_proxy_that_ends_finishes_registrations(deployment: Deployment) -> None:
+    assert hard_stop_seconds(deployment) == 310
+
+
+@pytest.mark.parametrize(
+    ("deployment", "path", "again"),
+    [
+        (ALL, "/models/iris/predict", set()),
+        (REPLAYS, "/models/iris/predict", {"reset"}),
+        (REPLAYS, "/v2/models/iris/infer", {"reset"}),
+        (REPLAYS, "/registry/models/iris/aliases/production/rollback", set()),
+        (REPLAYS, "/%72egistry/models/iris/aliases/production/rollback", set()),
+        (REPLAYS, "/v2/repository/models/iris/load", set()),
+        (ROLES, "/v2/repository/models/iris/load", set()),
+        (ROLES, "/registry/models/iris/aliases/production/rollback", set()),
+    ],
+)
+def test_envoy_sends_only_predictions_again_after_a_reset(deployment: Deployment, path: str, again: set[str]) -> None:
+    reasons = route_by_envoy(deployment, path)["retry_policy"]["retry_on"]
+
+    assert set(reasons.split(",")) & {"reset"} == again
+
+
+def test_envoy_sends_only_predictions_over_grpc_again_after_a_reset() -> None:
+    routes = routes_of(ROLES, listener=1)
+
+    assert [
+        route["match"].get("path") for route in routes if "reset" in route["route"]["retry_policy"]["retry_on"]
+    ] == ["/inference.GRPCInferenceService/ModelInfer"]
+
+
+def test_envoy_takes_nobody_for_one_of_its_own() -> None:
+    listeners = json.loads(print_envoy(ROLES))["static_resources"]["listeners"]
+    managers = [listener["filter_chains"][0]["filters"][0]["typed_config"] for listener in listeners]
+
+    nobody = {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]}
+    assert [manager["internal_address_config"] for manager in managers] == [nobody] * 2
+
+
+def route_by_envoy(deployment: Deployment, path: str) -> dict[str, Any]:
+    """Return what the first route that matches does."""
+    for route in routes_of(deployment):
+        match = route["match"]
+        if re.fullmatch(match["safe_regex"]["regex"] if "safe_regex" in match else ".*", path):
+            action: dict[str, Any] = route["route"]
+            return action
+    raise AssertionError(path)
+
+
+def seconds_by_envoy(deployment: Deployment, path: str) -> tuple[str, str | None]:
+    action = route_by_envoy(deployment, path)
+    return action["timeout"], action.get("idle_timeout")
+
+
+def routes_of(deployment: Deployment, listener: int = 0) -> list[dict[str, Any]]:
+    printed = json.loads(print_envoy(deployment))["static_resources"]["listeners"][listener]
+    manager = printed["filter_chains"][0]["filters"][0]["typed_config"]
     routes: list[dict[str, Any]] = manager["route_config"]["virtual_hosts"][0]["routes"]
     return routes
 
@@ -98,6 +175,8 @@ def key_by_envoy(path: str, query: str) -> str | None:
     """Return what the first route that matches hashes, as Envoy does it: the match has no query, the header has."""
     for route in routes_of(ALL):
         if "safe_regex" in route["match"] and re.fullmatch(route["match"]["safe_regex"]["regex"], path):
+            if not route["route"]["hash_policy"]:
+                return None
             rewrite = route["route"]["hash_policy"][0]["header"]["regex_rewrite"]
             return re.sub(rewrite["pattern"]["regex"], rewrite["substitution"], path + query)
     return None

@@ -1,10 +1,13 @@
 """Which refusals a proxy is told to take to another gateway."""
 
+from time import monotonic
+
 import pytest
 
 from gateway.web.elsewhere import mark
 from gateway.web.exchange import Exchange
 from registry.errors import (
+    InsufficientMemory,
     InvalidName,
     LoadFailed,
     ModelCrashed,
@@ -13,14 +16,18 @@ from registry.errors import (
     ServiceError,
     StorageUnavailable,
 )
+from registry.sql.engine import BUSY_TIMEOUT_SECONDS
 
 ASKED = {b"x-try-elsewhere": b"425"}
 ASKED_FOR_A_HEADER = {b"x-try-elsewhere": b"header"}
 MARK = [(b"x-try-elsewhere", b"yes")]
 
 
-def refuse(error: ServiceError, headers: dict[bytes, bytes], *, run_began: float = 0.0) -> tuple[int, object]:
-    exchange = Exchange("POST", "/models/iris/predict", headers, "id")
+def refuse(
+    error: ServiceError, headers: dict[bytes, bytes], *, run_began: float = 0.0, waited_seconds: float = 0.0
+) -> tuple[int, object]:
+    started = monotonic() - waited_seconds
+    exchange = Exchange("POST", "/models/iris/predict", headers, "id", started=started)
     exchange.moments.run_began = run_began
     told: list[tuple[bytes, bytes]] = []
     return mark(exchange, error, 503, told), told
@@ -46,3 +53,22 @@ def test_what_lies_in_the_request_or_its_model_goes_nowhere_else(error: ServiceE
 
 def test_what_has_begun_to_run_goes_nowhere_else() -> None:
     assert refuse(StorageUnavailable("away"), ASKED, run_began=1.0) == (503, [])
+
+
+@pytest.mark.parametrize(
+    "error", [InsufficientMemory("none became free"), LoadFailed("no"), StorageUnavailable("away")]
+)
+def test_who_has_waited_here_until_the_deadline_does_not_wait_elsewhere_as_well(error: ServiceError) -> None:
+    assert refuse(error, ASKED, waited_seconds=30.0) == (503, [])
+
+
+def test_what_does_not_fit_at_once_another_may_answer() -> None:
+    assert refuse(InsufficientMemory("too large"), ASKED) == (425, MARK)
+
+
+def test_a_database_that_says_nothing_is_given_up_in_time_for_another_gateway() -> None:
+    assert refuse(RegistryUnavailable("silent"), ASKED, waited_seconds=BUSY_TIMEOUT_SECONDS + 1) == (425, MARK)
+
+
+def test_who_has_waited_longer_for_the_database_goes_nowhere_else() -> None:
+    assert refuse(RegistryUnavailable("silent"), ASKED, waited_seconds=30.0) == (503, [])

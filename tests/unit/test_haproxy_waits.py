@@ -1,0 +1,79 @@
+"""HAProxy, as it is printed but for shorter times, in front of servers that are slow, or end without an answer."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.deployment.deployed import Deployment
+from gateway.deployment.haproxy import print_haproxy
+from tests.support.gateway_process import fixed_port
+from tests.support.proxies import find_program, needs_haproxy, running_proxy
+from tests.support.slow_servers import SlowServers, running_slow_servers
+
+pytestmark = needs_haproxy
+
+SHORT, LONG = "1s", "30s"  # servers take a time between these
+
+
+@pytest.fixture
+def servers() -> Iterator[SlowServers]:
+    with running_slow_servers() as servers:
+        yield servers
+
+
+@contextmanager
+def proxied(servers: SlowServers, folder: Path, *, replays: bool = False) -> Iterator[httpx.Client]:
+    deployment = Deployment(gateways=servers.gateways, host="127.0.0.1", port=fixed_port(), replays=replays)
+    text = print_haproxy(deployment)
+    for printed, here in (
+        ("timeout client 35s", SHORT),
+        ("timeout server 35s", SHORT),
+        ("set-timeout server 300s", LONG),
+    ):
+        assert printed in text
+        text = text.replace(printed, f"{printed.rsplit(maxsplit=1)[0]} {here}")
+    path = folder / "haproxy.cfg"
+    path.write_text(text)
+    command = (str(find_program("haproxy")), "-db", "-f", str(path))
+    with (
+        running_proxy(deployment, folder / "haproxy.log", *command) as proxy,
+        httpx.Client(base_url=proxy.url, timeout=60, trust_env=False) as client,
+    ):
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/models/iris/predict", 504),
+        ("/registry/models/iris/versions", 200),
+        ("/console/models/iris/promote", 200),
+        ("/v2/repository/models/iris/load", 200),
+    ],
+)
+def test_only_what_may_change_something_is_waited_for_longer(
+    servers: SlowServers, tmp_path: Path, path: str, status: int
+) -> None:
+    with proxied(servers, tmp_path) as client:
+        assert client.post(path, content=b"{}").status_code == status
+
+
+@pytest.mark.parametrize(
+    ("path", "times"),
+    [
+        ("/models/iris/predict?end", 4),
+        ("/registry/models/iris/aliases/production/rollback?end", 1),
+        ("/%72egistry/models/iris/aliases/production/rollback?end", 1),
+        ("/v2/repository/models/iris/load?end", 1),
+    ],
+)
+def test_only_predictions_are_sent_again_after_an_end_without_an_answer(
+    servers: SlowServers, tmp_path: Path, path: str, times: int
+) -> None:
+    with proxied(servers, tmp_path, replays=True) as client:
+        client.post(path, content=b"{}")
+
+    assert servers.taken == [path] * times
