@@ -18,7 +18,7 @@ from gateway.deployment.kubernetes import deployment, print_kubernetes, print_mo
 from gateway.deployment.kubernetes_cluster import SECRETS
 from gateway.deployment.kubernetes_gateways import QUEUE_METRIC
 from gateway.deployment.kubernetes_pods import PORT
-from gateway.settings import PREFIX, Settings, parse_size
+from gateway.settings import GIB, PREFIX, Settings, parse_size
 from gateway.supervisor import _DRAIN_SECONDS
 from gateway.web.control import PUBLIC_PATHS
 from registry.inspection.limits import ChildLimits
@@ -30,6 +30,7 @@ BASE = ROOT / "deploy" / "kubernetes"
 KUBERNETES = "1.37"
 PRINTED = manifests()
 WITH_GRPC = manifests(cluster(grpc_port=8001))
+WITH_LARGE_CACHES = manifests(cluster(cache_bytes=100 * GIB))
 OF_OPERATOR = "monitoring.coreos.com/v1"
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
 PAGE = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
@@ -307,16 +308,17 @@ def bytes_of(quantity: str) -> int:
     return parse_size(f"{quantity}B")
 
 
+@pytest.mark.parametrize("printed", [PRINTED, WITH_LARGE_CACHES], ids=["as-it-is", "large-caches"])
 @pytest.mark.parametrize("component", SERVING)
-def test_budgets_fit_into_what_the_container_may_have(component: str) -> None:
-    resources, settings = PRINTED.container(component)["resources"], PRINTED.one("ConfigMap")["data"]
+def test_budgets_fit_into_what_the_container_may_have(printed: Manifests, component: str) -> None:
+    resources, settings = printed.container(component)["resources"], printed.one("ConfigMap")["data"]
     assert resources["requests"]["memory"] == resources["limits"]["memory"]
     limit_bytes = bytes_of(resources["limits"]["memory"])
     budget_bytes = limit_bytes * int(settings["SARDONYX_MEMORY_BUDGET"].removesuffix("%")) // 100
     margins_bytes = budget_bytes // 4  # what workers may take beyond their models, all together
     inspections_bytes = 2 * ChildLimits().memory_bytes
     assert budget_bytes + margins_bytes + inspections_bytes < limit_bytes
-    (volume,) = PRINTED.pod(component)["volumes"]
+    (volume,) = printed.pod(component)["volumes"]
     sizes = [
         parse_size(settings["SARDONYX_CACHE_BYTES"]),
         bytes_of(volume["emptyDir"]["sizeLimit"]),
