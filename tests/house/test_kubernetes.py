@@ -18,7 +18,7 @@ from gateway.deployment.kubernetes import deployment, print_kubernetes, print_mo
 from gateway.deployment.kubernetes_cluster import SECRETS
 from gateway.deployment.kubernetes_gateways import QUEUE_METRIC
 from gateway.deployment.kubernetes_pods import PORT
-from gateway.settings import GIB, PREFIX, Settings, parse_size
+from gateway.settings import GIB, MIB, PREFIX, Settings, parse_size
 from gateway.supervisor import _DRAIN_SECONDS
 from gateway.web.control import PUBLIC_PATHS
 from registry.inspection.limits import ChildLimits
@@ -28,6 +28,8 @@ from tests.support.manifests import Manifest, Manifests, cluster, manifests
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "deploy" / "kubernetes"
 KUBERNETES = "1.37"
+KUBELET_LOG_BYTES = 5 * 10 * MIB
+"""What the kubelet keeps of a container's log: ``containerLogMaxFiles`` times ``containerLogMaxSize``, by default."""
 PRINTED = manifests()
 WITH_GRPC = manifests(cluster(grpc_port=8001))
 WITH_LARGE_CACHES = manifests(cluster(cache_bytes=100 * GIB))
@@ -326,6 +328,24 @@ def test_budgets_fit_into_what_the_container_may_have(printed: Manifests, compon
     ]
     assert sizes == sorted(set(sizes))
     assert bytes_of(resources["requests"]["ephemeral-storage"]) >= sizes[1]
+
+
+def test_the_proxy_has_memory_for_more_than_the_buffers_of_all_its_connections() -> None:
+    container, configuration = PRINTED.container("proxy"), PRINTED.one("ConfigMap", "proxy")["data"]["haproxy.cfg"]
+    connections = int(container["command"][container["command"].index("-n") + 1])
+    (buffer_bytes,) = re.findall(r"tune\.bufsize (\d+)", configuration)
+
+    buffers_bytes = 4 * int(buffer_bytes) * connections  # a request and an answer, on either side
+    assert bytes_of(container["resources"]["limits"]["memory"]) >= 1.25 * buffers_bytes
+
+
+@pytest.mark.parametrize("component", [*SERVING, "proxy"])
+def test_nobody_is_evicted_for_its_log(component: str) -> None:
+    volumes = [each["emptyDir"] for each in PRINTED.pod(component)["volumes"] if "emptyDir" in each]
+    written_bytes = sum(bytes_of(each["sizeLimit"]) for each in volumes)
+
+    limit_bytes = bytes_of(PRINTED.container(component)["resources"]["limits"]["ephemeral-storage"])
+    assert limit_bytes > written_bytes + 10 * KUBELET_LOG_BYTES  # it is cut now and then only
 
 
 def test_the_region_is_set_where_boto3_looks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
