@@ -27,7 +27,7 @@ from tests.support.manifests import Manifest, Manifests, cluster, manifests
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "deploy" / "kubernetes"
-KUBERNETES = "1.37"
+OLDEST, NEWEST = "1.30", "1.37"
 KUBELET_LOG_BYTES = 5 * 10 * MIB
 """What the kubelet keeps of a container's log: ``containerLogMaxFiles`` times ``containerLogMaxSize``, by default."""
 PRINTED = manifests()
@@ -132,16 +132,29 @@ def test_the_overlay_of_the_documentation_changes_what_it_says(tmp_path: Path) -
     assert changed.one("ConfigMap", "proxy")["data"] == PRINTED.one("ConfigMap", "proxy")["data"]
 
 
+@pytest.mark.parametrize("release", [OLDEST, NEWEST])
 @pytest.mark.parametrize("manifest", [*PRINTED.all, *WITH_GRPC.all], ids=named)
-def test_a_manifest_fits_the_schema_of_kubernetes(manifest: Manifest) -> None:
+def test_a_manifest_fits_the_schema_of_kubernetes(manifest: Manifest, release: str) -> None:
     if manifest["apiVersion"] != OF_OPERATOR:  # which has schemas of its own
-        assert kubernetes_validate.validate(manifest, KUBERNETES, strict=True) == KUBERNETES
+        assert kubernetes_validate.validate(manifest, release, strict=True) == release
+
+
+def test_the_documentation_names_the_oldest_kubernetes_that_it_is_tried_with() -> None:
+    assert re.findall(r"^Kubernetes (\S+) or newer", PAGE, re.MULTILINE) == [OLDEST]
+    assert f"the schemas of {OLDEST} and of {NEWEST}, strictly" in PAGE
+
+
+def test_the_documentation_names_the_image_that_is_printed_and_sets_the_bucket_before() -> None:
+    assert f"(`{PRINTED.container('gateway')['image']}`)" in PAGE
+    (bucket,) = re.findall(r"^export SARDONYX_STORE=(\S+).*\nsardonyx deploy print kubernetes \|", PAGE, re.MULTILINE)
+    printed = manifests(cluster(store=bucket)).one("ConfigMap")["data"]["SARDONYX_STORE"]
+    assert printed == bucket != PRINTED.one("ConfigMap")["data"]["SARDONYX_STORE"]
 
 
 def test_what_does_not_fit_is_found_out() -> None:
     broken = PRINTED.one("StatefulSet", "gateway") | {"spec": {"replicas": "two"}}
     with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(broken, KUBERNETES, strict=True)
+        kubernetes_validate.validate(broken, NEWEST, strict=True)
 
 
 def test_nothing_is_there_twice() -> None:
