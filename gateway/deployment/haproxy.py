@@ -105,6 +105,10 @@ def _resolvers() -> list[str]:
         "    accepted_payload_size 8192",
         "    hold valid 5s",
         "    hold nx 5s",
+        "    # While the DNS does not answer, its last answer holds: health checks say which servers are there.",
+        "    hold timeout 1d",
+        "    hold refused 1d",
+        "    hold other 1d",
     ]
 
 

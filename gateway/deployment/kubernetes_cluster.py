@@ -3,8 +3,9 @@
 1. Only what an operator has set, and what a cluster needs, is given to the pods; what the image says (where to listen,
    where to write) and what is secret is not.
 2. What a gateway may take follows from its memory: models, what workers may exceed them by, a run's own memory, the
-   processes, and what two inspections may take at once have to fit under the container's limit, or the kernel ends the
-   container as a whole.
+   processes, and what two inspections of small files may take have to fit under the container's limit, or the kernel
+   ends the container as a whole. Large files may take more, and each worker may inspect two at once: that much memory
+   would be idle nearly always, so it is for the operator to say.
 3. The disk cache is a part of a volume, and the volume a part of what the container may write: the kubelet evicts a pod
    that writes more than it said.
 """
@@ -26,6 +27,7 @@ _LEFT_OUT: Final = frozenset({"data_dir", "cache_dir", "host", "port", "role", "
 
 _DATABASE_PORT: Final = 5432
 _INSPECTIONS: Final = 2
+"""Of small files."""
 _PROCESS_BYTES: Final = 100 * MIB
 """Of a worker without models, of the one that stands by, and of the supervisor with the program that it forks."""
 _LEAST_MARGIN_BYTES: Final = 256 * MIB
@@ -121,7 +123,7 @@ class Cluster:
 
     @property
     def needed_bytes(self) -> int:
-        """What a gateway takes when everything takes what it may."""
+        """What a gateway takes when everything takes what it may, and two small files are inspected."""
         margin, run, workers = self.settings.memory_margin, self.settings.run_memory, self.settings.workers
         least = max(_LEAST_MARGIN_BYTES, self.budget_bytes // workers // 4)
         margins = workers * (parse_size(margin) if margin else least)

@@ -27,6 +27,7 @@ from gateway.deployment.kubernetes_pods import (
     spread,
 )
 from gateway.deployment.yaml_text import Value
+from gateway.settings import GIB
 
 NAMESPACE_VARIABLE: Final = "POD_NAMESPACE"
 """What the configuration calls the namespace, so that it holds in any."""
@@ -34,8 +35,12 @@ NAMESPACE_VARIABLE: Final = "POD_NAMESPACE"
 _FOLDER: Final = "/usr/local/etc/haproxy"
 _FILE: Final = "haproxy.cfg"
 _MOST_CONNECTIONS: Final = 4096
-_MEMORY_BYTES: Final = 4 * BUFFER_BYTES * _MOST_CONNECTIONS
+_BUFFERS_BYTES: Final = 4 * BUFFER_BYTES * _MOST_CONNECTIONS
 """With a request and an answer under way on either side of each of so many connections."""
+_MEMORY_BYTES: Final = 3 * _BUFFERS_BYTES // 2
+"""Connections, streams, the DNS and the program want some as well."""
+_STORAGE_BYTES: Final = GIB
+"""Of its log alone, of which the kubelet keeps 50 MiB, and more until it looks at it again."""
 
 
 def proxy(
@@ -95,6 +100,7 @@ def _container(cluster: Cluster, live_path: str, port: int) -> dict[str, Value]:
     if cluster.grpc_port:
         ports.append({"name": GRPC, "containerPort": cluster.grpc_port})
     live: dict[str, Value] = {"httpGet": {"path": live_path, "port": HTTP}}
+    limits: dict[str, Value] = {"memory": quantity(_MEMORY_BYTES), "ephemeral-storage": quantity(_STORAGE_BYTES)}
     return {
         "name": PROXY,
         "image": cluster.proxy_image,
@@ -108,10 +114,7 @@ def _container(cluster: Cluster, live_path: str, port: int) -> dict[str, Value]:
             "# Until the service has left it out everywhere.": None,
             "preStop": {"sleep": {"seconds": BEFORE_DRAIN_SECONDS}},
         },
-        "resources": {
-            "requests": {"cpu": "500m", "memory": quantity(_MEMORY_BYTES), "ephemeral-storage": "64Mi"},
-            "limits": {"memory": quantity(_MEMORY_BYTES), "ephemeral-storage": "64Mi"},
-        },
+        "resources": {"requests": {"cpu": "500m", **limits}, "limits": limits},
         "securityContext": confined(),
         "volumeMounts": [{"name": "configuration", "mountPath": _FOLDER, "readOnly": True}],
     }

@@ -30,7 +30,7 @@ from gateway.deployment.kubernetes_pods import (
 from gateway.deployment.yaml_text import Value
 from gateway.settings import GIB, MIB
 
-_VOLUME_BYTES: Final = 20 * GIB
+_LEAST_VOLUME_BYTES: Final = 20 * GIB
 """For uploads of 2 GiB at a time, and for what is loaded and tried before it is promoted."""
 _MIGRATION_VOLUME_BYTES: Final = 64 * MIB
 _LONGEST_RELEASE: Final = 40
@@ -50,6 +50,8 @@ def registry(cluster: Cluster, digest: str) -> list[dict[str, Value]]:
         cluster: what is deployed.
         digest: of the settings; with others, the pod is made anew.
     """
+    # Its settings are those of the gateways: its copies may take as much.
+    volume_bytes = max(_LEAST_VOLUME_BYTES, cluster.volume_bytes)
     return [
         service_account(REGISTRY),
         {
@@ -71,8 +73,8 @@ def registry(cluster: Cluster, digest: str) -> list[dict[str, Value]]:
                     "metadata": {"labels": labels(REGISTRY), "annotations": {f"{NAME}/settings": digest}},
                     "spec": pod(
                         REGISTRY,
-                        serving_container(cluster, REGISTRY, volume_bytes=_VOLUME_BYTES),
-                        data_volume(_VOLUME_BYTES),
+                        serving_container(cluster, REGISTRY, volume_bytes=volume_bytes),
+                        data_volume(volume_bytes),
                         terminationGracePeriodSeconds=grace_seconds(cluster),
                     ),
                 },

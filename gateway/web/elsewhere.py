@@ -7,7 +7,7 @@
 3. Never once a run has begun: a request that ends processes is not to meet all of them.
 4. Only soon after the request has come: whoever has waited here until its deadline would wait as long in each of the
    others, and a refusal after a long wait for memory or for a load is an overload of the kind that is not to spread.
-   A database that says nothing is given up later than that.
+   A database or a store that says nothing is given up later than that.
 5. HAProxy looks at a status, so it asks for one (``425``). Others look at a header.
 """
 
@@ -22,13 +22,13 @@ from registry.errors import ServiceError
 _NAME: Final = ASKING.encode("ascii")
 _AS_STATUS: Final = str(STATUS).encode("ascii")
 _SOON_SECONDS: Final = 2.0
-_SILENT_SECONDS: Final = 7.0
-"""More than a database is waited for (``registry.sql.engine.BUSY_TIMEOUT_SECONDS``, and a second)."""
-_OF_THE_DATABASE: Final = (errors.RegistryUnavailable, errors.RegistryBusy)
+_SILENT_SECONDS: Final = 15.0
+"""More than a database is waited for (``registry.sql.engine.BUSY_TIMEOUT_SECONDS``, and a second), and than it takes to
+find out that the store's host is gone (``model_store.s3.client.Patience``: one silent answer, two connections)."""
+_SILENT: Final = (errors.RegistryUnavailable, errors.RegistryBusy, errors.StorageUnavailable)
 _OUR_OWN: Final = (
-    *_OF_THE_DATABASE,
+    *_SILENT,
     errors.SchemaMismatch,
-    errors.StorageUnavailable,
     errors.InsufficientStorage,
     errors.ArtifactMissing,
     errors.ArtifactCorrupt,
@@ -42,7 +42,7 @@ def may_go_elsewhere(exchange: Exchange, error: ServiceError) -> bool:
     """Return whether a proxy has asked, and another gateway may answer what this one refuses."""
     if _NAME not in exchange.headers or not isinstance(error, _OUR_OWN) or exchange.moments.run_began:
         return False
-    limit = _SILENT_SECONDS if isinstance(error, _OF_THE_DATABASE) else _SOON_SECONDS
+    limit = _SILENT_SECONDS if isinstance(error, _SILENT) else _SOON_SECONDS
     return monotonic() - exchange.started < limit
 
 

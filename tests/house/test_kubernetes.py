@@ -18,7 +18,7 @@ from gateway.deployment.kubernetes import deployment, print_kubernetes, print_mo
 from gateway.deployment.kubernetes_cluster import SECRETS
 from gateway.deployment.kubernetes_gateways import QUEUE_METRIC
 from gateway.deployment.kubernetes_pods import PORT
-from gateway.settings import PREFIX, Settings, parse_size
+from gateway.settings import GIB, MIB, PREFIX, Settings, parse_size
 from gateway.supervisor import _DRAIN_SECONDS
 from gateway.web.control import PUBLIC_PATHS
 from registry.inspection.limits import ChildLimits
@@ -27,9 +27,12 @@ from tests.support.manifests import Manifest, Manifests, cluster, manifests
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "deploy" / "kubernetes"
-KUBERNETES = "1.37"
+OLDEST, NEWEST = "1.30", "1.37"
+KUBELET_LOG_BYTES = 5 * 10 * MIB
+"""What the kubelet keeps of a container's log: ``containerLogMaxFiles`` times ``containerLogMaxSize``, by default."""
 PRINTED = manifests()
 WITH_GRPC = manifests(cluster(grpc_port=8001))
+WITH_LARGE_CACHES = manifests(cluster(cache_bytes=100 * GIB))
 OF_OPERATOR = "monitoring.coreos.com/v1"
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
 PAGE = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
@@ -129,16 +132,29 @@ def test_the_overlay_of_the_documentation_changes_what_it_says(tmp_path: Path) -
     assert changed.one("ConfigMap", "proxy")["data"] == PRINTED.one("ConfigMap", "proxy")["data"]
 
 
+@pytest.mark.parametrize("release", [OLDEST, NEWEST])
 @pytest.mark.parametrize("manifest", [*PRINTED.all, *WITH_GRPC.all], ids=named)
-def test_a_manifest_fits_the_schema_of_kubernetes(manifest: Manifest) -> None:
+def test_a_manifest_fits_the_schema_of_kubernetes(manifest: Manifest, release: str) -> None:
     if manifest["apiVersion"] != OF_OPERATOR:  # which has schemas of its own
-        assert kubernetes_validate.validate(manifest, KUBERNETES, strict=True) == KUBERNETES
+        assert kubernetes_validate.validate(manifest, release, strict=True) == release
+
+
+def test_the_documentation_names_the_oldest_kubernetes_that_it_is_tried_with() -> None:
+    assert re.findall(r"^Kubernetes (\S+) or newer", PAGE, re.MULTILINE) == [OLDEST]
+    assert f"the schemas of {OLDEST} and of {NEWEST}, strictly" in PAGE
+
+
+def test_the_documentation_names_the_image_that_is_printed_and_sets_the_bucket_before() -> None:
+    assert f"(`{PRINTED.container('gateway')['image']}`)" in PAGE
+    (bucket,) = re.findall(r"^export SARDONYX_STORE=(\S+).*\nsardonyx deploy print kubernetes \|", PAGE, re.MULTILINE)
+    printed = manifests(cluster(store=bucket)).one("ConfigMap")["data"]["SARDONYX_STORE"]
+    assert printed == bucket != PRINTED.one("ConfigMap")["data"]["SARDONYX_STORE"]
 
 
 def test_what_does_not_fit_is_found_out() -> None:
     broken = PRINTED.one("StatefulSet", "gateway") | {"spec": {"replicas": "two"}}
     with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(broken, KUBERNETES, strict=True)
+        kubernetes_validate.validate(broken, NEWEST, strict=True)
 
 
 def test_nothing_is_there_twice() -> None:
@@ -307,16 +323,17 @@ def bytes_of(quantity: str) -> int:
     return parse_size(f"{quantity}B")
 
 
+@pytest.mark.parametrize("printed", [PRINTED, WITH_LARGE_CACHES], ids=["as-it-is", "large-caches"])
 @pytest.mark.parametrize("component", SERVING)
-def test_budgets_fit_into_what_the_container_may_have(component: str) -> None:
-    resources, settings = PRINTED.container(component)["resources"], PRINTED.one("ConfigMap")["data"]
+def test_budgets_fit_into_what_the_container_may_have(printed: Manifests, component: str) -> None:
+    resources, settings = printed.container(component)["resources"], printed.one("ConfigMap")["data"]
     assert resources["requests"]["memory"] == resources["limits"]["memory"]
     limit_bytes = bytes_of(resources["limits"]["memory"])
     budget_bytes = limit_bytes * int(settings["SARDONYX_MEMORY_BUDGET"].removesuffix("%")) // 100
     margins_bytes = budget_bytes // 4  # what workers may take beyond their models, all together
     inspections_bytes = 2 * ChildLimits().memory_bytes
     assert budget_bytes + margins_bytes + inspections_bytes < limit_bytes
-    (volume,) = PRINTED.pod(component)["volumes"]
+    (volume,) = printed.pod(component)["volumes"]
     sizes = [
         parse_size(settings["SARDONYX_CACHE_BYTES"]),
         bytes_of(volume["emptyDir"]["sizeLimit"]),
@@ -324,6 +341,24 @@ def test_budgets_fit_into_what_the_container_may_have(component: str) -> None:
     ]
     assert sizes == sorted(set(sizes))
     assert bytes_of(resources["requests"]["ephemeral-storage"]) >= sizes[1]
+
+
+def test_the_proxy_has_memory_for_more_than_the_buffers_of_all_its_connections() -> None:
+    container, configuration = PRINTED.container("proxy"), PRINTED.one("ConfigMap", "proxy")["data"]["haproxy.cfg"]
+    connections = int(container["command"][container["command"].index("-n") + 1])
+    (buffer_bytes,) = re.findall(r"tune\.bufsize (\d+)", configuration)
+
+    buffers_bytes = 4 * int(buffer_bytes) * connections  # a request and an answer, on either side
+    assert bytes_of(container["resources"]["limits"]["memory"]) >= 1.25 * buffers_bytes
+
+
+@pytest.mark.parametrize("component", [*SERVING, "proxy"])
+def test_nobody_is_evicted_for_its_log(component: str) -> None:
+    volumes = [each["emptyDir"] for each in PRINTED.pod(component)["volumes"] if "emptyDir" in each]
+    written_bytes = sum(bytes_of(each["sizeLimit"]) for each in volumes)
+
+    limit_bytes = bytes_of(PRINTED.container(component)["resources"]["limits"]["ephemeral-storage"])
+    assert limit_bytes > written_bytes + 10 * KUBELET_LOG_BYTES  # it is cut now and then only
 
 
 def test_the_region_is_set_where_boto3_looks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.support.manifests import Manifests, cluster, manifests
 CLUSTERS = {
     "as it is": cluster(),
     "with gRPC": cluster(grpc_port=8001),
+    "a bucket at port 80": cluster(s3_endpoint_url="http://minio"),
     "another": cluster(
         workers=4, s3_endpoint_url="http://s3.example.org:9000", choices={"memory_bytes": 16 * 1024**3, "proxies": 3}
     ),
@@ -109,3 +111,41 @@ def test_a_fault_is_found_by(name: str) -> None:
     BROKEN[name](broken)
 
     assert list(POLICIES[name](broken)) != []
+
+
+METADATA = ("169.254.169.254", "169.254.170.23", "fd00:ec2::254", "fe80::a9fe:a9fe")
+ELSEWHERE = ("10.0.0.7", "203.0.113.7", "2001:db8::7")
+
+
+def is_reached(printed: Manifests, component: str, address: str) -> bool:
+    """Return whether a component's pods may ask for something at port 80 of an address outside of the cluster."""
+    for rule in printed.one("NetworkPolicy", component)["spec"]["egress"]:
+        if 80 in [each["port"] for each in rule["ports"]]:
+            peers = rule.get("to", [{"ipBlock": {"cidr": cidr}} for cidr in ("0.0.0.0/0", "::/0")])
+            blocks = [peer["ipBlock"] for peer in peers if "ipBlock" in peer]
+            for block in blocks:
+                is_without = any(ip_address(address) in ip_network(each) for each in block.get("except", ()))
+                if ip_address(address) in ip_network(block["cidr"]) and not is_without:
+                    return True
+    return False
+
+
+@pytest.mark.parametrize("component", ["gateway", "registry"])
+def test_a_bucket_at_the_port_of_the_cloud_s_metadata_does_not_open_them(component: str) -> None:
+    printed = manifests(CLUSTERS["a bucket at port 80"])
+
+    reached = [address for address in (*METADATA, *ELSEWHERE) if is_reached(printed, component, address)]
+
+    assert reached == list(ELSEWHERE)
+
+
+@pytest.mark.parametrize("component", ["gateway", "registry"])
+def test_a_bucket_at_port_80_may_be_a_pod(component: str) -> None:
+    rules = manifests(CLUSTERS["a bucket at port 80"]).one("NetworkPolicy", component)["spec"]["egress"]
+    (rule,) = [each for each in rules if each["ports"] == [{"port": 80}]]
+    assert {"namespaceSelector": {}} in rule["to"]
+
+
+@pytest.mark.parametrize("component", ["gateway", "registry", "migration"])
+def test_without_a_bucket_at_port_80_nothing_is_reached_there(component: str) -> None:
+    assert [address for address in (*METADATA, *ELSEWHERE) if is_reached(manifests(), component, address)] == []

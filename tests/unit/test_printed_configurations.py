@@ -80,6 +80,13 @@ def test_the_second_registry_of_haproxy_stands_by() -> None:
     ]
 
 
+def test_a_dns_that_is_away_takes_no_server_of_haproxy_along() -> None:
+    """Without a word on these three, HAProxy puts servers that are ready into maintenance after half a minute."""
+    holds = dict(line.split()[1:] for line in lines_of(print_haproxy(NAMES), "hold "))
+
+    assert holds == {"valid": "5s", "nx": "5s", "timeout": "1d", "refused": "1d", "other": "1d"}
+
+
 def test_proxies_wait_longer_than_a_gateway_for_its_own_deadline() -> None:
     slow = Deployment(gateways=GATEWAYS, settings=Settings(predict_timeout_seconds=59.5))
 
