@@ -82,8 +82,11 @@ def plan(  # noqa: PLR0913 - the options of a command
     disk: Annotated[str, typer.Option("--disk", metavar="SIZE", help="SARDONYX_CACHE_BYTES of a host.")] = "20GiB",
     balance: Annotated[Spread, typer.Option("--balance", help="How requests are spread over hosts.")] = Spread.BOTH,
     balance_factor: Annotated[
-        int, typer.Option("--balance-factor", min=0, max=65535, help="hash-balance-factor in percent; 0 for none.")
-    ] = 0,
+        int,
+        typer.Option(
+            "--balance-factor", min=0, max=65535, help="In percent, as deploy print has it; 0 for none, plans quicker."
+        ),
+    ] = 150,
     costs: Annotated[
         str | None,
         typer.Option(

@@ -3,7 +3,7 @@
 1. By hash, a request goes where HAProxy sends its key (``gateway.placement.ring``); by round robin, to the next host.
    Within a host, one of its workers has it, by chance: connections are spread so.
 2. With a balance factor a host counts what it has under way, by the costs of runs and loads, and the ring passes it
-   over when it is full, as the proxy does.
+   over when it is full, as the proxy does. A single host is never passed over.
 3. Requests come in the order of their times; nothing else makes time pass. A host never slows down because it is busy:
    what it would need of its processors is reckoned, and whether it has that is for the reader to see.
 4. What happens before ``counted_from`` fills the caches, and does not count.
@@ -88,7 +88,7 @@ def replay(load: Load, costs: Costs, fleet: Fleet, *, warm_up: float = 0.0) -> O
     agenda = Agenda()
     disks = [Disk(fleet.disk_bytes) for _ in range(fleet.hosts)]
     prices = _prices(costs, fleet)
-    bounded = _Bounded(load, costs, fleet, agenda) if fleet.balance_factor else None
+    bounded = _Bounded(load, costs, fleet, agenda) if fleet.balance_factor and fleet.hosts > 1 else None
     caches = [
         Cache(
             fleet.memory_bytes // fleet.workers,

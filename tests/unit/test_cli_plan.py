@@ -3,12 +3,14 @@
 import io
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.cli.entry import main
+from gateway.deployment.deployed import Deployment
 
 Plan = Callable[..., tuple[str, str]]
 GENERATED = ("--models", "200", "--requests", "4000", "--rate", "50", "--memory", "200MB")
@@ -61,6 +63,11 @@ def test_each_number_of_hosts_is_planned_by_hash_and_by_round_robin(plan: Plan) 
         (5, "round-robin"),
     ]
     assert [len(it["per_host"]) for it in document["plans"]] == [2, 2, 5, 5]
+
+
+def test_the_proxy_that_is_planned_is_the_one_that_deploy_prints(plan: Plan) -> None:
+    printed = next(it.default for it in fields(Deployment) if it.name == "balance_factor")
+    assert document_of(plan("--json", "--hosts", "2", *GENERATED))["host"]["balance_factor"] == printed
 
 
 def test_the_table_says_what_the_document_says(plan: Plan) -> None:

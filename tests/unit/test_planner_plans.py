@@ -104,6 +104,11 @@ def test_with_a_factor_a_hot_version_spreads_over_hosts() -> None:
     assert sorted(outcome.requests.tolist())[1] > 500  # three are enough for eleven under way
 
 
+def test_a_single_host_does_with_a_factor_what_it_does_without() -> None:
+    one, bounded = (make_plan(LOAD, COSTS, Fleet(hosts=1, memory_bytes=80 * MB, balance_factor=it)) for it in (0, 150))
+    assert bounded.hosts == one.hosts
+
+
 def test_the_busiest_host_is_what_it_runs_in_its_busiest_time() -> None:
     load = replace(
         requests_for([0] * 1000, pause=1), times=np.concatenate([np.arange(900) * 1.0, 900 + np.arange(100)])
