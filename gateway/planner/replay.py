@@ -65,7 +65,7 @@ class Outcome:
     refused: NDArray[np.int64]
     loads: NDArray[np.int64]
     evictions: NDArray[np.int64]
-    fetched_bytes: NDArray[np.int64]
+    fetched_bytes: NDArray[np.float64]
     load_seconds: NDArray[np.float64]
     run_seconds: NDArray[np.float64]
     """What requests take of processors, loads left out."""
@@ -261,7 +261,7 @@ def _outcome(
         refused=np.array([sum(it.refused for it in each) for each in counts], np.int64),
         loads=np.array([sum(it.loads for it in each) for each in counts], np.int64),
         evictions=np.array([sum(it.evictions for it in each) for each in counts], np.int64),
-        fetched_bytes=np.array([disk.fetched_bytes for disk in disks], np.int64),
+        fetched_bytes=np.array([disk.fetched_bytes for disk in disks], np.float64),
         load_seconds=np.array([sum(it.load_seconds for it in each) for each in counts], np.float64),
         run_seconds=np.bincount(counted, taken, fleet.hosts).astype(np.float64),
         cold_seconds=tuple(np.concatenate([np.array(it.cold_seconds) for it in each]) for each in counts),

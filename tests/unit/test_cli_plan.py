@@ -119,6 +119,19 @@ def test_a_target_that_cannot_be_met_ends_as_a_failure_with_the_plan_printed(pla
     assert json.loads(printed[1][printed[1].index('{\n  "title"') :])["code"] == "target_not_met"
 
 
+def test_requests_that_no_worker_has_room_for_are_told_and_no_target_is_met_by_them(plan: Plan) -> None:
+    load = ("--models", "5", "--requests", "100", "--rate", "10")
+    out, said = plan("--memory", "0", "--cold-p99", "0.01", *load, exit_code=1)
+    assert "50 requests are for versions that fit into no worker's memory" in out.splitlines()
+    assert "give a host more --memory" in said
+
+
+def test_a_log_that_takes_no_time_is_refused(plan: Plan, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(request_line("a", 1))
+    _, said = plan("--json", "--log", str(tmp_path / "log"), exit_code=2)
+    assert json.loads(said)["code"] == "bad_load"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -128,6 +141,11 @@ def test_a_target_that_cannot_be_met_ends_as_a_failure_with_the_plan_printed(pla
         ("--balance", "random"),
         ("--log", "not-there"),
         ("--costs", "not-there"),
+        ("--rate", "inf"),
+        ("--rate", "nan"),
+        ("--hit-rate", "nan"),
+        ("--cold-p99", "inf"),
+        ("--requests", "2"),
     ],
     ids=" ".join,
 )

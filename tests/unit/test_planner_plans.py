@@ -135,6 +135,13 @@ def test_a_target_that_no_number_of_hosts_meets_has_no_plan() -> None:
     assert find_hosts(lambda hosts: replace(worst, fleet=with_hosts(FLEET, hosts)), Target(hit_rate=0.5), 3) is None
 
 
+@pytest.mark.parametrize("target", [Target(hit_rate=0.0), Target(cold_p99_seconds=9.0), Target(cores=9.0)])
+def test_no_target_is_met_by_refusing_requests(target: Target) -> None:
+    refusing = replace(FLEET, memory_bytes=0)
+    load = requests_for([0, 1], pause=1)
+    assert find_hosts(lambda hosts: make_plan(load, alike(2), with_hosts(refusing, hosts)), target, 1) is None
+
+
 def test_a_load_is_the_same_each_time_and_rises_and_falls_by_day() -> None:
     days = Zipf(models=100, requests=50_000, rate=50_000 / DAY_SECONDS, swing=0.8)
     load = days.make()
