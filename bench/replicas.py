@@ -179,8 +179,7 @@ def plan_all(made: World, runs: Sequence[Run]) -> dict[str, float]:
     for run in runs:
         balance = "round-robin" if run.name == "round robin" else "hash"
         words = ["--hosts", str(len(run.hits)), "--memory", str(run.budget_bytes), "--balance", balance]
-        if run.balance_factor:
-            words += ["--balance-factor", str(run.balance_factor)]
+        words += ["--balance-factor", str(run.balance_factor)]
         names[run.name] = 100 * plan(made, words)
         print(f"{run.name:12} planned {names[run.name]:6.2f} %", flush=True)
     return names

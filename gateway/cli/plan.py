@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
 
@@ -82,8 +83,11 @@ def plan(  # noqa: PLR0913 - the options of a command
     disk: Annotated[str, typer.Option("--disk", metavar="SIZE", help="SARDONYX_CACHE_BYTES of a host.")] = "20GiB",
     balance: Annotated[Spread, typer.Option("--balance", help="How requests are spread over hosts.")] = Spread.BOTH,
     balance_factor: Annotated[
-        int, typer.Option("--balance-factor", min=0, max=65535, help="hash-balance-factor in percent; 0 for none.")
-    ] = 0,
+        int,
+        typer.Option(
+            "--balance-factor", min=0, max=65535, help="In percent, as deploy print has it; 0 for none, plans quicker."
+        ),
+    ] = 150,
     costs: Annotated[
         str | None,
         typer.Option(
@@ -97,7 +101,7 @@ def plan(  # noqa: PLR0913 - the options of a command
     requests: Annotated[int, typer.Option("--requests", min=2, max=200_000_000, help="Of a load made up.")] = 1_000_000,
     rate: Annotated[
         float | None,
-        typer.Option("--rate", min=1e-6, help="Requests a second, in the mean; 1000 if the load is made up."),
+        typer.Option("--rate", min=1e-6, max=1e9, help="Requests a second, in the mean; 1000 if the load is made up."),
     ] = None,
     zipf: Annotated[float, typer.Option("--zipf", min=0, max=5, help="The exponent of the law of Zipf.")] = 1.0,
     swing: Annotated[
@@ -149,6 +153,7 @@ def plan(  # noqa: PLR0913 - the options of a command
     counts = parse_counts(hosts, most=_MOST_HOSTS, option="--hosts")
     if balance_factor and balance_factor <= 100:  # noqa: PLR2004 - percent
         raise typer.BadParameter("a percentage above 100, or 0 for none", param_hint="--balance-factor")
+    _refuse_endless(rate=rate, zipf=zipf, hit_rate=hit_rate, cold_p99=cold_p99, cores=cores)
     fleet = Fleet(
         hosts=counts[0],
         memory_bytes=_size(memory, "--memory"),
@@ -163,6 +168,9 @@ def plan(  # noqa: PLR0913 - the options of a command
     sources = _read(log, made_up, rate=rate, costs=costs, url=url)
     if warm_up is None:
         warm_up = 0.0 if log is not None else _GENERATED_WARM_UP
+    if sources.load.seconds_from(int(len(sources.load) * warm_up)) <= 0:
+        detail = "the requests that count come all in one moment, so that nothing can be said of a second"
+        raise CommandFailed(ExitCode.BAD_INPUT, code="bad_load", title="The load takes no time", detail=detail)
     target = Target(hit_rate=hit_rate, cold_p99_seconds=cold_p99, cores=cores)
     _plan(output, sources, fleet, counts, balance, target, warm_up)
 
@@ -198,9 +206,9 @@ def _measured(
         costs = "registry" if reading is not None and (url or client_settings().url) else "log"
     if costs == "log":
         return with_loads(prepared, loads), KINDS
-    if costs == "registry":
-        return with_loads(merge(_registered(load, prepared, url), prepared), loads), KINDS
     try:
+        if costs == "registry":
+            return with_loads(merge(_registered(load, prepared, url), prepared), loads), KINDS
         known, kinds = read_costs(Path(costs).read_bytes())
     except BadCostsError as error:
         raise CommandFailed(
@@ -250,6 +258,8 @@ def _plan(
     output.data(_document(sources, fleet, plans, wanted, needed, warm_up))
     output.say(*_load_lines(sources, fleet))
     output.table(COLUMNS, [_row(it) for it in plans])
+    if plans[0].refused:
+        output.say(f"{plans[0].refused:,} requests are for versions that fit into no worker's memory")
     _show_hosts(output, plans[0])
     words = ", ".join(f"{name} {value:g}" for name, value in wanted.items())
     if needed is not None:
@@ -257,6 +267,8 @@ def _plan(
         output.table(COLUMNS, [_row(needed)])
     elif wanted:
         detail = f"no number of hosts up to {MOST_HOSTS:,} comes to {words}"
+        if plans[0].refused:
+            detail += ", since requests are refused: give a host more --memory, or fewer --workers"
         raise CommandFailed(ExitCode.FAILED, code="target_not_met", title="The target is not met", detail=detail)
 
 
@@ -275,7 +287,7 @@ def _document(
             "seconds": round(load.seconds, 3),
             "versions": len(load.versions),
             "measured_versions": costs.known_count,
-            "session_bytes": int(costs.memory_bytes.sum()),
+            "session_bytes": int(costs.memory_bytes.sum(dtype=float)),
             "log": None if sources.reading is None else sources.reading.as_json(),
         },
         "host": {
@@ -295,7 +307,7 @@ def _load_lines(sources: _Sources, fleet: "Fleet") -> Iterator[str]:
     load, costs, reading = sources.load, sources.costs, sources.reading
     rate = len(load) / load.seconds if load.seconds else 0.0
     yield f"{len(load):,} requests for {len(load.versions):,} versions in {load.seconds:,.0f} s: {rate:,.1f} a second"
-    sizes = int(costs.memory_bytes.sum())
+    sizes = int(costs.memory_bytes.sum(dtype=float))
     yield f"All sessions would take {spell_bytes(sizes)}; a host has room for {spell_bytes(fleet.memory_bytes)}"
     if costs.known_count < len(load.versions):
         yield f"What {len(load.versions) - costs.known_count:,} of the versions take in memory is assumed (--costs)"
@@ -352,6 +364,12 @@ def _open(name: str) -> Iterator[BinaryIO]:
     else:
         with Path(name).open("rb") as file:
             yield file
+
+
+def _refuse_endless(**options: float | None) -> None:
+    for name, value in options.items():
+        if value is not None and not isfinite(value):
+            raise typer.BadParameter("not a number that ends", param_hint=f"--{name.replace('_', '-')}")
 
 
 def _size(text: str, option: str) -> int:

@@ -4,7 +4,8 @@
    ``share`` of all versions is like, those left out by the others. The versions that a kind stands for differ from it
    by chance, by their names: in most of them each number lies between half and double.
 2. A log knows how long loads took for which requests have waited: the quickest quarter is what the load itself takes,
-   the others waited for processors and for each other. Where some loads of a log are known, those of other versions
+   the others waited for processors and for each other. It is at most what the registry says: a load of the log has the
+   fetch of its files in it, which is counted by itself. Where some loads of a log are known, those of other versions
    are reckoned from the registry's, by what the known ones took beside theirs: it measures plain loads, and most are of
    prepared models. Where nothing else is known, a version's run takes what its requests take in the median, its load
    what the slowest one took longer than that, and its memory what a line ``prepared`` says.
@@ -22,6 +23,10 @@ from numpy.typing import NDArray
 
 from gateway.planner.load import Version
 from gateway.serving.cache_entry import MIN_SESSION_BYTES
+
+MOST_BYTES: Final = 2**50
+MOST_SECONDS: Final = 86_400
+"""What is said to be more than that is a mistake."""
 
 _FIELDS: Final = ("load_seconds", "memory_bytes", "run_seconds", "file_bytes")
 _SPREAD: Final = 0.35
@@ -122,7 +127,10 @@ def with_loads(
         known: what the registry has measured.
         loads: the seconds of loads for which requests have waited.
     """
-    found = {version: float(np.percentile(seconds, 25)) for version, seconds in loads.items()}
+    found = {
+        version: min(float(np.percentile(seconds, 25)), known.get(version, {}).get("load_seconds", MOST_SECONDS))
+        for version, seconds in loads.items()
+    }
     ratios = [
         seconds / known[it]["load_seconds"] for it, seconds in found.items() if known.get(it, {}).get("load_seconds")
     ]
@@ -139,15 +147,16 @@ def cost_of_version(document: Mapping[str, Any]) -> dict[str, float]:
     """Return what a version costs that the registry describes (``load_seconds``, ``memory_bytes`` ...).
 
     Raises:
-        BadCostsError: a number is none, or below zero.
+        BadCostsError: a number is none, below zero, or more than a machine has.
     """
     found = {}
     for field in _FIELDS:
         value = document.get("size_bytes", document.get(field)) if field == "file_bytes" else document.get(field)
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-            raise BadCostsError(f"{field} is {value!r}, not a number from 0 on")
+        most = MOST_BYTES if field.endswith("_bytes") else MOST_SECONDS
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+            raise BadCostsError(f"{field} is {value!r}, not a number from 0 to {most}")
         found[field] = float(value)
     return found
 
@@ -156,7 +165,7 @@ def read_costs(content: bytes) -> tuple[dict[Version, dict[str, float]], tuple[K
     """Return the measured versions and the kinds of a file: lines of JSON, or one JSON list.
 
     Raises:
-        BadCostsError: a line is neither, or the shares come to more than 1.
+        BadCostsError: a line is neither or says no cost, the shares come to more than 1, or there is nothing at all.
     """
     known: dict[Version, dict[str, float]] = {}
     kinds: list[Kind] = []
@@ -165,9 +174,12 @@ def read_costs(content: bytes) -> tuple[dict[Version, dict[str, float]], tuple[K
             if "share" in document:
                 kinds.append(_kind(document))
             else:
-                known[_version(document)] = cost_of_version(document)
+                version = _version(document)
+                known[version] = _some_cost(document)
         except BadCostsError as error:
             raise BadCostsError(f"line {number}: {error}") from None
+    if not known and not kinds:
+        raise BadCostsError("it has no entries")
     total = sum(kind.share for kind in kinds)
     if total > 1 + 1e-9:
         raise BadCostsError(f"the shares of the kinds come to {total:g}, more than 1")
@@ -199,6 +211,13 @@ def _version(document: Mapping[str, Any]) -> Version:
     if not isinstance(model, str) or not isinstance(number, int):
         raise BadCostsError("it says neither model and version nor share")
     return model, number
+
+
+def _some_cost(document: Mapping[str, Any]) -> dict[str, float]:
+    found = cost_of_version(document)
+    if not found:
+        raise BadCostsError(f"it says none of {', '.join(_FIELDS)}")
+    return found
 
 
 def _kind(document: Mapping[str, Any]) -> Kind:

@@ -40,7 +40,11 @@ class Load:
     @property
     def seconds(self) -> float:
         """How long it takes from the first request to the last."""
-        return float(self.times[-1] - self.times[0]) if len(self.times) > 1 else 0.0
+        return self.seconds_from(0)
+
+    def seconds_from(self, first: int) -> float:
+        """Return how long it takes from one of its requests to the last."""
+        return float(self.times[-1] - self.times[first])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 1. A hit is a request whose version was loaded when it came. The time of any other is what it waited, and its run.
 2. The hosts that a target needs are found by replaying the load to more and fewer of them: doubling until it holds,
    then halving the distance, to within a hundredth. More hosts never make it worse, but for the luck of single models.
+   No target is met where requests are refused, since that is the quickest answer of all.
 """
 
 from collections.abc import Callable
@@ -47,7 +48,7 @@ class Plan:
     refused: int
     """Requests for what fits into no worker's budget."""
     busiest_cores: float
-    """What the busiest host needs for runs in the busiest fiftieth of the time, and for its loads."""
+    """The most that any host needs for runs in a fiftieth of the time, and the most that any needs for loads."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan without its hosts one by one."""
@@ -74,7 +75,8 @@ class Target:
     def is_met(self, plan: Plan) -> bool:
         """Return whether a plan is as wanted."""
         return (
-            (self.hit_rate is None or plan.total.hit_rate >= self.hit_rate)
+            not plan.refused
+            and (self.hit_rate is None or plan.total.hit_rate >= self.hit_rate)
             and (self.cold_p99_seconds is None or plan.total.cold_p99_seconds <= self.cold_p99_seconds)
             and (self.cores is None or plan.busiest_cores <= self.cores)
         )
@@ -108,7 +110,7 @@ def find_hosts(plan_of: Callable[[int], Plan], target: Target, at_first: int) ->
     too_few, hosts = 0, at_first
     plan = plan_of(hosts)
     while not target.is_met(plan):
-        if hosts >= MOST_HOSTS:
+        if hosts >= MOST_HOSTS or plan.refused:  # a worker of more hosts has no more memory
             return None
         too_few, hosts = hosts, min(MOST_HOSTS, 2 * hosts)
         plan = plan_of(hosts)

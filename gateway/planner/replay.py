@@ -3,7 +3,7 @@
 1. By hash, a request goes where HAProxy sends its key (``gateway.placement.ring``); by round robin, to the next host.
    Within a host, one of its workers has it, by chance: connections are spread so.
 2. With a balance factor a host counts what it has under way, by the costs of runs and loads, and the ring passes it
-   over when it is full, as the proxy does.
+   over when it is full, as the proxy does. A single host is never passed over.
 3. Requests come in the order of their times; nothing else makes time pass. A host never slows down because it is busy:
    what it would need of its processors is reckoned, and whether it has that is for the reader to see.
 4. What happens before ``counted_from`` fills the caches, and does not count.
@@ -65,7 +65,7 @@ class Outcome:
     refused: NDArray[np.int64]
     loads: NDArray[np.int64]
     evictions: NDArray[np.int64]
-    fetched_bytes: NDArray[np.int64]
+    fetched_bytes: NDArray[np.float64]
     load_seconds: NDArray[np.float64]
     run_seconds: NDArray[np.float64]
     """What requests take of processors, loads left out."""
@@ -88,7 +88,7 @@ def replay(load: Load, costs: Costs, fleet: Fleet, *, warm_up: float = 0.0) -> O
     agenda = Agenda()
     disks = [Disk(fleet.disk_bytes) for _ in range(fleet.hosts)]
     prices = _prices(costs, fleet)
-    bounded = _Bounded(load, costs, fleet, agenda) if fleet.balance_factor else None
+    bounded = _Bounded(load, costs, fleet, agenda) if fleet.balance_factor and fleet.hosts > 1 else None
     caches = [
         Cache(
             fleet.memory_bytes // fleet.workers,
@@ -261,7 +261,7 @@ def _outcome(
         refused=np.array([sum(it.refused for it in each) for each in counts], np.int64),
         loads=np.array([sum(it.loads for it in each) for each in counts], np.int64),
         evictions=np.array([sum(it.evictions for it in each) for each in counts], np.int64),
-        fetched_bytes=np.array([disk.fetched_bytes for disk in disks], np.int64),
+        fetched_bytes=np.array([disk.fetched_bytes for disk in disks], np.float64),
         load_seconds=np.array([sum(it.load_seconds for it in each) for each in counts], np.float64),
         run_seconds=np.bincount(counted, taken, fleet.hosts).astype(np.float64),
         cold_seconds=tuple(np.concatenate([np.array(it.cold_seconds) for it in each]) for each in counts),

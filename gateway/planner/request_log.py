@@ -5,9 +5,10 @@
    counted by its fault, with the first line that has it.
 2. Replayed is what came to a version's session: good answers, and those whose load or run went wrong. Refused requests
    load nothing, nor does ``validate``.
-3. A line has a time: its ``timestamp``, else that before the JSON, else that of the line before. Lines are written in
-   bundles; those of one moment are spread over the time since the moment before, a fifth of a second at most. A request
-   came as long before its line as it took. A log without any times is spread evenly at the rate that is given.
+3. A line has a time: its ``timestamp``, else that before the JSON, else that of the line before; those before the first
+   time have that one. What is no time of this century is none. Lines are written in bundles; those of one moment are
+   spread over the time since the moment before, a fifth of a second at most. A request came as long before its line as
+   it took. A log without any times is spread evenly at the rate that is given.
 4. A line that was kept by chance stands for one over ``share`` requests (``expansion``).
 """
 
@@ -22,11 +23,18 @@ import orjson
 from numpy.typing import NDArray
 
 from gateway.placement.keys import key_of, key_of_path
+from gateway.planner.costs import MOST_BYTES, MOST_SECONDS
 from gateway.planner.expansion import expand
 from gateway.planner.load import Load, Version
 
 BUNDLE_SECONDS: Final = 0.2
 """How long lines wait to be written together."""
+
+MOST_REQUESTS: Final = 200_000_000
+"""For so many the lines of a log may stand."""
+
+_CENTURY: Final = (946_684_800.0, 4_102_444_800.0)
+"""From 2000 to 2100, in seconds since 1970."""
 
 _LOADING_CODES: Final = frozenset({"ok", "model_execution_failed", "model_output_not_text", "predict_timeout"})
 
@@ -66,7 +74,7 @@ class Reading:
 
 
 class BadLogError(ValueError):
-    """A log has no request that could be replayed, or no time; the message says what it has."""
+    """A log has no request that could be replayed, no time, or too many requests; the message says what it has."""
 
 
 class _BadLineError(ValueError):
@@ -112,6 +120,9 @@ def read_log(lines: Iterable[bytes], *, rate: float | None = None) -> tuple[Load
         raise BadLogError(f"none of its {reading.lines} lines is a prediction{_told(reading)}")
     if rate is None and not clock.has_read:
         raise BadLogError("its lines have no times, and no rate is given")
+    requests = sum(1 / share for share in columns.shares)
+    if requests > MOST_REQUESTS:
+        raise BadLogError(f"by their shares its lines stand for {requests:.3g} requests, at most are {MOST_REQUESTS:,}")
     reading.has_shares = min(columns.shares) < 1
     _learn(columns, reading)
     return _load(columns, rate), reading
@@ -160,7 +171,7 @@ def _take(document: Mapping[str, Any], reading: Reading, columns: _Columns) -> b
     columns.seconds.append(seconds)
     waited = document.get("load_seconds")
     columns.waited.append(waited is not None)
-    if isinstance(waited, int | float) and waited > 0:
+    if isinstance(waited, int | float) and 0 < waited <= MOST_SECONDS:
         reading.loads.setdefault((model, number), []).append(waited)
     return True
 
@@ -172,14 +183,16 @@ def _fields(document: Mapping[str, Any]) -> tuple[str, int, str, float, float]:
         raise _BadLineError("a request without model, version and path")
     if not isinstance(share, int | float) or not 0 < share <= 1:
         raise _BadLineError("a share that is none")
-    if not isinstance(seconds, int | float) or seconds < 0:
+    if not isinstance(seconds, int | float) or not 0 <= seconds <= MOST_SECONDS:
         raise _BadLineError("a request without seconds")
     return model, number, path, share, seconds
 
 
 def _note_prepared(document: Mapping[str, Any], reading: Reading) -> None:
     model, number, taken = document.get("model"), document.get("version"), document.get("memory_bytes")
-    if isinstance(model, str) and isinstance(number, int) and isinstance(taken, int) and taken >= 0:
+    if isinstance(model, str) and isinstance(number, int) and isinstance(taken, int):
+        if not 0 <= taken <= MOST_BYTES:
+            raise _BadLineError("a prepared model that takes what cannot be")
         reading.prepared[model, number] = {"memory_bytes": taken}
 
 
@@ -189,21 +202,23 @@ class _Clock:
     def __init__(self) -> None:
         self.has_read = False
         self._text = ""
-        self._moment = 0.0
+        self._moment = float("nan")
 
     def read(self, document: Mapping[str, Any], before: bytes) -> float:
-        """Return the seconds since 1970, by rule 3."""
+        """Return the seconds since 1970, by rule 3; not a number before the first time."""
         text = document.get("timestamp")
-        if text is None and before:
+        if text is None and before.strip():
             text = before.split(maxsplit=1)[0].decode("ascii", "replace")
         if not isinstance(text, str) or text == self._text:
             return self._moment
         self._text = text
         try:
-            self._moment = datetime.fromisoformat(text).timestamp()
+            moment = datetime.fromisoformat(text).timestamp()
         except (ValueError, OverflowError):
             return self._moment
-        self.has_read = True
+        begin, end = _CENTURY
+        if begin <= moment < end:
+            self._moment, self.has_read = moment, True
         return self._moment
 
 
@@ -232,6 +247,7 @@ def _load(columns: _Columns, rate: float | None) -> Load:
         order = np.arange(len(times))
     else:
         written = np.array(columns.times)
+        written[np.isnan(written)] = written[~np.isnan(written)][0]
         order = np.argsort(written, kind="stable")
         times = _spread(written[order]) - np.array(columns.seconds)[order]
         again = np.argsort(times, kind="stable")

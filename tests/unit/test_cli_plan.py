@@ -3,12 +3,14 @@
 import io
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.cli.entry import main
+from gateway.deployment.deployed import Deployment
 
 Plan = Callable[..., tuple[str, str]]
 GENERATED = ("--models", "200", "--requests", "4000", "--rate", "50", "--memory", "200MB")
@@ -63,6 +65,11 @@ def test_each_number_of_hosts_is_planned_by_hash_and_by_round_robin(plan: Plan) 
     assert [len(it["per_host"]) for it in document["plans"]] == [2, 2, 5, 5]
 
 
+def test_the_proxy_that_is_planned_is_the_one_that_deploy_prints(plan: Plan) -> None:
+    printed = next(it.default for it in fields(Deployment) if it.name == "balance_factor")
+    assert document_of(plan("--json", "--hosts", "2", *GENERATED))["host"]["balance_factor"] == printed
+
+
 def test_the_table_says_what_the_document_says(plan: Plan) -> None:
     options = ("--hosts", "3", "--balance", "hash", *GENERATED)
     found = document_of(plan("--json", *options))["plans"][0]
@@ -112,6 +119,19 @@ def test_a_target_that_cannot_be_met_ends_as_a_failure_with_the_plan_printed(pla
     assert json.loads(printed[1][printed[1].index('{\n  "title"') :])["code"] == "target_not_met"
 
 
+def test_requests_that_no_worker_has_room_for_are_told_and_no_target_is_met_by_them(plan: Plan) -> None:
+    load = ("--models", "5", "--requests", "100", "--rate", "10")
+    out, said = plan("--memory", "0", "--cold-p99", "0.01", *load, exit_code=1)
+    assert "50 requests are for versions that fit into no worker's memory" in out.splitlines()
+    assert "give a host more --memory" in said
+
+
+def test_a_log_that_takes_no_time_is_refused(plan: Plan, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(request_line("a", 1))
+    _, said = plan("--json", "--log", str(tmp_path / "log"), exit_code=2)
+    assert json.loads(said)["code"] == "bad_load"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -121,6 +141,11 @@ def test_a_target_that_cannot_be_met_ends_as_a_failure_with_the_plan_printed(pla
         ("--balance", "random"),
         ("--log", "not-there"),
         ("--costs", "not-there"),
+        ("--rate", "inf"),
+        ("--rate", "nan"),
+        ("--hit-rate", "nan"),
+        ("--cold-p99", "inf"),
+        ("--requests", "2"),
     ],
     ids=" ".join,
 )

@@ -48,6 +48,11 @@ def test_loads_are_what_a_log_has_seen_and_those_of_others_in_proportion() -> No
     }
 
 
+def test_a_load_takes_no_longer_than_the_registry_has_measured_since_its_fetch_is_counted_by_itself() -> None:
+    known = {("a", 1): {"load_seconds": 0.1}, ("b", 1): {"load_seconds": 0.4}}
+    assert with_loads(known, {("a", 1): [0.5, 0.6]}) == known
+
+
 def test_a_file_has_versions_as_the_registry_describes_them() -> None:
     document = {"model": "iris", "version": 3, "load_seconds": 0.01, "memory_bytes": 5, "run_seconds": None}
     known, kinds = read_costs(json.dumps([{**document, "size_bytes": 77, "signature": {}}]).encode())
@@ -69,11 +74,29 @@ def test_a_file_has_kinds_and_the_usual_ones_have_the_rest() -> None:
         (b"[1]", "line 1 is no object"),
         (b'{"model": "iris"}', "neither model and version nor share"),
         (b'{"model": "iris", "version": 1, "load_seconds": -1}', "load_seconds is -1"),
+        (b'{"model": "iris", "version": 1, "memory_bytes": 1e19}', r"memory_bytes is 1e\+19, not a number from 0 to"),
+        (b'{"model": "iris", "version": 1, "run_seconds": 1e300}', r"run_seconds is 1e\+300, not a number from 0 to"),
+        (b'{"model": "iris", "version": 1, "load_second": 1}', "says none of load_seconds, memory_bytes"),
+        (b"", "no entries"),
+        (b"[]", "no entries"),
         (b'{"share": 2}', "share is 2"),
         (b'{"share": 0.1, "load_seconds": 1}', "does not say memory_bytes"),
         (b'{"share": 0.9, "load_seconds": 1, "memory_bytes": 1, "run_seconds": 1, "file_bytes": 1}\n' * 2, "1.8"),
     ],
-    ids=["no JSON", "no object", "nothing", "below zero", "share above one", "half a kind", "too many shares"],
+    ids=[
+        "no JSON",
+        "no object",
+        "nothing",
+        "below zero",
+        "an exbibyte",
+        "longer than the world",
+        "misspelt",
+        "empty",
+        "empty list",
+        "share above one",
+        "half a kind",
+        "too many shares",
+    ],
 )
 def test_what_makes_no_sense_is_refused_with_the_line(content: bytes, fault: str) -> None:
     with pytest.raises(BadCostsError, match=fault):

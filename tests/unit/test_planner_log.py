@@ -65,13 +65,16 @@ def test_bad_lines_are_counted_by_their_fault_with_the_first_of_each() -> None:
             line(path=None),
             line(share=0),
             line(seconds="long"),
+            line(seconds=1e300),
+            b'{"event": "prepared", "model": "iris", "version": 3, "memory_bytes": 10000000000000000000}',
         ]
     )
     assert reading.as_json()["faults"] == {
         "no JSON": {"lines": 2, "first_line": 2},
         "a request without model, version and path": {"lines": 1, "first_line": 4},
         "a share that is none": {"lines": 1, "first_line": 5},
-        "a request without seconds": {"lines": 1, "first_line": 6},
+        "a request without seconds": {"lines": 2, "first_line": 6},
+        "a prepared model that takes what cannot be": {"lines": 1, "first_line": 8},
     }
 
 
@@ -99,6 +102,12 @@ def test_a_bundle_of_lines_is_spread_over_the_time_in_which_it_was_collected() -
 def test_a_log_without_times_is_spread_evenly_at_the_rate_that_is_given() -> None:
     load, _ = read_log([line(timestamp=None)] * 3, rate=0.5)
     assert load.times.tolist() == [0.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize("timestamp", [None, "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "yesterday"])
+def test_lines_before_the_first_time_of_a_log_have_that_time(timestamp: str | None) -> None:
+    load, _ = read_log([line(timestamp=timestamp), b"  " + line(timestamp=timestamp), line(), line(second=9)])
+    assert load.seconds == pytest.approx(9 + 0.2 * 2 / 3)  # three are of one bundle
 
 
 def test_a_log_without_times_and_rate_is_refused() -> None:
@@ -138,6 +147,12 @@ def test_a_line_that_was_kept_by_chance_stands_for_those_that_were_not() -> None
     by_third = np.histogram(load.times, 3)[0]
     assert by_third.min() > 150
     assert (np.diff(load.times) >= 0).all()
+
+
+@pytest.mark.parametrize("share", [1e-9, 1e-300, 5e-324])
+def test_shares_of_which_there_would_be_too_many_requests_are_refused(share: float) -> None:
+    with pytest.raises(BadLogError, match="at most are 200,000,000"):
+        read_log([line(), line(second=1, share=share)])
 
 
 def test_what_was_seen_once_has_its_companions_anywhere_in_the_log() -> None:

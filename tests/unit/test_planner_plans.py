@@ -104,6 +104,11 @@ def test_with_a_factor_a_hot_version_spreads_over_hosts() -> None:
     assert sorted(outcome.requests.tolist())[1] > 500  # three are enough for eleven under way
 
 
+def test_a_single_host_does_with_a_factor_what_it_does_without() -> None:
+    one, bounded = (make_plan(LOAD, COSTS, Fleet(hosts=1, memory_bytes=80 * MB, balance_factor=it)) for it in (0, 150))
+    assert bounded.hosts == one.hosts
+
+
 def test_the_busiest_host_is_what_it_runs_in_its_busiest_time() -> None:
     load = replace(
         requests_for([0] * 1000, pause=1), times=np.concatenate([np.arange(900) * 1.0, 900 + np.arange(100)])
@@ -128,6 +133,13 @@ def test_the_hosts_found_meet_the_target_and_one_less_does_not(target: Target) -
 def test_a_target_that_no_number_of_hosts_meets_has_no_plan() -> None:
     worst = make_plan(requests_for([0, 1], pause=1), alike(2), FLEET)
     assert find_hosts(lambda hosts: replace(worst, fleet=with_hosts(FLEET, hosts)), Target(hit_rate=0.5), 3) is None
+
+
+@pytest.mark.parametrize("target", [Target(hit_rate=0.0), Target(cold_p99_seconds=9.0), Target(cores=9.0)])
+def test_no_target_is_met_by_refusing_requests(target: Target) -> None:
+    refusing = replace(FLEET, memory_bytes=0)
+    load = requests_for([0, 1], pause=1)
+    assert find_hosts(lambda hosts: make_plan(load, alike(2), with_hosts(refusing, hosts)), target, 1) is None
 
 
 def test_a_load_is_the_same_each_time_and_rises_and_falls_by_day() -> None:
