@@ -13,8 +13,11 @@ class Patience:
     """How long to wait for S3."""
 
     connect_seconds: float = 2.0
-    read_seconds: float = 30.0
-    """For the next bytes of an answer."""
+    answer_seconds: float = 30.0
+    """For an answer: S3 may have a large object to put together first."""
+    read_seconds: float = 7.0
+    """For the next bytes of what is read. All attempts together are over before a prediction's deadline is, so that a
+    request that waits for a model learns of a silent store while it can still be sent to another gateway."""
     attempts: int = 3
 
 
@@ -28,17 +31,25 @@ class S3Client:
         self._endpoint_url = endpoint_url
         self.patience = patience or Patience()
         self._lock = threading.Lock()
-        self._api: Any = None
+        self._apis: dict[float, Any] = {}
 
     @property
     def api(self) -> Any:
         """The boto3 client; call it within ``s3_errors`` only."""
-        with self._lock:
-            if self._api is None:
-                self._api = self._connect()
-            return self._api
+        return self._api_that_waits(self.patience.answer_seconds)
 
-    def _connect(self) -> Any:
+    @property
+    def reading_api(self) -> Any:
+        """The same for what reads objects, which waits less long for them."""
+        return self._api_that_waits(self.patience.read_seconds)
+
+    def _api_that_waits(self, seconds: float) -> Any:
+        with self._lock:
+            if seconds not in self._apis:
+                self._apis[seconds] = self._connect(seconds)
+            return self._apis[seconds]
+
+    def _connect(self, read_seconds: float) -> Any:
         from boto3.session import Session
         from botocore.config import Config
         from botocore.exceptions import NoCredentialsError
@@ -53,7 +64,7 @@ class S3Client:
             config=Config(
                 signature_version="s3v4",
                 connect_timeout=self.patience.connect_seconds,
-                read_timeout=self.patience.read_seconds,
+                read_timeout=read_seconds,
                 retries={"mode": "standard", "total_max_attempts": self.patience.attempts},
                 max_pool_connections=_CONNECTIONS,
                 # A server of one's own has one name, not one for each bucket.

@@ -25,7 +25,7 @@ class S3Sources:
         """Yield the object's bytes; see ForeignObjects."""
         target = self._parse(source)
         with s3_errors(_READING):
-            api = self._client.api
+            api = self._client.reading_api
             try:
                 head = api.head_object(**target)
                 if member_of(head, "ContentLength", doing=_READING) > limit_bytes:

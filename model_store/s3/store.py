@@ -74,7 +74,7 @@ class S3Store:
         """Yield the bytes in chunks of about 1 MiB; an object that is missing is noticed by the call itself."""
         client = self._bucket.client
         with s3_errors(_READING):
-            api = client.api
+            api = client.reading_api
             try:
                 answer = api.get_object(**self._bucket.target(self._bucket.object_key(digest)))
             except api.exceptions.ClientError as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.settings import Settings
 from model_store.s3.bucket import Bucket
 from model_store.s3.client import Patience, S3Client
 from model_store.s3.store import S3Store
@@ -22,7 +23,9 @@ KEY = f"sha256/{DIGEST.hex[:2]}/{DIGEST.hex[2:4]}/{DIGEST.hex}"
 LARGE = bytes(range(256)) * 320_000
 """More than what lies in sockets' buffers."""
 
-HURRIED = Patience(connect_seconds=0.3, read_seconds=0.3, attempts=1)
+HURRIED = Patience(connect_seconds=0.3, answer_seconds=0.3, read_seconds=0.3, attempts=1)
+MOST_BETWEEN_ATTEMPTS = 1 + 2
+"""Seconds that boto3 may wait before the second attempt, and before the third."""
 NO_ANSWER = {(StorageUnavailable, "the artifact store does not answer", 5)}
 
 
@@ -61,6 +64,20 @@ def _refusals(store: S3Store, folder: Path) -> set[tuple[type[ServiceError], str
         assert error.detail.startswith(f"{doing} failed: ")
         refusals.add((type(error), error.detail.removeprefix(f"{doing} failed: "), error.retry_after_seconds))
     return refusals
+
+
+def test_a_fetch_from_a_silent_store_has_failed_before_a_prediction_that_waits_for_it_has() -> None:
+    patience = Patience()
+    longest = patience.attempts * (patience.connect_seconds + patience.read_seconds) + MOST_BETWEEN_ATTEMPTS
+    assert longest <= Settings().predict_timeout_seconds
+
+
+def test_what_reads_waits_less_long_than_what_stores(server: S3Server) -> None:
+    patience = Patience(connect_seconds=0.3, answer_seconds=300, read_seconds=0.3, attempts=1)
+    store = S3Store(Bucket(S3Client(server.endpoint_url, patience=patience), BUCKET, new_prefix()))
+    with server.stopped(), pytest.raises(StorageUnavailable) as caught:
+        _whole(store)
+    assert caught.value.detail == "reading from the artifact store failed: the artifact store does not answer"
 
 
 def test_a_wrong_secret_is_a_store_that_refuses(

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.web.elsewhere import mark
 from gateway.web.exchange import Exchange
+from model_store.s3.client import Patience
 from registry.errors import (
     InsufficientMemory,
     InvalidName,
@@ -21,6 +22,8 @@ from registry.sql.engine import BUSY_TIMEOUT_SECONDS
 ASKED = {b"x-try-elsewhere": b"425"}
 ASKED_FOR_A_HEADER = {b"x-try-elsewhere": b"header"}
 MARK = [(b"x-try-elsewhere", b"yes")]
+MOST_BETWEEN_ATTEMPTS = 1 + 2
+"""Seconds that boto3 may wait before the second attempt, and before the third."""
 
 
 def refuse(
@@ -68,6 +71,12 @@ def test_what_does_not_fit_at_once_another_may_answer() -> None:
 
 def test_a_database_that_says_nothing_is_given_up_in_time_for_another_gateway() -> None:
     assert refuse(RegistryUnavailable("silent"), ASKED, waited_seconds=BUSY_TIMEOUT_SECONDS + 1) == (425, MARK)
+
+
+def test_a_store_whose_host_is_gone_is_given_up_in_time_for_another_gateway() -> None:
+    patience = Patience()
+    gone = patience.read_seconds + (patience.attempts - 1) * patience.connect_seconds + MOST_BETWEEN_ATTEMPTS
+    assert refuse(StorageUnavailable("silent"), ASKED, waited_seconds=gone) == (425, MARK)
 
 
 def test_who_has_waited_longer_for_the_database_goes_nowhere_else() -> None:
