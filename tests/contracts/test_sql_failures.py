@@ -175,9 +175,9 @@ def test_a_connection_is_safe_against_power_cuts_and_dangling_references(tmp_pat
     assert found == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2, "busy_timeout": 5000}
 
 
-def test_a_connection_keeps_half_a_megabyte_of_pages_however_large_the_registry_is(tmp_path: Path) -> None:
+def test_a_connection_keeps_few_pages_however_large_the_registry_is(tmp_path: Path) -> None:
     engine = open_engine(make_sqlite_database(tmp_path))
     with engine.connect() as connection:
         found = connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
     engine.dispose()
-    assert found == -512  # negative: in KiB
+    assert found == -128  # negative: in KiB
