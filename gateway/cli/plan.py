@@ -138,7 +138,9 @@ def plan(  # noqa: PLR0913 - the options of a command
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Plan how many hosts a load needs: replay it through the proxy's hash and the gateway's cache.
+    """Plan how many hosts a load needs.
+
+    It is replayed through the proxy's hash and the gateway's cache.
 
     A log is what the gateway writes; lines that are none of a request are passed over, bad ones counted. For each
     number of hosts: how many requests find their version loaded, how long the others wait, and what that takes. With

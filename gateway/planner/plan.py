@@ -16,7 +16,7 @@ from gateway.planner.costs import Costs
 from gateway.planner.load import Load
 from gateway.planner.replay import Fleet, Outcome, replay
 
-MOST_HOSTS: Final = 16_384
+MOST_HOSTS: Final = 4_096
 """The search ends there."""
 
 

@@ -272,7 +272,7 @@ def test_after_a_damaged_worker_the_next_ones_lie_elsewhere_in_memory(tmp_path: 
         (worker,), (forerunner,) = gateway.workers(), forerunner_of(gateway)
         os.kill(worker, signal.SIGKILL)
         wait_until(lambda: gateway.workers() not in ([], [worker]))
-        assert forerunner_of(gateway) == [forerunner]
+        wait_until(lambda: forerunner_of(gateway) == [forerunner])  # a fork is called so until it has a name of its own
         (worker,) = gateway.workers()
         os.kill(worker, signal.SIGSEGV)
         wait_until(lambda: gateway.workers() not in ([], [worker]))

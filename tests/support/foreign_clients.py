@@ -22,7 +22,7 @@ SCRIPTS = ROOT / "tests" / "clients"
 ENVIRONMENTS = ROOT / ".clients"
 """Where the environments lie once they are made. Git ignores it."""
 
-SECONDS = 60
+SECONDS = 100
 
 
 TABLE = ("rows", "columns")
