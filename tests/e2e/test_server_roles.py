@@ -48,6 +48,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
             for role in ("registry", "gateway")
         }
         upload(clients["registry"], "iris", 1)
+        # The gateway may have looked for it, to preload it, less than a second before it was there.
+        wait_until(lambda: clients["gateway"].post("/models/iris/predict", json=NATIVE).status_code == 200)
         yield Pair(gateway=clients["gateway"], registry=clients["registry"], grpc_ports=ports)
 
 
