@@ -107,7 +107,7 @@ def test_an_object_that_changes_after_its_head_was_seen_is_not_read(
     def overwrite(**_: Any) -> None:
         s3_server.client().put_object(Bucket=BUCKET, Key=key, Body=b"something else")
 
-    client.api.meta.events.register("before-call.s3.GetObject", overwrite)
+    client.reading_api.meta.events.register("before-call.s3.GetObject", overwrite)
     assert type(_refusal(sources, f"s3://{BUCKET}/{key}")) is SourceChanged
 
 
@@ -119,7 +119,7 @@ def test_of_a_bucket_with_versions_the_version_is_pinned(s3_server: S3Server, mo
     owner.put_object(Bucket=bucket, Key="model.onnx", Body=CONTENT)
     client = S3Client(s3_server.endpoint_url)
     asked: list[dict[str, str]] = []
-    client.api.meta.events.register(
+    client.reading_api.meta.events.register(
         "provide-client-params.s3.GetObject", lambda params, **_: asked.append(params) and None
     )
     sources = S3Sources(client, frozenset({bucket}))
