@@ -108,6 +108,17 @@ def test_who_was_idle_longest_makes_room(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [bench.rates.of_model(model).answers for model in ("a", "b", "c")] == [0, 5, 5]
 
 
+def test_versions_that_come_and_go_share_their_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates, "POINTS", 3)
+    bench = Bench()
+    bench.look()
+    for number in range(1, 20):
+        bench.workers[0].of_version("many", number).add("ok", 0.002, 5)
+        bench.look()
+    assert [bench.rates.of_version("many", number).answers for number in (16, 17, 18, 19)] == [0, 5, 5, 5]
+    assert bench.rates.kept == {("many", "17"), ("many", "18"), ("many", "19")}
+
+
 def test_there_is_an_end_to_what_is_kept() -> None:
     bench = Bench()
     bench.look()
