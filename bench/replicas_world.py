@@ -51,7 +51,7 @@ class World:
     def start(self, host: Host, more: Mapping[str, str]) -> Server:
         """Start a gateway without a past, not waited for yet."""
         shutil.rmtree(self._data_of(host), ignore_errors=True)
-        return self._serve(host, "gateway", more)
+        return self._serve(host, "gateway", {"SARDONYX_RING_ID": str(host.number), **more})
 
     def log_of(self, host: Host) -> Path:
         """Return where all gateways of a host have written what they did."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
+from gateway.company import Company
 from gateway.metrics import Metrics
 from gateway.parts import create_embedded_database
 from gateway.settings import Settings
@@ -20,13 +21,13 @@ from registry.errors import ServiceError
 if TYPE_CHECKING:
     from gateway.rpc.server import RpcServer
 
-StandBy: TypeAlias = Callable[[], Awaitable[bool]]
-"""Returns when a worker is to serve, and then whether no other worker of its gateway does."""
+StandBy: TypeAlias = Callable[[], Awaitable[Company]]
+"""Returns when a worker is to serve, and then who answers until it does."""
 
 
-async def serve_at_once() -> bool:
-    """Stand by for nothing, alone."""
-    return True
+async def serve_at_once() -> Company:
+    """Stand by for nothing, where nobody else answers."""
+    return Company.NOBODY
 
 
 class Application:
@@ -111,7 +112,7 @@ class Application:
         if self._is_worker:
             if self._settings.grpc_port and self._settings.is_predicting:
                 self._make_rpc(services)
-            await begin(is_alone=await self._stand_by())
+            await begin(await self._stand_by())
             if self._rpc is not None:
                 await self._rpc.start()
         self.front = front

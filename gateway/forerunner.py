@@ -22,8 +22,9 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from gateway.company import Company
 from gateway.host import die_with_supervisor
-from gateway.worker_forks import GO, MADE, NUMBER_BYTES, PATIENT, READY, SERVE, SERVE_ALONE
+from gateway.worker_forks import GO, MADE, NUMBER_BYTES, PATIENT, READY
 from registry.inspection.sessions import SESSION_NICENESS, lower_session
 from registry.inspection.siblings import fork_sibling, is_possible, show_as
 
@@ -39,6 +40,9 @@ _LATE: Final = (
     "uvicorn.loops.uvloop",
 )
 """What a worker imports later, when it starts or has its first request: some of it may not be installed."""
+_WORD_BYTES: Final = 2
+"""Of ``Company``."""
+
 _REST: Final = 3.0
 """So many times as long as it works a patient forerunner rests."""
 _LEAST_SECONDS: Final = 0.005
@@ -105,7 +109,7 @@ def _begin(told: socket.socket, place: int, *, is_fork: bool) -> "tuple[int, Sta
         if is_fork:
             show_as(b"%b\0-m\0%b\0--place\0%d\0" % (os.fsencode(sys.executable), module, place))
 
-    async def stand_by() -> bool:
+    async def stand_by() -> Company:
         import asyncio  # not before patience is in place
 
         told.setblocking(False)
@@ -114,13 +118,13 @@ def _begin(told: socket.socket, place: int, *, is_fork: bool) -> "tuple[int, Sta
                 told.send(MADE)
             word = b""
             with suppress(ConnectionResetError):
-                word = await asyncio.get_running_loop().sock_recv(told, len(SERVE))
+                word = await asyncio.get_running_loop().sock_recv(told, _WORD_BYTES)
             # What the other end has not read when it closes is told first, as a reset; its word comes after that.
-            word = word or await asyncio.get_running_loop().sock_recv(told, len(SERVE))
+            word = word or await asyncio.get_running_loop().sock_recv(told, _WORD_BYTES)
         if not word:
             os._exit(0)  # nobody waits for it any more, and it has begun nothing
         show(b"gateway.worker")
-        return word == SERVE_ALONE
+        return Company(word)
 
     if is_fork:
         os.setsid()

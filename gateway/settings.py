@@ -23,6 +23,8 @@ _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\s*")
 _BUCKET_NAME = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _BUCKET = re.compile(_BUCKET_NAME)
 _S3_PLACE = re.compile(rf"s3://{_BUCKET_NAME}(?:/[A-Za-z0-9!_.*'()-]+)*/?")
+_RING_ID = re.compile(r"(?P<id>[0-9]{1,4})|[a-z0-9.-]*[a-z0-9]-(?P<ordinal>[0-9]{1,4})")
+_GREATEST_RING_ID = 4096
 _SWITCH = {"on": 1.0, "off": 0.0}
 _SHARE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*")
 
@@ -58,6 +60,8 @@ class Settings(BaseSettings):
     """What is served: everything, predictions, or what changes and watches the registry."""
     drain_seconds: float = Field(default=0.0, ge=0, le=600)
     """How long a gateway that is told to end goes on as one that is not ready, until proxies send it nothing more."""
+    ring_id: str = ""
+    """The gateway's place on the proxy's ring: its id there, or a name that ends with a number one less (``pod-0``)."""
     auth: Literal["on", "off"] | None = None
     """None means off on loopback."""
     batching: Literal["exact", "stable", "close", "off"] = "exact"
@@ -105,6 +109,16 @@ class Settings(BaseSettings):
     def _check_margin(cls, value: str) -> str:
         if value:
             parse_size(value)
+        return value
+
+    @field_validator("ring_id")
+    @classmethod
+    def _check_ring_id(cls, value: str) -> str:
+        if value and not 1 <= _ring_number(value) <= _GREATEST_RING_ID:
+            raise ValueError(
+                f"{value!r} is no place on a ring: write an id from 1 to {_GREATEST_RING_ID}, or a name such as "
+                "gateway-0, which has the id 1"
+            )
         return value
 
     @field_validator("store")
@@ -171,6 +185,11 @@ class Settings(BaseSettings):
     def is_registering(self) -> bool:
         """True if the registry is changed here, and told of to webhooks."""
         return self.role != "gateway"
+
+    @property
+    def ring_number(self) -> int:
+        """The gateway's id on the proxy's ring; 0 if it has none."""
+        return _ring_number(self.ring_id) if self.ring_id else 0
 
     @property
     def registry_url(self) -> str:
@@ -285,6 +304,14 @@ def parse_size(text: str) -> int:
 def list_references(text: str) -> list[str]:
     """Return what stands between the commas of ``iris, ocr@staging``."""
     return [part for part in map(str.strip, text.split(",")) if part]
+
+
+def _ring_number(text: str) -> int:
+    """Return the id that is meant; -1 if none is."""
+    match = _RING_ID.fullmatch(text)
+    if match is None:
+        return -1
+    return int(match["id"]) if match["id"] else int(match["ordinal"]) + 1
 
 
 def is_loopback(host: str) -> bool:

@@ -5,8 +5,8 @@
    nothing, keeps no connection to the database, and loads no model.
 2. Whoever is to be started, in a dead worker's place or as a successor, is this one. The next one is made as soon as
    no worker is missing.
-3. Told that it serves alone, it takes connections as soon as what is pinned or to be preloaded is loaded; beside others
-   it first loads what they have loaded.
+3. It is told who answers meanwhile (``gateway.company``). It takes connections as soon as what is pinned or to be
+   preloaded is loaded; beside others it first loads what they have loaded.
 4. One that dies, cannot be had, or is not made within a minute is tried again after a second, then after two, and so
    on up to a minute: where there is room for the workers alone, trying must not become a load.
 5. One whose forerunner has been replaced is replaced as well (``gateway.worker_forks``, rule 3).
@@ -18,6 +18,7 @@ from typing import Final
 
 import structlog
 
+from gateway.company import Company
 from gateway.replacement import Worker
 from gateway.worker_forks import Fork, WorkerForks
 
@@ -57,20 +58,20 @@ class Standby:
             if self._fork is None:
                 self._wait(now)
 
-    def take(self, taken: Collection[int], now: float, *, is_alone: bool) -> Worker | None:
+    def take(self, taken: Collection[int], now: float, company: Company) -> Worker | None:
         """Return a worker that has been told to serve; None if none can be had now.
 
         Args:
             taken: the places of the workers that serve.
             now: monotonic seconds.
-            is_alone: rule 3.
+            company: rule 3.
         """
         self._look(now)
         fork = self._fork or self._make(taken)
         self._fork = None
         if fork is None:
             return None
-        fork.serve(is_alone=is_alone)
+        fork.serve(company)
         return Worker(fork.process, fork.place)
 
     def close(self) -> None:

@@ -26,6 +26,7 @@ from typing import Any
 import structlog
 
 from gateway.bell import ENDED, READY, REPLACE_ME, Bell, ring
+from gateway.company import Company
 from gateway.evidence import Accusation, Evidence, judge
 from gateway.host import become_owner
 from gateway.ledger import Ledger
@@ -131,6 +132,7 @@ class Supervisor:
         self._settings = settings
         self._listener = listener
         self._is_stopping = False
+        self._has_served = False
         self._workers: list[Worker] = []
         self._replacement = Replacement()
         self._bell = Bell.create()
@@ -187,11 +189,15 @@ class Supervisor:
         return [worker.place for worker in self._workers]
 
     def _begin_worker(self, now: float) -> Worker | None:
-        is_alone = not any(worker.is_ready for worker in self._workers)
-        worker = self._standby.take(self._taken(), now, is_alone=is_alone)
+        worker = self._standby.take(self._taken(), now, self._company())
         if worker is not None:
             self._workers.append(worker)
         return worker
+
+    def _company(self) -> Company:
+        if any(worker.is_ready for worker in self._workers):
+            return Company.SIBLINGS
+        return Company.NOBODY if self._has_served else Company.FLEET
 
     def _note_end(self, worker: Worker, exit_code: int, now: float) -> None:
         self._workers.remove(worker)
@@ -240,7 +246,7 @@ class Supervisor:
         for word, pid in self._bell.heard():
             worker = workers.get(pid)
             if worker is not None and word == READY:
-                worker.is_ready = True
+                worker.is_ready = self._has_served = True
             elif worker is not None and word == REPLACE_ME and self._replacement.may_begin(now):
                 self._replace(worker, now)
 

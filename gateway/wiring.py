@@ -11,16 +11,15 @@ from importlib.metadata import version as distribution_version
 from time import monotonic
 from typing import Protocol
 
-import structlog
-
+from gateway.company import Company
 from gateway.documents import DocumentFolder
 from gateway.engine import Engine, Outside, open_engine
 from gateway.executors import Opened
+from gateway.first_loads import LOAD_SECONDS, load_ahead, preload
 from gateway.metrics import Metrics
 from gateway.parts import Parts, open_parts
 from gateway.rates import INTERVAL_SECONDS, Rates
 from gateway.serving.change_feed import ChangeFeed
-from gateway.serving.inheritance import inherit, list_inheritance
 from gateway.serving.isolated import AnySession
 from gateway.serving.last_known import LastKnown
 from gateway.serving.pins import Pins
@@ -38,7 +37,6 @@ from gateway.web.access import LoopbackGate, TokenGate
 from gateway.web.attempts import Attempts
 from gateway.web.denials import Denials
 from gateway.web.endpoint import Endpoint, EndpointFactory
-from gateway.web.feed import list_live_workers
 from gateway.web.services import Services, run_in_line
 from gateway.webhooks.addresses import Places
 from gateway.webhooks.delivering import SENDING_THREADS, Deliverer
@@ -48,9 +46,7 @@ from model_store.streams import Spool
 from registry.artifact import Digest
 from registry.crashes import Crashes
 from registry.editing import Editing
-from registry.errors import ServiceError
 from registry.events import ABOUT_A_TOKEN, Event
-from registry.names import Reference, parse_reference
 from registry.records import Version, WorkerReport
 from registry.resolution import resolve
 from registry.retirement import Retirement
@@ -63,7 +59,6 @@ _PROMOTING_THREADS = 4
 _LOOKING_UP_THREADS = 4
 _FOLLOWING_THREADS = 3
 _TOKEN_THREADS = 2
-_LOAD_SECONDS = 60.0
 _PUBLISH_SECONDS = 0.5
 
 _NO_DIGEST = Digest("0" * 64)
@@ -73,8 +68,8 @@ _NO_DIGEST = Digest("0" * 64)
 class Begin(Protocol):
     """Begins what a worker does by itself, and loads what it has to before it serves."""
 
-    async def __call__(self, *, is_alone: bool) -> None:
-        """Return when it may serve; ``is_alone`` says that no other worker of its gateway does."""
+    async def __call__(self, company: Company) -> None:
+        """Return when it may serve, where these answer meanwhile."""
 
 
 @asynccontextmanager
@@ -192,8 +187,7 @@ async def _begin(
     verdicts: TokenVerdicts | None,
     deliverer: Deliverer,
     pins: Pins,
-    *,
-    is_alone: bool,
+    company: Company,
 ) -> None:
     """Begin what a worker does by itself, which ends with ``opened``, and load what it has to."""
     engine.witness.start()
@@ -215,18 +209,17 @@ async def _begin(
     ):
         opened.callback(asyncio.get_running_loop().create_task(again).cancel)
     if services.settings.is_predicting:
-        await _load_first(opened, services, engine, pins, is_alone=is_alone)
+        await _load_first(opened, services, engine, pins, company)
 
 
-async def _load_first(opened: Opened, services: Services, engine: Engine, pins: Pins, *, is_alone: bool) -> None:
+async def _load_first(opened: Opened, services: Services, engine: Engine, pins: Pins, company: Company) -> None:
     """Load what the settings name and what others have loaded, and begin to look after what is loaded."""
     engine.memory_guard.start()
     opened.push_async_callback(engine.memory_guard.close)
     opened.push_async_callback(pins.close)
     await pins.start()
-    await _preload(services, engine.cache)
-    if not is_alone:
-        await _inherit(services, engine)
+    await preload(services, engine.cache)
+    await load_ahead(services, engine, company)
     engine.start()
     opened.push_async_callback(engine.renewing.close)
 
@@ -343,7 +336,7 @@ def _warmer(cache: SessionCache[AnySession]) -> Callable[[Version, Version], Awa
     """
 
     async def warm(before: Version, after: Version) -> None:
-        await cache.succeed(before, after, monotonic() + _LOAD_SECONDS)
+        await cache.succeed(before, after, monotonic() + LOAD_SECONDS)
 
     return warm
 
@@ -353,33 +346,12 @@ def _reporter(parts: Parts, cache: SessionCache[AnySession]) -> Callable[[int], 
 
     def report(applied: int) -> WorkerReport:
         return WorkerReport(
-            host=host, pid=pid, applied=applied, resident=cache.resident(), reported_at=parts.clock.now()
+            host=host,
+            pid=pid,
+            applied=applied,
+            resident=cache.resident(),
+            reported_at=parts.clock.now(),
+            ring_id=parts.settings.ring_number,
         )
 
     return report
-
-
-async def _preload(services: Services, cache: SessionCache[AnySession]) -> None:
-    """Load what is to be loaded before the first request; what cannot be is logged, and loaded when it is asked for."""
-    for text in list_references(services.settings.preload):
-        try:
-            endpoint = await services.routing.resolve(parse_reference(text))
-            await cache.preload(endpoint.version, monotonic() + _LOAD_SECONDS)
-        except ServiceError as error:
-            structlog.get_logger().error("not_preloaded", reference=text, code=error.code, detail=error.detail)
-
-
-async def _inherit(services: Services, engine: Engine) -> None:
-    """Load what the other workers of this host have loaded (``gateway.serving.inheritance``)."""
-
-    async def find_references() -> list[Reference]:
-        reports = await services.call(list_live_workers, services.registry)
-        return list_inheritance(reports, socket.gethostname(), os.getpid())
-
-    async def find(reference: Reference) -> Version:
-        return (await services.routing.resolve(reference)).version
-
-    async def load(version: Version) -> None:
-        (await engine.cache.acquire_spare(version, monotonic() + _LOAD_SECONDS)).release()
-
-    await inherit(find_references, find=find, load=load, isolation_of=engine.isolating.of)

@@ -22,6 +22,7 @@ import uvicorn
 
 from gateway.app import Application, StandBy
 from gateway.bell import READY, REPLACE_ME, ring
+from gateway.company import Company
 from gateway.evidence import Evidence
 from gateway.host import die_with_supervisor, keep_little_free_memory
 from gateway.ledger import Ledger
@@ -199,14 +200,14 @@ class _Server(uvicorn.Server):
             self.server_state.default_headers = [*self.server_state.default_headers, LAST_ANSWER]
 
 
-async def _stand_by(stand_by: StandBy, server: uvicorn.Server) -> bool:
+async def _stand_by(stand_by: StandBy, server: uvicorn.Server) -> Company:
     """Stand by as a process that SIGTERM ends at once, also where it has come before: there is nothing to finish."""
     ends_gently = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if server.should_exit:
         signal.raise_signal(signal.SIGTERM)
-    is_alone = await stand_by()
+    company = await stand_by()
     signal.signal(signal.SIGTERM, ends_gently)
-    return is_alone
+    return company
 
 
 def _boards(text: str) -> list[Board]:

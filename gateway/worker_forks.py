@@ -24,6 +24,8 @@ from typing import Final, Protocol, TypeAlias
 
 import structlog
 
+from gateway.company import Company
+
 NUMBER_BYTES: Final = 8
 READY: Final = b"ready"
 """What a forerunner says when it can fork."""
@@ -31,10 +33,6 @@ GO: Final = b"go"
 """Tells a fork that it has been heard of, and may make itself ready."""
 MADE: Final = b"md"
 """What a fork says when it has made itself ready."""
-SERVE: Final = b"sv"
-"""Tells it to serve beside others."""
-SERVE_ALONE: Final = b"sa"
-"""Tells it to serve where nobody else does."""
 PATIENT: Final = "--patient"
 """Tells a forerunner that another one serves meanwhile."""
 
@@ -100,10 +98,10 @@ class Fork:
                 self._is_made = self._told.recv(len(MADE)) == MADE
         return self._is_made
 
-    def serve(self, *, is_alone: bool) -> None:
+    def serve(self, company: Company) -> None:
         """Have it serve, now or as soon as it is ready; one that has ended hears nothing."""
         with self._told, suppress(OSError):
-            self._told.sendall(SERVE_ALONE if is_alone else SERVE)
+            self._told.sendall(company.value)
 
     def end(self) -> None:
         """Kill it; it has begun nothing. One that the kernel keeps is left to it."""

@@ -170,7 +170,11 @@ class Catalog(Protocol):
         ...
 
     def list_workers(self, *, since: datetime) -> Sequence[WorkerReport]:
-        """Return the workers that have reported since then, by host and process id."""
+        """Return the workers that have reported since then and have not left, by host and process id."""
+        ...
+
+    def list_places(self) -> Sequence[WorkerReport]:
+        """Return what workers of gateways with a place on the proxy's ring have said, until they are long silent."""
         ...
 
     def find_tokens(self, ids: Collection[str]) -> list[Token]:
@@ -311,7 +315,11 @@ class Transaction(Catalog, Protocol):
         ...
 
     def forget_worker(self, host: str, pid: int) -> None:
-        """Forget what a worker said of itself: it is about to end, and nobody shall wait for it."""
+        """Forget what a worker said of itself: it is about to end, and nobody shall wait for it.
+
+        Of one whose gateway has a place on the ring only that it is there: what it has loaded helps whoever takes the
+        place next.
+        """
         ...
 
     def report_worker(self, report: WorkerReport) -> None:

@@ -317,6 +317,10 @@ class WorkerReport:
     """The sequence number up to which it has read the feed; 0 if it does not say."""
     pending: tuple[int, ...] = ()
     """The events up to ``read`` that it has not applied; all others up to there it has."""
+    ring_id: int = 0
+    """The place of its gateway on the proxy's ring; 0 if it has none."""
+    has_left: bool = False
+    """True if it has ended as it should; only one with a place is remembered then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,6 +99,9 @@ _SERVICE: Final = """\
     mem_limit: 4g
 """
 
+_RING_ID: Final = """
+      SARDONYX_RING_ID: "{id}\""""
+
 _PROXY: Final = """\
   proxy:
     image: {image}
@@ -137,7 +140,10 @@ def print_compose(deployment: Deployment, *, image: str = "sardonyx", proxy_imag
     head = _HEAD.format(image=image, drain=_DRAIN_SECONDS, timeout=timeout, s3=_S3)
     grpc = f'\n      SARDONYX_GRPC_PORT: "{_GRPC_PORT}"' if inside.grpc_port is not None else ""
     grace = _DRAIN_SECONDS + _STOP_SECONDS + _SPARE_SECONDS
-    services = [_SERVICE.format(name=each.name, role="gateway", more=grpc, grace=grace) for each in inside.gateways]
+    services = [
+        _SERVICE.format(name=each.name, role="gateway", more=f"{_RING_ID.format(id=each.id)}{grpc}", grace=grace)
+        for each in inside.gateways
+    ]
     services.append(_SERVICE.format(name=REGISTRY, role="registry", more="", grace=grace))
     names = [*(gateway.name for gateway in inside.gateways), REGISTRY]
     ports = [port for port in (inside.port, inside.grpc_port) if port is not None]

@@ -22,7 +22,7 @@ from registry.inspection.limits import ChildLimits
 SECRETS: Final = ("SARDONYX_DATABASE_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 """What the Secret has to have."""
 
-_LEFT_OUT: Final = frozenset({"data_dir", "cache_dir", "host", "port", "role", "auth", "database_url"})
+_LEFT_OUT: Final = frozenset({"data_dir", "cache_dir", "host", "port", "role", "ring_id", "auth", "database_url"})
 """What the image says, what each component says for itself, and what is secret."""
 
 _DATABASE_PORT: Final = 5432

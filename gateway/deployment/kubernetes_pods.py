@@ -139,7 +139,7 @@ def serving_container(cluster: Cluster, role: str, *, volume_bytes: int) -> dict
         "args": ["serve"],
         "ports": ports,
         "envFrom": environment(),
-        "env": [{"name": "SARDONYX_ROLE", "value": role}],
+        "env": _own_variables(role),
         **probes(),
         "lifecycle": {
             "# Until nobody sends anything here any more.": None,
@@ -160,6 +160,16 @@ def serving_container(cluster: Cluster, role: str, *, volume_bytes: int) -> dict
         "securityContext": confined(),
         "volumeMounts": data_mount(),
     }
+
+
+def _own_variables(role: str) -> list[Value]:
+    """Return what gateways and registry have each of their own."""
+    variables: list[Value] = [{"name": "SARDONYX_ROLE", "value": role}]
+    if role == GATEWAY:
+        name = {"fieldRef": {"fieldPath": "metadata.name"}}
+        comment = "# The proxy counts gateways from 1 and pods are counted from 0, which their names are taken for."
+        variables.append({"name": "SARDONYX_RING_ID", comment: None, "valueFrom": name})
+    return variables
 
 
 def environment() -> list[Value]:

@@ -234,8 +234,15 @@ class SqlCatalog(TokenQueries, WebhookQueries):
         return database_time(self._connection)
 
     def list_workers(self, *, since: datetime) -> Sequence[WorkerReport]:
-        """Return the workers that have reported since then, by host and process id."""
-        statement = select(workers).where(workers.c.reported_at >= since).order_by(workers.c.host, workers.c.pid)
+        """Return the workers that have reported since then and have not left, by host and process id."""
+        return self._list_reports(and_(workers.c.reported_at >= since, workers.c.has_left.is_not(True)))
+
+    def list_places(self) -> Sequence[WorkerReport]:
+        """Return what workers of gateways with a place on the proxy's ring have said, until they are long silent."""
+        return self._list_reports(workers.c.ring_id.is_not(None))
+
+    def _list_reports(self, condition: ColumnElement[bool]) -> list[WorkerReport]:
+        statement = select(workers).where(condition).order_by(workers.c.host, workers.c.pid)
         return [worker_of(row) for row in self._all(statement)]
 
     def artifacts(self) -> Iterator[Artifact]:

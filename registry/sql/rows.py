@@ -149,6 +149,8 @@ def worker_of(row: RowMapping) -> WorkerReport:
         failed=tuple(FailedSwitch(**switch) for switch in row["failed"] or ()),
         read=row["read"] or 0,
         pending=tuple(row["pending"] or ()),
+        ring_id=row["ring_id"] or 0,
+        has_left=bool(row["has_left"]),
     )
 
 

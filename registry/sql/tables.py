@@ -296,4 +296,6 @@ workers = Table(
     Column("failed", JSON, nullable=True),
     Column("read", BigInteger, nullable=True),
     Column("pending", JSON, nullable=True),
+    Column("ring_id", Integer, nullable=True),
+    Column("has_left", Boolean, nullable=True),
 )

@@ -316,12 +316,16 @@ class SqlTransaction(TokenStatements, WebhookStatements, SqlCatalog):
                 failed=[asdict(switch) for switch in report.failed],
                 read=report.read,
                 pending=list(report.pending),
+                ring_id=report.ring_id or None,
+                has_left=False,
             )
         )
 
     def forget_worker(self, host: str, pid: int) -> None:
-        """Forget what a worker said of itself; does nothing if it has said nothing."""
-        self._connection.execute(delete(workers).where(and_(workers.c.host == host, workers.c.pid == pid)))
+        """Forget what a worker said of itself, or that it is there; does nothing if it has said nothing."""
+        same = and_(workers.c.host == host, workers.c.pid == pid)
+        self._connection.execute(delete(workers).where(same, workers.c.ring_id.is_(None)))
+        self._connection.execute(update(workers).where(same).values(has_left=True))
 
     def _model_id(self, name: str) -> int:
         id_ = self._connection.scalar(select(models.c.id).where(models.c.name == name))

@@ -630,6 +630,22 @@ def test_a_worker_is_what_it_last_said_until_it_is_long_silent(registry: Registr
         assert list(transaction.list_workers(since=NOON)) == [report(3, 62)]
 
 
+def test_a_worker_with_a_place_on_the_ring_is_remembered_after_it_has_left(registry: Registry) -> None:
+    def report(pid: int, ring_id: int) -> WorkerReport:
+        at = NOON + timedelta(minutes=pid)
+        return WorkerReport(host="here", pid=pid, applied=1, resident=("iris:3",), reported_at=at, ring_id=ring_id)
+
+    with registry.writing() as transaction:
+        for pid, ring_id in ((1, 0), (2, 7), (3, 8)):
+            transaction.report_worker(report(pid, ring_id))
+        for pid in (1, 2):
+            transaction.forget_worker("here", pid)
+        assert list(transaction.list_workers(since=NOON)) == [report(3, 8)]
+        assert list(transaction.list_places()) == [replace(report(2, 7), has_left=True), report(3, 8)]
+        transaction.report_worker(report(2, 9))
+        assert list(transaction.list_places()) == [report(2, 9), report(3, 8)]
+
+
 def test_a_worker_says_what_it_cannot_apply_until_it_says_otherwise(registry: Registry) -> None:
     failed = (
         FailedSwitch(sequence=7, model="iris", alias="production", version=2, code="model_load_failed"),

@@ -188,6 +188,18 @@ def test_each_has_its_role() -> None:
     assert all(Settings.model_validate({"role": role}).role == role for role in roles.values())
 
 
+def test_a_pods_name_says_its_place_on_the_proxys_ring() -> None:
+    by_component = dict(PRINTED.containers())
+    names = {each["name"] for each in by_component["registry"]["env"]}
+    (told,) = [each for each in by_component["gateway"]["env"] if each["name"] == "SARDONYX_RING_ID"]
+    assert ("SARDONYX_RING_ID" in names, told["valueFrom"]) == (False, {"fieldRef": {"fieldPath": "metadata.name"}})
+    pods = PRINTED.one("StatefulSet", "gateway")["metadata"]["name"]
+    servers = deployment(cluster()).gateways
+    assert {f"{pods}-{ordinal}": server.id for ordinal, server in enumerate(servers)} == {
+        server.name: Settings.model_validate({"ring_id": server.name}).ring_number for server in servers
+    }
+
+
 def test_ports_and_folders_are_those_of_the_image() -> None:
     (exposed,) = re.findall(r"^EXPOSE (\d+)$", DOCKERFILE, re.MULTILINE)
     assert {exposed, re.findall(r"SARDONYX_PORT=(\d+)", DOCKERFILE)[0]} == {str(PORT)}

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 
-from gateway.serving.inheritance import SECONDS, inherit, list_inheritance
+from gateway.serving.inheritance import SECONDS, list_inheritance, load_ahead
 from registry.errors import InsufficientMemory, VersionRetired
 from registry.names import Reference, parse_reference
 from registry.records import Version, WorkerReport
@@ -62,14 +62,24 @@ class Heirs:
         return Isolation.ISOLATED if version.model == self._isolated else Isolation.IN_PROCESS
 
 
-def inherited(*models: str, isolated: str = "", is_registry_silent: bool = False) -> tuple[list[str], float]:
+def inherited(
+    *models: str, isolated: str = "", is_registry_silent: bool = False, seconds: float = SECONDS, width: int = 1
+) -> tuple[list[str], float]:
     """Return what was loaded, and the seconds it took."""
 
     async def run() -> tuple[list[str], float]:
         loop = asyncio.get_running_loop()
         heirs = Heirs(*models, isolated=isolated, is_registry_silent=is_registry_silent)
         began = loop.time()
-        await inherit(heirs.find_references, find=heirs.find, load=heirs.load, isolation_of=heirs.isolation_of)
+        count = await load_ahead(
+            heirs.find_references,
+            find=heirs.find,
+            load=heirs.load,
+            isolation_of=heirs.isolation_of,
+            seconds=seconds,
+            width=width,
+        )
+        assert count == len(heirs.loaded)
         return heirs.loaded, round(loop.time() - began, 6)
 
     return run_virtually(run)
@@ -85,3 +95,8 @@ def test_loading_ends_in_time_however_much_there_is() -> None:
 
 def test_a_silent_registry_is_not_waited_for_any_longer() -> None:
     assert inherited("a", is_registry_silent=True) == ([], SECONDS)
+
+
+def test_a_share_is_loaded_several_at_a_time_and_has_longer() -> None:
+    loaded, seconds = inherited("a", "large", "b", "c", "d", "e", seconds=20, width=4)
+    assert (sorted(loaded), seconds) == (["a", "b", "c", "d", "e"], 0.4)

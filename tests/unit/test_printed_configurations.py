@@ -216,6 +216,9 @@ def test_every_port_of_compose_is_one_that_somebody_listens_at() -> None:
         "gateway",
         "registry",
     ]
+    serving = {name: service for name, service in services.items() if "SARDONYX_ROLE" in service.get("environment", {})}
+    ids = {name: service["environment"].get("SARDONYX_RING_ID") for name, service in serving.items()}
+    assert ids == {"gateway1": "1", "gateway2": "2", "gateway7": "7", "registry": None}
     assert lines_of(proxy, "server gateway1") == [
         f"server gateway1 gateway1:8000 id 1 weight 64 {LOOKED_UP}",
         f"server gateway1 gateway1:8001 id 1 weight 64 {LOOKED_UP} proto h2 check-proto h1 port 8000",

@@ -192,3 +192,16 @@ def test_shares_are_numbers_or_switches(text: str, share: float) -> None:
 def test_what_is_no_share_is_refused(name: str, text: str) -> None:
     with pytest.raises(ValidationError, match=name):
         load_settings(**{name: text})
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("", 0), ("1", 1), ("4096", 4096), ("gateway-0", 1), ("sardonyx-gateway-11", 12)]
+)
+def test_a_place_on_the_ring_is_an_id_or_a_pods_name(text: str, number: int) -> None:
+    assert load_settings(ring_id=text).ring_number == number
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "4097", "gateway", "gateway-", "gateway-4096", "2 of 3", "-0.5"])
+def test_what_is_no_place_on_the_ring_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError, match="is no place on a ring"):
+        load_settings(ring_id=text)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.company import Company
 from gateway.replacement import Worker
 from gateway.standby import Standby
 from gateway.worker_forks import Process, WorkerForks
@@ -88,8 +89,8 @@ class Gateway:
         wait_until(lambda: self.standby._fork is not None and self.standby._fork.is_made())
         return process
 
-    def take(self, *taken: int, is_alone: bool = True) -> Worker:
-        worker = self.standby.take(taken, 0.0, is_alone=is_alone)
+    def take(self, *taken: int, company: Company = Company.NOBODY) -> Worker:
+        worker = self.standby.take(taken, 0.0, company)
         assert worker is not None
         self.workers.append(worker.process)
         return worker
@@ -125,11 +126,11 @@ def gateway(gateways: Callable[[str], Gateway]) -> Gateway:
     return gateways(WORKER)
 
 
-@pytest.mark.parametrize("word", ["sa", "sv"], ids=["alone", "beside others"])
-def test_whoever_stands_by_serves_in_the_place_that_was_free(gateway: Gateway, word: str) -> None:
+@pytest.mark.parametrize("company", list(Company), ids=[company.name for company in Company])
+def test_whoever_stands_by_serves_in_the_place_that_was_free(gateway: Gateway, company: Company) -> None:
     process = gateway.made(0, 2)
-    worker = gateway.take(0, 2, is_alone=word == "sa")
-    assert (worker.process, worker.place, gateway.heard(1)) == (process, 1, [f"{word} 1"])
+    worker = gateway.take(0, 2, company=company)
+    assert (worker.process, worker.place, gateway.heard(1)) == (process, 1, [f"{company.value.decode()} 1"])
 
 
 def test_one_that_is_told_before_it_is_ready_serves_when_it_is(gateway: Gateway) -> None:
