@@ -9,7 +9,9 @@
    proxy's buffer for that: a longer body is answered with what the first gateway says. Callers see 503 instead of 425.
 4. What the registry serves goes to the first registry that is ready; while there is none, what callers read is answered
    by gateways.
-5. Times agree with those of the gateways: a gateway's own answers about deadlines come before the proxy's. To register
+5. A gateway that is not ready, since it is about to end, gets nothing new; one that does not answer is gone. What was
+   under way there then ends only where predictions are sent again (``--replays``): it might still be answered.
+6. Times agree with those of the gateways: a gateway's own answers about deadlines come before the proxy's. To register
    a model may take minutes, whoever is asked; a stream of gRPC may be quiet for an hour.
 
 HAProxy 2.6 has no other key for the ring than a server's id (``hash-key`` came later), and tries only the two gateways
@@ -21,7 +23,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from gateway.deployment.deployed import Deployment, Server, address
-from gateway.placement.elsewhere import ASKING, STATUS
+from gateway.placement.elsewhere import ASKING, NOT_READY, NOT_READY_STATUS, STATUS
 from gateway.placement.keys import GRPC_INFER, KEY_HEADER, SHAPES
 from gateway.placement.ring import HASH_TYPE, WEIGHT
 
@@ -43,6 +45,7 @@ _QUIET_STREAM_SECONDS: Final = 3600
 _NAMES_BYTES: Final = 512
 """Of a gRPC message: its name and version are in them."""
 _BEFORE_MESSAGE_BYTES: Final = 5
+_ASKING_READY: Final = "    http-check send meth GET uri /health/ready ver HTTP/1.1 hdr Host localhost"
 
 
 def print_haproxy(deployment: Deployment) -> str:
@@ -155,10 +158,20 @@ def _balance(deployment: Deployment) -> list[str]:
         "    # A head is not to wait in the kernel for more of its body.",
         "    option http-no-delay",
         "    option httpchk",
-        "    http-check send meth GET uri /health/ready ver HTTP/1.1 hdr Host localhost",
+        "    # Who is not ready gets nothing new, and goes on with what it has begun.",
+        f"    http-check disable-on-{NOT_READY_STATUS}",
+        f"{_ASKING_READY} hdr {NOT_READY} {NOT_READY_STATUS}",
         "    http-check expect status 200",
-        "    default-server inter 1s fastinter 250ms downinter 1s fall 2 rise 2",
+        f"    default-server inter 1s fastinter 250ms downinter 1s fall 2 rise 2{_shutting_down(deployment)}",
     ]
+
+
+def _shutting_down(deployment: Deployment) -> str:
+    """Have what is asked of a gateway end when that one is found to be gone, where it is then asked of another one.
+
+    A host that vanishes resets no connection: its callers would wait for the time limit.
+    """
+    return " on-marked-down shutdown-sessions" if deployment.replays else ""
 
 
 def _gateways(deployment: Deployment) -> list[str]:
@@ -197,7 +210,7 @@ def _registry(deployment: Deployment) -> list[str]:
         "    retry-on conn-failure",
         f"    timeout server {_REGISTERING_SECONDS}s",
         "    option httpchk",
-        "    http-check send meth GET uri /health/ready ver HTTP/1.1 hdr Host localhost",
+        _ASKING_READY,
         "    http-check expect status 200",
         "    default-server inter 1s fastinter 250ms downinter 1s fall 2 rise 2",
         f"    http-request del-header {ASKING}",

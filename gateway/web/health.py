@@ -1,10 +1,12 @@
 """Whether this worker lives, whether it can answer, and what it has counted."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Header, Response
+from fastapi.responses import JSONResponse
 
 from gateway.exposition import CONTENT_TYPE
+from gateway.placement.elsewhere import NOT_READY, NOT_READY_STATUS
 from gateway.web.context import UsesServices
 from gateway.web.guarded import GuardedRoute, needs
 from registry.errors import ServiceError
@@ -25,12 +27,19 @@ async def live() -> dict[str, Any]:
 
 @router.get("/health/ready", summary="Predict requests can be answered")
 @needs(None)
-async def ready(services: UsesServices) -> dict[str, Any]:
+async def ready(
+    services: UsesServices, as_status: Annotated[str, Header(alias=NOT_READY, include_in_schema=False)] = ""
+) -> Any:
     """Return 200 once the change feed has been read; else 503 and what is missing.
 
     Without the registry or the store, what is loaded or cached goes on answering: that is ready, and named here.
     """
-    await services.check_ready()
+    try:
+        await services.check_ready()
+    except ServiceError as error:
+        if as_status != str(NOT_READY_STATUS):
+            raise
+        return JSONResponse({"status": "not ready", "code": error.code}, NOT_READY_STATUS)
     feed = services.feed
     return {
         "status": "ready",

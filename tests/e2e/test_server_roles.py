@@ -186,8 +186,11 @@ def test_a_gateway_that_is_told_to_end_goes_on_as_one_that_is_not_ready(tmp_path
         upload(client, "iris", 1)
         gateway.process.send_signal(signal.SIGTERM)
         problem = wait_for_status(gateway, "/health/ready", 503)
+        asked = [client.get("/health/ready", headers={"x-not-ready-status": text}) for text in ("404", "200")]
         answers = [client.post("/v1/models/iris/predict", json=NATIVE) for _ in range(3)]
 
         assert b'"draining"' in problem
+        assert [answer.status_code for answer in asked] == [404, 503]
+        assert asked[0].json() == {"status": "not ready", "code": "draining"}
         assert [(answer.status_code, answer.headers["connection"]) for answer in answers] == [(200, "close")] * 3
         assert gateway.process.wait(40) == 0

@@ -1,5 +1,6 @@
 """Three gateways, a registry, one PostgreSQL and one store, behind a proxy as it is printed."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ RunProxy: TypeAlias = Callable[[Deployment, Path], AbstractContextManager[Proxy]
 
 GATEWAYS = 3
 ROW = [[1.0, 2.0, 3.0, 4.0]]
+SAID = re.compile(r" gateways/(\w+) is (UP|DOWN|stopping)\b")
 BYTES = {"content-type": "application/octet-stream"}
 
 
@@ -45,10 +47,8 @@ class Fleet:
     def up(self) -> set[str]:
         """Return which gateways the proxy sees, by what it has said last of each."""
         state = dict.fromkeys(self.gateways, True)
-        for line in self.proxy.log_path.read_text().splitlines():
-            for name in state:
-                if f"gateways/{name} is UP" in line or f"gateways/{name} is DOWN" in line:
-                    state[name] = " is UP" in line
+        for name, said in SAID.findall(self.proxy.log_path.read_text()):
+            state[name] = said == "UP"
         return {name for name, is_up in state.items() if is_up}
 
 

@@ -1,4 +1,6 @@
-"""Servers that answer a POST late, or, where its query says ``end``, end the connection without an answer."""
+"""Servers that answer a POST late. Where its query says ``end``, they end the connection without an answer; where it
+says ``hush``, the first one that gets it says nothing any more, to whoever asks, and the other one answers it at once.
+"""
 
 import socket
 import threading
@@ -23,32 +25,45 @@ class SlowServers:
     """The path of each request that reached one, in order."""
 
 
-def _handler(taken: list[str], over: threading.Event) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    taken: list[str]
+    over: threading.Event
+    silent: list["_Server"]
 
-        def do_GET(self) -> None:
-            self._answer()
+    def do_GET(self) -> None:
+        if self.server in self.silent:
+            self.over.wait()
+        self._answer()
 
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            taken.append(self.path)
-            if self.path.endswith("?end"):
-                self.close_connection = True
-                self.connection.shutdown(socket.SHUT_RDWR)
-                return
-            over.wait(_SECONDS)
-            self._answer()
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.taken.append(self.path)
+        words = self.path.partition("?")[2]
+        if words == "end":
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        if words != "hush":
+            self.over.wait(_SECONDS)
+        elif not self.silent:
+            assert isinstance(self.server, _Server)
+            self.silent.append(self.server)
+            self.over.wait()
+        self._answer()
 
-        def _answer(self) -> None:
-            self.send_response(200)
-            self.send_header("content-length", "0")
-            self.end_headers()
+    def _answer(self) -> None:
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
 
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
 
-    return Handler
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing of callers that have gone: proxies do that."""
 
 
 @contextmanager
@@ -56,7 +71,9 @@ def running_slow_servers() -> Iterator[SlowServers]:
     """Run them until the end of the block."""
     taken: list[str] = []
     over = threading.Event()
-    running = [ThreadingHTTPServer(("127.0.0.1", 0), _handler(taken, over)) for _ in range(2)]
+    told = {"taken": taken, "over": over, "silent": list[_Server]()}
+    handler: Any = type("Handler", (_Handler,), told)
+    running = [_Server(("127.0.0.1", 0), handler) for _ in range(2)]
     threads = [threading.Thread(target=each.serve_forever, args=(0.05,)) for each in running]
     for thread in threads:
         thread.start()

@@ -16,6 +16,7 @@ from tests.support.slow_servers import SlowServers, running_slow_servers
 pytestmark = needs_haproxy
 
 SHORT, LONG = "1s", "30s"  # servers take a time between these
+NOTICED = "10s"  # longer than it takes to find out that a server says nothing
 
 
 @pytest.fixture
@@ -25,12 +26,12 @@ def servers() -> Iterator[SlowServers]:
 
 
 @contextmanager
-def proxied(servers: SlowServers, folder: Path, *, replays: bool = False) -> Iterator[httpx.Client]:
+def proxied(servers: SlowServers, folder: Path, *, replays: bool = False, limit: str = SHORT) -> Iterator[httpx.Client]:
     deployment = Deployment(gateways=servers.gateways, host="127.0.0.1", port=fixed_port(), replays=replays)
     text = print_haproxy(deployment)
     for printed, here in (
-        ("timeout client 35s", SHORT),
-        ("timeout server 35s", SHORT),
+        ("timeout client 35s", limit),
+        ("timeout server 35s", limit),
         ("set-timeout server 300s", LONG),
     ):
         assert printed in text
@@ -75,5 +76,16 @@ def test_only_predictions_are_sent_again_after_an_end_without_an_answer(
 ) -> None:
     with proxied(servers, tmp_path, replays=True) as client:
         client.post(path, content=b"{}")
+
+    assert servers.taken == [path] * times
+
+
+@pytest.mark.parametrize(("status", "times"), [(200, 2), (504, 1)], ids=["replays", "no replays"])
+def test_what_is_asked_of_a_gateway_that_goes_silent_ends_where_another_one_is_asked_then(
+    servers: SlowServers, tmp_path: Path, status: int, times: int
+) -> None:
+    path = "/models/iris/predict?hush"
+    with proxied(servers, tmp_path, replays=times > 1, limit=NOTICED) as client:
+        assert client.post(path, content=b"{}").status_code == status
 
     assert servers.taken == [path] * times
