@@ -121,6 +121,19 @@ def secretly_growing(secret: float = 7.0) -> ModelProto:
     )
 
 
+def eye_like_the_runtimes_own() -> ModelProto:
+    """An identity matrix as wide as what only the runtime's own operator gives: ONNX does not know its type."""
+    return model(
+        [
+            helper.make_node("Gelu", ["x"], ["gelu"], domain="com.microsoft"),
+            helper.make_node("EyeLike", ["gelu"], ["y"], dtype=TensorProto.FLOAT),
+        ],
+        [value("x", shape=("batch", 4))],
+        [value("y", shape=("batch", 4))],
+        opsets={"com.microsoft": 1},
+    )
+
+
 def scalar_scale() -> ModelProto:
     """Float32 x [batch] and a scalar ``factor`` [] -> y [batch]."""
     return model(

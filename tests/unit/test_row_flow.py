@@ -1,13 +1,19 @@
 """Where a graph takes rows together, as its operators and shapes tell."""
 
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from onnx import ModelProto, NodeProto, helper
+from onnx import ModelProto, NodeProto, defs, helper
 
 from registry.inspection.row_flow import find_meeting
-from tests.support.models import initializer, model, value
+from tests.support.inspecting import inspect_files
+from tests.support.models import eye_like_the_runtimes_own, initializer, model, value
 
 
 def one(
@@ -97,3 +103,70 @@ APART: dict[str, ModelProto] = {
 @pytest.mark.parametrize("name", APART)
 def test_what_leaves_rows_apart_is_not(name: str) -> None:
     assert find_meeting(APART[name]) == ""
+
+
+# --- operators whose inference is not safe ----------------------------------------------------------------------------
+
+
+def with_attributes(schema: defs.OpSchema) -> Iterator[dict[str, Any]]:
+    """Yield attributes that an operator may have: those that it needs, each other one, all, and keys with values."""
+    kinds = defs.OpSchema.AttrType
+    values: dict[Any, Any] = {
+        kinds.INT: 1,
+        kinds.FLOAT: 1.0,
+        kinds.STRING: "x",
+        kinds.INTS: [1],
+        kinds.FLOATS: [1.0],
+        kinds.STRINGS: ["a"],
+        kinds.TENSOR: initializer("t", np.ones(1, np.float32)),
+        kinds.GRAPH: helper.make_graph([], "g", [], []),
+    }
+    every = {name: values[one.type] for name, one in schema.attributes.items() if one.type in values}
+    needed = {name: value for name, value in every.items() if schema.attributes[name].required}
+    yield needed
+    yield every
+    yield from (needed | {name: value} for name, value in every.items())
+    keys = [name for name in every if name.startswith("keys_")]
+    for one, other in itertools.product(keys, [name for name in every if name.startswith("values_")]):
+        yield needed | {one: every[one], other: every[other]}
+
+
+def untyped(schema: defs.OpSchema) -> Iterator[ModelProto]:
+    """Yield graphs of one operator on what only the runtime knows the type of."""
+    names = [f"x{number}" for number in range(min(len(schema.inputs), 20))]
+    strange = helper.make_node("Strange", [], names, domain="com.example")
+    imports = [helper.make_opsetid(schema.domain, schema.since_version), helper.make_opsetid("com.example", 1)]
+    for attributes in with_attributes(schema):
+        node = helper.make_node(schema.name, names, ["y"], domain=schema.domain, **attributes)
+        outer = helper.make_node("If", ["x0"], ["z"], then_branch=helper.make_graph([node], "then", [], []))
+        for nodes in ([strange, node], [strange, outer]):
+            yield helper.make_model(helper.make_graph(nodes, "g", [], []), opset_imports=imports)
+
+
+def status_of(models: Iterator[ModelProto]) -> int:
+    """Return how a process ends that looks at all of them."""
+    pid = os.fork()
+    if pid == 0:
+        for each in models:
+            with suppress(Exception):  # as whoever calls it does
+                find_meeting(each)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_no_operator_kills_the_process_where_only_the_runtime_knows_the_types() -> None:
+    schemas = [schema for schema in defs.get_all_schemas_with_history() if schema.domain in ("", "ai.onnx.ml")]
+    killed = [(schema.name, schema.since_version) for schema in schemas if status_of(untyped(schema))]
+    assert (len(schemas) > 500, killed) == (True, [])
+
+
+def test_what_has_a_type_is_followed_through_every_operator() -> None:
+    nodes = helper.make_node("EyeLike", ["x"], ["eye"]), helper.make_node("Softmax", ["eye"], ["y"], axis=0)
+    assert find_meeting(chain(*nodes)) == "Softmax takes the rows together"
+
+
+def test_a_model_with_such_an_operator_is_tried_like_any_other(tmp_path: Path) -> None:
+    found = inspect_files(tmp_path, {"model.onnx": eye_like_the_runtimes_own().SerializeToString()})
+    assert found.batch is not None
+    assert found.batch.reason.startswith("rows influence each other")
+    assert found.threads is not None
