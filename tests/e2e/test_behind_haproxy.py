@@ -3,7 +3,9 @@
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -12,7 +14,8 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.support.behind_proxy import ROW, Fleet, running_fleet, upload
+from tests.support import models
+from tests.support.behind_proxy import ROW, Fleet, put, running_fleet, upload
 from tests.support.gateway_process import wait_until
 from tests.support.proxies import needs_haproxy
 from tests.support.rpc import calling, infer_request
@@ -138,6 +141,21 @@ def test_what_a_caller_says_about_going_elsewhere_is_overwritten(fleet: Fleet) -
 
     assert (answer.status_code, answer.json()["code"]) == (404, "model_not_found")
     assert "x-try-elsewhere" not in answer.headers
+
+
+def test_a_model_that_is_too_hot_for_one_gateway_is_answered_by_others_as_well(fleet: Fleet) -> None:
+    asked, marks = {"inputs": [1.0]}, [f"mark={next(MARKS)}." for _ in range(120)]
+    with fleet.client() as client, ThreadPoolExecutor(12) as callers:
+        put(client, "hot", models.loop(trips=5_000))
+        calm = {fleet.proxy.server_of(ask(client, "/models/hot/predict", asked)) for _ in range(5)}
+        answers = list(callers.map(lambda mark: client.post(f"/models/hot/predict?{mark}", json=asked), marks))
+    servers = Counter(fleet.proxy.server_of(mark) for mark in marks)
+
+    assert {answer.json()["outputs"]["y"][0] for answer in answers} == {5001.0}
+    assert len(calm) == 1
+    # Bounded load leaves a gateway one and a half times its share: half of what is under way, of three.
+    assert len(servers) > 1
+    assert max(servers.values()) < 0.75 * len(marks)
 
 
 class Load:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import httpx
+from onnx import ModelProto
 
 from gateway.deployment.deployed import Deployment, Server
 from tests.support import models
@@ -54,7 +55,12 @@ class Fleet:
 
 def upload(client: httpx.Client, name: str, seed: int) -> None:
     """Register a small model and promote it."""
-    content = models.linear(seed=seed).SerializeToString()
+    put(client, name, models.linear(seed=seed))
+
+
+def put(client: httpx.Client, name: str, model: ModelProto) -> None:
+    """Register a model and promote it."""
+    content = model.SerializeToString()
     answer = client.post(f"/registry/models/{name}/versions", content=content, headers=BYTES)
     assert answer.status_code == 201, answer.text
     moved = client.put(f"/registry/models/{name}/aliases/production", json={"version": 1})
