@@ -9,6 +9,6 @@ class Company(Enum):
     SIBLINGS = b"sv"
     """Other workers of its gateway."""
     NOBODY = b"sa"
-    """The gateway has served before, and none of its workers does now: its callers wait."""
+    """None of the gateway's workers serves any more, or the first ones have died: its callers wait."""
     FLEET = b"sf"
-    """The gateway begins, and has no callers yet: other gateways answer, if there are any."""
+    """The gateway begins, and proxies do not know it for ready: other gateways answer, if there are any."""

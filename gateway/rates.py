@@ -8,7 +8,7 @@
    that have grown are looked at one by one. 10,000 versions on two workers take 9 ms of a processor each time, 11 ms if
    1,000 of them are busy; the first look, which reads all their keys, 0.7 s.
 4. ``MOST_VERSIONS`` have points; for one more, the one whose traffic is longest ago loses its own. Before that, who has
-   none left gives up its room, so that versions that come and go take no more memory than are asked at a time.
+   none left gives up its room, so that points of versions that come and go take no more memory than those in use.
 5. What came before the first look is no traffic: the first look finds a base and makes no point.
 6. A latency is known as well as the histogram's buckets are: a percentile is read within its bucket, evenly.
 """
@@ -202,12 +202,6 @@ class Rates:
         return row
 
     # --- asking -------------------------------------------------------------------------------------------------------
-
-    @property
-    def kept(self) -> frozenset[tuple[str, str]]:
-        """The versions that have room for points, by model and number."""
-        with self._lock:
-            return frozenset(self._rows)
 
     def of_model(self, model: str) -> Traffic:
         """Return the traffic of all versions of a model together."""

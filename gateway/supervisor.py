@@ -132,7 +132,8 @@ class Supervisor:
         self._settings = settings
         self._listener = listener
         self._is_stopping = False
-        self._has_served = False
+        self._is_beginning = True
+        """Until a worker has served, or has died: what it loads ahead may be what it has died of."""
         self._workers: list[Worker] = []
         self._replacement = Replacement()
         self._bell = Bell.create()
@@ -197,10 +198,11 @@ class Supervisor:
     def _company(self) -> Company:
         if any(worker.is_ready for worker in self._workers):
             return Company.SIBLINGS
-        return Company.NOBODY if self._has_served else Company.FLEET
+        return Company.FLEET if self._is_beginning else Company.NOBODY
 
     def _note_end(self, worker: Worker, exit_code: int, now: float) -> None:
         self._workers.remove(worker)
+        self._is_beginning = False
         self._boards[worker.place].end_states()
         accusations = self._accuse(worker, exit_code)
         if exit_code in _DAMAGED:
@@ -246,7 +248,8 @@ class Supervisor:
         for word, pid in self._bell.heard():
             worker = workers.get(pid)
             if worker is not None and word == READY:
-                worker.is_ready = self._has_served = True
+                worker.is_ready = True
+                self._is_beginning = False
             elif worker is not None and word == REPLACE_ME and self._replacement.may_begin(now):
                 self._replace(worker, now)
 

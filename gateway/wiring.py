@@ -15,7 +15,7 @@ from gateway.company import Company
 from gateway.documents import DocumentFolder
 from gateway.engine import Engine, Outside, open_engine
 from gateway.executors import Opened
-from gateway.first_loads import LOAD_SECONDS, load_ahead, preload
+from gateway.first_loads import LOAD_SECONDS, LoadsAhead, preload
 from gateway.metrics import Metrics
 from gateway.parts import Parts, open_parts
 from gateway.rates import INTERVAL_SECONDS, Rates
@@ -194,6 +194,8 @@ async def _begin(
     if verdicts is not None:
         verdicts.start()
     await services.call(parts.clear_scratch)
+    ahead = LoadsAhead(services, engine, company)
+    await ahead.remember()
     services.feed.start()
     opened.push_async_callback(services.feed.close)
     opened.enter_context(parts.registry.listening(_waker(services.feed)))
@@ -209,17 +211,17 @@ async def _begin(
     ):
         opened.callback(asyncio.get_running_loop().create_task(again).cancel)
     if services.settings.is_predicting:
-        await _load_first(opened, services, engine, pins, company)
+        await _load_first(opened, services, engine, pins, ahead)
 
 
-async def _load_first(opened: Opened, services: Services, engine: Engine, pins: Pins, company: Company) -> None:
+async def _load_first(opened: Opened, services: Services, engine: Engine, pins: Pins, ahead: LoadsAhead) -> None:
     """Load what the settings name and what others have loaded, and begin to look after what is loaded."""
     engine.memory_guard.start()
     opened.push_async_callback(engine.memory_guard.close)
     opened.push_async_callback(pins.close)
     await pins.start()
     await preload(services, engine.cache)
-    await load_ahead(services, engine, company)
+    await ahead.load()
     engine.start()
     opened.push_async_callback(engine.renewing.close)
 
@@ -349,7 +351,7 @@ def _reporter(parts: Parts, cache: SessionCache[AnySession]) -> Callable[[int], 
             host=host,
             pid=pid,
             applied=applied,
-            resident=cache.resident(),
+            resident=cache.by_use(),
             reported_at=parts.clock.now(),
             ring_id=parts.settings.ring_number,
         )

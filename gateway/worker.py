@@ -1,20 +1,22 @@
 """One worker: an event loop, the application, and the socket that it inherited.
 
 SIGTERM ends it: what has begun is finished. Where there is a time for it (``SARDONYX_DRAIN_SECONDS``), it goes on
-before that as one that is not ready, and each connection ends with the next answer on it. SIGUSR1 ends it too, when a
-successor serves already, and more gently: it takes no new connection, each one that it has ends with the next answer on
-it, and those on which none is asked for are closed after a while.
+before that as one that is not ready, and longer while anything is under way; each connection ends with the next answer
+on it. SIGUSR1 ends it too, when a successor serves already, and more gently: it takes no new connection, each one that
+it has ends with the next answer on it, and those on which none is asked for are closed after a while.
 """
 
 import argparse
 import asyncio
 import faulthandler
 import gc
+import math
 import signal
 import socket
 import sys
 from collections.abc import Callable
 from functools import partial
+from time import monotonic
 from types import FrameType
 from typing import Any
 
@@ -128,6 +130,7 @@ class _Server(uvicorn.Server):
         self._drain_seconds = settings.drain_seconds
         self._most_connections = most_connections(settings.max_connections)
         self._ready = ready
+        self._leaves_at = math.inf
         self._is_letting_go = self._is_leaving = self._is_leaving_known = self._has_said_last = False
         self._fair_share = FairShare(lambda: self.server_state.connections, metrics.connections_of_all)  # type: ignore[arg-type,return-value]
         metrics.watch(lambda: connection_readings(self._fair_share.in_use))
@@ -143,7 +146,17 @@ class _Server(uvicorn.Server):
         self._is_leaving_known = True
         self._application.begin_to_leave()
         self._say_last_answers()
-        asyncio.get_running_loop().call_later(self._drain_seconds, partial(setattr, self, "should_exit", True))
+        self._leaves_at = monotonic() + self._drain_seconds
+
+    def _has_left(self) -> bool:
+        """Tell whether a drain is over: nothing is under way any more, or has been for too long.
+
+        Until then connections are taken. A proxy that finds nobody there takes the gateway for gone, and may end what
+        it still asks of it.
+        """
+        late = monotonic() - self._leaves_at
+        connections: Any = self.server_state.connections
+        return late > _DRAIN_SECONDS or (late > 0 and all(one.waits_since is not None for one in connections))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to serve."""
@@ -170,6 +183,7 @@ class _Server(uvicorn.Server):
         is_over = await super().on_tick(counter)
         if self._is_leaving and not self._is_leaving_known:
             self._leave()
+        self.should_exit = self.should_exit or self._has_left()
         # With many connections a look takes longer, and chance spreads them well enough.
         if counter % (_TICKS_BETWEEN_LOOKS + len(self.server_state.connections) // 100) == 0:
             self._even_out()

@@ -169,6 +169,10 @@ class Catalog(Protocol):
         """Return the moment by the database's clock, the only one that all its clients share."""
         ...
 
+    def list_aliases(self, names: Collection[str]) -> Sequence[Alias]:
+        """Return the aliases of all models with these names."""
+        ...
+
     def list_workers(self, *, since: datetime) -> Sequence[WorkerReport]:
         """Return the workers that have reported since then and have not left, by host and process id."""
         ...

@@ -308,7 +308,7 @@ class WorkerReport:
     applied: int
     """The sequence number up to which it has applied the feed."""
     resident: tuple[str, ...]
-    """Loaded versions, as ``iris:3``."""
+    """Loaded versions, as ``iris:3``, those that have been used most first."""
     reported_at: datetime
     """By the database's clock: those of the hosts may differ."""
     failed: tuple[FailedSwitch, ...] = ()

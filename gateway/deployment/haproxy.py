@@ -10,7 +10,8 @@
 4. What the registry serves goes to the first registry that is ready; while there is none, what callers read is answered
    by gateways.
 5. A gateway that is not ready, since it is about to end, gets nothing new; one that does not answer is gone. What was
-   under way there then ends only where predictions are sent again (``--replays``): it might still be answered.
+   under way there then ends only where predictions are sent again (``--replays``) and a registry answers all else: it
+   might still be answered.
 6. Times agree with those of the gateways: a gateway's own answers about deadlines come before the proxy's. To register
    a model may take minutes, whoever is asked; a stream of gRPC may be quiet for an hour.
 
@@ -162,16 +163,18 @@ def _balance(deployment: Deployment) -> list[str]:
         f"    http-check disable-on-{NOT_READY_STATUS}",
         f"{_ASKING_READY} hdr {NOT_READY} {NOT_READY_STATUS}",
         "    http-check expect status 200",
-        f"    default-server inter 1s fastinter 250ms downinter 1s fall 2 rise 2{_shutting_down(deployment)}",
+        "    default-server inter 1s fastinter 250ms downinter 1s fall 2 rise 2",
     ]
 
 
-def _shutting_down(deployment: Deployment) -> str:
+def _ends_what_is_silent(deployment: Deployment) -> Iterator[str]:
     """Have what is asked of a gateway end when that one is found to be gone, where it is then asked of another one.
 
-    A host that vanishes resets no connection: its callers would wait for the time limit.
+    A host that vanishes resets no connection: its callers would wait for the time limit. Only where a registry answers
+    what may not be sent twice; and after one look more, since whoever is taken for gone by mistake loses what it does.
     """
-    return " on-marked-down shutdown-sessions" if deployment.replays else ""
+    if deployment.replays and deployment.has_roles:
+        yield "    default-server fall 3 on-marked-down shutdown-sessions"
 
 
 def _gateways(deployment: Deployment) -> list[str]:
@@ -179,6 +182,7 @@ def _gateways(deployment: Deployment) -> list[str]:
     return [
         "backend gateways",
         *_balance(deployment),
+        *_ends_what_is_silent(deployment),
         f"    retry-on {conditions} {STATUS}",
         "    # To be sent again, a request has to be here; as long as it fits, the proxy waits for all of it.",
         f"    http-request wait-for-body time {_STALLED_SECONDS}s if METH_POST",

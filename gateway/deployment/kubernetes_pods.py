@@ -194,7 +194,7 @@ def probes() -> dict[str, Value]:
         "startupProbe": {
             **live,
             "periodSeconds": 1,
-            "# Connections are taken when everything is loaded that is pinned or preloaded.": None,
+            "# Connections are taken when everything is loaded that is pinned, preloaded or of its share.": None,
             "failureThreshold": _START_SECONDS,
         },
         "livenessProbe": {**live, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3},

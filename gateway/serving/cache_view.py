@@ -31,6 +31,11 @@ class CacheView(Generic[S]):
         """Return the loaded versions, as ``iris:3``, in the order in which they were loaded."""
         return tuple(f"{model}:{number}" for model, number in self._ready)
 
+    def by_use(self) -> tuple[str, ...]:
+        """Return the loaded versions as ``resident`` has them, those that have been used most first."""
+        ready = sorted(self._ready.items(), key=lambda item: -item[1].uses)
+        return tuple(f"{model}:{number}" for (model, number), _ in ready)
+
     def sizes(self) -> dict[str, int]:
         """Return what each loaded version counts for in bytes, by its name as ``resident`` has it."""
         return {f"{model}:{number}": entry.size_bytes for (model, number), entry in self._ready.items()}

@@ -1,7 +1,7 @@
 """Every question that the registry's database is asked; rows come in, records go out."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -45,6 +45,7 @@ from registry.sql.webhooks import WebhookQueries
 from registry.standing import Isolation
 
 _ARTIFACTS_AT_ONCE = 1000
+_NAMES_AT_ONCE = 1000
 
 _VERSIONS = (
     select(
@@ -232,6 +233,12 @@ class SqlCatalog(TokenQueries, WebhookQueries):
     def now(self) -> datetime:
         """Return the moment by the database's clock, the only one that all its clients share."""
         return database_time(self._connection)
+
+    def list_aliases(self, names: Collection[str]) -> Sequence[Alias]:
+        """Return the aliases of all models with these names."""
+        wanted = sorted(names)
+        parts = (wanted[at : at + _NAMES_AT_ONCE] for at in range(0, len(wanted), _NAMES_AT_ONCE))
+        return [alias_of(row) for part in parts for row in self._all(_ALIASES.where(models.c.name.in_(part)))]
 
     def list_workers(self, *, since: datetime) -> Sequence[WorkerReport]:
         """Return the workers that have reported since then and have not left, by host and process id."""

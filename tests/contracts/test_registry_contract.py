@@ -630,6 +630,18 @@ def test_a_worker_is_what_it_last_said_until_it_is_long_silent(registry: Registr
         assert list(transaction.list_workers(since=NOON)) == [report(3, 62)]
 
 
+def test_the_aliases_of_many_models_are_listed_at_once(registry: Registry) -> None:
+    with registry.writing() as transaction:
+        for name in ("iris", "wine", "rum"):
+            add_version(transaction, name, "a")
+            transaction.set_alias(name, "production", version=1, canary=None, at=NOON)
+        found = transaction.list_aliases({"iris", "rum", *(f"absent-{number}" for number in range(2500))})
+        assert sorted((alias.model, alias.name, alias.version) for alias in found) == [
+            ("iris", "production", 1),
+            ("rum", "production", 1),
+        ]
+
+
 def test_a_worker_with_a_place_on_the_ring_is_remembered_after_it_has_left(registry: Registry) -> None:
     def report(pid: int, ring_id: int) -> WorkerReport:
         at = NOON + timedelta(minutes=pid)

@@ -1,6 +1,9 @@
 """A gateway and a registry as processes of their own, on one database and one store."""
 
+import json
 import signal
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -194,3 +197,23 @@ def test_a_gateway_that_is_told_to_end_goes_on_as_one_that_is_not_ready(tmp_path
         assert asked[0].json() == {"status": "not ready", "code": "draining"}
         assert [(answer.status_code, answer.headers["connection"]) for answer in answers] == [(200, "close")] * 3
         assert gateway.process.wait(40) == 0
+
+
+def test_a_gateway_that_drains_is_there_until_what_it_has_begun_is_answered(tmp_path: Path) -> None:
+    body = json.dumps(NATIVE).encode()
+    with running(tmp_path, "all", drain_seconds="1") as gateway, gateway.client() as client:
+        upload(client, "iris", 1)
+        place = urlsplit(gateway.url)
+        with socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=30) as slow:
+            head = f"POST /v1/models/iris/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+            slow.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + body[:5])
+            gateway.process.send_signal(signal.SIGTERM)
+            wait_for_status(gateway, "/health/ready", 503)
+            late = time.monotonic() + 3
+            answers = set()
+            while time.monotonic() < late:
+                answers.add(client.get("/health/ready").status_code)
+            assert answers == {503}
+            slow.sendall(body[5:])
+            assert slow.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert gateway.process.wait(20) == 0

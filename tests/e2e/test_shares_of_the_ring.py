@@ -35,12 +35,16 @@ def first(tmp_path: Path, places: Mapping[str, str]) -> Iterator[GatewayProcess]
     """Has place 1, and every model loaded, which were asked for by their alias."""
     with running_gateway(tmp_path / "first", ring_id="1", **places) as gateway, gateway.client() as client:
         for seed, name in enumerate(NAMES):
-            content = models.linear(seed=seed).SerializeToString()
-            client.post(f"/registry/models/{name}/versions", content=content, headers=BYTES).raise_for_status()
+            register(client, name, seed)
             client.put(f"/registry/models/{name}/aliases/production", json={"version": 1}).raise_for_status()
             client.post(f"/models/{name}/predict", json=ROW).raise_for_status()
         wait_until(lambda: len(resident(client, gateway)) == len(NAMES))
         yield gateway
+
+
+def register(client: httpx.Client, name: str, seed: int) -> None:
+    content = models.linear(seed=seed).SerializeToString()
+    client.post(f"/registry/models/{name}/versions", content=content, headers=BYTES).raise_for_status()
 
 
 def resident(client: httpx.Client, gateway: GatewayProcess) -> set[str]:
@@ -56,13 +60,9 @@ def ahead(gateway: GatewayProcess) -> int:
 
 
 def share_of(ring_id: int) -> set[str]:
-    """Return what the ring of two gives to one of them, where each model is asked for by alias or by number."""
+    """Return what the ring of two gives to one of them, where each model is asked for by its alias."""
     ring = Ring([Server(name=f"gateway{id_}", id=id_) for id_ in (1, 2)])
-    return {
-        f"{name}:1"
-        for name in NAMES
-        if any(ring.owner(key_of(name, version)).id == ring_id for version in ("production", "1"))
-    }
+    return {f"{name}:1" for name in NAMES if ring.owner(key_of(name, "production")).id == ring_id}
 
 
 def test_a_gateway_that_is_added_has_loaded_its_share_before_it_is_ready(
@@ -75,6 +75,17 @@ def test_a_gateway_that_is_added_has_loaded_its_share_before_it_is_ready(
         assert f"sardonyx_resident_sessions {float(len(share))}" in client.get("/metrics").text
         assert ahead(gateway) == len(share)
         wait_until(lambda: resident(watching, gateway) == share)
+
+
+def test_what_is_promoted_before_anybody_asks_a_gateway_that_was_added_is_warm_there(
+    tmp_path: Path, places: Mapping[str, str], first: GatewayProcess
+) -> None:
+    name = min(share_of(2)).partition(":")[0]
+    second = running_gateway(tmp_path / "second", ring_id="2", role="gateway", **places)
+    with second as gateway, first.client() as client:
+        register(client, name, seed=99)
+        client.put(f"/registry/models/{name}/aliases/production", json={"version": 2}).raise_for_status()
+        wait_until(lambda: f"{name}:2" in resident(client, gateway))
 
 
 def test_a_gateway_that_is_replaced_finds_what_it_had_before(

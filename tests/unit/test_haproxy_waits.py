@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.deployment.deployed import Deployment
+from gateway.deployment.deployed import Deployment, Server
 from gateway.deployment.haproxy import print_haproxy
 from tests.support.gateway_process import fixed_port
 from tests.support.proxies import find_program, needs_haproxy, running_proxy
@@ -26,8 +26,13 @@ def servers() -> Iterator[SlowServers]:
 
 
 @contextmanager
-def proxied(servers: SlowServers, folder: Path, *, replays: bool = False, limit: str = SHORT) -> Iterator[httpx.Client]:
-    deployment = Deployment(gateways=servers.gateways, host="127.0.0.1", port=fixed_port(), replays=replays)
+def proxied(
+    servers: SlowServers, folder: Path, *, replays: bool = False, limit: str = SHORT, has_roles: bool = False
+) -> Iterator[httpx.Client]:
+    registries = (Server(id=1, name="registry1", host="127.0.0.1", port=fixed_port()),) if has_roles else ()
+    deployment = Deployment(
+        gateways=servers.gateways, registries=registries, host="127.0.0.1", port=fixed_port(), replays=replays
+    )
     text = print_haproxy(deployment)
     for printed, here in (
         ("timeout client 35s", limit),
@@ -85,7 +90,7 @@ def test_what_is_asked_of_a_gateway_that_goes_silent_ends_where_another_one_is_a
     servers: SlowServers, tmp_path: Path, status: int, times: int
 ) -> None:
     path = "/models/iris/predict?hush"
-    with proxied(servers, tmp_path, replays=times > 1, limit=NOTICED) as client:
+    with proxied(servers, tmp_path, replays=times > 1, limit=NOTICED, has_roles=True) as client:
         assert client.post(path, content=b"{}").status_code == status
 
     assert servers.taken == [path] * times

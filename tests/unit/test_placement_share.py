@@ -1,7 +1,9 @@
 """What a gateway loads that takes a place on the ring, out of what workers have said."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from gateway.placement.keys import key_of
 from gateway.placement.ring import Ring, Server
@@ -21,7 +23,7 @@ def live_at(version: int) -> "dict[str, list[Alias]]":
 
 
 class Fleet:
-    """Gateways, each of which has loaded some versions; of each one worker."""
+    """Gateways, each of which has loaded some versions; of each one worker, the later ones later."""
 
     def __init__(self, aliases: "dict[str, list[Alias]]") -> None:
         self._aliases = aliases
@@ -32,13 +34,13 @@ class Fleet:
         pid = len(self._reports)
         if is_alive:
             self._living.append(("here", pid))
+        at = NOON + timedelta(minutes=pid)
         self._reports.append(
-            WorkerReport(host="here", pid=pid, applied=1, resident=resident, reported_at=NOON, ring_id=ring_id)
+            WorkerReport(host="here", pid=pid, applied=1, resident=resident, reported_at=at, ring_id=ring_id)
         )
 
     def share(self, ring_id: int) -> list[str]:
-        found = find_share(self._reports, self._living, ring_id, lambda model: self._aliases.get(model, []))
-        return [f"{reference.model}:{reference.version}" for reference in found]
+        return [str(reference) for reference in find_share(self._reports, self._living, ring_id, self._aliases)]
 
 
 def owned(ids: Sequence[int], version: str) -> dict[int, list[str]]:
@@ -48,34 +50,52 @@ def owned(ids: Sequence[int], version: str) -> dict[int, list[str]]:
     return {id_: [model for model in MODELS if owners[model] == id_] for id_ in ids}
 
 
-def test_a_newcomers_share_is_what_the_ring_moves_to_it() -> None:
-    fleet = Fleet(live_at(2))
-    for id_, models in owned((1, 2, 3), "production").items():
-        fleet.has(id_, *(f"{model}:2" for model in models))
-    moved = owned((1, 2, 3, 4), "production")[4]
-    assert 0 < len(moved) < len(MODELS) / 3
-    by_number = [  # where both the alias and the number might have been asked for
-        model
-        for id_, models in owned((1, 2, 3), "production").items()
-        for model in models
-        if model in owned((1, 2, 3), "2")[id_] and model in owned((1, 2, 3, 4), "2")[4]
-    ]
-    assert sorted(fleet.share(4)) == sorted(f"{model}:2" for model in {*moved, *by_number})
+def fleet_of(ids: Sequence[int], version: str, aliases: "dict[str, list[Alias]]", number: int) -> Fleet:
+    """Return gateways that have loaded this number of all models, each where its key lies."""
+    fleet = Fleet(aliases)
+    for id_, models in owned(ids, version).items():
+        fleet.has(id_, *(f"{model}:{number}" for model in models))
+    return fleet
+
+
+@pytest.mark.parametrize("before", [(1,), (1, 2), (1, 2, 3), (1, 2, 3, 4, 5, 6)], ids=len)
+def test_a_newcomers_share_is_what_the_ring_moves_to_it(before: tuple[int, ...]) -> None:
+    fleet = fleet_of(before, "production", live_at(2), 2)
+    moved = owned((*before, 9), "production")[9]
+    assert sorted(fleet.share(9)) == [f"{model}@production" for model in moved]
 
 
 def test_what_is_asked_for_by_its_number_moves_as_its_number_does() -> None:
-    fleet = Fleet({})
-    for id_, models in owned((1, 2), "5").items():
-        fleet.has(id_, *(f"{model}:5" for model in models))
+    fleet = fleet_of((1, 2), "5", {}, 5)
     assert sorted(fleet.share(9)) == [f"{model}:5" for model in owned((1, 2, 9), "5")[9]]
 
 
-def test_what_the_same_place_had_comes_back_to_it_whoever_has_it_now() -> None:
+def test_what_an_alias_does_not_explain_is_asked_for_by_its_number() -> None:
+    by_alias, by_number = owned((1, 2), "production"), owned((1, 2), "5")
+    strange = [model for model in by_number[2] if model in by_alias[1]]
+    fleet = Fleet(live_at(5))
+    fleet.has(1, f"{by_alias[1][0]}:5")
+    fleet.has(2, *(f"{model}:5" for model in strange))
+    assert sorted(fleet.share(9))[-3:] == [f"{model}:5" for model in strange if model in owned((1, 2, 9), "5")[9]][-3:]
+
+
+def test_what_is_used_most_comes_first() -> None:
     fleet = Fleet({})
+    first, second = (models[:40] for models in owned((1, 2), "5").values())
+    fleet.has(1, *(f"{model}:5" for model in first))
+    fleet.has(2, *(f"{model}:5" for model in reversed(second)))
+    ranks = {model: rank for models in (first, second[::-1]) for rank, model in enumerate(models)}
+    found = [ranks[text.removesuffix(":5")] for text in fleet.share(9)]
+    assert len(found) > 10
+    assert found == sorted(found)
+
+
+def test_what_the_same_place_had_comes_back_to_it_whoever_has_it_now() -> None:
+    fleet = Fleet({"moved": [production("moved", 7)]})
     fleet.has(1, f"{owned((1, 2), '1')[1][0]}:1")  # which stays there
-    fleet.has(2, "mine:4", "old:1", is_alive=False)
-    fleet.has(2, "mine:4", is_alive=False)
-    assert fleet.share(2) == ["mine:4", "old:1"]
+    fleet.has(2, "long-ago:1", is_alive=False)
+    fleet.has(2, "mine:4", "old:1", "moved:7", is_alive=False)
+    assert fleet.share(2) == ["mine:4", "old:1", "moved@production"]
 
 
 def test_another_that_has_died_takes_its_models_along() -> None:
@@ -86,9 +106,7 @@ def test_another_that_has_died_takes_its_models_along() -> None:
 
 
 def test_gateways_that_begin_together_share_what_the_others_have() -> None:
-    fleet = Fleet({})
-    for id_, models in owned((1, 2), "5").items():
-        fleet.has(id_, *(f"{model}:5" for model in models))
+    fleet = fleet_of((1, 2), "5", {}, 5)
     fleet.has(3)
     fleet.has(4)
     after = owned((1, 2, 3, 4), "5")

@@ -57,6 +57,12 @@ def test_haproxy_sends_again_only_what_has_not_run() -> None:
     assert lines_of(print_haproxy(ALL), "retry-on") == ["retry-on conn-failure 425"]
 
 
+def test_what_a_silent_gateway_is_asked_ends_only_where_all_of_it_may_be_sent_again() -> None:
+    ending = "default-server fall 3 on-marked-down shutdown-sessions"
+    printed = {name: lines_of(print_haproxy(each), ending) for name, each in (("all", REPLAYS), ("roles", ROLES))}
+    assert printed == {"all": [], "roles": [ending]}  # roles have a backend for gRPC, too
+
+
 def test_replays_are_for_those_who_ask_for_them() -> None:
     assert lines_of(print_haproxy(ROLES), "retry-on") == [
         "retry-on conn-failure empty-response 425",

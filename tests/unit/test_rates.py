@@ -116,7 +116,7 @@ def test_versions_that_come_and_go_share_their_room(monkeypatch: pytest.MonkeyPa
         bench.workers[0].of_version("many", number).add("ok", 0.002, 5)
         bench.look()
     assert [bench.rates.of_version("many", number).answers for number in (16, 17, 18, 19)] == [0, 5, 5, 5]
-    assert bench.rates.kept == {("many", "17"), ("many", "18"), ("many", "19")}
+    assert set(bench.rates._rows) == {("many", "17"), ("many", "18"), ("many", "19")}
 
 
 def test_there_is_an_end_to_what_is_kept() -> None:
