@@ -18,7 +18,7 @@ Bounded Loads, arXiv:1608.01350. ``tests/e2e/test_placement_by_haproxy.py`` asks
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain, islice
 from typing import Any, Final, TypeVar
 from zlib import crc32
 
@@ -74,6 +74,7 @@ class Ring:
         up = [index for index, server in enumerate(servers) if server.weight and server.name not in down]
         if not up:
             raise ValueError("no server is up")
+        self._up_count = len(up)
         self._place_count = sum(self._places[index] for index in up)
         self._hashes, self._owners = _lay_out(self.servers, up)
         # Numbers come out of a view one by one, without a list of them all: a thousand servers have a million places.
@@ -110,12 +111,7 @@ class Ring:
 
     def successors(self, place: int, count: int) -> list[int]:
         """Return the first ``count`` servers from a place on, as indexes of ``servers``, each once."""
-        found: dict[int, None] = {}
-        for index in self._walk(place):
-            found.setdefault(index)
-            if len(found) == count:
-                break
-        return list(found)
+        return list(islice(self._walk(place), count))
 
     def first_with_room(self, place: int, counts: Sequence[int], total: int) -> int | None:
         """Return the first server from a place on that is not full (rule 4), as an index of ``servers``.
@@ -128,10 +124,7 @@ class Ring:
         index = self._line[place]
         if counts[index] < self.slots(index, total):
             return index  # most requests: the walk is not even begun
-        for index in self._walk(place):
-            if counts[index] < self.slots(index, total):
-                return index
-        return None
+        return next((index for index in self._walk(place) if counts[index] < self.slots(index, total)), None)
 
     def slots(self, index: int, total: int) -> int:
         """Return how many requests a server may have under way for it to get no other, if all have ``total``."""
@@ -156,9 +149,14 @@ class Ring:
         return np.where(to_before <= to_behind, before, behind).astype(np.int64)
 
     def _walk(self, place: int) -> Iterator[int]:
-        """Yield whose the places are from ``place`` on: to the end of the ring, and once more from its beginning."""
-        yield from self._line[place:]
-        yield from self._line
+        """Yield whose the places are from ``place`` on, round the ring, until all have come; each once."""
+        seen: set[int] = set()
+        for index in chain(self._line[place:], self._line[:place]):
+            if index not in seen:
+                yield index
+                seen.add(index)
+                if len(seen) == self._up_count:
+                    return  # the rest of a million places has nobody else
 
 
 def hash_of(key: str) -> int:
