@@ -18,6 +18,7 @@ Bounded Loads, arXiv:1608.01350. ``tests/e2e/test_placement_by_haproxy.py`` asks
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain, islice
 from typing import Any, Final, TypeVar
 from zlib import crc32
 
@@ -67,14 +68,17 @@ class Ring:
         _check(servers, balance_factor)
         self.servers = tuple(servers)
         self.balance_factor = balance_factor
-        self._places = np.array([server.weight * _PLACES_PER_WEIGHT for server in servers], np.int64)
+        self._places = [server.weight * _PLACES_PER_WEIGHT for server in servers]
         # HAProxy sums these up when it starts, and not again when a server goes down.
-        self._places_before = np.cumsum(self._places) - self._places
+        self._places_before = [0, *accumulate(self._places)]
         up = [index for index, server in enumerate(servers) if server.weight and server.name not in down]
         if not up:
             raise ValueError("no server is up")
-        self._place_count = int(self._places[up].sum())
+        self._up_count = len(up)
+        self._place_count = sum(self._places[index] for index in up)
         self._hashes, self._owners = _lay_out(self.servers, up)
+        # Numbers come out of a view one by one, without a list of them all: a thousand servers have a million places.
+        self._line = self._owners.data
 
     def owner(self, key: str, loads: Mapping[str, int] | None = None) -> Server:
         """Return who gets a request for ``key``.
@@ -88,12 +92,9 @@ class Ring:
         if loads is None or not self.balance_factor:
             return self.servers[int(self._owners[place])]
         counts = [loads.get(server.name, 0) for server in self.servers]
-        total = sum(counts)
-        index = -1
-        for index in self._walk(place):
-            if counts[index] < self.slots(index, total):
-                break
-        return self.servers[index]
+        index = self.first_with_room(place, counts, sum(counts))
+        # Where nobody has room, HAProxy stops at the end of its second time round.
+        return self.servers[self._line[-1] if index is None else index]
 
     def owners(self, key: str, count: int) -> tuple[Server, ...]:
         """Return the first ``count`` servers to which ``key`` may come, the owner first; all, if there are fewer."""
@@ -110,18 +111,26 @@ class Ring:
 
     def successors(self, place: int, count: int) -> list[int]:
         """Return the first ``count`` servers from a place on, as indexes of ``servers``, each once."""
-        found: dict[int, None] = {}
-        for index in self._walk(place):
-            found.setdefault(index)
-            if len(found) == count:
-                break
-        return list(found)
+        return list(islice(self._walk(place), count))
+
+    def first_with_room(self, place: int, counts: Sequence[int], total: int) -> int | None:
+        """Return the first server from a place on that is not full (rule 4), as an index of ``servers``.
+
+        Args:
+            place: where the key belongs.
+            counts: requests under way: [servers].
+            total: their sum.
+        """
+        index = self._line[place]
+        if counts[index] < self.slots(index, total):
+            return index  # most requests: the walk is not even begun
+        return next((index for index in self._walk(place) if counts[index] < self.slots(index, total)), None)
 
     def slots(self, index: int, total: int) -> int:
         """Return how many requests a server may have under way for it to get no other, if all have ``total``."""
         slots = ((total + 1) * self.balance_factor + 99 & _MASK) // 100
         whole, rest = divmod(slots, self._place_count)
-        places, before = int(self._places[index]), int(self._places_before[index])
+        places, before = self._places[index], self._places_before[index]
         share = ((before + places) * rest & _MASK) // self._place_count - (before * rest & _MASK) // self._place_count
         return (places * whole + share & _MASK) or 1
 
@@ -140,9 +149,14 @@ class Ring:
         return np.where(to_before <= to_behind, before, behind).astype(np.int64)
 
     def _walk(self, place: int) -> Iterator[int]:
-        """Yield whose the places are from ``place`` on: to the end of the ring, and once more from its beginning."""
-        yield from self._owners[place:].tolist()
-        yield from self._owners.tolist()
+        """Yield whose the places are from ``place`` on, round the ring, until all have come; each once."""
+        seen: set[int] = set()
+        for index in chain(self._line[place:], self._line[:place]):
+            if index not in seen:
+                yield index
+                seen.add(index)
+                if len(seen) == self._up_count:
+                    return  # the rest of a million places has nobody else
 
 
 def hash_of(key: str) -> int:

@@ -120,7 +120,7 @@ class Cache:
         prices: what versions cost.
         disk: the host's.
         agenda: of the replay.
-        released: told of everybody whose load has ended; for bounded load.
+        released: told of each load that has ended, and how many have waited for it; for bounded load.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Cache:
         prices: Prices,
         disk: Disk,
         agenda: Agenda,
-        released: Callable[[int, float], None] | None = None,
+        released: Callable[[int, int, float], None] | None = None,
     ) -> None:
         self.ready: dict[int, SimulatedEntry] = {}
         """Who uses one of these has to count it: ``uses`` by one more, and ``floor`` as ``ranking`` has it."""
@@ -224,7 +224,6 @@ class Cache:
         answered = now + self._prices.answer_seconds[index]
         counts.cold_seconds += [answered - arrival for arrival in entry.arrivals]
         if self._released is not None:
-            for _ in entry.arrivals:
-                self._released(index, now)
+            self._released(index, len(entry.arrivals), now)
         entry.arrivals = []
         self._give_room(now)

@@ -2,7 +2,9 @@
 
 1. A hit is a request whose version was loaded when it came. The time of any other is what it waited, and its run.
 2. The hosts that a target needs are found by replaying the load to more and fewer of them: doubling until it holds,
-   then halving the distance, to within a hundredth. More hosts never make it worse, but for the luck of single models.
+   then halving the distance, to within a hundredth. Without bounded load more hosts never make it worse, but for the
+   luck of single models; with it they may, since each has less under way and is full the sooner: what is found is good
+   enough, but fewer may be so, too.
    No target is met where requests are refused, since that is the quickest answer of all.
 """
 

@@ -12,6 +12,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Final
 
@@ -155,11 +156,13 @@ class _Bounded:
         self._workers = fleet.workers
         self._agenda = agenda
         self._ring = ring_of(fleet.hosts, fleet.balance_factor)
-        self._places = self._ring.places_of(hashes_of(load.keys)).tolist()
-        self._known: dict[int, list[int]] = {}
+        self._places = self._ring.places_of(hashes_of(load.keys))
         self._run_seconds: list[float] = (costs.run_seconds + fleet.request_seconds).tolist()
         self._under_way = [0] * fleet.hosts
         self._total = 0
+        # When runs end, on which host, and how many. They are none of the agenda's: nothing follows from them but
+        # counts, so that all that is due can be taken off in any order before the next request is placed.
+        self._ends: list[tuple[float, int, int]] = []
 
     def of_host(self, host: int) -> "_Released":
         """Return whom a host's caches tell of loads that have ended."""
@@ -167,48 +170,47 @@ class _Bounded:
 
     def send(self, caches: list[Cache], begin: int, workers: NDArray[np.int32]) -> list[int]:
         """Send some requests; return the host of each."""
-        end = begin + len(workers)
-        load, hosts = self._load, []
-        keys, indexes = load.key_indexes[begin:end].tolist(), load.version_indexes[begin:end].tolist()
-        for now, key, index, worker in zip(
-            load.times[begin:end].tolist(), keys, indexes, workers.tolist(), strict=True
+        part = slice(begin, begin + len(workers))
+        indexes = self._load.version_indexes[part].tolist()
+        places = self._places[self._load.key_indexes[part]].tolist()
+        agenda, ends, under_way, hosts = self._agenda, self._ends, self._under_way, []
+        for now, place, index, worker in zip(
+            self._load.times[part].tolist(), places, indexes, workers.tolist(), strict=True
         ):
-            if self._agenda.next <= now:
-                self._agenda.run_until(now)
-            host = self._choose(key)
+            if agenda.next <= now:
+                agenda.run_until(now)
+            if ends and ends[0][0] <= now:
+                self._take_off(now)
+            host = self._choose(place)
             hosts.append(host)
-            self._under_way[host] += 1
+            under_way[host] += 1
             self._total += 1
             cache = caches[host * self._workers + worker]
             entry = cache.ready.get(index)
             if entry is not None:
                 entry.uses += 1
                 entry.floor = cache.ranking.floor
-                self.run(host, index, now)
+                heappush(ends, (now + self._run_seconds[index], host, 1))
             elif not cache.miss(now, index):
-                self._end(host)
+                under_way[host] -= 1
+                self._total -= 1
         return hosts
 
-    def run(self, host: int, index: int, now: float) -> None:
-        """Have a request's run begin."""
-        self._agenda.add(now + self._run_seconds[index], lambda _: self._end(host))
+    def run(self, host: int, index: int, count: int, now: float) -> None:
+        """Have the runs of some requests for a version begin."""
+        heappush(self._ends, (now + self._run_seconds[index], host, count))
 
-    def _end(self, host: int) -> None:
-        self._under_way[host] -= 1
-        self._total -= 1
+    def _take_off(self, now: float) -> None:
+        """Count what has ended as under way no more."""
+        ends = self._ends
+        while ends and ends[0][0] <= now:
+            _, host, count = heappop(ends)
+            self._under_way[host] -= count
+            self._total -= count
 
-    def _choose(self, key: int) -> int:
-        successors = self._known.get(key)
-        if successors is None:
-            successors = self._known[key] = self._ring.successors(self._places[key], 1)
-        for turn in range(len(self._under_way)):
-            if turn == len(successors):
-                successors = self._known[key] = self._ring.successors(self._places[key], 2 * turn)
-            host = successors[turn]
-            under_way = self._under_way[host]
-            if not under_way or under_way < self._ring.slots(host, self._total):
-                return host
-        return successors[0]
+    def _choose(self, place: int) -> int:
+        host = self._ring.first_with_room(place, self._under_way, self._total)
+        return self._ring.successors(place, 1)[0] if host is None else host
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +220,8 @@ class _Released:
     bounded: _Bounded
     host: int
 
-    def __call__(self, index: int, now: float) -> None:
-        self.bounded.run(self.host, index, now)
+    def __call__(self, index: int, count: int, now: float) -> None:
+        self.bounded.run(self.host, index, count, now)
 
 
 def _prices(costs: Costs, fleet: Fleet) -> Prices:

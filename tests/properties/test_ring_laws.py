@@ -75,5 +75,25 @@ def test_somebody_always_has_room(ids: list[int], loads: list[int], factor: int)
     assert any(loads[index] < ring.slots(index, total) for index in range(len(ids)))
 
 
+@given(
+    ids=IDS,
+    loads=st.lists(st.integers(0, 40), min_size=12, max_size=12),
+    factor=st.sampled_from([101, 125, 150, 300, 65535]),
+    scale=st.sampled_from([1, 1000, 100_000]),
+)
+@settings(max_examples=100, deadline=None)
+def test_who_gets_a_request_is_the_first_of_its_owners_that_is_not_full(
+    ids: list[int], loads: list[int], factor: int, scale: int
+) -> None:
+    ring = Ring([Server(name=str(number), id=number) for number in ids], balance_factor=factor)
+    under_way = {server.name: load * scale for server, load in zip(ring.servers, loads, strict=False)}
+    total = sum(under_way.values())
+    rooms = {server: ring.slots(index, total) - under_way[server.name] for index, server in enumerate(ring.servers)}
+    for key in KEYS[:20]:
+        expected = [server for server in ring.owners(key, len(ids)) if rooms[server] > 0]
+        if expected:  # else the sum of what is under way has gone round
+            assert ring.owner(key, under_way) == expected[0]
+
+
 def owners(ring: Ring) -> list[str]:
     return [ring.servers[index].name for index in ring.owners_at(ring.places_of(HASHES)).tolist()]

@@ -51,6 +51,14 @@ def test_without_loads_nobody_is_passed_over() -> None:
     assert Ring(FOUR, balance_factor=101).owner(KEYS[0]) == Ring(FOUR).owner(KEYS[0])
 
 
+def test_where_a_sum_of_32_bits_goes_round_all_are_full_and_the_last_place_has_the_request() -> None:
+    ring = Ring(FOUR, balance_factor=65535)
+    loads = {"a": 16385, "b": 16384, "c": 16384, "d": 16384}
+    last = ring.servers[int(ring.owners_at(np.array([-1]))[0])]
+    assert [ring.first_with_room(place, list(loads.values()), 65537) for place in (0, 4095)] == [None, None]
+    assert {ring.owner(key, loads) for key in KEYS[:20]} == {last}
+
+
 def test_a_server_of_no_weight_gets_nothing() -> None:
     drained = [*FOUR[:3], Server(name="d", id=4, weight=0)]
     assert [Ring(drained).owner(key) for key in KEYS] == [Ring(FOUR, down={"d"}).owner(key) for key in KEYS]
