@@ -17,7 +17,7 @@ from tests.support.gateway_process import (
     SARDONYX,
     GatewayProcess,
     clean_environment,
-    free_port,
+    fixed_port,
     running_gateway,
     wait_for_status,
     wait_until,
@@ -81,7 +81,7 @@ def test_inspections_that_take_long_delay_nobody_else_and_end_with_the_gateway(t
 def test_a_log_that_cannot_be_written_to_is_done_without(tmp_path: Path) -> None:
     environment = clean_environment() | {
         "SARDONYX_DATA_DIR": str(tmp_path / "data"),
-        "SARDONYX_PORT": str(free_port()),
+        "SARDONYX_PORT": str(fixed_port()),
     }
     with Path("/dev/full").open("wb") as full:
         process = subprocess.Popen([SARDONYX, "serve"], env=environment, stdin=subprocess.DEVNULL, stderr=full)

@@ -19,7 +19,7 @@ from gateway.cli.entry import main
 from gateway.client import Client
 from tests.e2e.test_phase_counts import ONE_BY_ONE, PICTURE, ROW, upload
 from tests.support import models
-from tests.support.gateway_process import GatewayProcess, free_port, running_gateway, wait_until
+from tests.support.gateway_process import GatewayProcess, fixed_port, running_gateway, wait_until
 from tests.support.problems import assert_problem
 from tests.support.raw_http import read_answer, request_bytes
 from tests.support.scrapes import scrape
@@ -34,7 +34,7 @@ COLUMNS = ["sepal length", "sepal width", "petal length", "petal width"]
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     folder = tmp_path_factory.mktemp("looking") / "data"
-    with running_gateway(folder, workers="2", grpc_port=str(free_port()), input_statistics="on") as running:
+    with running_gateway(folder, workers="2", grpc_port=str(fixed_port()), input_statistics="on") as running:
         yield running
 
 

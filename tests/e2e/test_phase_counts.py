@@ -15,7 +15,7 @@ import pytest
 from onnx import ModelProto
 
 from tests.support import models
-from tests.support.gateway_process import GatewayProcess, free_port, running_gateway, wait_until
+from tests.support.gateway_process import GatewayProcess, fixed_port, running_gateway, wait_until
 from tests.support.raw_http import read_answer, request_bytes
 from tests.support.rpc import RpcCaller, infer_request
 from tests.support.scrapes import Scrape, scrape
@@ -29,7 +29,7 @@ PICTURE = np.ones((1, 3, 112, 112), np.float32)
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     with running_gateway(
-        tmp_path_factory.mktemp("phases") / "data", workers="2", grpc_port=str(free_port())
+        tmp_path_factory.mktemp("phases") / "data", workers="2", grpc_port=str(fixed_port())
     ) as running:
         yield running
 

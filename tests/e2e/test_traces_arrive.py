@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import models
 from tests.support.collector import Collector, Span, collecting
-from tests.support.gateway_process import GatewayProcess, free_port, running_gateway, wait_until
+from tests.support.gateway_process import GatewayProcess, fixed_port, running_gateway, wait_until
 from tests.support.rpc import RpcCaller, infer_request
 from tests.support.scrapes import scrape
 
@@ -41,7 +41,7 @@ def told_of(collector: Collector) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[GatewayProcess]:
     folder = tmp_path_factory.mktemp("traces") / "data"
-    port = str(free_port())
+    port = str(fixed_port())
     with told_of(collector), running_gateway(folder, workers="2", traces="on", grpc_port=port) as running:
         with running.client() as client:
             for name in ("iris", "wine"):

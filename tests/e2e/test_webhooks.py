@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.support import models
-from tests.support.gateway_process import SARDONYX, GatewayProcess, free_port, running_gateway, wait_until
+from tests.support.gateway_process import SARDONYX, GatewayProcess, fixed_port, running_gateway, wait_until
 from tests.support.receiver import Receiver, answer, running_receiver
 from tests.support.running import run
 from tests.support.tokens import open_registry
@@ -186,7 +186,7 @@ def test_the_command_line_does_all_of_it(gateway: GatewayProcess, client: httpx.
 
 def test_the_receiver_of_the_documentation_takes_what_is_genuine(client: httpx.Client, tmp_path: Path) -> None:
     (source,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
-    program, port = tmp_path / "receiver.py", free_port()
+    program, port = tmp_path / "receiver.py", fixed_port()
     program.write_text(source, encoding="utf-8")
     webhook = make(client, f"http://127.0.0.1:{port}/", kinds=["model_changed"])
     environment = {"WEBHOOK_SECRET": webhook["secret"], "PATH": "/usr/bin:/bin"}
