@@ -15,6 +15,7 @@ from tests.e2e.test_full_places import counted_loop
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess, fixed_port, running_gateway, wait_until
 from tests.support.rpc import RpcCaller, calling, floats, infer_request
+from tests.support.settled import wait_until_settled
 
 ENDLESS = 2**62
 SERVED: dict[str, ModelProto] = {
@@ -43,6 +44,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with running_gateway(data_dir, grpc_port=str(port), **limits) as gateway, gateway.client() as http:
         for name, model in SERVED.items():
             upload(http, name, model)
+        wait_until_settled(gateway, "pair")  # it is to be unloaded, and not to be loaded anew then
         with calling(port) as rpc:
             yield Served(gateway=gateway, http=http, port=port, rpc=rpc)
 

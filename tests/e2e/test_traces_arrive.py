@@ -14,6 +14,7 @@ from tests.support.collector import Collector, Span, collecting
 from tests.support.gateway_process import GatewayProcess, fixed_port, running_gateway, wait_until
 from tests.support.rpc import RpcCaller, infer_request
 from tests.support.scrapes import scrape
+from tests.support.settled import wait_until_settled
 
 ROW = [[1.0, 2.0, 3.0, 4.0]]
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -46,6 +47,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> I
         with running.client() as client:
             for name in ("iris", "wine"):
                 upload(client, name)
+        wait_until_settled(running, "iris", "wine")
         yield running
 
 
