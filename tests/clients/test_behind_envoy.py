@@ -2,7 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
@@ -47,15 +47,19 @@ def envoy() -> str:
     return str(program)
 
 
+def running_envoy(envoy: str, deployment: Deployment, folder: Path, text: str) -> AbstractContextManager[Proxy]:
+    """Run Envoy with what has been printed for a deployment on this machine."""
+    path = folder / "envoy.json"
+    path.write_text(text)
+    command = [envoy, "-c", str(path), "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"]
+    port, grpc_port = deployment.port, deployment.grpc_port
+    return running_proxy(folder / "envoy.log", *command, port=port, grpc_port=grpc_port, live="/health/ready")
+
+
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory, envoy: str) -> Iterator[Fleet]:
-    @contextmanager
-    def run_envoy(deployment: Deployment, folder: Path) -> Iterator[Proxy]:
-        path = folder / "envoy.json"
-        path.write_text(print_envoy(deployment))
-        command = [envoy, "-c", str(path), "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"]
-        with running_proxy(deployment, folder / "envoy.log", *command, live="/health/ready") as proxy:
-            yield proxy
+    def run_envoy(deployment: Deployment, folder: Path) -> AbstractContextManager[Proxy]:
+        return running_envoy(envoy, deployment, folder, print_envoy(deployment))
 
     with running_fleet(tmp_path_factory.mktemp("envoy"), run_envoy) as fleet, fleet.client() as client:
         wait_until(lambda: client.get("/registry/models").status_code == 200)
@@ -91,13 +95,11 @@ def test_envoy_takes_what_is_printed(envoy: str, deployment: Deployment, tmp_pat
 @contextmanager
 def before_slow_servers(envoy: str, folder: Path) -> Iterator[tuple[SlowServers, httpx.Client]]:
     """Run Envoy with a second in place of the time that predictions have."""
-    path = folder / "envoy.json"
     with running_slow_servers() as servers:
         deployment = Deployment(gateways=servers.gateways, host="127.0.0.1", port=fixed_port(), replays=True)
-        path.write_text(print_envoy(deployment).replace('"35s"', '"1s"'))
-        command = [envoy, "-c", str(path), "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"]
+        text = print_envoy(deployment).replace('"35s"', '"1s"')
         with (
-            running_proxy(deployment, folder / "envoy.log", *command, live="/health/ready") as proxy,
+            running_envoy(envoy, deployment, folder, text) as proxy,
             httpx.Client(base_url=proxy.url, timeout=60, trust_env=False) as client,
         ):
             yield servers, client
@@ -131,7 +133,7 @@ def holders(fleet: Fleet) -> dict[str, set[int]]:
 
 
 def test_a_version_is_loaded_by_one_gateway_in_whatever_dialect_it_is_asked_for(fleet: Fleet) -> None:
-    with fleet.client() as client, calling(fleet.proxy.deployment.grpc_port or 0) as rpc:
+    with fleet.client() as client, calling(fleet.proxy.grpc_port or 0) as rpc:
         for name in NAMES:
             for path, body in REQUESTS:
                 assert client.post(path.format(name), json=body).status_code == 200
@@ -164,7 +166,7 @@ def test_a_gateway_that_has_lost_the_database_fails_no_request(fleet: Fleet) -> 
 
 def called(fleet: Fleet, name: str) -> str:
     """Return the version that answers over gRPC."""
-    with calling(fleet.proxy.deployment.grpc_port or 0) as rpc:
+    with calling(fleet.proxy.grpc_port or 0) as rpc:
         request = infer_request(name, x=("FP32", np.array(ROW, np.float32)))
         return str(rpc.call("ModelInfer", request).model_version)
 

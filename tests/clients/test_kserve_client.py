@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support.foreign_clients import computed, register, run_client, spelled
-from tests.support.gateway_process import free_port, running_gateway
+from tests.support.gateway_process import fixed_port, running_gateway
 from tests.support.tokens import bearer, make_token
 
 pytestmark = pytest.mark.timeout(300)  # its environment may have to be made
@@ -26,7 +26,7 @@ SAME = {
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What each job came to."""
-    port = str(free_port())
+    port = str(fixed_port())
     with running_gateway(tmp_path_factory.mktemp("gateway") / "data", auth="on", grpc_port=port) as gateway:
         token = make_token(gateway.data_dir, "admin").text
         with gateway.client(headers=bearer(token)) as client:

@@ -12,7 +12,7 @@ from gateway.cli.entry import main
 from gateway.client import Client
 from tests.support.environments import NoNetworkError, is_unattended, make_environment
 from tests.support.foreign_clients import ENVIRONMENTS, SCRIPTS
-from tests.support.gateway_process import GatewayProcess, clean_environment, free_port, running_gateway
+from tests.support.gateway_process import GatewayProcess, clean_environment, fixed_port, running_gateway
 
 pytestmark = pytest.mark.timeout(600)  # its environment, which is large, may have to be made
 
@@ -35,7 +35,7 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
             raise
         pytest.skip(f"no network to install MLflow from: {error}")
     folder = tmp_path_factory.mktemp("mlflow")
-    command = [str(python), "-W", "ignore", str(SCRIPTS / "mlflow_server.py"), str(folder), str(free_port())]
+    command = [str(python), "-W", "ignore", str(SCRIPTS / "mlflow_server.py"), str(folder), str(fixed_port())]
     quiet = clean_environment() | {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.support.foreign_clients import computed, register, run_client, spelled
-from tests.support.gateway_process import free_port, running_gateway
+from tests.support.gateway_process import fixed_port, running_gateway
+from tests.support.settled import wait_until_settled
 from tests.support.tokens import bearer, make_token
 
 pytestmark = pytest.mark.timeout(300)  # its environment may have to be made
@@ -29,11 +30,12 @@ DIFFERENCE = np.array([[-1.5, 6]], np.float32)
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What each job came to, with a token that may load and unload."""
-    port = str(free_port())
+    port = str(fixed_port())
     with running_gateway(tmp_path_factory.mktemp("gateway") / "data", auth="on", grpc_port=port) as gateway:
         token = make_token(gateway.data_dir, "admin").text
         with gateway.client(headers=bearer(token)) as client:
             register(client, *NAMES)
+        wait_until_settled(gateway, "two")  # it is to be unloaded, and not to be loaded anew then
         return run_client("triton_grpc.py", f"127.0.0.1:{port}", token)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.foreign_clients import computed, register, run_client, spelled
 from tests.support.gateway_process import running_gateway
+from tests.support.settled import wait_until_settled
 from tests.support.tokens import bearer, make_token
 
 pytestmark = pytest.mark.timeout(300)  # its environment may have to be made
@@ -37,6 +38,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Any:
         token = make_token(gateway.data_dir, "admin").text
         with gateway.client(headers=bearer(token)) as client:
             register(client, *NAMES)
+        wait_until_settled(gateway, "two")  # it is to be unloaded, and not to be loaded anew then
         return run_client("triton_http.py", gateway.url.removeprefix("http://"), token)
 
 

@@ -11,7 +11,7 @@ from tests.conformance.grpc_wire import Grpc
 from tests.conformance.native_json import NativeJson
 from tests.conformance.open_inference import OpenInference
 from tests.conformance.wires import Wire
-from tests.support.gateway_process import free_port, running_gateway
+from tests.support.gateway_process import fixed_port, running_gateway
 
 _WORKERS = "2"
 
@@ -19,7 +19,7 @@ _WORKERS = "2"
 @contextmanager
 def gateway_with_wires(data_dir: Path) -> Iterator[tuple[httpx.Client, Sequence[Wire]]]:
     """Start a gateway; give a client of it, and every wire."""
-    port = str(free_port())
+    port = str(fixed_port())
     with (
         running_gateway(data_dir, workers=_WORKERS, grpc_port=port) as gateway,
         gateway.client() as client,

@@ -87,7 +87,7 @@ def test_what_is_promoted_is_asked_of_one_gateway_in_every_dialect(fleet: Fleet,
 def by_grpc(fleet: Fleet, name: str, version: str, rows: int = 1) -> set[str]:
     """Return which gateways the proxy asked over gRPC: of a small message, and of one longer than its buffer."""
     before = len(calls(fleet))
-    with calling(fleet.proxy.deployment.grpc_port or 0) as rpc:
+    with calling(fleet.proxy.grpc_port or 0) as rpc:
         for many in (rows, 20_000):
             rpc.call("ModelInfer", infer_request(name, version, x=("FP32", np.ones((many, 4), np.float32))))
     wait_until(lambda: len(calls(fleet)) == before + 2)

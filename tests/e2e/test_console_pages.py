@@ -85,7 +85,7 @@ def test_what_is_asked_is_seen_with_its_traffic_what_is_loaded_and_what_has_happ
         return admin.get("/console?q=busy").text.split('id="model-busy"', 1)[1]
 
     wait_until(lambda: "2 answers in 5 minutes, 50 % of them refusals" in row())
-    assert 'id="resident-busy-1"' in admin.get("/console/workers").text
+    wait_until(lambda: 'id="resident-busy-1"' in admin.get("/console/workers").text)  # as workers tell now and then
     assert "version 1 registered" in admin.get("/console/events").text
 
 

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,13 +16,7 @@ from typing import Any
 import pytest
 
 from examples import first_run
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+from tests.support.gateway_process import fixed_port
 
 
 @contextmanager
@@ -66,7 +59,7 @@ def _follow(curl_line: str) -> tuple[int, dict[str, Any]]:
 def test_two_runs_find_the_same_models_and_stop_on_ctrl_c(tmp_path: Path) -> None:
     answers = []
     for _ in range(2):
-        port = _free_port()
+        port = fixed_port()
         with _running(tmp_path / "data", port) as (running, said):
             (curl_line,) = re.findall(r"^  (curl .*)$", said, re.MULTILINE)
             assert f"http://127.0.0.1:{port}/docs" in said
@@ -79,7 +72,7 @@ def test_two_runs_find_the_same_models_and_stop_on_ctrl_c(tmp_path: Path) -> Non
 
 
 def test_it_says_how_to_get_in_where_tokens_are_asked_for(tmp_path: Path) -> None:
-    command = [sys.executable, str(Path(first_run.__file__)), "--port", str(_free_port())]
+    command = [sys.executable, str(Path(first_run.__file__)), "--port", str(fixed_port())]
     here = {name: value for name, value in os.environ.items() if name != "SARDONYX_TOKEN"}  # noqa: TID251  as above
     environment = here | {"SARDONYX_DATA_DIR": str(tmp_path / "data"), "SARDONYX_AUTH": "on"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

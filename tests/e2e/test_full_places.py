@@ -17,6 +17,8 @@ from tests.support import models
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 from tests.support.problems import assert_problem
 from tests.support.raw_http import read_answer, request_bytes
+from tests.support.scrapes import scrape
+from tests.support.settled import wait_until_settled
 
 ENDLESS = 2**62
 SPARE_PLACES = 2
@@ -43,23 +45,28 @@ def counting(trips: int) -> dict[str, object]:
     return {"inputs": {"x": [0.5], "trips": trips}}
 
 
-def upload(client: httpx.Client, name: str, model: ModelProto) -> None:
-    answer = client.post(
-        f"/registry/models/{name}/versions",
-        content=model.SerializeToString(),
-        headers={"content-type": "application/octet-stream"},
-    )
-    assert answer.status_code == 201, answer.text
+def serve(gateway: GatewayProcess, client: httpx.Client, **served: ModelProto) -> None:
+    """Register models that are loaded once, and not anew while requests are under way."""
+    for name, model in served.items():
+        answer = client.post(
+            f"/registry/models/{name}/versions",
+            content=model.SerializeToString(),
+            headers={"content-type": "application/octet-stream"},
+        )
+        assert answer.status_code == 201, answer.text
+    wait_until_settled(gateway, *served)
 
 
 def count(client: httpx.Client, trips: int) -> httpx.Response:
     return client.post("/v1/models/counted/predict", json=counting(trips))
 
 
+def ask_the_other(client: httpx.Client) -> httpx.Response:
+    return client.post("/v1/models/same/predict", json={"inputs": [1.5]})
+
+
 def waiting(client: httpx.Client) -> float:
-    lines = client.get("/metrics").text.splitlines()
-    (line,) = (line for line in lines if line.startswith("sardonyx_waiting_requests "))
-    return float(line.split()[1])
+    return scrape(client).value("sardonyx_waiting_requests")
 
 
 def begin_endless_run(gateway: GatewayProcess, client: httpx.Client) -> socket.socket:
@@ -83,7 +90,7 @@ def crowded(tmp_path: Path) -> Iterator[GatewayProcess]:
 @pytest.mark.parametrize("more", [b"", b"\r\n", b"POST /v1/mod"], ids=["nothing", "a line's end", "half a head"])
 def test_callers_that_leave_free_every_place_whatever_else_they_have_sent(crowded: GatewayProcess, more: bytes) -> None:
     with crowded.client() as client, ExitStack() as callers:
-        upload(client, "counted", counted_loop())
+        serve(crowded, client, counted=counted_loop())
         assert count(client, 3).json()["outputs"] == {"y": [3.5]}
         for _ in range(usable_cpus() + SPARE_PLACES):
             caller = callers.enter_context(begin_endless_run(crowded, client))
@@ -96,8 +103,7 @@ def test_callers_that_leave_free_every_place_whatever_else_they_have_sent(crowde
 
 def test_callers_that_leave_free_the_queue_and_every_place(crowded: GatewayProcess) -> None:
     with crowded.client() as client, ExitStack() as callers:
-        upload(client, "counted", counted_loop())
-        upload(client, "same", models.identity())
+        serve(crowded, client, counted=counted_loop(), same=models.identity())
         assert count(client, 3).json()["outputs"] == {"y": [3.5]}
         for _ in range(usable_cpus() + SPARE_PLACES):
             callers.enter_context(begin_endless_run(crowded, client))
@@ -107,27 +113,28 @@ def test_callers_that_leave_free_the_queue_and_every_place(crowded: GatewayProce
         refused = count(client, 3)
         assert_problem(refused, 429, code="overloaded", detail="1 requests wait for this version already")
         assert refused.headers["retry-after"] == "1"
-        assert client.post("/v1/models/same/predict", json={"inputs": [1.5]}).json()["outputs"] == {"y": [1.5]}
+        assert ask_the_other(client).json()["outputs"] == {"y": [1.5]}
         callers.close()
         wait_until(lambda: count(client, 3).status_code == 200)
         assert [count(client, trips).json()["outputs"] for trips in range(8)] == [{"y": [n + 0.5]} for n in range(8)]
         assert waiting(client) == 0
-        gone = 'sardonyx_predict_requests_total{code="client_gone",model="counted",version="1"}'
-        metrics = client.get("/metrics").text.splitlines()
-        assert [float(line.split()[-1]) for line in metrics if line.startswith(gone)] == [
-            usable_cpus() + SPARE_PLACES + 1
-        ]
+        wait_until(lambda: gone(client) == usable_cpus() + SPARE_PLACES + 1)
+
+
+def gone(client: httpx.Client) -> float:
+    """How many callers have left before they were answered."""
+    return scrape(client).value("sardonyx_predict_requests_total", code="client_gone", model="counted", version="1")
 
 
 def test_a_deadline_passes_in_a_run_and_in_the_queue_alike(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data", predict_timeout_seconds="0.9") as gateway, gateway.client() as client:
-        upload(client, "counted", counted_loop())
-        upload(client, "same", models.identity())
-        assert count(client, 3).status_code == 200
+        serve(gateway, client, counted=counted_loop(), same=models.identity())
+        wait_until(lambda: count(client, 3).status_code == 200)  # the first ones have to wait for their loads as well
+        wait_until(lambda: ask_the_other(client).status_code == 200)
         running, queued = usable_cpus() + SPARE_PLACES, 3
         with ExitStack() as callers:
             connections = [callers.enter_context(begin_endless_run(gateway, client)) for _ in range(running + queued)]
-            assert client.post("/v1/models/same/predict", json={"inputs": [1.5]}).status_code == 200
+            assert ask_the_other(client).status_code == 200
             problems = [problem_of(connection) for connection in connections]
         assert {problem["code"] for problem in problems} == {"predict_timeout"}
         assert {problem["status"] for problem in problems} == {504}

@@ -13,12 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.deployment.haproxy import LIVE
 from tests.support import models
-from tests.support.gateway_process import free_port, running_gateway, started_gateway, wait_until, wait_until_ready
+from tests.support.gateway_process import fixed_port, running_gateway, started_gateway, wait_until, wait_until_ready
 from tests.support.manifests import manifests
 from tests.support.postgres import make_postgres_database
-from tests.support.proxies import find_program, needs_haproxy, needs_program
+from tests.support.proxies import Proxy, find_program, needs_haproxy, needs_program, running_haproxy
 
 pytestmark = [needs_haproxy, needs_program("dnsmasq", "dnsmasq-base"), pytest.mark.timeout(400)]
 
@@ -32,9 +31,8 @@ ROW = {"inputs": [[1.0, 2.0, 3.0, 4.0]]}
 class Cluster:
     """Two gateways on addresses of their own, a proxy, and a DNS that knows what ``names`` has."""
 
-    url: str
+    proxy: Proxy
     names: Path
-    log: Path
 
     def tell(self, *ordinals: int) -> None:
         """Have the DNS know these gateways and no other; it reads a new file by itself, and a changed one anew."""
@@ -52,7 +50,7 @@ class Cluster:
     def _lines(self, model: str) -> list[str]:
         """Return what the proxy has logged of a model, a line for each request."""
         wanted = f"POST /v1/models/{model}/predict"
-        return [line for line in self.log.read_text("utf-8").split("\n")[:-1] if wanted in line]
+        return [line for line in self.proxy.log_path.read_text("utf-8").split("\n")[:-1] if wanted in line]
 
     def places(self, client: httpx.Client) -> dict[str, str]:
         """Return where each model is asked, all of which answer."""
@@ -65,7 +63,7 @@ class Cluster:
 def running(command: list[str], log: Path) -> Iterator[None]:
     """Run a program until the end."""
     with log.open("ab") as opened:
-        process = subprocess.Popen(command, env={"POD_NAMESPACE": "models"}, stdout=opened, stderr=opened)
+        process = subprocess.Popen(command, env={}, stdout=opened, stderr=opened)
     try:
         yield
     finally:
@@ -75,7 +73,7 @@ def running(command: list[str], log: Path) -> Iterator[None]:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    names, store, dns_port, port, proxy_port = tmp_path / "names", tmp_path / "store", *(free_port() for _ in range(3))
+    names, store, dns_port, port, proxy_port = tmp_path / "names", tmp_path / "store", *(fixed_port() for _ in range(3))
     names.mkdir()
     database = make_postgres_database()
     shared = {"database_url": database, "store": str(store)}
@@ -87,7 +85,6 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     ):
         assert printed in configuration
         configuration = configuration.replace(printed, here)
-    (tmp_path / "haproxy.cfg").write_text(configuration, encoding="utf-8")
     dnsmasq = ["--keep-in-foreground", "--no-resolv", "--no-hosts", f"--hostsdir={names}", "--pid-file="]
     dnsmasq += ["--listen-address=127.0.0.1", "--bind-interfaces", f"--port={dns_port}", "--log-facility=-"]
     dnsmasq += ["--local=/cluster.local/", "--user="]
@@ -103,25 +100,18 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
             gateway = opened.enter_context(started_gateway(tmp_path / address, **shared, **places))
             wait_until_ready(replace(gateway, url=f"http://{address}:{port}"))
         opened.enter_context(running([str(find_program("dnsmasq")), *dnsmasq], tmp_path / "dns.log"))
-        haproxy = [str(find_program("haproxy")), "-db", "-f", str(tmp_path / "haproxy.cfg")]
-        opened.enter_context(running(haproxy, tmp_path / "proxy.log"))
-        yield Cluster(url=f"http://127.0.0.1:{proxy_port}", names=names, log=tmp_path / "proxy.log")
+        environment = {"POD_NAMESPACE": "models"}
+        proxy = running_haproxy(configuration, tmp_path, port=proxy_port, environment=environment)
+        yield Cluster(proxy=opened.enter_context(proxy), names=names)
 
 
 def test_a_gateway_that_comes_takes_its_share_and_gives_it_back_when_it_goes(cluster: Cluster) -> None:
-    with httpx.Client(base_url=cluster.url, timeout=60, trust_env=False) as client:
+    with httpx.Client(base_url=cluster.proxy.url, timeout=60, trust_env=False) as client:
 
         def is_up(model: str, *gateways: str) -> bool:
             status, place = cluster.ask(client, model)
             return status == 200 and place in gateways
 
-        def live() -> bool:
-            try:
-                return client.get(LIVE).status_code == 200
-            except httpx.TransportError:
-                return False
-
-        wait_until(live)
         assert client.post(f"/v1/models/{MODELS[0]}/predict", json=ROW).status_code == 503  # nobody is there
 
         cluster.tell(1)

@@ -17,12 +17,13 @@ from tests.support.gateway_process import (
     SARDONYX,
     GatewayProcess,
     clean_environment,
-    free_port,
+    fixed_port,
     running_gateway,
     wait_for_status,
     wait_until,
     wait_until_ready,
 )
+from tests.support.inspecting import inspectors
 from tests.support.raw_http import read_answer, request_bytes
 
 MANY = 24
@@ -47,27 +48,13 @@ def is_refused(gateway: GatewayProcess) -> bool:
     return False
 
 
-def inspectors(gateway: GatewayProcess) -> set[str]:
-    """The inspection children that run, found by their command line, whosever children they are by now."""
-    found = set()
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (path / "cmdline").read_bytes()
-            folder = str((path / "cwd").readlink())
-        except OSError:
-            continue
-        if b"registry.inspection" in words and folder.startswith(str(gateway.data_dir)):
-            found.add(path.name)
-    return found
-
-
 def test_inspections_that_take_long_delay_nobody_else_and_end_with_the_gateway(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data") as gateway, gateway.client() as client, ExitStack() as opened:
         uploads = [opened.enter_context(connected(gateway)) for _ in range(MANY)]
         for number, connection in enumerate(uploads):
             endless = models.loop(width=number + 1).SerializeToString()  # runs for as long as it is let
             connection.sendall(upload_request("endless", endless))
-        wait_until(lambda: len(inspectors(gateway)) == 2)
+        wait_until(lambda: len(inspectors(gateway.data_dir)) == 2)
         assert client.get("/health/ready").status_code == 200
         assert client.get("/registry/models").status_code == 200
         assert client.post("/models/nosuch/predict", json={}).status_code == 404
@@ -75,13 +62,13 @@ def test_inspections_that_take_long_delay_nobody_else_and_end_with_the_gateway(t
         for connection in uploads:
             connection.close()
         assert gateway.stop() == 0
-        assert inspectors(gateway) == set()
+        wait_until(lambda: inspectors(gateway.data_dir) == set())  # whose end nobody waits for
 
 
 def test_a_log_that_cannot_be_written_to_is_done_without(tmp_path: Path) -> None:
     environment = clean_environment() | {
         "SARDONYX_DATA_DIR": str(tmp_path / "data"),
-        "SARDONYX_PORT": str(free_port()),
+        "SARDONYX_PORT": str(fixed_port()),
     }
     with Path("/dev/full").open("wb") as full:
         process = subprocess.Popen([SARDONYX, "serve"], env=environment, stdin=subprocess.DEVNULL, stderr=full)

@@ -12,6 +12,7 @@ from onnx import ModelProto, helper
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess, running_gateway
 from tests.support.problems import assert_problem
+from tests.support.settled import wait_until_settled
 
 
 def neg_and_square() -> ModelProto:
@@ -156,6 +157,7 @@ def test_json_may_be_announced_in_any_spelling_or_not_at_all(client: httpx.Clien
 def test_validating_loads_and_runs_nothing(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
         upload(client, "cold", models.linear())
+        wait_until_settled(gateway, "cold")
         assert client.post("/v1/models/cold/validate", json={"inputs": [[1, 2, 3, 4]]}).status_code == 200
         for verb in ("validate", "predict"):
             refused = client.post(f"/v1/models/cold/{verb}", json={"inputs": [[1, 2, 3, None]]})

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support import models
 from tests.support.backend import embedded_only
-from tests.support.cold import forget_copies, the_copy
+from tests.support.cold import running_registry, the_copy
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 from tests.support.problems import assert_problem
 
@@ -100,15 +100,15 @@ def test_a_lost_file_fails_the_cold_model_until_it_is_back(
     tmp_path: Path, damage: Callable[[Path], None], code: str
 ) -> None:
     data_dir = tmp_path / "data"
-    with running_gateway(data_dir) as gateway, gateway.client() as client:
+    with running_registry(data_dir) as registry, registry.client() as client:
         upload(client, "cold", models.linear(seed=1))
         upload(client, "loaded", models.linear(seed=2))
+    with running_gateway(data_dir) as gateway, gateway.client() as client:
         assert outputs(client, "loaded") == ANSWER
         path = stored(data_dir, client, "cold")
         kept = path.read_bytes()
         damage(path)
         damage(stored(data_dir, client, "loaded"))
-        forget_copies(data_dir)
         workers = gateway.workers()
         for _ in range(3):
             refused = predict(client, "cold")
@@ -122,7 +122,7 @@ def test_a_lost_file_fails_the_cold_model_until_it_is_back(
         if code == "artifact_missing":  # what is damaged is found out by whoever has read it to its end
             download = client.get("/registry/models/cold/versions/1/artifact")
             assert_problem(download, 503, code=code, detail=WITHHELD)
-            assert told(gateway, download) == [code]
+            wait_until(lambda: told(gateway, download) == [code])
         assert client.post("/v1/models/cold/validate", json=ROW).status_code == 200
         path.write_bytes(kept)
         wait_until(lambda: predict(client, "cold").status_code == 200)

@@ -14,6 +14,7 @@ from onnx import ModelProto, helper
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 from tests.support.open_inference import Array, arrays_of, body_of, in_bytes, in_json
+from tests.support.settled import wait_until_settled
 from tests.support.wire import same_bits
 
 LENGTH = "inference-header-content-length"
@@ -51,6 +52,7 @@ def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
         for name, model in SERVED.items():
             register(opened, name, model)
         register(opened, "unpromoted", models.identity(), promote=False)
+        wait_until_settled(gateway, *SERVED)  # what is loaded anew meanwhile would come after it has been unloaded
         yield opened
 
 
@@ -485,6 +487,7 @@ def test_every_worker_drops_what_is_unloaded_and_keeps_what_is_pinned(tmp_path: 
     with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
         for name in ("gone", "kept"):
             register(client, name, models.identity())
+        wait_until_settled(gateway, "gone", "kept")
     variables = {"workers": "2", "pin": "kept", "preload": "gone"}
     with running_gateway(tmp_path / "data", **variables) as gateway, gateway.client() as client:
         wait_until(lambda: [sorted(names) for names in resident(client)] == [["gone:1", "kept:1"]] * 2)

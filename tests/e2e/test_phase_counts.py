@@ -15,10 +15,11 @@ import pytest
 from onnx import ModelProto
 
 from tests.support import models
-from tests.support.gateway_process import GatewayProcess, free_port, running_gateway, wait_until
+from tests.support.gateway_process import GatewayProcess, fixed_port, running_gateway, wait_until
 from tests.support.raw_http import read_answer, request_bytes
 from tests.support.rpc import RpcCaller, infer_request
 from tests.support.scrapes import Scrape, scrape
+from tests.support.settled import wait_until_settled
 
 TIMES = 12
 ROW = [[1.0, 2.0, 3.0, 4.0]]
@@ -29,7 +30,7 @@ PICTURE = np.ones((1, 3, 112, 112), np.float32)
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     with running_gateway(
-        tmp_path_factory.mktemp("phases") / "data", workers="2", grpc_port=str(free_port())
+        tmp_path_factory.mktemp("phases") / "data", workers="2", grpc_port=str(fixed_port())
     ) as running:
         yield running
 
@@ -114,6 +115,7 @@ def assert_counted(client: httpx.Client, name: str, times: int) -> Scrape:
 @pytest.mark.parametrize("way", ONE_BY_ONE)
 def test_each_answer_is_counted_in_every_phase(gateway: GatewayProcess, client: httpx.Client, way: str) -> None:
     upload(client, way, models.linear())
+    wait_until_settled(gateway, way)
     for _ in range(TIMES):
         ONE_BY_ONE[way](gateway, way)
     assert_counted(client, way, TIMES)
@@ -121,6 +123,7 @@ def test_each_answer_is_counted_in_every_phase(gateway: GatewayProcess, client: 
 
 def test_those_who_share_a_run_are_counted_each(gateway: GatewayProcess, client: httpx.Client) -> None:
     upload(client, "shared", models.linear())
+    wait_until_settled(gateway, "shared")
     body = json.dumps({"inputs": ROW}).encode()
     request = request_bytes(
         "POST /v1/models/shared/predict HTTP/1.1", "Host: localhost", "Content-Type: application/json", body=body
@@ -153,8 +156,9 @@ def test_those_who_share_a_run_are_counted_each(gateway: GatewayProcess, client:
     assert_counted(client, "shared", TIMES * 4)
 
 
-def test_long_runs_are_counted_by_the_time_that_they_took(client: httpx.Client) -> None:
+def test_long_runs_are_counted_by_the_time_that_they_took(gateway: GatewayProcess, client: httpx.Client) -> None:
     upload(client, "long", models.deep_conv())
+    wait_until_settled(gateway, "long")
     for _ in range(3):
         client.post("/v1/models/long/predict", json={"inputs": PICTURE.tolist()}).raise_for_status()
     seen = assert_counted(client, "long", 3)

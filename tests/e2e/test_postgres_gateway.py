@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.documents import DocumentFolder
 from registry.roles import Role
 from registry.sql import schema
 from registry.sql.unit_of_work import SqlRegistry
@@ -261,6 +262,8 @@ def test_a_worker_that_starts_while_the_server_is_away_answers_from_what_was_las
     upload(client, "same", models.wide_linear(8).SerializeToString())
     client.put("/registry/models/same/aliases/production", json={"version": 1}).raise_for_status()
     assert (predict(client, "/models/same/predict"), predict(client)) == (200, 200)
+    remembered = DocumentFolder(running.data_dir / "last-known")
+    wait_until(lambda: None not in (remembered.get("same@production"), remembered.get("same:1")))
     server.stop()
     (worker,) = running.workers()
     os.kill(worker, signal.SIGKILL)

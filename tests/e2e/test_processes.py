@@ -221,6 +221,11 @@ def standby_of(gateway: GatewayProcess) -> list[int]:
     return children_of(gateway.process.pid, "gateway.standby")
 
 
+def known(client: httpx.Client) -> set[int]:
+    """The process ids of the workers that the registry has heard of."""
+    return {item["pid"] for item in client.get("/registry/workers").json()["items"]}
+
+
 def test_a_worker_that_stands_by_serves_when_another_dies_and_the_next_stands_by(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
         upload(client, "same", models.identity().SerializeToString())
@@ -238,14 +243,14 @@ def test_one_that_stands_by_is_no_worker_and_is_made_again_when_it_ends(tmp_path
     with running_gateway(tmp_path / "data", workers="2") as gateway, gateway.client() as client:
         wait_until(lambda: len(standby_of(gateway)) == 1)
         (ready,), workers = standby_of(gateway), gateway.workers()
+        wait_until(lambda: known(client) == set(workers))
         # A fork has one thread until the supervisor has heard of it.
         wait_until(lambda: len(list(Path(f"/proc/{ready}/task").iterdir())) > 1)
         os.kill(ready, number)
         wait_until(lambda: standby_of(gateway) not in ([], [ready]))
         died = [line for line in gateway.log_lines() if line["event"] == "standby_died"]
         assert [(line["pid"], line["exit_code"]) for line in died] == [(ready, -number)]
-        known = client.get("/registry/workers").json()["items"]
-        assert ({item["pid"] for item in known}, set(gateway.workers())) == (set(workers), set(workers))
+        assert (known(client), set(gateway.workers())) == (set(workers), set(workers))
         shown = scrape(client)
         assert not any(shown.by("cause", "sardonyx_worker_deaths_total").values())
         wait_until(lambda: scrape(client).value("sardonyx_workers") == 2)
@@ -254,6 +259,7 @@ def test_one_that_stands_by_is_no_worker_and_is_made_again_when_it_ends(tmp_path
 def test_workers_are_forks_and_outlive_what_they_are_forks_of(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data", workers="2") as gateway, gateway.client() as client:
         upload(client, "same", models.identity().SerializeToString())
+        wait_until(lambda: len(standby_of(gateway)) == 1)  # the last of those that are forked
         workers, (before,) = gateway.workers(), forerunner_of(gateway)
         os.kill(before, signal.SIGKILL)
         wait_until(lambda: forerunner_of(gateway) not in ([], [before]))
@@ -269,6 +275,7 @@ def test_workers_are_forks_and_outlive_what_they_are_forks_of(tmp_path: Path) ->
 
 def test_after_a_damaged_worker_the_next_ones_lie_elsewhere_in_memory(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data") as gateway:
+        wait_until(lambda: len(standby_of(gateway)) == 1)  # the last of those that are forked
         (worker,), (forerunner,) = gateway.workers(), forerunner_of(gateway)
         os.kill(worker, signal.SIGKILL)
         wait_until(lambda: gateway.workers() not in ([], [worker]))

@@ -16,7 +16,7 @@ from registry.crashes import Crashes
 from registry.sql.unit_of_work import SqlRegistry
 from tests.support import models
 from tests.support.backend import embedded_only
-from tests.support.cold import forget_copies
+from tests.support.cold import running_registry
 from tests.support.gateway_process import SARDONYX, GatewayProcess, children_of, running_gateway
 from tests.support.problems import assert_problem
 from tests.support.registries import HandClock
@@ -227,14 +227,14 @@ def test_what_is_live_is_not_retired(client: httpx.Client) -> None:
 def test_a_version_that_does_not_load_moves_nothing_and_the_old_one_serves(
     tmp_path: Path, damage: Callable[[Path], None], status: int, code: str, detail: str
 ) -> None:
-    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
+    with running_registry(tmp_path / "data") as registry, registry.client() as client:
         upload(client, "old", count=2)
+    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
         put(client, "old", 1)
         assert live(client, "old") == 1
         digest = client.get("/registry/models/old/versions/2").json()["digest"].removeprefix("sha256:")
         (path,) = (gateway.data_dir / "store").rglob(digest)
         damage(path)
-        forget_copies(gateway.data_dir)
         before = state_of(client, "old")
         assert_problem(put(client, "old", 2), status, code=code, detail=detail)
         for more in ((), ("--wait",), ("--url", gateway.url)):

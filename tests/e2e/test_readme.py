@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.gateway_process import clean_environment, free_port
+from tests.support.gateway_process import clean_environment, fixed_port
 
 ROOT = Path(__file__).parents[2]
 PORT = "8000"
@@ -48,7 +48,7 @@ def settled(text: str) -> str:
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`make run` as it is, but for the port and the folder it runs in."""
-    port = str(free_port())
+    port = str(fixed_port())
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "examples" / "first_run.py"), "--port", port],
         cwd=tmp_path_factory.mktemp("run"),

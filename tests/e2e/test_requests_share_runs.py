@@ -17,6 +17,7 @@ import pytest
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 from tests.support.raw_http import RawAnswer, read_answer, request_bytes
+from tests.support.settled import wait_until_settled
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FOREST, LOGISTIC = EXAMPLES / "iris_forest.onnx", EXAMPLES / "iris_logistic.onnx"
@@ -31,6 +32,7 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
             headers = {"content-type": "application/octet-stream"}
             url = f"/registry/models/{name}/versions"
             client.post(url, content=path.read_bytes(), headers=headers).raise_for_status()
+            wait_until_settled(gateway, name)
             for _ in range(2):
                 client.post(f"/v1/models/{name}/predict", json={"inputs": rows(1, 0).tolist()}).raise_for_status()
         yield gateway

@@ -13,8 +13,9 @@ from onnx import ModelProto, helper
 from gateway.rpc.schema import message_class
 from tests.e2e.test_full_places import counted_loop
 from tests.support import models
-from tests.support.gateway_process import GatewayProcess, free_port, running_gateway, wait_until
+from tests.support.gateway_process import GatewayProcess, fixed_port, running_gateway, wait_until
 from tests.support.rpc import RpcCaller, calling, floats, infer_request
+from tests.support.settled import wait_until_settled
 
 ENDLESS = 2**62
 SERVED: dict[str, ModelProto] = {
@@ -37,12 +38,13 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A gateway with one worker and a few models, whose messages may have 64 KiB beside what is beside tensors."""
-    port = free_port()
+    port = fixed_port()
     data_dir = tmp_path_factory.mktemp("rpc") / "data"
     limits = {"max_body_bytes": "65536", "predict_timeout_seconds": "2"}
     with running_gateway(data_dir, grpc_port=str(port), **limits) as gateway, gateway.client() as http:
         for name, model in SERVED.items():
             upload(http, name, model)
+        wait_until_settled(gateway, "pair")  # it is to be unloaded, and not to be loaded anew then
         with calling(port) as rpc:
             yield Served(gateway=gateway, http=http, port=port, rpc=rpc)
 
@@ -192,7 +194,7 @@ def test_a_run_ends_at_the_callers_deadline_if_that_is_sooner(served: Served) ->
 
 
 def test_a_caller_in_a_hurry_does_not_have_a_slow_model_taken_for_one_that_hangs(tmp_path: Path) -> None:
-    port = free_port()
+    port = fixed_port()
     slow = models.model(
         [
             helper.make_node("ConstantOfShape", ["shape"], ["x"]),
@@ -312,7 +314,7 @@ def test_a_caller_that_does_not_take_its_answer_is_no_error_of_the_gateway(serve
 
 
 def test_a_call_that_has_begun_is_finished_and_an_idle_stream_ends_when_the_gateway_does(tmp_path: Path) -> None:
-    port = free_port()
+    port = fixed_port()
     with running_gateway(tmp_path / "data", grpc_port=str(port)) as gateway, gateway.client() as http:
         upload(http, "counted", counted_loop())
         with calling(port) as one, calling(port) as other:

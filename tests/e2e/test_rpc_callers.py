@@ -15,7 +15,7 @@ from gateway.rpc.schema import PACKAGE, SERVICE, message_class
 from tests.e2e.test_full_places import counted_loop
 from tests.e2e.test_rpc import counting, upload
 from tests.support import models
-from tests.support.gateway_process import SARDONYX, free_port, running_gateway, started_gateway, wait_until
+from tests.support.gateway_process import SARDONYX, fixed_port, running_gateway, started_gateway, wait_until
 from tests.support.rpc import RpcCaller, calling, floats, infer_request
 from tests.support.tokens import bearer, make_token, revoke
 
@@ -23,7 +23,7 @@ ASK = infer_request("same", x=floats(1.5))
 
 
 def test_tokens_mean_the_same_as_over_http(tmp_path: Path) -> None:
-    port = free_port()
+    port = fixed_port()
     data_dir = tmp_path / "data"
     with running_gateway(data_dir, grpc_port=str(port), auth="on") as gateway, gateway.client() as http:
         admin, reader = make_token(data_dir, "admin"), make_token(data_dir, "predict", name="reader")
@@ -75,14 +75,14 @@ def outcomes(callers: dict[str, RpcCaller], method: str, request: object = None)
 
 
 def test_the_message_of_a_stranger_is_not_read(tmp_path: Path) -> None:
-    port = free_port()
+    port = fixed_port()
     with running_gateway(tmp_path / "data", grpc_port=str(port), auth="on"), calling(port) as stranger:
         too_large = infer_request("same", x=("FP32", np.zeros(8 << 20, np.float32)))
         assert stranger.refused("ModelInfer", too_large)[0] == "UNAUTHENTICATED"
 
 
 def test_two_workers_share_the_port_and_callers_of_a_dead_one_connect_anew(tmp_path: Path) -> None:
-    port = free_port()
+    port = fixed_port()
     with running_gateway(tmp_path / "data", grpc_port=str(port), workers="2") as gateway, gateway.client() as http:
         wait_until(lambda: len(gateway.workers()) == 2)
         upload(http, "same", models.identity())
@@ -98,7 +98,7 @@ def test_two_workers_share_the_port_and_callers_of_a_dead_one_connect_anew(tmp_p
 
 
 def test_a_worker_that_lets_go_finishes_what_has_begun(tmp_path: Path) -> None:
-    port = free_port()
+    port = fixed_port()
     with running_gateway(tmp_path / "data", grpc_port=str(port)) as gateway, gateway.client() as http:
         upload(http, "counted", counted_loop())
         with calling(port) as caller:
@@ -114,7 +114,7 @@ def test_a_worker_that_lets_go_finishes_what_has_begun(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("other", ["a program", "a gateway"])
 def test_a_port_that_somebody_has_is_named_at_once(tmp_path: Path, other: str) -> None:
-    port = free_port()
+    port = fixed_port()
     with ExitStack() as opened:
         if other == "a program":
             listening = opened.enter_context(socket.socket())
@@ -139,7 +139,7 @@ def test_one_port_for_both_is_refused(tmp_path: Path) -> None:
 
 
 def test_strangers_hold_no_calls_by_sending_nothing(tmp_path: Path) -> None:
-    port = free_port()
+    port = fixed_port()
     with running_gateway(tmp_path / "data", grpc_port=str(port), auth="on"), calling(port) as stranger:
         silence: Queue[bytes] = Queue()
         live = stranger.channel.stream_unary(

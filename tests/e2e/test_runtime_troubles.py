@@ -12,7 +12,7 @@ from onnx import ModelProto
 
 from tests.support import models
 from tests.support.backend import embedded_only
-from tests.support.cold import forget_copies
+from tests.support.cold import running_registry
 from tests.support.endless import endless_suppression
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until, wait_until_ready
 from tests.support.problems import assert_problem
@@ -83,17 +83,19 @@ def test_more_requests_than_may_wait_are_told_to_come_back(client: httpx.Client)
     assert_good_requests_work(client)
 
 
-def test_a_model_bigger_than_the_budget_is_refused_and_nobody_is_dropped_for_it(client: httpx.Client) -> None:
-    assert_good_requests_work(client)
-    upload(client, "huge", models.wide_linear(2048, 3))
-    before = evictions(client)
-    answer = predict(client, "huge", {"inputs": [[0.5] * 2048]})
-    needed = client.get("/registry/models/huge/versions/1").json()["memory_bytes"]
-    detail = f"the model takes {needed} bytes of memory, more than the whole budget of {24 << 20} bytes"
-    assert_problem(answer, 503, code="insufficient_memory", detail=detail)
-    assert answer.headers["retry-after"] == "1"
-    assert evictions(client) == before
-    assert_good_requests_work(client)
+def test_a_model_bigger_than_the_budget_is_refused_and_nobody_is_dropped_for_it(tmp_path: Path) -> None:
+    with running_registry(tmp_path / "data") as registry, registry.client() as client:  # prepared, it would take less
+        upload(client, "huge", models.wide_linear(2048, 3))
+    with running_gateway(tmp_path / "data", memory_budget="24MiB") as gateway, gateway.client() as client:
+        assert_good_requests_work(client)
+        before = evictions(client)
+        answer = predict(client, "huge", {"inputs": [[0.5] * 2048]})
+        needed = client.get("/registry/models/huge/versions/1").json()["memory_bytes"]
+        detail = f"the model takes {needed} bytes of memory, more than the whole budget of {24 << 20} bytes"
+        assert_problem(answer, 503, code="insufficient_memory", detail=detail)
+        assert answer.headers["retry-after"] == "1"
+        assert evictions(client) == before
+        assert_good_requests_work(client)
 
 
 def evictions(client: httpx.Client) -> float:
@@ -107,9 +109,10 @@ def evictions(client: httpx.Client) -> float:
     ("damage", "code"), [("removed", "artifact_missing"), ("changed", "artifact_corrupt")], ids=["removed", "changed"]
 )
 def test_a_lost_file_fails_its_own_cold_model_only(tmp_path: Path, damage: str, code: str) -> None:
-    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
+    with running_registry(tmp_path / "data") as registry, registry.client() as client:
         upload(client, "lost", models.linear())
         upload(client, "kept", models.identity())
+    with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
         assert predict(client, "kept", GOOD).status_code == 200
         digest = client.get("/registry/models/lost/versions/1").json()["digest"].removeprefix("sha256:")
         (blob,) = (tmp_path / "data" / "store").rglob(digest)
@@ -118,7 +121,6 @@ def test_a_lost_file_fails_its_own_cold_model_only(tmp_path: Path, damage: str, 
             blob.unlink()
         else:
             blob.write_bytes(blob.read_bytes()[:-1] + b"!")
-        forget_copies(tmp_path / "data")
         withheld = "Nothing in the request has to change. The operator finds the cause in the log by this request id."
         assert_problem(predict(client, "lost", {"inputs": [[1, 2, 3, 4]]}), 503, code=code, detail=withheld)
         assert predict(client, "kept", GOOD).status_code == 200

@@ -16,6 +16,7 @@ import pytest
 
 from tests.support import models
 from tests.support.backend import embedded_only
+from tests.support.cold import running_registry
 from tests.support.gateway_process import SARDONYX, GatewayProcess, running_gateway, wait_until
 from tests.support.hostile_files import FOREIGN
 from tests.support.problems import assert_problem
@@ -70,7 +71,7 @@ def hex_of(content: bytes) -> str:
 
 
 def keep_only(content: bytes, cache: Path) -> None:
-    """Forget what else is cached: a slow machine finds tiny models worth preparing, and copies them for that."""
+    """Forget what else a gateway that has ended has in its cache: what is worth preparing is copied for that."""
     for folder in cache.iterdir():
         if not folder.name.startswith((hex_of(content), ".")):
             shutil.rmtree(folder)
@@ -146,20 +147,28 @@ def truncate(bucket: Any, key: str) -> None:
     ids=["deleted", "changed", "truncated"],
 )
 def test_an_object_lost_or_damaged_in_the_bucket_fails_the_cold_model_until_it_is_back(
-    client: httpx.Client, bucket: Any, prefix: str, damage: Callable[[Any, str], None], code: str
+    tmp_path: Path,
+    settings: dict[str, str],
+    bucket: Any,
+    prefix: str,
+    damage: Callable[[Any, str], None],
+    code: str,
 ) -> None:
     contents = {"cold": content_of(1), "loaded": content_of(2)}
-    for name, content in contents.items():
-        assert register(client, name, content).status_code == 201
-    expected = predict(client, "loaded").json()
-    for content in contents.values():
-        damage(bucket, key_of(prefix, content))
-    refused = predict(client, "cold")
-    assert_problem(refused, 503, code=code, detail=WITHHELD)
-    assert "retry-after" in refused.headers
-    assert predict(client, "loaded").json() == expected
-    bucket.put_object(Bucket=BUCKET, Key=key_of(prefix, contents["cold"]), Body=contents["cold"])
-    wait_until(lambda: predict(client, "cold").status_code == 200)
+    with running_registry(tmp_path / "data", **settings) as registry, registry.client() as client:
+        for name, content in contents.items():
+            assert register(client, name, content).status_code == 201
+    with running_gateway(tmp_path / "data", **settings) as gateway, gateway.client() as client:
+        answer = predict(client, "loaded")
+        assert answer.status_code == 200
+        for content in contents.values():
+            damage(bucket, key_of(prefix, content))
+        refused = predict(client, "cold")
+        assert_problem(refused, 503, code=code, detail=WITHHELD)
+        assert "retry-after" in refused.headers
+        assert predict(client, "loaded").json() == answer.json()
+        bucket.put_object(Bucket=BUCKET, Key=key_of(prefix, contents["cold"]), Body=contents["cold"])
+        wait_until(lambda: predict(client, "cold").status_code == 200)
 
 
 def test_a_bucket_that_is_out_of_reach_is_said_and_can_be_tried_again(
@@ -169,11 +178,9 @@ def test_a_bucket_that_is_out_of_reach_is_said_and_can_be_tried_again(
     with running_s3_server() as server:
         server.give_credentials(monkeypatch)
         place = {"store": f"s3://{BUCKET}", "s3_endpoint_url": server.endpoint_url, "s3_import_buckets": BUCKET}
-        with running_gateway(tmp_path / "data", **place) as gateway, gateway.client() as client:
+        with running_registry(tmp_path / "data", **place) as registry, registry.client() as client:
             for name, content in (("loaded", loaded), ("cold", cold)):
                 assert register(client, name, content).status_code == 201
-        # What is prepared in the background may have fetched the other one.
-        keep_only(loaded, gateway.data_dir / "cache")
         with running_gateway(tmp_path / "data", **place) as gateway, gateway.client() as client:
             expected = predict(client, "loaded").json()
             server.kill()

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tests.support.behind_proxy import BYTES, ROW, upload
-from tests.support.gateway_process import GatewayProcess, free_port, running_gateway, wait_for_status, wait_until
+from tests.support.gateway_process import GatewayProcess, fixed_port, running_gateway, wait_for_status, wait_until
 from tests.support.postgres import make_postgres_database
 from tests.support.relay import relaying
 from tests.support.rpc import calling, infer_request
@@ -42,7 +42,7 @@ class Pair:
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("roles")
-    ports = {"gateway": free_port(), "registry": free_port()}
+    ports = {"gateway": fixed_port(), "registry": fixed_port()}
     with ExitStack() as opened:
         clients = {
             role: opened.enter_context(

@@ -154,7 +154,7 @@ def test_heads_that_drip_are_not_waited_for_and_others_are_answered(aftermath: A
 def test_nothing_of_an_upload_that_stopped_is_left(gateway: GatewayProcess, client: httpx.Client) -> None:
     assert client.get("/registry/models/stalled").status_code == 404
     assert client.get("/registry/models/same/aliases/staging").status_code == 404
-    assert list((gateway.data_dir / "spool").iterdir()) == []
+    wait_until(lambda: list((gateway.data_dir / "spool").iterdir()) == [])
 
 
 def test_each_body_that_stopped_is_counted_and_in_the_log(

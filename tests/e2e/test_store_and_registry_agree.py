@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import pytest
 
 from tests.support import models
 from tests.support.backend import embedded_only
+from tests.support.cold import running_registry
 from tests.support.gateway_process import SARDONYX, GatewayProcess, running_gateway
 from tests.support.problems import assert_problem
 
@@ -85,60 +85,65 @@ def finding(kind: str, what: str, repair: str | None = None) -> dict[str, str | 
 
 
 @pytest.fixture
-def damaged(running: GatewayProcess, client: httpx.Client) -> list[bytes]:
+def damaged(tmp_path: Path) -> list[bytes]:
     """Versions 1 to 4: lost, altered, cut short, whole; and a half file beside them."""
     contents = [content_of(seed) for seed in range(4)]
-    for content in contents:
-        assert register(client, content).status_code == 201
-    assert fsck(running) == CLEAN
-    lost, altered, short, _ = (stored(running, content) for content in contents)
+    with running_registry(tmp_path / "data") as registry, registry.client() as client:
+        for content in contents:
+            assert register(client, content).status_code == 201
+        assert fsck(registry) == CLEAN
+    lost, altered, short, _ = (stored(registry, content) for content in contents)
     for path in (lost, altered, short):
         path.unlink()
     altered.write_bytes(ALTERED)
     short.write_bytes(contents[2][:10])
-    half_file(running).write_bytes(b"half")
-    for folder in (running.data_dir / "cache").glob("[!.]*"):  # a slow machine had some of them prepared
-        shutil.rmtree(folder)
+    half_file(registry).write_bytes(b"half")
     return contents
 
 
-def test_lost_and_damaged_files_are_named(running: GatewayProcess, damaged: list[bytes]) -> None:
+@pytest.fixture
+def after(tmp_path: Path, damaged: list[bytes]) -> Iterator[GatewayProcess]:  # noqa: ARG001 - it begins when they are
+    """A gateway that finds them when it starts."""
+    with running_gateway(tmp_path / "data") as gateway:
+        yield gateway
+
+
+def test_lost_and_damaged_files_are_named(after: GatewayProcess, damaged: list[bytes]) -> None:
     lost, altered, short, _ = damaged
-    missing = finding("row_without_bytes", f"model.onnx ({digest_of(lost)}) at {located(running, lost)} is missing")
-    cut = f"model.onnx ({digest_of(short)}) at {located(running, short)} has 10 bytes, was registered with {len(short)}"
+    missing = finding("row_without_bytes", f"model.onnx ({digest_of(lost)}) at {located(after, lost)} is missing")
+    cut = f"model.onnx ({digest_of(short)}) at {located(after, short)} has 10 bytes, was registered with {len(short)}"
     wrong = sorted(
-        f"{digest_of(content)} at {located(running, content)} has the digest {digest_of(now)}"
+        f"{digest_of(content)} at {located(after, content)} has the digest {digest_of(now)}"
         for content, now in ((altered, ALTERED), (short, short[:10]))
     )
     sizes = [missing, finding("wrong_size", cut)]
     digests = [finding("wrong_digest", what) for what in wrong]
     unfinished = finding("half_file", "tmp/0123.part was never finished", "discarded once it is old enough")
-    assert fsck(running) == (1, {"findings": [*sizes, *digests, unfinished], "discarded": []})
-    assert fsck(running, "--quick") == (1, {"findings": [*sizes, unfinished], "discarded": []})
+    assert fsck(after) == (1, {"findings": [*sizes, *digests, unfinished], "discarded": []})
+    assert fsck(after, "--quick") == (1, {"findings": [*sizes, unfinished], "discarded": []})
 
 
-@pytest.mark.usefixtures("damaged")
-def test_no_model_is_loaded_from_lost_or_damaged_files(client: httpx.Client) -> None:
-    for number, code in ((1, "artifact_missing"), (2, "artifact_corrupt"), (3, "artifact_corrupt")):
-        answer = predict(client, number)
-        assert_problem(answer, 503, code=code, detail=WITHHELD)
-        assert int(answer.headers["retry-after"]) >= 1
-    download = client.get("/registry/models/m/versions/1/artifact")
-    assert_problem(download, 503, code="artifact_missing", detail=WITHHELD)
-    assert predict(client, 4).status_code == 200
+def test_no_model_is_loaded_from_lost_or_damaged_files(after: GatewayProcess) -> None:
+    with after.client() as client:
+        for number, code in ((1, "artifact_missing"), (2, "artifact_corrupt"), (3, "artifact_corrupt")):
+            answer = predict(client, number)
+            assert_problem(answer, 503, code=code, detail=WITHHELD)
+            assert int(answer.headers["retry-after"]) >= 1
+        download = client.get("/registry/models/m/versions/1/artifact")
+        assert_problem(download, 503, code="artifact_missing", detail=WITHHELD)
+        assert predict(client, 4).status_code == 200
 
 
-def test_the_same_bytes_again_make_good_what_was_lost(
-    running: GatewayProcess, client: httpx.Client, damaged: list[bytes]
-) -> None:
-    half_file(running).unlink()
+def test_the_same_bytes_again_make_good_what_was_lost(after: GatewayProcess, damaged: list[bytes]) -> None:
+    half_file(after).unlink()
     for content in damaged[1:3]:
-        stored(running, content).unlink()
-    for number, content in enumerate(damaged, start=1):
-        again = register(client, content)
-        assert (again.status_code, again.json()["version"]) == (200, number)
-    assert fsck(running) == CLEAN
-    assert [predict(client, number).status_code for number in (1, 2, 3, 4)] == [200] * 4
+        stored(after, content).unlink()
+    with after.client() as client:
+        for number, content in enumerate(damaged, start=1):
+            again = register(client, content)
+            assert (again.status_code, again.json()["version"]) == (200, number)
+        assert fsck(after) == CLEAN
+        assert [predict(client, number).status_code for number in (1, 2, 3, 4)] == [200] * 4
 
 
 def test_bytes_without_a_version_are_discarded_once_they_are_old(running: GatewayProcess, client: httpx.Client) -> None:

@@ -11,9 +11,10 @@ import pytest
 
 from tests.support import models
 from tests.support.collector import Collector, Span, collecting
-from tests.support.gateway_process import GatewayProcess, free_port, running_gateway, wait_until
+from tests.support.gateway_process import GatewayProcess, fixed_port, running_gateway, wait_until
 from tests.support.rpc import RpcCaller, infer_request
 from tests.support.scrapes import scrape
+from tests.support.settled import wait_until_settled
 
 ROW = [[1.0, 2.0, 3.0, 4.0]]
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -41,11 +42,12 @@ def told_of(collector: Collector) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[GatewayProcess]:
     folder = tmp_path_factory.mktemp("traces") / "data"
-    port = str(free_port())
+    port = str(fixed_port())
     with told_of(collector), running_gateway(folder, workers="2", traces="on", grpc_port=port) as running:
         with running.client() as client:
             for name in ("iris", "wine"):
                 upload(client, name)
+        wait_until_settled(running, "iris", "wine")
         yield running
 
 

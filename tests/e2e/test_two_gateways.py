@@ -67,13 +67,17 @@ def test_each_follows_what_the_other_has_done(pair: tuple[GatewayProcess, Gatewa
             moved = client.put("/registry/models/shared/aliases/production", json={"version": number})
             assert moved.status_code == 200, moved.text
             wait_until(lambda other=other, number=number: live(other, "shared") == number)
-        workers = here.get("/registry/workers").json()["items"]
-        assert sorted(worker["pid"] for worker in workers) == sorted(first.workers() + second.workers())
+        wait_until(lambda: pids(here) == sorted(first.workers() + second.workers()))
         done = run(SARDONYX, "rollback", "shared", "--wait", environment=first.environment)
         assert done.returncode == 0, done.stderr
         assert (live(here, "shared"), live(there, "shared")) == (2, 2)
         there.delete("/registry/models/shared/versions/1").raise_for_status()
         wait_until(lambda: here.post("/v1/models/shared/predict", json=ROW).status_code == 410)
+
+
+def pids(client: httpx.Client) -> list[int]:
+    """Of the workers that the registry has heard of."""
+    return sorted(worker["pid"] for worker in client.get("/registry/workers").json()["items"])
 
 
 def upload_many(gateway: GatewayProcess, first_seed: int) -> list[dict[str, Any]]:

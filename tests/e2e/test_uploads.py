@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.support import models
+from tests.support.files import paths_below
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 from tests.support.problems import assert_problem
 from tests.support.raw_http import read_answer, request_bytes
@@ -53,7 +54,7 @@ def connected(gateway: GatewayProcess) -> socket.socket:
 
 
 def files_under(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file()) if folder.exists() else []
+    return sorted(path for path in paths_below(folder) if path.is_file())
 
 
 def assert_nothing_is_left(gateway: GatewayProcess, client: httpx.Client, name: str, before: list[Path]) -> None:

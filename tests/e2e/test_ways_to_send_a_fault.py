@@ -14,7 +14,7 @@ import pytest
 from onnx import ModelProto
 
 from tests.support import models
-from tests.support.gateway_process import GatewayProcess, free_port, running_gateway
+from tests.support.gateway_process import GatewayProcess, fixed_port, running_gateway
 from tests.support.raw_http import RawAnswer, connected, request_bytes
 from tests.support.rpc import RpcCaller, calling, floats, infer_request
 from tests.support.serving_models import gather
@@ -36,7 +36,7 @@ class Served:
 
 @pytest.fixture(scope="module", params=["off", "on"], ids=["without tokens", "with tokens"])
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder, port = tmp_path_factory.mktemp("ways") / "data", free_port()
+    folder, port = tmp_path_factory.mktemp("ways") / "data", fixed_port()
     with running_gateway(folder, auth=request.param, grpc_port=str(port)) as gateway:
         token = make_token(folder, "admin").text if request.param == "on" else None
         headers = {} if token is None else bearer(token)

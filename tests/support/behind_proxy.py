@@ -12,6 +12,7 @@ import httpx
 from onnx import ModelProto
 
 from gateway.deployment.deployed import Deployment, Server
+from gateway.deployment.haproxy import print_haproxy
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess, fixed_port, started_gateway, wait_until, wait_until_ready
 from tests.support.postgres import make_postgres_database
@@ -67,8 +68,13 @@ def put(client: httpx.Client, name: str, model: ModelProto) -> None:
     assert moved.status_code == 200, moved.text
 
 
+def run_haproxy(deployment: Deployment, folder: Path) -> AbstractContextManager[Proxy]:
+    """Run HAProxy with what is printed for a deployment on this machine."""
+    return running_haproxy(print_haproxy(deployment), folder, port=deployment.port, grpc_port=deployment.grpc_port)
+
+
 @contextmanager
-def running_fleet(folder: Path, run_proxy: RunProxy = running_haproxy, **variables: str) -> Iterator[Fleet]:
+def running_fleet(folder: Path, run_proxy: RunProxy = run_haproxy, **variables: str) -> Iterator[Fleet]:
     """Run all of it, ready, and end it at the end."""
     database = make_postgres_database()
     places = {"store": str(folder / "store"), **variables}

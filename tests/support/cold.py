@@ -1,16 +1,23 @@
-"""Models that have to be cold."""
+"""Models that have to be cold, and a copy of one that is.
+
+A gateway prepares, some time later, what was registered in it or loaded plainly, where loads are slow, and fetches it
+for that: no test knows what lies in its cache. A registry neither loads nor prepares anything, and a gateway that has
+just begun has not yet.
+"""
 
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.gateway_process import GatewayProcess, running_gateway
 
-def forget_copies(data_dir: Path) -> None:
-    """Take away what a gateway has copied or prepared meanwhile, as it does by itself where loads are slow."""
-    for path in (data_dir / "cache").rglob("*"):
-        if path.is_file():
-            with suppress(FileNotFoundError):
-                path.unlink()
+
+@contextmanager
+def running_registry(data_dir: Path, **variables: str) -> Iterator[GatewayProcess]:
+    """Run a registry on ``data_dir``: what is registered there is cold in the gateway that runs there afterwards."""
+    with running_gateway(data_dir, role="registry", **variables) as registry:
+        yield registry
 
 
 def the_copy(data_dir: Path) -> Path:

@@ -1,5 +1,7 @@
 """Whose connections from clients are whose."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,5 +16,7 @@ def connections_by_worker(gateway: GatewayProcess) -> dict[int, int]:
     return {worker: sum(link in inodes for link in _links(worker)) for worker in gateway.workers()}
 
 
-def _links(pid: int) -> list[str]:
-    return [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
+def _links(pid: int) -> Iterator[str]:
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it has been closed meanwhile
+            yield str(link.readlink())

@@ -70,7 +70,7 @@ def running_gateway(data_dir: Path, **variables: str) -> Iterator[GatewayProcess
 @contextmanager
 def started_gateway(data_dir: Path, **variables: str) -> Iterator[GatewayProcess]:
     """Start a gateway without waiting for it."""
-    port = free_port()
+    port = fixed_port()
     environment = clean_environment() | {
         "SARDONYX_DATA_DIR": str(data_dir),
         "SARDONYX_PORT": str(port),
@@ -148,14 +148,6 @@ def clean_environment() -> dict[str, str]:
         for name, value in os.environ.items()  # noqa: TID251 - a child gets our environment
         if not name.startswith("SARDONYX_") and not name.lower().endswith("_proxy")
     }
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def fixed_port() -> int:

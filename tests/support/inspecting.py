@@ -38,6 +38,20 @@ def have_forerunner() -> None:
         inspect_files(Path(folder), {"model.onnx": b"\x08\x08"})
 
 
+def inspectors(data_dir: Path) -> set[int]:
+    """Return the children of a gateway that look at a model just now, whosever children they are by now."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (path / "cmdline").read_bytes()
+            folder = str((path / "cwd").readlink())
+        except OSError:
+            continue
+        if b"registry.inspection" in words and folder.startswith(str(data_dir)):
+            found.add(int(path.name))
+    return found
+
+
 def loads_plainly(path: Path) -> bool:
     """Whether a plain session in a process of its own takes the file: the truth that a refusal is held against."""
     program = "import sys, onnxruntime as o; o.set_default_logger_severity(4); o.InferenceSession(sys.argv[1])"

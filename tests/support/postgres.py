@@ -24,7 +24,7 @@ import psycopg
 from psycopg import sql
 
 from registry.sql import schema
-from tests.support.gateway_process import free_port
+from tests.support.gateway_process import fixed_port
 
 _NOBODY = 65534
 _START_SECONDS = 30.0
@@ -50,7 +50,7 @@ class PostgresServer:
         # Not below pytest's folders, which are closed to the user that the server runs as.
         folder = self._folder = Path(tempfile.mkdtemp(prefix="sardonyx-postgres-"))
         self._binaries = _reachable_binaries(folder)
-        self.port = free_port()
+        self.port = fixed_port()
         self._as_whom = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
         if self._as_whom:
             folder.chmod(0o711)

@@ -1,25 +1,27 @@
-"""Proxies on this machine: where their programs are, a mark that skips tests where they are not, and one that runs."""
+"""Proxies on this machine: where their programs are, a mark that skips tests where they are not, and ones that run."""
 
 import os
 import re
 import shutil
 import subprocess
+import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from socket import AF_UNIX, SHUT_WR, socket
 
 import pytest
 
-from gateway.deployment.deployed import Deployment
-from gateway.deployment.haproxy import LIVE, print_haproxy
+from gateway.deployment.haproxy import LIVE
 from tests.support.gateway_process import wait_until
 
 _SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 """Where Debian puts servers, which the search path of a user that is not root does not name."""
 
 _SERVED = re.compile(r" (?P<backend>\w+)/(?P<server>\S+) [0-9/+-]+ (?P<status>-?\d+) .*\"(?P<request>[^\"]*)\"$")
+_PATIENCE_SECONDS = 30.0
 
 
 def find_program(name: str) -> Path | None:
@@ -47,15 +49,16 @@ class Served:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """A proxy that runs as printed; what it logs is read as HAProxy's."""
+    """A proxy that runs; what it logs is read as HAProxy's."""
 
-    deployment: Deployment
+    port: int
     log_path: Path
+    grpc_port: int | None = None
 
     @property
     def url(self) -> str:
         """Where it takes HTTP."""
-        return f"http://{self.deployment.host}:{self.deployment.port}"
+        return f"http://127.0.0.1:{self.port}"
 
     def served(self) -> list[Served]:
         """Return what it has logged of answers so far."""
@@ -77,35 +80,81 @@ class Proxy:
         return words in self.log_path.read_text()
 
 
-@contextmanager
-def running_haproxy(deployment: Deployment, folder: Path) -> Iterator[Proxy]:
-    """Run HAProxy with what is printed for a deployment, and end it at the end."""
-    path = folder / "haproxy.cfg"
-    path.write_text(print_haproxy(deployment))
-    with running_proxy(
-        deployment, folder / "haproxy.log", str(find_program("haproxy")), "-db", "-f", str(path)
-    ) as proxy:
-        yield proxy
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HAProxy(Proxy):
+    """One that can be told something, too."""
+
+    admin: Path
+
+    def tell(self, line: str) -> str:
+        """Tell it something, and return what it says."""
+        with socket(AF_UNIX) as connection:
+            connection.settimeout(_PATIENCE_SECONDS)
+            connection.connect(str(self.admin))
+            connection.sendall(f"{line}\n".encode())
+            connection.shutdown(SHUT_WR)
+            return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+    def requests_under_way(self, backend: str) -> int:
+        """Return how many requests the servers of a backend have, by the proxy's own count."""
+        rows = [row.split(",") for row in self.tell("show stat").splitlines()]
+        names = [name.lstrip("# ") for name in rows[0]]
+        total = next(row for row in rows if row[:2] == [backend, "BACKEND"])
+        return int(total[names.index("scur")])
 
 
 @contextmanager
-def running_proxy(deployment: Deployment, log_path: Path, *command: str, live: str = LIVE) -> Iterator[Proxy]:
+def running_haproxy(
+    text: str,
+    folder: Path,
+    *,
+    port: int,
+    grpc_port: int | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[HAProxy]:
+    """Run HAProxy with a configuration that has it listen at these ports, as ``running_proxy`` does.
+
+    Beside the configuration it has a socket at which it can be told something.
+    """
+    configuration, beside, admin = folder / "haproxy.cfg", folder / "admin.cfg", folder / "admin.sock"
+    configuration.write_text(text)
+    beside.write_text(f"global\n  stats socket {admin} mode 600 level admin\n")
+    command = (str(find_program("haproxy")), "-db", "-f", str(configuration), "-f", str(beside))
+    with running_proxy(folder / "haproxy.log", *command, port=port, environment=environment) as proxy:
+        yield HAProxy(port=port, grpc_port=grpc_port, log_path=proxy.log_path, admin=admin)
+
+
+@contextmanager
+def running_proxy(
+    log_path: Path,
+    *command: str,
+    port: int,
+    grpc_port: int | None = None,
+    live: str = LIVE,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Proxy]:
     """Run a proxy until the end of the block, which begins when it answers at the path ``live``."""
-    proxy = Proxy(deployment=deployment, log_path=log_path)
+    proxy = Proxy(port=port, grpc_port=grpc_port, log_path=log_path)
     with log_path.open("ab") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
-        wait_until(lambda: process.poll() is not None or _answers(proxy.url + live))
+        wait_until(lambda: process.poll() is not None or status_of(proxy.url + live) == 200)
         assert process.poll() is None, log_path.read_text()
         yield proxy
     finally:
-        process.kill()
-        process.wait()
+        process.terminate()
+        try:
+            process.wait(_PATIENCE_SECONDS)
+        finally:
+            process.kill()
 
 
-def _answers(url: str) -> bool:
+def status_of(url: str) -> int | None:
+    """Return the status of an answer; None while nobody listens."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own loopback URL
-            return bool(answer.status == 200)
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own loopback URL
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
     except OSError:
-        return False
+        return None

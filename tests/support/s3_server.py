@@ -4,13 +4,12 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from model_store.s3.bucket import Bucket
 from model_store.s3.client import S3Client
 from model_store.s3.store import S3Store
+from tests.support.gateway_process import fixed_port
 
 WEED = str(Path(sys.executable).with_name("weed"))
 BUCKET = "models"
@@ -117,7 +117,7 @@ def running_s3_server(host: str = "127.0.0.1") -> Iterator[S3Server]:
         host: the address that it listens on.
     """
     folder = Path(tempfile.mkdtemp(prefix="s3-"))  # not pytest's: a socket's path must be short
-    ports = dict(zip(_PORTS, free_ports(len(_PORTS), host), strict=True))
+    ports = {name: fixed_port() for name in _PORTS}
     access_key, secret_key = secrets.token_hex(10), secrets.token_hex(20)
     command = [
         WEED,
@@ -171,15 +171,6 @@ def running_s3_server(host: str = "127.0.0.1") -> Iterator[S3Server]:
 def new_prefix() -> str:
     """Return a prefix that nobody else writes below."""
     return f"tests/{secrets.token_hex(8)}"
-
-
-def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Return ports of an address that nobody listens on, all different."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((host, 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def _wait_until_it_stores(server: S3Server, log_path: Path) -> None:

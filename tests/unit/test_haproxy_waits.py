@@ -10,7 +10,7 @@ import pytest
 from gateway.deployment.deployed import Deployment, Server
 from gateway.deployment.haproxy import print_haproxy
 from tests.support.gateway_process import fixed_port
-from tests.support.proxies import find_program, needs_haproxy, running_proxy
+from tests.support.proxies import needs_haproxy, running_haproxy
 from tests.support.slow_servers import SlowServers, running_slow_servers
 
 pytestmark = needs_haproxy
@@ -41,11 +41,8 @@ def proxied(
     ):
         assert printed in text
         text = text.replace(printed, f"{printed.rsplit(maxsplit=1)[0]} {here}")
-    path = folder / "haproxy.cfg"
-    path.write_text(text)
-    command = (str(find_program("haproxy")), "-db", "-f", str(path))
     with (
-        running_proxy(deployment, folder / "haproxy.log", *command) as proxy,
+        running_haproxy(text, folder, port=deployment.port) as proxy,
         httpx.Client(base_url=proxy.url, timeout=60, trust_env=False) as client,
     ):
         yield client

@@ -14,7 +14,7 @@ import pytest
 from gateway.webhooks.addresses import Places
 from gateway.webhooks.sending import Sender
 from registry.webhook import Cause, Outcome
-from tests.support.gateway_process import free_port
+from tests.support.gateway_process import fixed_port
 from tests.support.receiver import (
     Behaviour,
     Receiver,
@@ -100,7 +100,7 @@ def test_redirects_are_not_followed(receiver: Receiver) -> None:
 
 
 def test_nobody_there() -> None:
-    assert send(f"http://127.0.0.1:{free_port()}/") == Outcome(
+    assert send(f"http://127.0.0.1:{fixed_port()}/") == Outcome(
         seconds=0, reason="no connection: Connection refused", cause=Cause.NO_CONNECTION
     )
 
@@ -114,7 +114,7 @@ def test_a_host_that_is_not_found_is_told_apart_from_one_that_is_not_allowed() -
 
 def test_the_environment_names_no_proxy(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+        monkeypatch.setenv(name, f"http://127.0.0.1:{fixed_port()}")
     assert send(receiver.url()) == Outcome(seconds=0, status=204)
 
 
