@@ -76,7 +76,7 @@ class LoadsAhead:
             began = monotonic()
             with suppress(TimeoutError):
                 async with asyncio.timeout(SHARE_SECONDS):
-                    while not self._services.feed.is_ready:  # noqa: ASYNC110 - nobody says it, and it takes no time
+                    while not (self._services.feed.is_ready or self._services.leaving.is_set()):  # noqa: ASYNC110 - nobody says it, and it takes no time
                         await asyncio.sleep(_LOOK_SECONDS)
             seconds = max(0.0, SHARE_SECONDS - (monotonic() - began))
             count = await self._load_all(self._find_share, seconds=seconds, width=SHARE_WIDTH)
@@ -124,8 +124,14 @@ class LoadsAhead:
         async def load(version: Version) -> None:
             (await self._engine.cache.acquire_spare(version, monotonic() + LOAD_SECONDS)).release()
 
-        isolation_of = self._engine.isolating.of
-        return await load_ahead(find_references, find=find, load=load, isolation_of=isolation_of, **limits)
+        return await load_ahead(
+            find_references,
+            find=find,
+            load=load,
+            isolation_of=self._engine.isolating.of,
+            is_over=self._services.leaving.is_set,
+            **limits,
+        )
 
 
 def _list_inheritance(registry: Registry) -> list[Reference]:

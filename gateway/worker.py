@@ -140,6 +140,8 @@ class _Server(uvicorn.Server):
         if self._drain_seconds and self.started and not self._is_leaving:
             self._is_leaving = True  # the next tick sees it
         else:
+            if not self.started:
+                self._application.begin_to_leave()  # nothing more is loaded for callers that will not come
             super().handle_exit(sig, frame)
 
     def _leave(self) -> None:

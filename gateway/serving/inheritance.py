@@ -47,6 +47,7 @@ async def load_ahead(
     find: Callable[[Reference], Awaitable[Version]],
     load: Callable[[Version], Awaitable[None]],
     isolation_of: Callable[[Version], Isolation],
+    is_over: Callable[[], bool] = lambda: False,
     seconds: float = SECONDS,
     width: int = 1,
 ) -> int:
@@ -57,6 +58,7 @@ async def load_ahead(
         find: returns the version; raises ServiceError.
         load: loads it into memory that nobody else needs; raises ServiceError.
         isolation_of: tells where a version is run.
+        is_over: tells that nobody will ask: nothing more is begun then.
         seconds: that all of it may take.
         width: how many are loaded at a time.
     """
@@ -65,6 +67,8 @@ async def load_ahead(
     async def take(references: Iterator[Reference]) -> None:
         nonlocal loaded_count
         for reference in references:
+            if is_over():
+                return
             with suppress(ServiceError):
                 version = await find(reference)
                 if isolation_of(version) is Isolation.IN_PROCESS:

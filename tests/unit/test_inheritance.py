@@ -63,7 +63,12 @@ class Heirs:
 
 
 def inherited(
-    *models: str, isolated: str = "", is_registry_silent: bool = False, seconds: float = SECONDS, width: int = 1
+    *models: str,
+    isolated: str = "",
+    is_registry_silent: bool = False,
+    last: str = "nothing",
+    seconds: float = SECONDS,
+    width: int = 1,
 ) -> tuple[list[str], float]:
     """Return what was loaded, and the seconds it took."""
 
@@ -76,6 +81,7 @@ def inherited(
             find=heirs.find,
             load=heirs.load,
             isolation_of=heirs.isolation_of,
+            is_over=lambda: last in heirs.loaded,
             seconds=seconds,
             width=width,
         )
@@ -100,3 +106,7 @@ def test_a_silent_registry_is_not_waited_for_any_longer() -> None:
 def test_a_share_is_loaded_several_at_a_time_and_has_longer() -> None:
     loaded, seconds = inherited("a", "large", "b", "c", "d", "e", seconds=20, width=4)
     assert (sorted(loaded), seconds) == (["a", "b", "c", "d", "e"], 0.4)
+
+
+def test_nothing_more_is_begun_once_nobody_will_ask() -> None:
+    assert inherited("a", "b", "c", "d", last="b", seconds=20) == (["a", "b"], 0.4)
