@@ -4,19 +4,18 @@
    Where an operator reduces, sorts, accumulates or multiplies along a dimension of that name, rows meet.
 2. What inference loses sight of (a Reshape, a loop, a function) is not judged here: trying is left to find out. So this
    can say that rows meet, and never that they do not.
-3. Shape inference is the library's own code on a stranger's graph; this runs in the inspection child. Some operators
-   kill it there if the type of what they take is unknown, as after an operator that only the runtime knows: it is not
-   shown those, and loses sight of what comes after them.
+3. Shape inference is the library's own code on a stranger's graph (``inference``); this runs in the inspection child.
 
 Source: the operators' axes, onnx.ai/onnx/operators, opsets 1 to 24.
 """
 
 from collections.abc import Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from typing import Final
 
 import onnx
-from onnx import ModelProto, NodeProto, numpy_helper, shape_inference
+from onnx import ModelProto, NodeProto, numpy_helper
+
+from registry.inspection.inference import infer
 
 _ROWS: Final = "rows that no name in a graph is like"
 _MAX_BYTES: Final = 64 * 1024 * 1024
@@ -38,11 +37,6 @@ _ALONG_AXIS: Final[Mapping[str, int]] = {
 _WHOLE: Final = frozenset({"DynamicQuantizeLinear", "NonZero", "Unique"})
 """Operators that look at a tensor as a whole."""
 
-_DEADLY: Final = frozenset({"DictVectorizer", "EyeLike", "LabelEncoder", "RegexFullMatch", "TreeEnsemble"})
-"""Operators whose inference kills the process where their first input has no type (onnx 1.23; all have been asked)."""
-_UNSEEN: Final = " unseen"
-"""Behind an operator's name, there is no such operator."""
-
 Dims = list[str | int | None]
 
 
@@ -57,8 +51,7 @@ def find_meeting(model: ModelProto) -> str:
         dims = value.type.tensor_type.shape.dim
         if value.name not in constants and dims and not dims[0].HasField("dim_value"):
             dims[0].dim_param = _ROWS
-    _hide_deadly(named)
-    inferred = shape_inference.infer_shapes(named, check_type=False, strict_mode=False, data_prop=True)
+    inferred = infer(named)
     shapes = {value.name: dims for value in _values(inferred.graph) if (dims := _dims(value)) is not None}
     numbers = {tensor.name: tensor for tensor in inferred.graph.initializer}
     numbers |= {node.output[0]: tensor for node in inferred.graph.node if (tensor := _constant(node)) is not None}
@@ -66,26 +59,6 @@ def find_meeting(model: ModelProto) -> str:
         if _rows_meet(node, shapes, numbers):
             return f"{node.op_type} takes the rows together"
     return ""
-
-
-def _hide_deadly(model: ModelProto) -> None:
-    """Rename what must not be inferred, by rule 3."""
-    typed = {value.name for value in model.graph.input if value.HasField("type")}
-    typed |= {tensor.name for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        _hide_deadly_node(node, typed)
-    for function in model.functions:
-        for node in function.node:
-            _hide_deadly_node(node, frozenset())
-
-
-def _hide_deadly_node(node: NodeProto, typed: AbstractSet[str]) -> None:
-    if node.op_type in _DEADLY and not (node.input and node.input[0] in typed):
-        node.op_type += _UNSEEN
-    for attribute in node.attribute:
-        for graph in (attribute.g, *attribute.graphs):
-            for inner in graph.node:
-                _hide_deadly_node(inner, frozenset())  # a name may be another value's there
 
 
 def _rows_meet(node: NodeProto, shapes: Mapping[str, Dims], numbers: Mapping[str, onnx.TensorProto]) -> bool:
