@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from functools import partial
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -25,6 +25,8 @@ from registry.names import Reference, parse_reference
 from registry.ports import Registry
 from registry.records import Alias, Version, WorkerReport
 
+T = TypeVar("T")
+
 LOAD_SECONDS: Final = 60.0
 """For a load that nobody asked for."""
 
@@ -35,6 +37,8 @@ _LOOK_SECONDS: Final = 0.1
 async def preload(services: Services, cache: SessionCache[AnySession]) -> None:
     """Load what is to be loaded before the first request; what cannot be is logged, and loaded when it is asked for."""
     for text in list_references(services.settings.preload):
+        if services.leaving.is_set():
+            return
         try:
             endpoint = await services.routing.resolve(parse_reference(text))
             await cache.preload(endpoint.version, monotonic() + LOAD_SECONDS)
@@ -64,7 +68,7 @@ class LoadsAhead:
             return
         with suppress(TimeoutError, ServiceError):
             reading = asyncio.get_running_loop().run_in_executor(
-                self._services.executor, _list_places, self._services.registry
+                self._services.executor, _or_nothing, self._list_places
             )
             self._remembered = await asyncio.wait_for(reading, _REMEMBERING_SECONDS)
 
@@ -82,23 +86,23 @@ class LoadsAhead:
             count = await self._load_all(self._find_share, seconds=seconds, width=SHARE_WIDTH)
             structlog.get_logger().info("share_loaded", versions=count, seconds=round(monotonic() - began, 3))
 
+    def _list_places(self) -> list[WorkerReport]:
+        with self._services.registry.reading() as catalog:
+            return list(catalog.list_places())
+
     def _find_share(self) -> list[Reference]:
-        try:
-            return self._share()
-        except ServiceError:
-            raise
-        except Exception as error:  # noqa: BLE001 - it is worth having, and never worth not beginning
-            structlog.get_logger().error("share_not_found", error=type(error).__name__, detail=str(error))
-            return []
+        return _or_nothing(self._share)
 
     def _share(self) -> list[Reference]:
-        registry = self._services.registry
+        registry, own = self._services.registry, (socket.gethostname(), os.getpid())
         living = {(report.host, report.pid) for report in list_live_workers(registry)}
-        reports = _list_places(registry)
+        reports = self._list_places()
         self._warn_of_twins(reports, living)
         if self._remembered is not None:
             had = [report for report in self._remembered if report.ring_id == self._ring_id]
             reports = had + [report for report in reports if report.ring_id != self._ring_id]
+        else:
+            reports = [report for report in reports if (report.host, report.pid) != own]
         models = {text.rpartition(":")[0] for report in reports for text in report.resident}
         aliases: dict[str, list[Alias]] = {}
         with registry.reading() as catalog:
@@ -134,10 +138,20 @@ class LoadsAhead:
         )
 
 
+def _or_nothing(find: Callable[[], list[T]]) -> list[T]:
+    """Return what is found, nothing if that fails: a share is worth having, and never worth not beginning.
+
+    Raises:
+        ServiceError: what the registry says of itself.
+    """
+    try:
+        return find()
+    except ServiceError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as above
+        structlog.get_logger().error("share_not_found", error=type(error).__name__, detail=str(error))
+        return []
+
+
 def _list_inheritance(registry: Registry) -> list[Reference]:
     return list_inheritance(list_live_workers(registry), socket.gethostname(), os.getpid())
-
-
-def _list_places(registry: Registry) -> list[WorkerReport]:
-    with registry.reading() as catalog:
-        return list(catalog.list_places())

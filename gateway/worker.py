@@ -174,7 +174,11 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End; a connection that is just being opened is told so as well."""
         self._fair_share.end()
-        self._application.begin_to_stop(_DRAIN_SECONDS)
+        # What a drain has taken beyond its time is taken from here: the supervisor waits for both together.
+        late = max(0.0, monotonic() - self._leaves_at) if self._is_leaving else 0.0
+        rest = max(1, math.ceil(_DRAIN_SECONDS - late))
+        self.config.timeout_graceful_shutdown = rest
+        self._application.begin_to_stop(rest)
         for server in self.servers:
             server.close()
             await server.wait_closed()

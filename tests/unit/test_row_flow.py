@@ -216,7 +216,33 @@ def of_many_dimensions() -> ModelProto:
     return chain(*nodes, ones=np.ones(20_000, np.int64))
 
 
-@pytest.mark.parametrize("make", [joined_again_and_again, cast_again_and_again, joined_in_a_branch, of_many_dimensions])
+def gathered_by_itself() -> ModelProto:
+    names = ["v", *(f"v{number}" for number in range(20)), "y"]
+    gathers = (helper.make_node("Gather", [one, one], [other]) for one, other in itertools.pairwise(names))
+    return chain(*gathers, v=np.zeros((1, 1, 1), np.int64))
+
+
+def joined_in_a_function() -> ModelProto:
+    graph = joined_again_and_again()
+    branch = helper.make_graph(list(graph.graph.node), "branch", [], [value("y", shape=None)])
+    node = helper.make_node("If", ["go"], ["z"], then_branch=branch, else_branch=branch)
+    constant = helper.make_node("Constant", [], ["v0"], value=initializer("v0", np.arange(1024)))
+    go = helper.make_node("Constant", [], ["go"], value=initializer("go", np.array(1, np.bool_)))
+    imports = [helper.make_opsetid("", 18)]
+    function = helper.make_function("ours", "f", [], ["z"], [constant, go, node], imports)
+    made = chain(helper.make_node("f", [], ["y"], domain="ours"))
+    made.functions.append(function)
+    made.opset_import.append(helper.make_opsetid("ours", 1))
+    return made
+
+
+FILLING = (
+    *(joined_again_and_again, cast_again_and_again, joined_in_a_branch, joined_in_a_function),
+    *(of_many_dimensions, gathered_by_itself),
+)
+
+
+@pytest.mark.parametrize("make", FILLING)
 def test_numbers_that_a_graph_multiplies_do_not_fill_the_memory(make: Callable[[], ModelProto]) -> None:
     assert ends_in_memory(make())
 
