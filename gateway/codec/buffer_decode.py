@@ -218,6 +218,8 @@ def shape_of(lists: Any, rank: int) -> tuple[int, ...]:
         Doubt: lists of one rank have different lengths.
         TypeError: something is no list.
     """
+    if isinstance(lists, str):  # whose characters are strings, whose characters are strings
+        raise TypeError
     if rank == 1:
         return (len(lists),)
     if rank == 2:  # noqa: PLR2004 - as below, in a third of the time: most lists are innermost ones

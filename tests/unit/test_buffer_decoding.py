@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.codec.buffer_decode import BufferDecoder, can_read_buffers
+from gateway.codec.buffer_decode import BufferDecoder, can_read_buffers, shape_of
 from gateway.codec.fit import Doubt
 from gateway.codec.json_tensors import BUFFERS_FROM_BYTES, JsonCodec
 from gateway.codec.limits import MAX_NUMBER_CHARS
@@ -180,3 +180,9 @@ def test_words_that_are_no_elements_for_certain_are_left_to_a_slower_parse(body:
     what = signature(tensor("x", "float64", ("n", 1)), outputs=OUTPUTS)
     with pytest.raises(Doubt):
         BufferDecoder(what).decode(body)
+
+
+@pytest.mark.parametrize("rank", [4, 9])
+def test_a_string_is_no_list_of_its_characters(rank: int) -> None:
+    with pytest.raises(TypeError):
+        shape_of([["ab", "ab"]], rank)
