@@ -17,6 +17,7 @@ from playwright.sync_api import (
     Page,
     Request,
     WebError,
+    expect,
     sync_playwright,
 )
 
@@ -26,6 +27,9 @@ FLAGS = (
 )
 VIEW: Any = {"width": 1280, "height": 900}
 PATIENCE_MS = 30_000
+"""Pages that are drawn again every five seconds may be late where two processors serve a browser and a gateway."""
+
+expect.set_options(timeout=PATIENCE_MS)
 
 _AXE = Path(__file__).parent / "axe" / "axe.min.js"
 _RUN_AXE = """

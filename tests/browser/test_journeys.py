@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.browsing import PATIENCE_MS, find_obstacles, picture_of, reading, running_browser, sign_in
+from tests.browser.browsing import find_obstacles, picture_of, reading, running_browser, sign_in
 from tests.browser.scene import FLOWERS, Scene, have_traffic, running_scene
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 
@@ -222,7 +222,7 @@ def compare_with_a_shadow(page: Page, client: httpx.Client) -> None:
 
     wait_until(is_compared)
     heads = page.locator("#shadow-production tbody th")
-    expect(heads).to_have_text(["label", "probabilities"], timeout=PATIENCE_MS)
+    expect(heads).to_have_text(["label", "probabilities"])
     assert find_obstacles(page) == []
     page.get_by_role("link", name="Drop the shadow").click()
     page.locator("#confirm").click()

@@ -141,9 +141,20 @@ def test_an_answer_of_gigabytes_is_refused(gateway: GatewayProcess, client: http
     for _ in range(2):
         answer = predict(client, "large", {"inputs": {"x": [1], "shape": [3 << 25]}})
         assert (answer.status_code, answer.json()["code"]) == (503, "model_out_of_memory")
-        assert predict(client, "large", {"inputs": {"x": [1], "shape": [2]}}).json()["outputs"] == {"y": [1.0, 1.0]}
+        small = predict(client, "large", {"inputs": {"x": [1], "shape": [2]}})
+        assert (small.status_code, small.json().get("outputs")) == (200, {"y": [1.0, 1.0]}), small.text
     assert gateway.workers() == before
     assert_good_requests_work(client)
+
+
+def test_a_run_that_finds_no_memory_in_a_child_leaves_the_next_one_as_much_as_ever(client: httpx.Client) -> None:
+    upload(client, "larger", models.expanded_to_request())
+    isolate(client, "larger")
+    answers = [predict(client, "larger", {"inputs": {"x": [1], "shape": [size]}}) for size in (3 << 25, 2, 3 << 25, 2)]
+    assert [answer.json().get("code") or answer.json()["outputs"] for answer in answers] == [
+        "model_out_of_memory",
+        {"y": [1.0, 1.0]},
+    ] * 2
 
 
 def test_whoever_uses_a_model_properly_is_answered_while_another_kills_it(tmp_path: Path) -> None:
