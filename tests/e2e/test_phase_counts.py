@@ -99,11 +99,11 @@ ONE_BY_ONE: dict[str, Callable[[GatewayProcess, str], None]] = {
 }
 
 
-def assert_counted(client: httpx.Client, name: str, times: int) -> Scrape:
-    """Hold what is shown against so many answers, of which each worker's first one had to wait for a load."""
+def assert_counted(client: httpx.Client, name: str, times: int, most_loads: int = 2) -> Scrape:
+    """Hold what is shown against so many answers, of which each worker's first ones had to wait for a load."""
     seen = scrape(client)
     counts = phase_counts(seen, name)
-    assert (answered(seen, name), counts.pop("load") in (1, 2)) == (times, True)
+    assert (answered(seen, name), 1 <= counts.pop("load") <= most_loads) == (times, True)
     assert counts == dict.fromkeys(ALWAYS, times)
     parts = seen.by("phase", "sardonyx_phase_seconds_sum", model=name, version="1")
     whole = seen.value("sardonyx_predict_seconds_sum", model=name, version="1")
@@ -153,7 +153,8 @@ def test_those_who_share_a_run_are_counted_each(gateway: GatewayProcess, client:
             for worker in gateway.workers():
                 os.kill(worker, signal.SIGCONT)
             connections = [go_on(connection) for connection in connections]
-    assert_counted(client, "shared", TIMES * 4)
+    # The second worker's first ones may come together, and wait for one load.
+    assert_counted(client, "shared", TIMES * 4, most_loads=1 + TIMES)
 
 
 def test_long_runs_are_counted_by_the_time_that_they_took(gateway: GatewayProcess, client: httpx.Client) -> None:
