@@ -11,13 +11,15 @@ import pytest
 
 from gateway.deployment.deployed import Deployment, Server
 from gateway.deployment.envoy import print_envoy
-from tests.support.behind_proxy import ROW, Fleet, running_fleet, upload
+from tests.support import models
+from tests.support.behind_proxy import ROW, Fleet, running_fleet
 from tests.support.environments import NoNetworkError, is_unattended, make_environment
 from tests.support.foreign_clients import ENVIRONMENTS, SCRIPTS
 from tests.support.gateway_process import fixed_port, wait_until
 from tests.support.proxies import Proxy, running_proxy
 from tests.support.rpc import calling, infer_request
 from tests.support.slow_servers import SlowServers, running_slow_servers
+from tests.support.uploads import upload_and_promote
 
 pytestmark = pytest.mark.timeout(600)  # its environment may have to be made
 
@@ -64,7 +66,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, envoy: str) -> Iterator[Flee
     with running_fleet(tmp_path_factory.mktemp("envoy"), run_envoy) as fleet, fleet.client() as client:
         wait_until(lambda: client.get("/registry/models").status_code == 200)
         for seed, name in enumerate(NAMES):
-            upload(client, name, seed)
+            upload_and_promote(client, name, models.linear(seed=seed))
         yield fleet
 
 
@@ -152,7 +154,7 @@ def test_a_gateway_that_has_lost_the_database_fails_no_request(fleet: Fleet) -> 
     try:
         with fleet.client() as client:
             for seed, name in enumerate(new, 100):
-                upload(client, name, seed)
+                upload_and_promote(client, name, models.linear(seed=seed))
             answers = [client.post(f"/models/{name}/predict", json={"inputs": ROW}) for name in new]
         calls = [called(fleet, name) for name in new]
     finally:

@@ -12,6 +12,7 @@ from tests.conformance.cases import Case
 from tests.conformance.reference import Reference
 from tests.conformance.values import Value, arrays_in, difference, is_floating
 from tests.conformance.wires import RefusedError, Wire, unspellable
+from tests.support.uploads import send
 
 _AT_ONCE = 2
 
@@ -104,11 +105,7 @@ def register(client: httpx.Client, expected: Sequence[Expected], findings: Findi
 
 
 def _register(client: httpx.Client, item: Expected) -> str | None:
-    answer = client.post(
-        f"/registry/models/{item.model}/versions",
-        content=item.case.path.read_bytes(),
-        headers={"content-type": "application/octet-stream"},
-    )
+    answer = send(client, item.model, item.case.path.read_bytes())
     if answer.status_code in {200, 201}:
         return None
     problem = answer.json()

@@ -14,6 +14,7 @@ from onnx import ModelProto, TensorProto, helper
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess
 from tests.support.problems import assert_problem, violation
+from tests.support.uploads import upload_all
 
 MIB = 1024 * 1024
 JSON = {"content-type": "application/json"}
@@ -76,13 +77,7 @@ TAUGHT: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
     with gateway.client() as opened:
-        for name, model in SERVED.items():
-            answer = opened.post(
-                f"/registry/models/{name}/versions",
-                content=model.SerializeToString(),
-                headers={"content-type": "application/octet-stream"},
-            )
-            assert answer.status_code == 201, answer.text
+        upload_all(opened, SERVED)
         yield opened
 
 

@@ -10,8 +10,8 @@ from tests.support import models
 from tests.support.gateway_process import GatewayProcess
 from tests.support.problems import assert_problem, violation
 from tests.support.raw_http import request_bytes, send_raw
+from tests.support.uploads import OCTETS, send
 
-BYTES = {"content-type": "application/octet-stream"}
 JSON = {"content-type": "application/json"}
 GOOD = models.linear(seed=7).SerializeToString()
 VERSIONS = "/registry/models/good/versions"
@@ -25,10 +25,10 @@ MEBIBYTE = 1 << 20
 def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
     """A client; after the test the registry still holds one good version, as it was, which predicts."""
     with gateway.client() as opened:
-        before = opened.post(VERSIONS, content=GOOD, headers=BYTES, params={"description": "as it was"})
+        before = send(opened, "good", GOOD, description="as it was")
         assert before.json()["version"] == 1
         yield opened
-        after = opened.post(VERSIONS, content=GOOD, headers=BYTES)
+        after = send(opened, "good", GOOD)
         assert (after.status_code, after.json()) == (200, before.json())
         assert [model["name"] for model in opened.get("/registry/models").json()["items"]] == ["good"]
         answer = opened.post("/v1/models/good/predict", json={"inputs": [[0, 0, 0, 0]]})
@@ -106,7 +106,7 @@ def test_a_list_of_files_that_cannot_be_read_is_refused(
     ids=["long description", "two lines", "no key", "long key", "long value", "many tags"],
 )
 def test_texts_have_limits(client: httpx.Client, query: dict[str, Any], found: tuple[str, str, str]) -> None:
-    answer = client.post(VERSIONS, content=models.linear(seed=8).SerializeToString(), headers=BYTES, params=query)
+    answer = send(client, "good", models.linear(seed=8), **query)
     body = answer.json()
     assert [(fault["path"], fault["expected"], fault["received"]) for fault in body["violations"]] == [found]
     assert_problem(answer, 422, code="invalid_request", detail=body["detail"], violations=body["violations"])
@@ -122,7 +122,7 @@ def test_texts_have_limits(client: httpx.Client, query: dict[str, Any], found: t
     ids=["no colon", "twice", "half a digest"],
 )
 def test_a_query_that_makes_no_sense_is_refused(client: httpx.Client, query: dict[str, Any], detail: str) -> None:
-    answer = client.post(VERSIONS, content=models.linear(seed=8).SerializeToString(), headers=BYTES, params=query)
+    answer = send(client, "good", models.linear(seed=8), **query)
     assert_problem(answer, 422, code="invalid_request", detail=detail)
 
 
@@ -145,7 +145,7 @@ def test_files_of_another_type_are_told_what_to_send(
 
 
 def test_files_are_not_inflated(client: httpx.Client) -> None:
-    answer = client.post(VERSIONS, content=GOOD, headers={**BYTES, "content-encoding": "gzip"})
+    answer = client.post(VERSIONS, content=GOOD, headers={**OCTETS, "content-encoding": "gzip"})
     detail = "'gzip' is not supported for files: send plain bytes"
     assert_problem(answer, 415, code="unsupported_encoding", detail=detail)
 

@@ -10,6 +10,7 @@ import pytest
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess
 from tests.support.raw_http import RawAnswer, request_bytes, send_raw
+from tests.support.uploads import upload
 
 BODY = b'{"inputs": [1.5]}'
 NAME_RULE = (
@@ -25,12 +26,7 @@ NO_PAGE = "without access tokens the gateway answers no web page but its own"
 @pytest.fixture(scope="module")
 def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
     with gateway.client() as opened:
-        answer = opened.post(
-            "/registry/models/same/versions",
-            content=models.identity().SerializeToString(),
-            headers={"content-type": "application/octet-stream"},
-        )
-        assert answer.status_code == 201
+        upload(opened, "same", models.identity())
         yield opened
 
 

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from tests.support import models
-from tests.support.behind_proxy import ROW, Fleet, put, running_fleet, upload
+from tests.support.behind_proxy import ROW, Fleet, running_fleet
 from tests.support.gateway_process import wait_until
 from tests.support.proxies import needs_haproxy
 from tests.support.rpc import calling, infer_request
+from tests.support.uploads import upload_and_promote
 
 pytestmark = [needs_haproxy, pytest.mark.timeout(400)]  # four gateways are started within a test's time
 
@@ -35,7 +36,7 @@ TENSORFLOW = {"instances": ROW}
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     with running_fleet(tmp_path_factory.mktemp("fleet"), drain_seconds="8") as fleet, fleet.client() as client:
         for seed, name in enumerate(NAMES):
-            upload(client, name, seed)
+            upload_and_promote(client, name, models.linear(seed=seed))
         fleet.wait_for(3)
         yield fleet
 
@@ -121,7 +122,7 @@ def test_a_gateway_that_has_lost_the_database_fails_no_request(fleet: Fleet) -> 
         fleet.wires[cut].cut()
         try:
             for seed, name in enumerate(new, 100):
-                upload(client, name, seed)
+                upload_and_promote(client, name, models.linear(seed=seed))
             servers = [fleet.proxy.server_of(ask(client, f"/models/{name}/predict", NATIVE)) for name in new]
         finally:
             fleet.wires[cut].mend()
@@ -147,7 +148,7 @@ def test_a_model_that_is_too_hot_for_one_gateway_is_answered_by_others_as_well(f
     # Runs take much longer than it takes to ask for one: all callers have one under way all the time.
     asked, marks = {"inputs": {"x": [1.0], "trips": 50_000}}, [f"mark={next(MARKS)}." for _ in range(60)]
     with fleet.client() as client, ThreadPoolExecutor(12) as callers:
-        put(client, "hot", models.loop(is_asked=True))
+        upload_and_promote(client, "hot", models.loop(is_asked=True))
         calm = {fleet.proxy.server_of(ask(client, "/models/hot/predict", asked)) for _ in range(5)}
         answers = list(callers.map(lambda mark: client.post(f"/models/hot/predict?{mark}", json=asked), marks))
     servers = Counter(fleet.proxy.server_of(mark) for mark in marks)
@@ -212,7 +213,7 @@ def test_a_gateway_that_drains_fails_no_request(fleet: Fleet) -> None:
 def test_a_killed_gateway_fails_only_what_was_under_way_in_it_and_moves_only_its_share(tmp_path: Path) -> None:
     with running_fleet(tmp_path) as fleet, fleet.client() as client:
         for seed, name in enumerate(NAMES):
-            upload(client, name, seed)
+            upload_and_promote(client, name, models.linear(seed=seed))
         fleet.wait_for(3)
         before = owners(fleet)
         load = Load(fleet)

@@ -15,6 +15,7 @@ from tests.support import models
 from tests.support.gateway_process import GatewayProcess
 from tests.support.problems import assert_problem, violation
 from tests.support.raw_http import request_bytes, send_raw
+from tests.support.uploads import upload_all
 
 NPY, NPZ = "application/x-npy", "application/x-npz"
 SAFETENSORS = "application/vnd.safetensors"
@@ -47,13 +48,7 @@ SERVED: dict[str, ModelProto] = {
 @pytest.fixture(scope="module")
 def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
     with gateway.client() as opened:
-        for name, model in SERVED.items():
-            answer = opened.post(
-                f"/registry/models/{name}/versions",
-                content=model.SerializeToString(),
-                headers={"content-type": "application/octet-stream"},
-            )
-            assert answer.status_code == 201, answer.text
+        upload_all(opened, SERVED)
         yield opened
 
 

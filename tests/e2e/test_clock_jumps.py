@@ -19,6 +19,7 @@ from tests.support.problems import assert_problem
 from tests.support.registries import HandClock
 from tests.support.shifted_clock import COMPILER, ShiftedClock
 from tests.support.tokens import bearer
+from tests.support.uploads import upload
 
 HOUR, DAY = 3600, 86400
 
@@ -27,13 +28,6 @@ def move(client: httpx.Client, version: int) -> Any:
     answer = client.put("/registry/models/linear/aliases/production", json={"version": version})
     assert answer.status_code == 200, answer.text
     return answer.json()["move"]
-
-
-def upload(client: httpx.Client, seed: int) -> None:
-    content = models.linear(seed=seed).SerializeToString()
-    headers = {"content-type": "application/octet-stream"}
-    answer = client.post("/registry/models/linear/versions", content=content, headers=headers)
-    assert answer.status_code == 201, answer.text
 
 
 def live(client: httpx.Client) -> int:
@@ -54,15 +48,15 @@ def test_order_and_durations_do_not_follow_a_clock_that_jumps(tmp_path: Path, mo
             lasting = tokens.create("lasting", Role.ADMIN, actor="tests")
             brief = tokens.create("brief", Role.ADMIN, actor="tests", expires="12h")
         client.headers.update(bearer(lasting.text))
-        upload(client, 1)
-        upload(client, 2)
+        upload(client, "linear", models.linear(seed=1))
+        upload(client, "linear", models.linear(seed=2))
         first = move(client, 1)
         assert live(client) == 1
 
         clock.shift(-HOUR)
         back = move(client, 2)
         assert (live(client), back["at"] < first["at"]) == (2, True)
-        upload(client, 3)
+        upload(client, "linear", models.linear(seed=3))
         assert client.get("/registry/models", headers=bearer(brief.text)).status_code == 200
 
         clock.shift(DAY)

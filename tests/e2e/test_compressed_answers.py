@@ -14,6 +14,7 @@ import zstandard
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess
 from tests.support.raw_http import RawAnswer, read_answer, request_bytes
+from tests.support.uploads import upload_and_promote
 
 PLAIN: dict[str, Callable[[bytes], bytes]] = {
     "zstd": zstandard.decompress,
@@ -27,10 +28,7 @@ ROUTES = ["/v1/models/wide/predict", "/v1/models/wide:predict"]
 def connection(gateway: GatewayProcess) -> Callable[[], socket.socket]:
     """Opens connections to a gateway that has a model which gives back what it gets."""
     with gateway.client() as client:
-        content, headers = models.identity().SerializeToString(), {"content-type": "application/octet-stream"}
-        answer = client.post("/registry/models/wide/versions", content=content, headers=headers)
-        assert answer.status_code == 201, answer.text
-        assert client.put("/registry/models/wide/aliases/production", json={"version": 1}).status_code == 200
+        upload_and_promote(client, "wide", models.identity())
     parts = urlsplit(gateway.url)
     return lambda: socket.create_connection((parts.hostname or "", parts.port or 80), timeout=30)
 

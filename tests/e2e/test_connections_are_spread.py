@@ -14,6 +14,7 @@ import pytest
 from tests.support import models
 from tests.support.connections import connections_by_worker
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
+from tests.support.uploads import upload
 
 CALLERS = 12
 ROWS = json.dumps({"inputs": [[1.0, 2.0, 3.0, 4.0]]}).encode()
@@ -25,9 +26,7 @@ def two(tmp_path: Path) -> Iterator[GatewayProcess]:
     """A gateway of two workers that serves a model."""
     with running_gateway(tmp_path / "data", workers="2") as gateway:
         with gateway.client() as client:
-            headers = {"content-type": "application/octet-stream"}
-            content = models.linear(seed=1).SerializeToString()
-            client.post("/registry/models/rows/versions", content=content, headers=headers).raise_for_status()
+            upload(client, "rows", models.linear(seed=1))
         yield gateway
 
 

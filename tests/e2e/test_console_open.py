@@ -6,18 +6,12 @@ import pytest
 from tests.support import models
 from tests.support.console import form_of
 from tests.support.gateway_process import GatewayProcess
-
-BYTES = {"content-type": "application/octet-stream"}
+from tests.support.uploads import upload
 
 
 @pytest.fixture
 def client(gateway: GatewayProcess) -> httpx.Client:
     return gateway.client()
-
-
-def register(client: httpx.Client, name: str) -> None:
-    content = models.identity().SerializeToString()
-    assert client.post(f"/registry/models/{name}/versions", content=content, headers=BYTES).status_code == 201
 
 
 def test_an_empty_gateway_says_what_to_type(client: httpx.Client) -> None:
@@ -39,7 +33,7 @@ def test_there_is_nothing_to_sign_in_to(client: httpx.Client) -> None:
 
 def test_a_form_works_without_a_script(client: httpx.Client) -> None:
     with client:
-        register(client, "plain")
+        upload(client, "plain", models.identity())
         form = form_of(client.get("/console/models/plain/plan?version=1").text)
         done = client.post("/console/models/plain/plan", data=form)
         live = client.get("/registry/models/plain/aliases/production").json()["version"]
@@ -48,7 +42,7 @@ def test_a_form_works_without_a_script(client: httpx.Client) -> None:
 
 def test_another_sites_page_changes_nothing(client: httpx.Client) -> None:
     with client:
-        register(client, "kept")
+        upload(client, "kept", models.identity())
         form = form_of(client.get("/console/models/kept/plan?version=1").text)
         sent = client.post("/console/models/kept/plan", data=form, headers={"origin": "http://evil.example"})
         live = client.get("/registry/models/kept").json()["aliases"]

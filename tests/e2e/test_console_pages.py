@@ -13,6 +13,7 @@ from tests.support import models
 from tests.support.console import HOSTILE, MARK, Console, form_of, live, running_console
 from tests.support.gateway_process import wait_until
 from tests.support.tokens import make_token
+from tests.support.uploads import OCTETS
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +118,8 @@ def test_a_token_that_sees_nothing_of_the_newest_events_is_sent_to_the_older_one
 def test_what_a_shadow_has_shown_and_how_a_canary_fares_stand_on_the_models_page(admin: httpx.Client) -> None:
     source = models.linear()
     for model in (source, models.changed(source, by=0.5)):
-        content = {"content-type": "application/octet-stream", **MARK}
         path = "/registry/models/compared/versions"
-        assert admin.post(path, content=model.SerializeToString(), headers=content).status_code == 201
+        assert admin.post(path, content=model.SerializeToString(), headers=OCTETS | MARK).status_code == 201
     trials = {"shadow": {"version": 2, "percent": 100}, "canary": {"version": 2, "percent": 1, "max_error_rate": 0.5}}
     alias = "/registry/models/compared/aliases/production"
     admin.put(alias, json={"version": 1, **trials}, headers=MARK).raise_for_status()

@@ -8,13 +8,14 @@ from threading import Event
 import httpx
 import pytest
 
-from tests.e2e.test_runtime_troubles import GOOD, assert_good_requests_work, endless_suppression, predict, upload
+from tests.e2e.test_runtime_troubles import GOOD, assert_good_requests_work, endless_suppression, predict
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess, children_of, running_gateway, wait_until
 from tests.support.killers import RESET, SMALLEST, ask, events_about, upload_killer
 from tests.support.problems import assert_problem
 from tests.support.scrapes import scrape
 from tests.support.tokens import bearer, make_token
+from tests.support.uploads import upload
 
 CRASHED = {"code": "model_crashed", "detail": "the model crashed on this request, in a process of its own"}
 
@@ -76,7 +77,7 @@ def test_a_crash_in_a_child_is_told_as_a_problem_and_the_next_request_is_answere
 def test_a_publisher_may_ask_for_a_process_from_the_start_and_no_worker_ever_dies(
     gateway: GatewayProcess, client: httpx.Client
 ) -> None:
-    upload_killer(gateway, "asked", query="?isolation=isolated")
+    upload_killer(gateway, "asked", isolation="isolated")
     before = gateway.workers()
     assert [ask(gateway, "asked", value) for value in (SMALLEST, 2)] == ["model_crashed", [-2]]
     assert gateway.workers() == before
@@ -86,7 +87,7 @@ def test_a_publisher_may_ask_for_a_process_from_the_start_and_no_worker_ever_die
 def test_a_child_that_dies_on_every_request_is_quarantined_until_an_admin_clears_it(
     gateway: GatewayProcess, client: httpx.Client
 ) -> None:
-    upload_killer(gateway, "hopeless", query="?isolation=isolated")
+    upload_killer(gateway, "hopeless", isolation="isolated")
     wait_until(lambda: ask(gateway, "hopeless", SMALLEST) == "model_quarantined")
     wait_until(lambda: isolation(client, "hopeless") == "quarantined")
     before = waits_for_loads(client)
@@ -163,7 +164,7 @@ def test_whoever_uses_a_model_properly_is_answered_while_another_kills_it(tmp_pa
             bearer(make_token(gateway.data_dir, role, name=name).text)
             for role, name in (("admin", "a"), ("predict", "b"), ("predict", "c"))
         )
-        upload_killer(gateway, "shared", admin, query="?isolation=isolated")
+        upload_killer(gateway, "shared", admin, isolation="isolated")
         is_over = Event()
 
         def attack() -> int:
@@ -194,7 +195,7 @@ def test_a_killing_request_sent_again_and_again_is_reset_twice_at_most(tmp_path:
 
 def test_a_version_that_is_retired_takes_its_processes_with_it(gateway: GatewayProcess, client: httpx.Client) -> None:
     (worker,) = gateway.workers()
-    upload_killer(gateway, "leaving", query="?isolation=isolated")
+    upload_killer(gateway, "leaving", isolation="isolated")
     before = processes_of(worker)
     assert ask(gateway, "leaving", 2) == [-2]
     wait_until(lambda: len(processes_of(worker) - before) == 3)  # an origin, a child, and the next one

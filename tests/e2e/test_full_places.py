@@ -19,6 +19,7 @@ from tests.support.problems import assert_problem
 from tests.support.raw_http import read_answer, request_bytes
 from tests.support.scrapes import scrape
 from tests.support.settled import wait_until_settled
+from tests.support.uploads import upload_all
 
 ENDLESS = 2**62
 SPARE_PLACES = 2
@@ -47,13 +48,7 @@ def counting(trips: int) -> dict[str, object]:
 
 def serve(gateway: GatewayProcess, client: httpx.Client, **served: ModelProto) -> None:
     """Register models that are loaded once, and not anew while requests are under way."""
-    for name, model in served.items():
-        answer = client.post(
-            f"/registry/models/{name}/versions",
-            content=model.SerializeToString(),
-            headers={"content-type": "application/octet-stream"},
-        )
-        assert answer.status_code == 201, answer.text
+    upload_all(client, served)
     wait_until_settled(gateway, *served)
 
 

@@ -18,6 +18,7 @@ from tests.support.gateway_process import fixed_port, running_gateway, started_g
 from tests.support.manifests import manifests
 from tests.support.postgres import make_postgres_database
 from tests.support.proxies import Proxy, find_program, needs_haproxy, needs_program, running_haproxy
+from tests.support.uploads import upload_all
 
 pytestmark = [needs_haproxy, needs_program("dnsmasq", "dnsmasq-base"), pytest.mark.timeout(400)]
 
@@ -91,10 +92,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     with ExitStack() as opened:
         registry = opened.enter_context(running_gateway(tmp_path / "registry", **shared))
         with registry.client() as client:
-            content = models.linear(seed=1).SerializeToString()
-            for model in MODELS:
-                headers = {"content-type": "application/octet-stream"}
-                client.post(f"/registry/models/{model}/versions", content=content, headers=headers).raise_for_status()
+            upload_all(client, dict.fromkeys(MODELS, models.linear(seed=1)))
         for address in ADDRESSES:
             places = {"host": address, "port": str(port), "role": "gateway"}
             gateway = opened.enter_context(started_gateway(tmp_path / address, **shared, **places))

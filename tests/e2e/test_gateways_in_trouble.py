@@ -25,6 +25,7 @@ from tests.support.gateway_process import (
 )
 from tests.support.inspecting import inspectors
 from tests.support.raw_http import read_answer, request_bytes
+from tests.support.uploads import upload
 
 MANY = 24
 """More uploads than any pool of the gateway has threads."""
@@ -82,9 +83,7 @@ def test_a_log_that_cannot_be_written_to_is_done_without(tmp_path: Path) -> None
     try:
         wait_until_ready(gateway)
         with gateway.client() as client:
-            headers = {"content-type": "application/octet-stream"}
-            content = models.identity().SerializeToString()
-            assert client.post("/registry/models/same/versions", content=content, headers=headers).status_code == 201
+            upload(client, "same", models.identity())
             for _ in range(3):
                 assert client.post("/v1/models/same/predict", json={"inputs": [1.5]}).status_code == 200
     finally:
@@ -131,9 +130,7 @@ def test_what_belongs_into_a_json_body_is_refused_beside_it(gateway: GatewayProc
 def test_pages_of_history_come_one_after_the_other(gateway: GatewayProcess) -> None:
     with gateway.client() as client:
         for seed in range(2):
-            content = models.linear(seed=seed + 40).SerializeToString()
-            headers = {"content-type": "application/octet-stream"}
-            client.post("/registry/models/paged/versions", content=content, headers=headers)
+            upload(client, "paged", models.linear(seed=seed + 40))
         for number in (1, 2, 1, 2, 1):
             client.put("/registry/models/paged/aliases/production", json={"version": number})
         pages = list(history_pages(client, limit=2))

@@ -13,6 +13,7 @@ from tests.support import models
 from tests.support.gateway_process import GatewayProcess, running_gateway
 from tests.support.problems import assert_problem
 from tests.support.settled import wait_until_settled
+from tests.support.uploads import upload, upload_all
 
 
 def neg_and_square() -> ModelProto:
@@ -31,22 +32,10 @@ SERVED: dict[str, ModelProto] = {
 }
 
 
-def upload(client: httpx.Client, name: str, model: ModelProto) -> dict[str, Any]:
-    answer = client.post(
-        f"/registry/models/{name}/versions",
-        content=model.SerializeToString(),
-        headers={"content-type": "application/octet-stream"},
-    )
-    assert answer.status_code == 201, answer.text
-    version: dict[str, Any] = answer.json()
-    return version
-
-
 @pytest.fixture(scope="module")
 def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
     with gateway.client() as opened:
-        for name, model in SERVED.items():
-            upload(opened, name, model)
+        upload_all(opened, SERVED)
         yield opened
 
 

@@ -9,31 +9,25 @@ from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess, children_of, running_gateway, wait_until
 from tests.support.raw_http import RawAnswer, read_answer, request_bytes
+from tests.support.uploads import upload
 
 PATH = "/v1/models/same/predict"
 COUNTING = "/v1/models/counting/predict"
 """Of a model whose runs are never made on the event loop, however small they are."""
 
 
-def upload(client: httpx.Client, name: str, content: bytes) -> None:
-    headers = {"content-type": "application/octet-stream"}
-    answer = client.post(f"/registry/models/{name}/versions", content=content, headers=headers)
-    assert answer.status_code == 201, answer.text
-
-
 @pytest.fixture(scope="module")
 def warm(gateway: GatewayProcess) -> GatewayProcess:
     """A gateway whose model is loaded and known, so that the short cut is taken where it may be."""
     with gateway.client() as client:
-        upload(client, "same", models.identity().SerializeToString())
-        upload(client, "slow", models.wide_linear(1024, 8).SerializeToString())
-        upload(client, "counting", models.loop(trips=1000).SerializeToString())
+        upload(client, "same", models.identity())
+        upload(client, "slow", models.wide_linear(1024, 8))
+        upload(client, "counting", models.loop(trips=1000))
         for _ in range(3):
             assert client.post(COUNTING, json={"inputs": [0]}).status_code == 200
         for _ in range(3):
@@ -288,7 +282,7 @@ def test_a_client_that_reads_nothing_holds_up_nobody_else(warm: GatewayProcess, 
 def test_a_half_sent_request_is_answered_when_the_gateway_ends(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data") as gateway:
         with gateway.client() as client:
-            upload(client, "same", models.identity().SerializeToString())
+            upload(client, "same", models.identity())
             for _ in range(3):
                 client.post(PATH, json={"inputs": [1.5]})
         with connected(gateway) as half:

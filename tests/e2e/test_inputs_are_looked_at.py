@@ -17,13 +17,14 @@ from onnx import ModelProto, helper
 
 from gateway.cli.entry import main
 from gateway.client import Client
-from tests.e2e.test_phase_counts import ONE_BY_ONE, PICTURE, ROW, upload
+from tests.e2e.test_phase_counts import ONE_BY_ONE, PICTURE, ROW
 from tests.support import models
 from tests.support.files import paths_below
 from tests.support.gateway_process import GatewayProcess, fixed_port, running_gateway, wait_until
 from tests.support.problems import assert_problem
 from tests.support.raw_http import read_answer, request_bytes
 from tests.support.scrapes import scrape
+from tests.support.uploads import ensure_uploaded, upload
 
 TIMES = 20
 SENTINEL = "7f3a-nobody-else-says-this"
@@ -235,7 +236,7 @@ def test_when_examples_change_the_numbers_are_held_against_the_new_ones(client: 
     ],
 )
 def test_what_is_not_there_has_no_inputs(client: httpx.Client, path: str, code: str) -> None:
-    upload(client, "idle-too", models.linear())
+    ensure_uploaded(client, "idle-too", models.linear())
     answer = client.get(path)
     assert (answer.status_code, answer.json()["code"]) == (404, code)
 

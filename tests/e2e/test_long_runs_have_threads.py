@@ -14,6 +14,7 @@ import pytest
 from registry.inspection.host import usable_cpus
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
+from tests.support.uploads import upload
 
 ROWS = (1, 2, 5)
 MODEL = models.deep_conv().SerializeToString()
@@ -50,9 +51,7 @@ def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
 
 def test_a_long_model_answers_bit_for_bit_before_and_after_it_has_threads(gateway: GatewayProcess) -> None:
     with gateway.client() as client, ThreadPoolExecutor(6) as callers:
-        headers = {"content-type": "application/octet-stream"}
-        posted = client.post("/registry/models/long/versions", content=MODEL, headers=headers).raise_for_status()
-        report = posted.json()["thread_report"]
+        report = upload(client, "long", MODEL)["thread_report"]
         wanted = plain_answers()
         assert [ask(client, rows) for rows in ROWS] == wanted
         wait_until(lambda: any(line["event"] == "prepared" for line in gateway.log_lines()))

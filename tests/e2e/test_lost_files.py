@@ -6,7 +6,6 @@ from typing import Any
 
 import httpx
 import pytest
-from onnx import ModelProto
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support import models
@@ -14,21 +13,13 @@ from tests.support.backend import embedded_only
 from tests.support.cold import running_registry, the_copy
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 from tests.support.problems import assert_problem
+from tests.support.uploads import upload
 
 pytestmark = embedded_only
 
 WITHHELD = "Nothing in the request has to change. The operator finds the cause in the log by this request id."
 ROW = {"inputs": [[0, 0, 0, 0]]}
 ANSWER = {"y": [[0.0, 0.0, 0.0]]}
-
-
-def upload(client: httpx.Client, name: str, model: ModelProto) -> None:
-    answer = client.post(
-        f"/registry/models/{name}/versions",
-        content=model.SerializeToString(),
-        headers={"content-type": "application/octet-stream"},
-    )
-    assert answer.status_code == 201, answer.text
 
 
 def predict(client: httpx.Client, name: str) -> httpx.Response:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 from tests.support.real_models import published_models
+from tests.support.uploads import upload
 
 (SILERO,) = [model for model in published_models() if model.name == "silero-vad"]
 
@@ -44,9 +45,7 @@ def weights_in(data_dir: Path) -> Path:
 def plainly(tmp_path: Path) -> Iterator[Any]:
     """The answer that a plain session gives, too; the model has been prepared since, and the gateway has ended."""
     with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
-        content = SILERO.path.read_bytes()
-        headers = {"content-type": "application/octet-stream"}
-        client.post("/registry/models/voice/versions", content=content, headers=headers).raise_for_status()
+        upload(client, "voice", SILERO.path.read_bytes())
         answer = predict(client)
         wait_until(lambda: prepared_count(gateway) == 1)
     session = onnxruntime.InferenceSession(str(SILERO.path), providers=["CPUExecutionProvider"])
@@ -66,9 +65,7 @@ def test_a_prepared_model_answers_as_before_from_weights_that_are_mapped(tmp_pat
 
 def test_a_sibling_loads_anew_what_another_worker_has_prepared(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data", workers="2") as gateway, gateway.client() as client:
-        content = SILERO.path.read_bytes()
-        headers = {"content-type": "application/octet-stream"}
-        client.post("/registry/models/voice/versions", content=content, headers=headers).raise_for_status()
+        upload(client, "voice", SILERO.path.read_bytes())
 
         def both_map_the_weights() -> bool:
             with gateway.client() as fresh:  # its connection may go to either worker

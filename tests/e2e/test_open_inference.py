@@ -15,6 +15,7 @@ from tests.support import models
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 from tests.support.open_inference import Array, arrays_of, body_of, in_bytes, in_json
 from tests.support.settled import wait_until_settled
+from tests.support.uploads import upload, upload_and_promote
 from tests.support.wire import same_bits
 
 LENGTH = "inference-header-content-length"
@@ -38,20 +39,12 @@ SERVED: dict[str, ModelProto] = {
 }
 
 
-def register(client: httpx.Client, name: str, model: ModelProto, *, promote: bool = True) -> None:
-    headers = {"content-type": "application/octet-stream"}
-    path = f"/registry/models/{name}"
-    version = client.post(f"{path}/versions", content=model.SerializeToString(), headers=headers).json()["version"]
-    if promote:
-        client.put(f"{path}/aliases/production", json={"version": version}).raise_for_status()
-
-
 @pytest.fixture(scope="module")
 def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
     with gateway.client() as opened:
         for name, model in SERVED.items():
-            register(opened, name, model)
-        register(opened, "unpromoted", models.identity(), promote=False)
+            upload_and_promote(opened, name, model)
+        upload(opened, "unpromoted", models.identity())
         wait_until_settled(gateway, *SERVED)  # what is loaded anew meanwhile would come after it has been unloaded
         yield opened
 
@@ -486,7 +479,7 @@ def resident(client: httpx.Client) -> list[list[str]]:
 def test_every_worker_drops_what_is_unloaded_and_keeps_what_is_pinned(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
         for name in ("gone", "kept"):
-            register(client, name, models.identity())
+            upload_and_promote(client, name, models.identity())
         wait_until_settled(gateway, "gone", "kept")
     variables = {"workers": "2", "pin": "kept", "preload": "gone"}
     with running_gateway(tmp_path / "data", **variables) as gateway, gateway.client() as client:

@@ -7,26 +7,18 @@ from typing import Any
 
 import httpx
 import pytest
-from onnx import ModelProto
 
 from gateway.web.paths import Dialect, dialect_of
 from gateway.web.tensor_forms import KINDS
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess
-
-BYTES = {"content-type": "application/octet-stream"}
+from tests.support.uploads import ensure_uploaded, promote, upload
 
 
 @pytest.fixture
 def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
     with gateway.client() as opened:
         yield opened
-
-
-def register(client: httpx.Client, name: str, model: ModelProto) -> httpx.Response:
-    answer = client.post(f"/registry/models/{name}/versions", content=model.SerializeToString(), headers=BYTES)
-    assert answer.status_code == 201, answer.text
-    return answer
 
 
 def shown(client: httpx.Client, path: str) -> Any:
@@ -49,7 +41,7 @@ DOCUMENTED = {
 
 @pytest.mark.parametrize("name", DOCUMENTED)
 def test_the_example_of_each_document_is_valid_and_predicts(client: httpx.Client, name: str) -> None:
-    register(client, f"example-{name}", DOCUMENTED[name])
+    upload(client, f"example-{name}", DOCUMENTED[name])
     document = shown(client, f"/registry/models/example-{name}/versions/1/openapi.json")
     base = f"/v1/models/example-{name}"
 
@@ -70,7 +62,7 @@ def test_the_example_of_each_document_is_valid_and_predicts(client: httpx.Client
 
 
 def test_the_gateways_own_document_shows_what_is_promoted(client: httpx.Client) -> None:
-    register(client, "promoted", models.identity("int64", (2,)))
+    upload(client, "promoted", models.identity("int64", (2,)))
     assert "/models/promoted/predict" not in shown(client, "/openapi.json")["paths"]
     client.put("/registry/models/promoted/aliases/production", json={"version": 1}).raise_for_status()
 
@@ -131,9 +123,8 @@ def test_a_method_that_a_path_lacks_is_answered_with_those_that_it_has(
     ],
 )
 def test_predict_routes_of_other_protocols_have_an_example_that_works(client: httpx.Client, path: str) -> None:
-    model = models.linear().SerializeToString()
-    answer = client.post("/registry/models/aaa-first/versions", content=model, headers=BYTES)
-    client.put("/registry/models/aaa-first/aliases/production", json={"version": answer.json()["version"]})
+    version = ensure_uploaded(client, "aaa-first", models.linear())["version"]
+    promote(client, "aaa-first", version)
     operation = shown(client, "/openapi.json")["paths"][path]["post"]
     url = path.format(**{parameter["name"]: parameter["example"] for parameter in operation["parameters"]})
     example = operation["requestBody"]["content"]["application/json"]["example"]

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 import pytest
-from onnx import ModelProto
 
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess, fixed_port, running_gateway, wait_until
@@ -20,6 +19,7 @@ from tests.support.raw_http import read_answer, request_bytes
 from tests.support.rpc import RpcCaller, infer_request
 from tests.support.scrapes import Scrape, scrape
 from tests.support.settled import wait_until_settled
+from tests.support.uploads import upload
 
 TIMES = 12
 ROW = [[1.0, 2.0, 3.0, 4.0]]
@@ -39,11 +39,6 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
 def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
     with gateway.client() as opened:
         yield opened
-
-
-def upload(client: httpx.Client, name: str, model: ModelProto) -> None:
-    url, headers = f"/registry/models/{name}/versions", {"content-type": "application/octet-stream"}
-    client.post(url, content=model.SerializeToString(), headers=headers).raise_for_status()
 
 
 def phase_counts(seen: Scrape, name: str) -> dict[str, float]:

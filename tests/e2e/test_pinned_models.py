@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
+from tests.support.uploads import promote, upload
 
 
 def resident(gateway: GatewayProcess) -> list[list[str]]:
@@ -14,10 +15,8 @@ def resident(gateway: GatewayProcess) -> list[list[str]]:
 def test_a_pinned_model_is_loaded_by_every_worker_and_follows_its_alias(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
         for model in (models.identity(), models.linear()):
-            headers = {"content-type": "application/octet-stream"}
-            body = model.SerializeToString()
-            client.post("/registry/models/kept/versions", content=body, headers=headers).raise_for_status()
-        client.put("/registry/models/kept/aliases/production", json={"version": 1}).raise_for_status()
+            upload(client, "kept", model)
+        promote(client, "kept")
     with running_gateway(tmp_path / "data", workers="2", pin="kept, unknown") as gateway, gateway.client() as client:
         wait_until(lambda: resident(gateway) == [["kept:1"], ["kept:1"]])
         move = {"version": 2, "allow_breaking": True}

@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-from onnx import ModelProto
 
 from tests.support import models
 from tests.support.backend import embedded_only
@@ -22,18 +21,12 @@ from tests.support.gateway_process import (
     wait_until_ready,
 )
 from tests.support.problems import assert_problem
+from tests.support.uploads import upload
 
 MIB = 1 << 20
 ROW = {"inputs": [[0, 0, 0, 0]]}
 ANSWER = {"y": [[0.0, 0.0, 0.0]]}
 NO_LINKS = "the artifact cache's folder is a symbolic link, which is not followed"
-
-
-def upload(client: httpx.Client, name: str, model: ModelProto) -> None:
-    headers = {"content-type": "application/octet-stream"}
-    content = model.SerializeToString()
-    answer = client.post(f"/registry/models/{name}/versions", content=content, headers=headers)
-    assert answer.status_code == 201, answer.text
 
 
 def predict(client: httpx.Client, name: str) -> httpx.Response:

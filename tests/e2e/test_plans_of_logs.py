@@ -13,6 +13,7 @@ from tests.support.backend import embedded_only
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 from tests.support.scrapes import read_scrape
 from tests.support.settled import wait_until_settled
+from tests.support.uploads import upload
 
 pytestmark = embedded_only
 
@@ -35,10 +36,7 @@ def test_a_plan_of_a_gateways_log_predicts_the_hits_that_it_had(
     size_bytes = 0
     with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
         for number, name in enumerate(NAMES):
-            body = models.linear(seed=number).SerializeToString()
-            headers = {"content-type": "application/octet-stream"}
-            answer = client.post(f"/registry/models/{name}/versions", content=body, headers=headers)
-            size_bytes = max(128 * 1024, answer.raise_for_status().json()["memory_bytes"])
+            size_bytes = max(128 * 1024, upload(client, name, models.linear(seed=number))["memory_bytes"])
         wait_until_settled(gateway, *NAMES)  # what a session takes, and when it is loaded, is the same from now on
     budget = ROOM * size_bytes
     with running_gateway(tmp_path / "data", memory_budget=str(budget)) as gateway:

@@ -33,8 +33,8 @@ from tests.support.problems import assert_problem
 from tests.support.registries import HandClock
 from tests.support.running import run
 from tests.support.tokens import bearer
+from tests.support.uploads import send, upload
 
-BYTES = {"content-type": "application/octet-stream"}
 ROW = {"inputs": [1.5]}
 _NUMBERS = count(1)
 
@@ -61,14 +61,9 @@ def running(tmp_path: Path, url: str) -> Iterator[GatewayProcess]:
 @pytest.fixture
 def client(running: GatewayProcess) -> Iterator[httpx.Client]:
     with running.client() as opened:
-        upload(opened, "same", models.identity().SerializeToString())
+        upload(opened, "same", models.identity())
         assert predict(opened) == 200
         yield opened
-
-
-def upload(client: httpx.Client, name: str, content: bytes) -> None:
-    answer = client.post(f"/registry/models/{name}/versions", content=content, headers=BYTES)
-    assert answer.status_code == 201, answer.text
 
 
 def predict(client: httpx.Client, path: str = "/v1/models/same/predict") -> int:
@@ -93,7 +88,7 @@ def test_a_database_that_is_not_upgraded_is_named_until_it_is(tmp_path: Path, ur
         assert (upgraded.returncode, f"empty -> {head}" in upgraded.stdout) == (0, True)
         wait_until_ready(gateway)
         assert run(SARDONYX, "db", "check", environment=gateway.environment).returncode == 0
-        upload(client, "same", models.identity().SerializeToString())
+        upload(client, "same", models.identity())
 
 
 def test_an_older_database_is_named_until_it_is_upgraded(tmp_path: Path, url: str, server: PostgresServer) -> None:
@@ -110,7 +105,7 @@ def test_an_older_database_is_named_until_it_is_upgraded(tmp_path: Path, url: st
             assert (done.returncode, detail in done.stderr) == (1, True)
             connection.execute("UPDATE alembic_version SET version_num = %s", [head])
             wait_until_ready(gateway)
-            upload(client, "same", models.identity().SerializeToString())
+            upload(client, "same", models.identity())
             assert predict(client) == 200
 
 
@@ -129,7 +124,7 @@ def test_a_newer_database_is_named_and_a_gateway_that_was_there_before_goes_on(
             done = run(SARDONYX, *command, environment=later.environment)
             assert (done.returncode, "ffff" in done.stderr) == (1, True)
     assert predict(client) == 200
-    upload(client, "later", models.identity().SerializeToString())
+    upload(client, "later", models.identity())
     assert predict(client, "/v1/models/later/predict") == 200
 
 
@@ -141,7 +136,7 @@ def test_a_server_that_comes_later_is_waited_for(tmp_path: Path, url: str, serve
         wait_until(lambda: client.get("/health/ready").json().get("code") == "registry_unavailable")
         server.start()
         wait_until_ready(gateway)
-        upload(client, "same", models.identity().SerializeToString())
+        upload(client, "same", models.identity())
 
 
 class Load:
@@ -259,7 +254,7 @@ def test_while_the_server_stands_still_what_is_known_answers(server: PostgresSer
 def test_a_worker_that_starts_while_the_server_is_away_answers_from_what_was_last_known(
     server: PostgresServer, running: GatewayProcess, client: httpx.Client
 ) -> None:
-    upload(client, "same", models.wide_linear(8).SerializeToString())
+    upload(client, "same", models.wide_linear(8))
     client.put("/registry/models/same/aliases/production", json={"version": 1}).raise_for_status()
     assert (predict(client, "/models/same/predict"), predict(client)) == (200, 200)
     remembered = DocumentFolder(running.data_dir / "last-known")
@@ -293,7 +288,7 @@ def test_a_database_that_fails_after_the_bytes_are_stored_leaves_bytes_that_a_re
     content = models.linear(seed=5).SerializeToString()
     with closing(server.connect(url.rpartition("/")[2])) as connection:
         connection.execute(LOSE_THE_CONNECTION)
-        answer = client.post("/registry/models/later/versions", content=content, headers=BYTES)
+        answer = send(client, "later", content)
         connection.execute("DROP TRIGGER lose_the_connection ON versions")
     assert_problem(answer, 503, code="registry_unavailable", detail="the registry's database does not answer")
     assert answer.headers["retry-after"] == "5"
@@ -321,7 +316,7 @@ def test_text_that_no_database_holds_is_refused(client: httpx.Client, path: str)
 def test_an_event_that_only_a_later_release_knows_is_passed_over_and_shown(
     url: str, server: PostgresServer, client: httpx.Client
 ) -> None:
-    upload(client, "same", models.identity(shape=("batch", 2)).SerializeToString())
+    upload(client, "same", models.identity(shape=("batch", 2)))
     client.put("/registry/models/same/aliases/production", json={"version": 1}).raise_for_status()
     assert predict(client, "/models/same/predict") == 200
     with closing(server.connect(url.rpartition("/")[2])) as connection:
@@ -341,7 +336,7 @@ def test_a_lock_on_the_tables_leaves_no_old_answer_behind(
 ) -> None:
     with running.client() as client:
         for seed in (1, 2):
-            upload(client, "linear", models.linear(seed=seed).SerializeToString())
+            upload(client, "linear", models.linear(seed=seed))
         client.put("/registry/models/linear/aliases/production", json={"version": 1}).raise_for_status()
         assert client.post("/models/linear/predict", json={"inputs": [[1, 2, 3, 4]]}).status_code == 200
     assert running.stop() == 0

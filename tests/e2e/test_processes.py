@@ -30,12 +30,7 @@ from tests.support.gateway_process import (
 )
 from tests.support.raw_http import read_answer, request_bytes
 from tests.support.scrapes import scrape
-
-
-def upload(client: httpx.Client, name: str, content: bytes) -> None:
-    headers = {"content-type": "application/octet-stream"}
-    answer = client.post(f"/registry/models/{name}/versions", content=content, headers=headers)
-    assert answer.status_code == 201, answer.text
+from tests.support.uploads import upload
 
 
 def run(*arguments: str, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
@@ -52,7 +47,7 @@ def test_a_busy_port_is_named(gateway: GatewayProcess, tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_has_begun_is_answered_before_the_gateway_ends(tmp_path: Path, number: signal.Signals) -> None:
     with running_gateway(tmp_path / "data") as gateway, gateway.client() as client, ExitStack() as stack:
-        upload(client, "slow", models.wide_linear(1024, 8).SerializeToString())
+        upload(client, "slow", models.wide_linear(1024, 8))
         body = json.dumps({"inputs": [[0.5] * 1024] * 512}).encode()
         begun = [stack.enter_context(half_sent(gateway, body)) for _ in range(2)]
         for connection in begun:
@@ -76,7 +71,7 @@ def half_sent(gateway: GatewayProcess, body: bytes) -> socket.socket:
 
 def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
-        upload(client, "same", models.identity().SerializeToString())
+        upload(client, "same", models.identity())
         (worker,) = gateway.workers()
         os.kill(worker, signal.SIGKILL)
         wait_until(lambda: gateway.workers() not in ([], [worker]))
@@ -114,7 +109,7 @@ def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
 
 def test_two_workers_both_follow_a_promotion(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data", workers="2") as gateway, gateway.client() as client:
-        upload(client, "same", models.identity().SerializeToString())
+        upload(client, "same", models.identity())
         wait_until(lambda: len(client.get("/registry/workers").json()["items"]) == 2)
         done = run("promote", "same", "1", "--wait", environment=gateway.environment)
         assert done.returncode == 0, done.stderr
@@ -143,7 +138,7 @@ def test_a_gateway_lives_without_its_database_and_is_ready_when_it_is_there(tmp_
             else:
                 path.unlink()
             wait_until_ready(gateway)
-            upload(client, "same", models.identity().SerializeToString())
+            upload(client, "same", models.identity())
 
 
 @embedded_only
@@ -173,7 +168,7 @@ def test_another_schema_is_named_by_the_gateway_and_by_the_commands(tmp_path: Pa
 
 def test_metrics_can_be_parsed_and_count_what_happened(gateway: GatewayProcess) -> None:
     with gateway.client() as client:
-        upload(client, "counted", models.identity().SerializeToString())
+        upload(client, "counted", models.identity())
         for value in ([1.5], [2.5], [True]):
             client.post("/v1/models/counted/predict", json={"inputs": value})
         text = client.get("/metrics").text
@@ -188,7 +183,7 @@ def test_metrics_can_be_parsed_and_count_what_happened(gateway: GatewayProcess) 
 
 def test_the_documentation_needs_nobody_else_and_its_example_works(gateway: GatewayProcess) -> None:
     with gateway.client() as client:
-        upload(client, "shown", models.linear().SerializeToString())
+        upload(client, "shown", models.linear())
         client.put("/registry/models/shown/aliases/production", json={"version": 1})
         page = client.get("/docs").text
         assert "https://" not in page
@@ -229,7 +224,7 @@ def known(client: httpx.Client) -> set[int]:
 
 def test_a_worker_that_stands_by_serves_when_another_dies_and_the_next_stands_by(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
-        upload(client, "same", models.identity().SerializeToString())
+        upload(client, "same", models.identity())
         for _ in range(3):
             wait_until(lambda: len(standby_of(gateway)) == 1)
             (worker,), (ready,) = gateway.workers(), standby_of(gateway)
@@ -259,7 +254,7 @@ def test_one_that_stands_by_is_no_worker_and_is_made_again_when_it_ends(tmp_path
 
 def test_workers_are_forks_and_outlive_what_they_are_forks_of(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data", workers="2") as gateway, gateway.client() as client:
-        upload(client, "same", models.identity().SerializeToString())
+        upload(client, "same", models.identity())
         wait_until(lambda: len(standby_of(gateway)) == 1)  # the last of those that are forked
         workers, (before,) = gateway.workers(), forerunner_of(gateway)
         os.kill(before, signal.SIGKILL)

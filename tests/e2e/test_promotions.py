@@ -21,6 +21,7 @@ from tests.support.gateway_process import SARDONYX, GatewayProcess, children_of,
 from tests.support.problems import assert_problem
 from tests.support.registries import HandClock
 from tests.support.running import run
+from tests.support.uploads import upload
 
 WITHHELD = "Nothing in the request has to change. The operator finds the cause in the log by this request id."
 
@@ -36,14 +37,9 @@ def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
         yield opened
 
 
-def upload(client: httpx.Client, name: str, *, count: int = 3) -> None:
+def register(client: httpx.Client, name: str, *, count: int = 3) -> None:
     for seed in range(count):
-        answer = client.post(
-            f"/registry/models/{name}/versions",
-            content=models.linear(seed=seed).SerializeToString(),
-            headers={"content-type": "application/octet-stream"},
-        )
-        assert answer.status_code == 201, answer.text
+        upload(client, name, models.linear(seed=seed))
 
 
 def put(client: httpx.Client, name: str, version: int, **more: Any) -> httpx.Response:
@@ -72,7 +68,7 @@ def moves(client: httpx.Client, name: str) -> list[tuple[str, int | None, int]]:
 
 
 def test_each_move_is_live_at_once_and_rollbacks_go_one_further_back_each_time(client: httpx.Client) -> None:
-    upload(client, "walk")
+    register(client, "walk")
     for version in (1, 2, 3):
         assert put(client, "walk", version).json()["version"] == version
         assert live(client, "walk") == version
@@ -88,14 +84,14 @@ def test_each_move_is_live_at_once_and_rollbacks_go_one_further_back_each_time(c
 
 
 def test_a_storm_of_moves_is_always_answered_by_the_newest(client: httpx.Client) -> None:
-    upload(client, "storm", count=2)
+    register(client, "storm", count=2)
     for number in range(60):
         put(client, "storm", number % 2 + 1)
         assert live(client, "storm") == number % 2 + 1
 
 
 def test_a_rollback_may_name_the_version_or_the_moment(client: httpx.Client) -> None:
-    upload(client, "named")
+    register(client, "named")
     put(client, "named", 1)
     moment = put(client, "named", 2).json()["updated_at"]
     put(client, "named", 3)
@@ -106,7 +102,7 @@ def test_a_rollback_may_name_the_version_or_the_moment(client: httpx.Client) -> 
 
 
 def test_of_many_promotions_from_one_state_exactly_one_wins(client: httpx.Client) -> None:
-    upload(client, "race")
+    register(client, "race")
     put(client, "race", 1)
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda n: put(client, "race", n % 2 + 2, expected=1), range(16)))
@@ -123,7 +119,7 @@ def test_of_many_promotions_from_one_state_exactly_one_wins(client: httpx.Client
 
 
 def test_what_is_so_already_is_no_move(client: httpx.Client) -> None:
-    upload(client, "still", count=1)
+    register(client, "still", count=1)
     first = put(client, "still", 1, expected=None).json()
     again = put(client, "still", 1).json()
     assert (again["move"], again["generation"]) == (None, first["generation"])
@@ -144,11 +140,8 @@ def events_of(client: httpx.Client, name: str) -> list[dict[str, Any]]:
 
 
 def test_a_promotion_that_breaks_callers_is_refused_with_the_differences(client: httpx.Client) -> None:
-    upload(client, "breaking", count=1)
-    wider = models.linear(features=5).SerializeToString()
-    client.post(
-        "/registry/models/breaking/versions", content=wider, headers={"content-type": "application/octet-stream"}
-    )
+    register(client, "breaking", count=1)
+    upload(client, "breaking", models.linear(features=5))
     put(client, "breaking", 1)
     refused = put(client, "breaking", 2)
     difference = {"path": "inputs/x/shape", "before": "[batch, 4]", "after": "[batch, 5]"}
@@ -186,7 +179,7 @@ UNFIT: dict[str, tuple[int, int, str, str]] = {
 @pytest.mark.parametrize("name", UNFIT)
 def test_what_cannot_serve_is_not_promoted(gateway: GatewayProcess, client: httpx.Client, name: str) -> None:
     version, status, code, detail = UNFIT[name]
-    upload(client, name)
+    register(client, name)
     put(client, name, 1)
     client.delete(f"/registry/models/{name}/versions/3").raise_for_status()
     quarantine(gateway, name, 2)
@@ -206,7 +199,7 @@ def test_nothing_of_a_model_that_is_not_there_is_moved(client: httpx.Client) -> 
 
 
 def test_what_is_live_is_not_retired(client: httpx.Client) -> None:
-    upload(client, "active", count=1)
+    register(client, "active", count=1)
     put(client, "active", 1)
     before = state_of(client, "active")
     answer = client.delete("/registry/models/active/versions/1")
@@ -228,7 +221,7 @@ def test_a_version_that_does_not_load_moves_nothing_and_the_old_one_serves(
     tmp_path: Path, damage: Callable[[Path], None], status: int, code: str, detail: str
 ) -> None:
     with running_registry(tmp_path / "data") as registry, registry.client() as client:
-        upload(client, "old", count=2)
+        register(client, "old", count=2)
     with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
         put(client, "old", 1)
         assert live(client, "old") == 1
@@ -244,7 +237,7 @@ def test_a_version_that_does_not_load_moves_nothing_and_the_old_one_serves(
 
 
 def test_a_canary_gets_its_share_and_a_routing_key_stays_on_its_side(client: httpx.Client) -> None:
-    upload(client, "birds", count=2)
+    register(client, "birds", count=2)
     put(client, "birds", 1, canary={"version": 2, "percent": 50})
 
     def version_for(key: str) -> int:
@@ -260,7 +253,7 @@ def test_a_canary_gets_its_share_and_a_routing_key_stays_on_its_side(client: htt
 
 def test_a_gateway_killed_in_a_storm_of_moves_comes_back_consistent(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
-        upload(client, "killed", count=5)  # so that moves which overtake each other still go elsewhere
+        register(client, "killed", count=5)  # so that moves which overtake each other still go elsewhere
 
         def move(number: int) -> None:
             try:
@@ -285,7 +278,7 @@ def test_a_gateway_killed_in_a_storm_of_moves_comes_back_consistent(tmp_path: Pa
 def test_a_crowd_of_promotions_keeps_nobody_else_waiting(client: httpx.Client, gateway: GatewayProcess) -> None:
     names = [f"crowd-{number}" for number in range(40)]
     for name in names:
-        upload(client, name, count=1)
+        register(client, name, count=1)
 
     def promote(name: str) -> int:
         with gateway.client() as own:

@@ -16,8 +16,8 @@ from tests.support.gateway_process import GatewayProcess, running_gateway
 from tests.support.problems import assert_problem
 from tests.support.registries import HandClock
 from tests.support.tokens import bearer, make_token, open_registry
+from tests.support.uploads import OCTETS, send
 
-BYTES = {"content-type": "application/octet-stream"}
 CRASH = Death(where=Isolation.ISOLATED, stage=Stage.RUN, cause="SIGFPE", is_certain=True, host="here")
 REASON = "SIGFPE ended its child during a run"
 
@@ -29,8 +29,7 @@ def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
 
 
 def register(client: httpx.Client, name: str, *, seed: int = 0, **query: str) -> httpx.Response:
-    content = models.linear(seed=seed).SerializeToString()
-    return client.post(f"/registry/models/{name}/versions", content=content, headers=BYTES, params=query)
+    return send(client, name, models.linear(seed=seed), **query)
 
 
 def kill(data_dir: Path, name: str, number: int = 1, *, times: int = 2) -> None:
@@ -132,7 +131,7 @@ def test_a_publisher_has_a_version_run_apart_and_takes_it_back(client: httpx.Cli
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
     path = f"/registry/models/{name}/versions"
     if is_named:
-        client.put(f"/registry/blobs/{digest}", content=content, headers=BYTES).raise_for_status()
+        client.put(f"/registry/blobs/{digest}", content=content, headers=OCTETS).raise_for_status()
         answer = client.post(path, json={"files": {"model.onnx": digest}, "isolation": "isolated"})
     else:
         answer = register(client, name, isolation="isolated")

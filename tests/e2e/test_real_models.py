@@ -9,20 +9,13 @@ import pytest
 
 from tests.support.gateway_process import GatewayProcess
 from tests.support.real_models import RealModel, backend_models, plain_session, published_models
+from tests.support.uploads import send, upload
 from tests.support.wire import array_of, body_of, same_bits
 
 PUBLISHED = published_models()
 BACKEND = list(backend_models())
 
 LOADABLE_COUNT = 109
-
-
-def register(client: httpx.Client, name: str, path: Path) -> httpx.Response:
-    return client.post(
-        f"/registry/models/{name}/versions",
-        content=path.read_bytes(),
-        headers={"content-type": "application/octet-stream"},
-    )
 
 
 def predict(client: httpx.Client, model: str, body: bytes) -> httpx.Response:
@@ -34,8 +27,7 @@ def predict(client: httpx.Client, model: str, body: bytes) -> httpx.Response:
 
 
 def assert_served_like_in_process(client: httpx.Client, model: RealModel) -> None:
-    registered = register(client, model.name, model.path)
-    assert registered.status_code == 201, registered.text
+    upload(client, model.name, model.path.read_bytes())
     feed = model.make_feed()
     session = plain_session(model.path)
     expected = session.run(None, feed)
@@ -72,7 +64,7 @@ def test_a_backend_test_model_is_served_bit_for_bit_or_refused_with_a_reason(
         if loads_here(model.path):
             assert_served_like_in_process(client, model)
         else:
-            refused = register(client, model.name, model.path)
+            refused = send(client, model.name, model.path.read_bytes())
             assert (refused.status_code, refused.json()["code"]) in {
                 (422, "invalid_model"),
                 (422, "unsupported_operator"),

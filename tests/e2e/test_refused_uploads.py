@@ -17,9 +17,8 @@ from tests.support.inspecting import inspectors
 from tests.support.problems import assert_problem
 from tests.support.raw_http import connected, read_answer, request_bytes
 from tests.support.settled import wait_until_settled
+from tests.support.uploads import ensure_uploaded, send
 
-OCTETS = "application/octet-stream"
-BYTES = {"content-type": OCTETS}
 GOOD = models.linear(seed=99).SerializeToString()
 EVERY = {**{case: (422, hostile) for case, hostile in REFUSED.items()}, **{k: (415, h) for k, h in FOREIGN.items()}}
 COSTLY = [hostile for hostile in REFUSED.values() if hostile.code.startswith("inspection_")]
@@ -34,12 +33,8 @@ def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
 @pytest.fixture
 def before(gateway: GatewayProcess, client: httpx.Client) -> list[Path]:
     """What lies in the store when a good model is there."""
-    assert upload(client, "good", GOOD).status_code in (200, 201)
+    ensure_uploaded(client, "good", GOOD)
     return files_under(gateway.data_dir / "store")
-
-
-def upload(client: httpx.Client, name: str, content: bytes) -> httpx.Response:
-    return client.post(f"/registry/models/{name}/versions", content=content, headers=BYTES)
 
 
 def files_under(folder: Path) -> list[Path]:
@@ -47,7 +42,7 @@ def files_under(folder: Path) -> list[Path]:
 
 
 def assert_refused(client: httpx.Client, status: int, hostile: Hostile) -> None:
-    answer = upload(client, "refused", hostile.octets())
+    answer = send(client, "refused", hostile.octets())
     detail = answer.json()["detail"]
     assert detail[: len(hostile.says)] == hostile.says
     assert_problem(answer, status, code=hostile.code, detail=detail)
@@ -58,7 +53,7 @@ def assert_untouched(gateway: GatewayProcess, client: httpx.Client, before: list
     assert list((gateway.data_dir / "spool").iterdir()) == []
     missing = client.get("/registry/models/refused")
     assert_problem(missing, 404, code="model_not_found", detail="there is no model 'refused'")
-    again = upload(client, "good", GOOD)
+    again = send(client, "good", GOOD)
     assert (again.status_code, again.json()["version"]) == (200, 1)
     predicted = client.post("/v1/models/good/predict", json={"inputs": [[0, 0, 0, 0]]})
     assert predicted.json() == {"model": "good", "version": 1, "outputs": {"y": [[0.0, 0.0, 0.0]]}}
@@ -103,7 +98,9 @@ def all_turns_taken(gateway: GatewayProcess) -> Iterator[set[int]]:
         for width, connection in enumerate(uploads, 1):
             line = "POST /registry/models/endless/versions HTTP/1.1"
             content = models.loop(width=width).SerializeToString()
-            connection.sendall(request_bytes(line, "Host: localhost", f"Content-Type: {OCTETS}", body=content))
+            connection.sendall(
+                request_bytes(line, "Host: localhost", "Content-Type: application/octet-stream", body=content)
+            )
         wait_until(lambda: len(inspectors(gateway.data_dir)) == 2)
         standing = inspectors(gateway.data_dir)
         for pid in standing:
@@ -143,7 +140,7 @@ def test_other_files_are_given_to_an_inspector_each_time(
 def test_a_hostile_name_stays_on_one_line_of_the_answer_and_of_the_log(
     gateway: GatewayProcess, client: httpx.Client, before: list[Path], name: str, shown: str
 ) -> None:
-    answer = upload(client, "refused", Hostile(renamed(name), "", "").octets())
+    answer = send(client, "refused", Hostile(renamed(name), "", "").octets())
     assert_problem(answer, 422, code="invalid_tensor_name", detail=misnamed(shown))
     request_id = answer.headers["x-request-id"]
     assert_untouched(gateway, client, before)

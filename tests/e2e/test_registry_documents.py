@@ -13,22 +13,13 @@ from tests.support import models
 from tests.support.backend import IS_PRODUCTION
 from tests.support.gateway_process import GatewayProcess
 from tests.support.problems import assert_problem
-
-BYTES = {"content-type": "application/octet-stream"}
+from tests.support.uploads import send, upload
 
 
 @pytest.fixture
 def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
     with gateway.client() as opened:
         yield opened
-
-
-def register(client: httpx.Client, name: str, model: ModelProto, **query: Any) -> httpx.Response:
-    answer = client.post(
-        f"/registry/models/{name}/versions", content=model.SerializeToString(), headers=BYTES, params=query
-    )
-    assert answer.status_code == 201, answer.text
-    return answer
 
 
 def shown(client: httpx.Client, path: str) -> Any:
@@ -48,8 +39,9 @@ def test_a_version_is_described_whole(gateway: GatewayProcess, client: httpx.Cli
     hexadecimal = hashlib.sha256(content).hexdigest()
     digest = f"sha256:{hexadecimal}"
     began = datetime.now(UTC)
-    query = {"description": "adds ü", "tag": ["team:vision", "url:https://example.org/?a=b"], "sha256": hexadecimal}
-    answer = register(client, "described", titled(), **query)
+    tags = ["team:vision", "url:https://example.org/?a=b"]
+    answer = send(client, "described", titled(), description="adds ü", tag=tags, sha256=hexadecimal)
+    assert answer.status_code == 201, answer.text
     version = answer.json()
 
     assert began <= datetime.fromisoformat(version.pop("created_at")) <= datetime.now(UTC)
@@ -102,8 +94,8 @@ def test_a_version_is_described_whole(gateway: GatewayProcess, client: httpx.Cli
 
 
 def test_a_model_is_described_whole(client: httpx.Client) -> None:
-    version = register(client, "whole", models.linear()).json()
-    register(client, "whole", models.linear(seed=1))
+    version = upload(client, "whole", models.linear())
+    upload(client, "whole", models.linear(seed=1))
     client.put("/registry/models/whole/aliases/production", json={"version": 1})
     client.put(
         "/registry/models/whole/aliases/next", json={"version": 2, "canary": {"version": 1, "percent": 12.5}}
@@ -122,7 +114,7 @@ def test_a_model_is_described_whole(client: httpx.Client) -> None:
 
 
 def test_versions_are_listed_newest_first_in_pages(client: httpx.Client) -> None:
-    documents = [register(client, "many", models.linear(seed=seed)).json() for seed in range(25)]
+    documents = [upload(client, "many", models.linear(seed=seed)) for seed in range(25)]
     assert [version["version"] for version in documents] == list(range(1, 26))
 
     path = "/registry/models/many/versions"
@@ -139,7 +131,7 @@ def test_versions_are_listed_newest_first_in_pages(client: httpx.Client) -> None
 def test_models_are_listed_by_name_in_pages_and_found_by_a_part(client: httpx.Client) -> None:
     names = [f"listed-{letter}" for letter in "abcde"]
     for name in reversed(names):
-        register(client, name, models.linear())
+        upload(client, name, models.linear())
     client.patch("/registry/models/listed-d", json={"description": "Grapes 100%_sour"}).raise_for_status()
 
     def listed(**query: Any) -> tuple[list[str], str | None]:
@@ -158,7 +150,7 @@ def test_models_are_listed_by_name_in_pages_and_found_by_a_part(client: httpx.Cl
 
 
 def test_only_what_is_given_of_a_model_changes(client: httpx.Client) -> None:
-    register(client, "edited", models.linear())
+    upload(client, "edited", models.linear())
     path = "/registry/models/edited"
     before = shown(client, path)
     described = client.patch(path, json={"description": "two\u00a0words"})
@@ -171,7 +163,7 @@ def test_only_what_is_given_of_a_model_changes(client: httpx.Client) -> None:
 
 
 def test_only_what_is_given_of_a_version_changes_and_its_model_goes_on_predicting(client: httpx.Client) -> None:
-    register(client, "annotated", models.linear(), description="first", tag="a:b")
+    upload(client, "annotated", models.linear(), description="first", tag="a:b")
     path = "/registry/models/annotated/versions/1"
     before = shown(client, path)
     changes: list[dict[str, Any]] = [{"description": "second"}, {"tags": {}}, {"batching": "off"}, {"description": ""}]
@@ -186,7 +178,7 @@ def test_only_what_is_given_of_a_version_changes_and_its_model_goes_on_predictin
 
 
 def test_a_retired_version_keeps_its_place_and_nothing_else(client: httpx.Client) -> None:
-    first, second = (register(client, "retired", models.linear(seed=seed)).json() for seed in (1, 2))
+    first, second = (upload(client, "retired", models.linear(seed=seed)) for seed in (1, 2))
     gone = "version 2 of model 'retired' is retired"
     assert client.post("/v2/models/retired/predict", json={"inputs": [[1, 2, 3, 4]]}).status_code == 200
 
@@ -202,22 +194,22 @@ def test_a_retired_version_keeps_its_place_and_nothing_else(client: httpx.Client
     promoted = client.put("/registry/models/retired/aliases/production", json={"version": 2})
     assert (promoted.status_code, promoted.json()["code"]) == (409, "version_not_promotable")
 
-    third = register(client, "retired", models.linear(seed=2)).json()
+    third = upload(client, "retired", models.linear(seed=2))
     assert (third["version"], third["digest"]) == (3, second["digest"])
     assert shown(client, "/registry/models/retired/versions")["items"] == [third, tombstone.json(), first]
     assert client.post("/v3/models/retired/predict", json={"inputs": [[1, 2, 3, 4]]}).status_code == 200
 
 
 def test_a_number_is_not_used_again_when_the_newest_is_retired(client: httpx.Client) -> None:
-    register(client, "numbered", models.linear(seed=1))
+    upload(client, "numbered", models.linear(seed=1))
     client.delete("/registry/models/numbered/versions/1").raise_for_status()
     assert shown(client, "/registry/models/numbered")["latest_version"] is None
-    assert register(client, "numbered", models.linear(seed=2)).json()["version"] == 2
+    assert upload(client, "numbered", models.linear(seed=2))["version"] == 2
 
 
 def test_a_version_in_use_is_not_retired(client: httpx.Client) -> None:
     for seed in (1, 2):
-        register(client, "used", models.linear(seed=seed))
+        upload(client, "used", models.linear(seed=seed))
     alias = "/registry/models/used/aliases/production"
     client.put(alias, json={"version": 1, "canary": {"version": 2, "percent": 10}}).raise_for_status()
     for number in (1, 2):
@@ -229,7 +221,7 @@ def test_a_version_in_use_is_not_retired(client: httpx.Client) -> None:
 
 def test_a_download_is_the_file_and_says_its_digest(client: httpx.Client) -> None:
     model = models.wide_linear(768)
-    version = register(client, "downloaded", model).json()
+    version = upload(client, "downloaded", model)
     path = "/registry/models/downloaded/versions/1/artifact"
     for answer in (client.get(path), client.get(f"{path}/model.onnx")):
         assert answer.content == model.SerializeToString()

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from registry.sql import schema
-from tests.support.behind_proxy import ROW, upload
+from tests.support import models
+from tests.support.behind_proxy import ROW
 from tests.support.gateway_process import (
     SARDONYX,
     clean_environment,
@@ -21,6 +22,7 @@ from tests.support.gateway_process import (
 )
 from tests.support.postgres import make_postgres_database
 from tests.support.running import run
+from tests.support.uploads import upload_and_promote
 
 NATIVE = {"inputs": ROW}
 NEXT = "9999"
@@ -87,13 +89,13 @@ def test_a_process_of_the_release_before_goes_on_while_the_database_is_upgraded(
         registry.client() as owner,
         gateway.client() as client,
     ):
-        upload(owner, "known", 1)
-        upload(owner, "unknown", 2)
+        upload_and_promote(owner, "known", models.linear(seed=1))
+        upload_and_promote(owner, "unknown", models.linear(seed=2))
         assert version_of(client, "known") == 1
         environment = {**gateway.environment, **variables(next_release)}
         upgraded = run(SARDONYX, "db", "upgrade", "--json", environment=environment)
         assert json.loads(upgraded.stdout)["current"] == NEXT, upgraded.stderr
-        upload(owner, "later", 3)
+        upload_and_promote(owner, "later", models.linear(seed=3))
 
         assert [version_of(client, name) for name in ("known", "unknown", "later")] == [1, 1, 1]
         assert client.get("/health/ready").json()["registry"] == "ok"

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
+from tests.support.uploads import upload
 
 COLUMNS = 4096
 
@@ -76,8 +77,7 @@ def metric(client: httpx.Client, name: str) -> float:
 def test_a_worker_that_keeps_too_much_memory_is_replaced_and_no_request_is_lost(tmp_path: Path) -> None:
     keeps = httpx.Limits(keepalive_expiry=60)
     with running_gateway(tmp_path / "data", memory_margin="48MiB") as gateway, gateway.client(limits=keeps) as idle:
-        headers = {"content-type": "application/octet-stream"}
-        idle.post("/registry/models/wide/versions", content=widening(), headers=headers).raise_for_status()
+        upload(idle, "wide", widening())
         (old,) = gateway.workers()
         with Callers(gateway) as callers, gateway.client() as greedy:
             many = 0
@@ -118,8 +118,7 @@ def test_a_worker_that_takes_a_dead_ones_place_has_loaded_what_was_in_use(tmp_pa
                 return {each["pid"]: each["resident"] for each in client.get("/registry/workers").json()["items"]}
 
         with gateway.client() as client:
-            headers = {"content-type": "application/octet-stream"}
-            client.post("/registry/models/used/versions", content=models.linear().SerializeToString(), headers=headers)
+            upload(client, "used", models.linear())
             client.post("/v1/models/used/predict", json={"inputs": [[1, 2, 3, 4]]}).raise_for_status()
         wait_until(lambda: any("used:1" in loaded for loaded in resident().values()))
         before = gateway.workers()

@@ -18,6 +18,7 @@ from tests.support import models
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 from tests.support.raw_http import RawAnswer, read_answer, request_bytes
 from tests.support.settled import wait_until_settled
+from tests.support.uploads import upload
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FOREST, LOGISTIC = EXAMPLES / "iris_forest.onnx", EXAMPLES / "iris_logistic.onnx"
@@ -29,9 +30,7 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """A gateway with both models loaded."""
     with running_gateway(tmp_path_factory.mktemp("crowd") / "data") as gateway, gateway.client() as client:
         for name, path in (("forest", FOREST), ("logistic", LOGISTIC)):
-            headers = {"content-type": "application/octet-stream"}
-            url = f"/registry/models/{name}/versions"
-            client.post(url, content=path.read_bytes(), headers=headers).raise_for_status()
+            upload(client, name, path.read_bytes())
             wait_until_settled(gateway, name)
             for _ in range(2):
                 client.post(f"/v1/models/{name}/predict", json={"inputs": rows(1, 0).tolist()}).raise_for_status()
@@ -175,10 +174,8 @@ def test_runs_are_shared_and_only_where_that_is_proven(crowd: GatewayProcess) ->
 
 def test_an_owner_may_switch_it_off(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
-        headers = {"content-type": "application/octet-stream"}
-        url = "/registry/models/forest/versions"
-        client.post(url, content=FOREST.read_bytes(), headers=headers).raise_for_status()
-        client.patch(f"{url}/1", json={"batching": "off"}).raise_for_status()
+        upload(client, "forest", FOREST.read_bytes())
+        client.patch("/registry/models/forest/versions/1", json={"batching": "off"}).raise_for_status()
         feed = rows(1, 2)
         together(gateway, [ask("forest", {"inputs": feed.tolist()})])
         assert shared_requests(gateway, [ask("forest", {"inputs": feed.tolist()})] * 20) == 0
@@ -186,15 +183,12 @@ def test_an_owner_may_switch_it_off(tmp_path: Path) -> None:
 
 def test_sharing_ends_when_a_shared_run_turns_out_to_differ(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
-        url = "/registry/models/forest/versions"
-        headers = {"content-type": "application/octet-stream"}
-        content = models.secretly_mixing().SerializeToString()
-        version = client.post(url, content=content, headers=headers).raise_for_status().json()
+        version = upload(client, "forest", models.secretly_mixing())
         assert version["batch_report"]["level"] == "exact"  # no made-up row knows the secret
 
         def is_off() -> bool:
             together(gateway, [ask("forest", {"inputs": [value]}) for value in (7.0, *[1.0] * 15)], warm=[1.0])
-            return bool(client.get(f"{url}/1").json()["batching"] == "off")
+            return bool(client.get("/registry/models/forest/versions/1").json()["batching"] == "off")
 
         wait_until(is_off)
         answers = together(gateway, [ask("forest", {"inputs": [7.0]}), ask("forest", {"inputs": [1.0]})], warm=[1.0])
@@ -209,10 +203,8 @@ def test_sharing_ends_when_a_shared_run_turns_out_to_differ(tmp_path: Path) -> N
 
 def test_answers_of_more_rows_than_their_requests_are_given_whole(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
-        headers = {"content-type": "application/octet-stream"}
-        content = models.secretly_growing().SerializeToString()
-        posted = client.post("/registry/models/forest/versions", content=content, headers=headers).raise_for_status()
-        assert posted.json()["batch_report"]["level"] == "exact"  # no made-up row knows the secret
+        version = upload(client, "forest", models.secretly_growing())
+        assert version["batch_report"]["level"] == "exact"  # no made-up row knows the secret
         usual, odd = {"inputs": [[1.0, 2.0]]}, {"inputs": [[7.0, 5.0]], "outputs": ["y"]}
         # One that no other wants the same of, in the company of two; and then all three in one run.
         for bodies in ([usual, odd, usual], [{"inputs": body["inputs"]} for body in (usual, odd, usual)]):
@@ -243,8 +235,7 @@ def test_a_caller_that_has_gone_leaves_the_others_their_answers(crowd: GatewayPr
 
 def test_a_worker_that_lets_go_ends_every_connection_of_a_shared_run(tmp_path: Path) -> None:
     with running_gateway(tmp_path / "data") as gateway, gateway.client() as client, ExitStack() as opened:
-        url, headers = "/registry/models/forest/versions", {"content-type": "application/octet-stream"}
-        client.post(url, content=FOREST.read_bytes(), headers=headers).raise_for_status()
+        upload(client, "forest", FOREST.read_bytes())
         feed = rows(1, 4)
         request = ask("forest", {"inputs": feed.tolist()})
         parts = urlsplit(gateway.url)

@@ -14,6 +14,7 @@ from registry.roles import Role
 from tests.support import models
 from tests.support.gateway_process import running_gateway
 from tests.support.tokens import bearer, make_token
+from tests.support.uploads import upload
 
 CONSOLE_ASSETS = (
     *("console.css", "tools.css", "mark.svg", "console.js", "htmx.min.js", "theme.js", "tabs.js", "try-it.js"),
@@ -185,10 +186,7 @@ def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, httpx
         clients = {role.value: gateway.client(headers=bearer(make_token(folder, role).text)) for role in Role}
         clients["nobody"] = gateway.client()
         clients["other model"] = gateway.client(headers=bearer(make_token(folder, "publish", models="other-*").text))
-        content = models.identity().SerializeToString()
-        headers = {"content-type": "application/octet-stream"}
-        path = "/registry/models/same/versions"
-        assert clients["admin"].post(path, content=content, headers=headers).status_code == 201
+        upload(clients["admin"], "same", models.identity())
         yield clients
         for client in clients.values():
             client.close()

@@ -16,6 +16,7 @@ from tests.support import models
 from tests.support.gateway_process import GatewayProcess, fixed_port, running_gateway, wait_until
 from tests.support.rpc import RpcCaller, calling, floats, infer_request
 from tests.support.settled import wait_until_settled
+from tests.support.uploads import upload_and_promote
 
 ENDLESS = 2**62
 SERVED: dict[str, ModelProto] = {
@@ -43,20 +44,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     limits = {"max_body_bytes": "65536", "predict_timeout_seconds": "2"}
     with running_gateway(data_dir, grpc_port=str(port), **limits) as gateway, gateway.client() as http:
         for name, model in SERVED.items():
-            upload(http, name, model)
+            upload_and_promote(http, name, model)
         wait_until_settled(gateway, "pair")  # it is to be unloaded, and not to be loaded anew then
         with calling(port) as rpc:
             yield Served(gateway=gateway, http=http, port=port, rpc=rpc)
-
-
-def upload(http: httpx.Client, name: str, model: ModelProto) -> None:
-    answer = http.post(
-        f"/registry/models/{name}/versions",
-        content=model.SerializeToString(),
-        headers={"content-type": "application/octet-stream"},
-    )
-    assert answer.status_code == 201, answer.text
-    assert http.put(f"/registry/models/{name}/aliases/production", json={"version": 1}).status_code == 200
 
 
 def counting(trips: int) -> object:
@@ -210,7 +201,7 @@ def test_a_caller_in_a_hurry_does_not_have_a_slow_model_taken_for_one_that_hangs
 
     limits = {"grpc_port": str(port), "predict_timeout_seconds": "60"}
     with running_gateway(tmp_path / "data", **limits) as gateway, gateway.client() as http:
-        upload(http, "slow", slow)
+        upload_and_promote(http, "slow", slow)
         before = gateway.workers()
         with calling(port) as rpc:
             for isolation in ("in_process", "isolated"):
@@ -316,7 +307,7 @@ def test_a_caller_that_does_not_take_its_answer_is_no_error_of_the_gateway(serve
 def test_a_call_that_has_begun_is_finished_and_an_idle_stream_ends_when_the_gateway_does(tmp_path: Path) -> None:
     port = fixed_port()
     with running_gateway(tmp_path / "data", grpc_port=str(port)) as gateway, gateway.client() as http:
-        upload(http, "counted", counted_loop())
+        upload_and_promote(http, "counted", counted_loop())
         with calling(port) as one, calling(port) as other:
             one.call("ModelInfer", counting(1))
             begun = one.begin("ModelInfer", counting(1_000_000))

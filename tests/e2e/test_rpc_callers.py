@@ -13,11 +13,12 @@ import pytest
 
 from gateway.rpc.schema import PACKAGE, SERVICE, message_class
 from tests.e2e.test_full_places import counted_loop
-from tests.e2e.test_rpc import counting, upload
+from tests.e2e.test_rpc import counting
 from tests.support import models
 from tests.support.gateway_process import SARDONYX, fixed_port, running_gateway, started_gateway, wait_until
 from tests.support.rpc import RpcCaller, calling, floats, infer_request
 from tests.support.tokens import bearer, make_token, revoke
+from tests.support.uploads import upload_and_promote
 
 ASK = infer_request("same", x=floats(1.5))
 
@@ -29,7 +30,7 @@ def test_tokens_mean_the_same_as_over_http(tmp_path: Path) -> None:
         admin, reader = make_token(data_dir, "admin"), make_token(data_dir, "predict", name="reader")
         elsewhere = make_token(data_dir, "predict", name="elsewhere", models="other-*")
         http.headers.update(bearer(admin.text))
-        upload(http, "same", models.identity())
+        upload_and_promote(http, "same", models.identity())
         load = message_class("RepositoryModelLoadRequest")(model_name="same")
         with ExitStack() as opened:
             callers = {
@@ -85,7 +86,7 @@ def test_two_workers_share_the_port_and_callers_of_a_dead_one_connect_anew(tmp_p
     port = fixed_port()
     with running_gateway(tmp_path / "data", grpc_port=str(port), workers="2") as gateway, gateway.client() as http:
         wait_until(lambda: len(gateway.workers()) == 2)
-        upload(http, "same", models.identity())
+        upload_and_promote(http, "same", models.identity())
         with ExitStack() as opened:
             callers = [opened.enter_context(calling(port)) for _ in range(16)]
             for caller in callers:
@@ -100,7 +101,7 @@ def test_two_workers_share_the_port_and_callers_of_a_dead_one_connect_anew(tmp_p
 def test_a_worker_that_lets_go_finishes_what_has_begun(tmp_path: Path) -> None:
     port = fixed_port()
     with running_gateway(tmp_path / "data", grpc_port=str(port)) as gateway, gateway.client() as http:
-        upload(http, "counted", counted_loop())
+        upload_and_promote(http, "counted", counted_loop())
         with calling(port) as caller:
             caller.call("ModelInfer", counting(1))
             begun = caller.begin("ModelInfer", counting(1_000_000))

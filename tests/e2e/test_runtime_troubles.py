@@ -8,7 +8,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from onnx import ModelProto
 
 from tests.support import models
 from tests.support.backend import embedded_only
@@ -17,6 +16,7 @@ from tests.support.endless import endless_suppression
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until, wait_until_ready
 from tests.support.problems import assert_problem
 from tests.support.scrapes import scrape
+from tests.support.uploads import ensure_uploaded, upload
 
 GOOD = {"inputs": [1.5]}
 
@@ -35,21 +35,12 @@ def client(strict: GatewayProcess) -> Iterator[httpx.Client]:
         yield opened
 
 
-def upload(client: httpx.Client, name: str, model: ModelProto) -> None:
-    answer = client.post(
-        f"/registry/models/{name}/versions",
-        content=model.SerializeToString(),
-        headers={"content-type": "application/octet-stream"},
-    )
-    assert answer.status_code in (200, 201), answer.text
-
-
 def predict(client: httpx.Client, name: str, body: object) -> httpx.Response:
     return client.post(f"/v1/models/{name}/predict", json=body)
 
 
 def assert_good_requests_work(client: httpx.Client) -> None:
-    upload(client, "same", models.identity())
+    ensure_uploaded(client, "same", models.identity())
     answer = predict(client, "same", GOOD)
     assert (answer.status_code, answer.json()["outputs"]) == (200, {"y": [1.5]})
 

@@ -21,8 +21,8 @@ from tests.support.gateway_process import SARDONYX, GatewayProcess, running_gate
 from tests.support.hostile_files import FOREIGN
 from tests.support.problems import assert_problem
 from tests.support.s3_server import BUCKET, S3Server, new_prefix, running_s3_server
+from tests.support.uploads import send, upload
 
-BYTES = {"content-type": "application/octet-stream"}
 WITHHELD = "Nothing in the request has to change. The operator finds the cause in the log by this request id."
 ROW = {"inputs": [[1, 2, 3, 4]]}
 
@@ -86,10 +86,6 @@ def keys(bucket: Any, prefix: str) -> list[str]:
     return [item["Key"] for item in bucket.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])]
 
 
-def register(client: httpx.Client, name: str, content: bytes) -> httpx.Response:
-    return client.post(f"/registry/models/{name}/versions", content=content, headers=BYTES)
-
-
 def import_from(client: httpx.Client, name: str, source: str, **more: Any) -> httpx.Response:
     return client.post(f"/registry/models/{name}/versions", json={"source": source, **more})
 
@@ -114,7 +110,7 @@ def test_a_model_is_registered_into_the_bucket_and_predicts_cold_from_it(
 ) -> None:
     content, data_dir = content_of(1), tmp_path / "data"
     with running_gateway(data_dir, **settings) as gateway, gateway.client() as client:
-        version = register(client, "cold", content)
+        version = send(client, "cold", content)
         assert (version.status_code, version.json()["location"]) == (201, f"s3://{BUCKET}/{key_of(prefix, content)}")
         expected = predict(client, "cold").json()
         assert client.get("/registry/models/cold/versions/1/artifact").content == content
@@ -157,7 +153,7 @@ def test_an_object_lost_or_damaged_in_the_bucket_fails_the_cold_model_until_it_i
     contents = {"cold": content_of(1), "loaded": content_of(2)}
     with running_registry(tmp_path / "data", **settings) as registry, registry.client() as client:
         for name, content in contents.items():
-            assert register(client, name, content).status_code == 201
+            upload(client, name, content)
     with running_gateway(tmp_path / "data", **settings) as gateway, gateway.client() as client:
         answer = predict(client, "loaded")
         assert answer.status_code == 200
@@ -180,12 +176,12 @@ def test_a_bucket_that_is_out_of_reach_is_said_and_can_be_tried_again(
         place = {"store": f"s3://{BUCKET}", "s3_endpoint_url": server.endpoint_url, "s3_import_buckets": BUCKET}
         with running_registry(tmp_path / "data", **place) as registry, registry.client() as client:
             for name, content in (("loaded", loaded), ("cold", cold)):
-                assert register(client, name, content).status_code == 201
+                upload(client, name, content)
         with running_gateway(tmp_path / "data", **place) as gateway, gateway.client() as client:
             expected = predict(client, "loaded").json()
             server.kill()
             answers = {
-                "storing the file": register(client, "new", new),
+                "storing the file": send(client, "new", new),
                 "reading from the artifact store": predict(client, "cold"),
                 "reading the source": import_from(client, "new", f"s3://{BUCKET}/model.onnx"),
             }
@@ -207,7 +203,7 @@ def test_while_the_bucket_is_silent_cached_models_load_and_others_are_told_at_on
         place = {"store": f"s3://{BUCKET}", "s3_endpoint_url": server.endpoint_url}
         with running_gateway(tmp_path / "data", **place) as gateway, gateway.client() as client:
             for number in range(12):
-                assert register(client, f"m{number}", content_of(number)).status_code == 201
+                upload(client, f"m{number}", content_of(number))
             expected = predict(client, "m0").json()
         keep_only(content_of(0), gateway.data_dir / "cache")
         with server.stopped(), running_gateway(tmp_path / "data", **place) as gateway, gateway.client() as client:
@@ -228,7 +224,7 @@ def test_models_that_are_fetched_in_vain_do_not_hold_up_one_that_is_cached(
         place = {"store": f"s3://{BUCKET}", "s3_endpoint_url": server.endpoint_url, "predict_timeout_seconds": "8"}
         with running_gateway(tmp_path / "data", **place) as gateway, gateway.client() as client:
             for number in range(12):
-                assert register(client, f"m{number}", content_of(number)).status_code == 201
+                upload(client, f"m{number}", content_of(number))
             expected = predict(client, "m0").json()
         keep_only(content_of(0), gateway.data_dir / "cache")
         with running_gateway(tmp_path / "data", **place) as gateway, gateway.client() as client, server.stopped():
@@ -243,16 +239,16 @@ def test_a_database_that_fails_after_the_put_leaves_an_object_that_a_retry_takes
     running: GatewayProcess, client: httpx.Client, bucket: Any, prefix: str
 ) -> None:
     content = content_of(1)
-    assert register(client, "first", content_of(2)).status_code == 201
+    upload(client, "first", content_of(2))
     with sqlite3.connect(running.data_dir / "registry.sqlite3", isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
-        busy = register(client, "m", content)
+        busy = send(client, "m", content)
         other.execute("ROLLBACK")
     assert_problem(busy, 503, code="registry_busy", detail="another writer holds the registry's database")
     assert key_of(prefix, content) in keys(bucket, prefix)
     code, report = sardonyx(running, "fsck")
     assert (code, [finding["kind"] for finding in report["findings"]]) == (1, ["bytes_without_row"])
-    assert register(client, "m", content).status_code == 201
+    upload(client, "m", content)
     assert sardonyx(running, "fsck") == (0, {"findings": [], "discarded": []})
 
 
@@ -319,7 +315,7 @@ def assert_nothing_was_imported(client: httpx.Client, bucket: Any, prefix: str) 
     missing = client.get("/registry/models/refused")
     assert_problem(missing, 404, code="model_not_found", detail="there is no model 'refused'")
     assert keys(bucket, prefix) == []
-    assert register(client, "good", content_of(1)).status_code == 201
+    upload(client, "good", content_of(1))
     assert predict(client, "good").status_code == 200
 
 
@@ -349,7 +345,7 @@ def offer(client: httpx.Client, content: bytes) -> dict[str, Any]:
     return offered
 
 
-def send(offered: dict[str, Any], content: bytes) -> int:
+def deliver(offered: dict[str, Any], content: bytes) -> int:
     """Send a file with somebody else's client, as the offer says; return the bucket's status."""
     with httpx.Client(trust_env=False) as foreign:
         return foreign.request(
@@ -365,7 +361,7 @@ def test_a_file_is_sent_straight_to_the_bucket_and_becomes_a_version(
     offered = offer(client, content)
     assert sorted(offered) == ["expires_at", "finish", "headers", "method", "url"]
     assert (offered["method"], offered["finish"]) == ("PUT", f"/registry/uploads/{digest}/finish")
-    assert send(offered, content) == 200
+    assert deliver(offered, content) == 200
     assert keys(bucket, prefix) == [f"{prefix}/uploads/{hex_of(content)}"]
 
     finished = client.post(offered["finish"])
@@ -377,7 +373,7 @@ def test_a_file_is_sent_straight_to_the_bucket_and_becomes_a_version(
     version = client.post("/registry/models/large/versions", json={"files": {"model.onnx": digest}})
     assert version.status_code == 201
     assert predict(client, "large").status_code == 200
-    assert send(offered, content) == 200
+    assert deliver(offered, content) == 200
     assert client.post(offered["finish"]).status_code == 200
 
 
@@ -387,7 +383,7 @@ def test_an_offer_takes_no_other_bytes(client: httpx.Client, bucket: Any, prefix
     altered = bytes(len(content))
     unsigned = {**offered, "headers": {"content-length": str(len(content))}}
     elsewhere = {**offered, "url": offered["url"].replace("/uploads/", "/sha256/")}
-    assert [send(offered, altered), send(unsigned, content), send(elsewhere, content)] == [400, 403, 403]
+    assert [deliver(offered, altered), deliver(unsigned, content), deliver(elsewhere, content)] == [400, 403, 403]
     assert_problem(
         client.post(offered["finish"]),
         404,

@@ -15,11 +15,13 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.support.behind_proxy import BYTES, ROW, upload
+from tests.support import models
+from tests.support.behind_proxy import ROW
 from tests.support.gateway_process import GatewayProcess, fixed_port, running_gateway, wait_for_status, wait_until
 from tests.support.postgres import make_postgres_database
 from tests.support.relay import relaying
 from tests.support.rpc import calling, infer_request
+from tests.support.uploads import send, upload_and_promote
 
 NATIVE = {"inputs": ROW}
 NOT_A_REGISTRY = (
@@ -50,7 +52,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
             )
             for role in ("registry", "gateway")
         }
-        upload(clients["registry"], "iris", 1)
+        upload_and_promote(clients["registry"], "iris", models.linear(seed=1))
         # The gateway may have looked for it, to preload it, less than a second before it was there.
         wait_until(lambda: clients["gateway"].post("/models/iris/predict", json=NATIVE).status_code == 200)
         yield Pair(gateway=clients["gateway"], registry=clients["registry"], grpc_ports=ports)
@@ -99,7 +101,7 @@ def test_both_answer_what_callers_read(pair: Pair, path: str) -> None:
 
 
 def test_a_gateway_takes_no_model(pair: Pair) -> None:
-    refusal(pair.gateway.post("/registry/models/iris/versions", content=b"x" * 100, headers=BYTES), NOT_A_REGISTRY)
+    refusal(send(pair.gateway, "iris", b"x" * 100), NOT_A_REGISTRY)
 
 
 @pytest.mark.parametrize("path", ["/registry/events", "/registry/tokens", "/registry/models/iris/history"])
@@ -186,7 +188,7 @@ def test_without_its_database_only_reads_may_go_to_another_gateway(tmp_path: Pat
 
 def test_a_gateway_that_is_told_to_end_goes_on_as_one_that_is_not_ready(tmp_path: Path) -> None:
     with running(tmp_path, "all", drain_seconds="10") as gateway, gateway.client() as client:
-        upload(client, "iris", 1)
+        upload_and_promote(client, "iris", models.linear(seed=1))
         gateway.process.send_signal(signal.SIGTERM)
         problem = wait_for_status(gateway, "/health/ready", 503)
         asked = [client.get("/health/ready", headers={"x-not-ready-status": text}) for text in ("404", "200")]
@@ -202,7 +204,7 @@ def test_a_gateway_that_is_told_to_end_goes_on_as_one_that_is_not_ready(tmp_path
 def test_a_gateway_that_drains_is_there_until_what_it_has_begun_is_answered(tmp_path: Path) -> None:
     body = json.dumps(NATIVE).encode()
     with running(tmp_path, "all", drain_seconds="1") as gateway, gateway.client() as client:
-        upload(client, "iris", 1)
+        upload_and_promote(client, "iris", models.linear(seed=1))
         place = urlsplit(gateway.url)
         with socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=30) as slow:
             head = f"POST /v1/models/iris/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"

@@ -12,8 +12,8 @@ from gateway.placement.ring import Ring, Server
 from tests.support import models
 from tests.support.backend import IS_PRODUCTION
 from tests.support.gateway_process import GatewayProcess, backend_environment, running_gateway, wait_until
+from tests.support.uploads import upload_and_promote
 
-BYTES = {"content-type": "application/octet-stream"}
 ROW = {"inputs": [[1, 2, 3, 4]]}
 NAMES = tuple(f"model-{number:02}" for number in range(24))
 
@@ -35,16 +35,10 @@ def first(tmp_path: Path, places: Mapping[str, str]) -> Iterator[GatewayProcess]
     """Has place 1, and every model loaded, which were asked for by their alias."""
     with running_gateway(tmp_path / "first", ring_id="1", **places) as gateway, gateway.client() as client:
         for seed, name in enumerate(NAMES):
-            register(client, name, seed)
-            client.put(f"/registry/models/{name}/aliases/production", json={"version": 1}).raise_for_status()
+            upload_and_promote(client, name, models.linear(seed=seed))
             client.post(f"/models/{name}/predict", json=ROW).raise_for_status()
         wait_until(lambda: len(resident(client, gateway)) == len(NAMES))
         yield gateway
-
-
-def register(client: httpx.Client, name: str, seed: int) -> None:
-    content = models.linear(seed=seed).SerializeToString()
-    client.post(f"/registry/models/{name}/versions", content=content, headers=BYTES).raise_for_status()
 
 
 def resident(client: httpx.Client, gateway: GatewayProcess) -> set[str]:
@@ -83,8 +77,7 @@ def test_what_is_promoted_before_anybody_asks_a_gateway_that_was_added_is_warm_t
     name = min(share_of(2)).partition(":")[0]
     second = running_gateway(tmp_path / "second", ring_id="2", role="gateway", **places)
     with second as gateway, first.client() as client:
-        register(client, name, seed=99)
-        client.put(f"/registry/models/{name}/aliases/production", json={"version": 2}).raise_for_status()
+        upload_and_promote(client, name, models.linear(seed=99))
         wait_until(lambda: f"{name}:2" in resident(client, gateway))
 
 

@@ -17,6 +17,7 @@ import pytest
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess, wait_until
 from tests.support.raw_http import RawAnswer, connected, read_answer, request_bytes
+from tests.support.uploads import upload_and_promote
 
 PATH = "/v1/models/same/predict"
 BODY = b'{"inputs": [1.5]}'
@@ -64,10 +65,7 @@ class Aftermath:
 @pytest.fixture(scope="module")
 def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
     with gateway.client() as opened:
-        headers = {"content-type": "application/octet-stream"}
-        content = models.identity().SerializeToString()
-        assert opened.post("/registry/models/same/versions", content=content, headers=headers).status_code == 201
-        assert opened.put("/registry/models/same/aliases/production", json={"version": 1}).status_code == 200
+        upload_and_promote(opened, "same", models.identity())
         for _ in range(3):  # so that the short cut is taken where it may be
             assert_good_requests_work(opened)
         yield opened

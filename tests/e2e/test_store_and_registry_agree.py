@@ -18,10 +18,10 @@ from tests.support.backend import embedded_only
 from tests.support.cold import running_registry
 from tests.support.gateway_process import SARDONYX, GatewayProcess, running_gateway
 from tests.support.problems import assert_problem
+from tests.support.uploads import OCTETS, send, upload
 
 pytestmark = embedded_only
 
-BYTES = {"content-type": "application/octet-stream"}
 WITHHELD = "Nothing in the request has to change. The operator finds the cause in the log by this request id."
 ALTERED = models.linear(seed=9).SerializeToString()
 """As long as the other versions' files."""
@@ -49,10 +49,6 @@ def content_of(seed: int) -> bytes:
 
 def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-def register(client: httpx.Client, content: bytes, name: str = "m") -> httpx.Response:
-    return client.post(f"/registry/models/{name}/versions", content=content, headers=BYTES)
 
 
 def predict(client: httpx.Client, number: int) -> httpx.Response:
@@ -90,7 +86,7 @@ def damaged(tmp_path: Path) -> list[bytes]:
     contents = [content_of(seed) for seed in range(4)]
     with running_registry(tmp_path / "data") as registry, registry.client() as client:
         for content in contents:
-            assert register(client, content).status_code == 201
+            upload(client, "m", content)
         assert fsck(registry) == CLEAN
     lost, altered, short, _ = (stored(registry, content) for content in contents)
     for path in (lost, altered, short):
@@ -140,7 +136,7 @@ def test_the_same_bytes_again_make_good_what_was_lost(after: GatewayProcess, dam
         stored(after, content).unlink()
     with after.client() as client:
         for number, content in enumerate(damaged, start=1):
-            again = register(client, content)
+            again = send(client, "m", content)
             assert (again.status_code, again.json()["version"]) == (200, number)
         assert fsck(after) == CLEAN
         assert [predict(client, number).status_code for number in (1, 2, 3, 4)] == [200] * 4
@@ -148,9 +144,9 @@ def test_the_same_bytes_again_make_good_what_was_lost(after: GatewayProcess, dam
 
 def test_bytes_without_a_version_are_discarded_once_they_are_old(running: GatewayProcess, client: httpx.Client) -> None:
     kept, left = content_of(1), content_of(2)
-    assert register(client, kept).status_code == 201
+    upload(client, "m", kept)
     digest = digest_of(left)
-    client.put(f"/registry/blobs/{digest}", content=left, headers=BYTES).raise_for_status()
+    client.put(f"/registry/blobs/{digest}", content=left, headers=OCTETS).raise_for_status()
     half = half_file(running)
     half.write_bytes(b"half")
 
@@ -175,10 +171,10 @@ def test_a_database_that_fails_after_the_bytes_are_stored_leaves_bytes_that_a_re
     running: GatewayProcess, client: httpx.Client
 ) -> None:
     content = content_of(1)
-    assert register(client, content_of(2)).status_code == 201
+    upload(client, "m", content_of(2))
     with sqlite3.connect(running.data_dir / "registry.sqlite3", isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
-        answer = register(client, content)
+        answer = send(client, "m", content)
         busy = "another writer holds the registry's database"
         assert_problem(answer, 503, code="registry_busy", detail=busy)
         assert int(answer.headers["retry-after"]) >= 1
@@ -194,7 +190,7 @@ def test_a_database_that_fails_after_the_bytes_are_stored_leaves_bytes_that_a_re
     assert (code, left["kind"]) == (1, "bytes_without_row")
     assert left["what"].startswith(f"{where}: {len(content)} bytes, last put ")
 
-    retried = register(client, content)
+    retried = send(client, "m", content)
     assert (retried.status_code, retried.json()["version"]) == (201, 2)
     assert fsck(running) == CLEAN
     assert predict(client, 2).status_code == 200
@@ -205,14 +201,14 @@ def test_a_store_that_is_out_of_reach_is_said_and_can_be_tried_again(
 ) -> None:
     loaded, cold, new = content_of(1), content_of(2), content_of(3)
     for content in (loaded, cold):
-        assert register(client, content).status_code == 201
+        upload(client, "m", content)
     expected = predict(client, 1).json()
     store, aside = running.data_dir / "store", running.data_dir / "aside"
     store.rename(aside)
     store.write_text("in the way")
 
     answers = {
-        "storing the file failed: Not a directory": register(client, new),
+        "storing the file failed: Not a directory": send(client, "m", new),
         "looking into the artifact store failed: Not a directory": client.get("/registry/models/m/versions/2/artifact"),
     }
     for detail, answer in answers.items():
@@ -227,5 +223,5 @@ def test_a_store_that_is_out_of_reach_is_said_and_can_be_tried_again(
     store.unlink()
     aside.rename(store)
     assert fsck(running) == CLEAN
-    assert register(client, new).json()["version"] == 3
+    assert upload(client, "m", new)["version"] == 3
     assert [predict(client, number).status_code for number in (1, 2, 3)] == [200, 200, 200]

@@ -14,8 +14,8 @@ from tests.support.gateway_process import GatewayProcess, running_gateway
 from tests.support.problems import assert_problem
 from tests.support.raw_http import request_bytes, send_raw
 from tests.support.tokens import bearer, make_token
+from tests.support.uploads import OCTETS, promote, upload, upload_and_promote
 
-BYTES = {"content-type": "application/octet-stream"}
 NO_ERROR = {"error_code": "OK", "error_message": ""}
 
 
@@ -39,27 +39,16 @@ SERVED: dict[str, ModelProto] = {
 }
 
 
-def upload(client: httpx.Client, name: str, model: ModelProto) -> None:
-    answer = client.post(f"/registry/models/{name}/versions", content=model.SerializeToString(), headers=BYTES)
-    assert answer.status_code == 201, answer.text
-
-
-def point(client: httpx.Client, name: str, alias: str, version: int) -> None:
-    answer = client.put(f"/registry/models/{name}/aliases/{alias}", json={"version": version})
-    assert answer.status_code == 200, answer.text
-
-
 @pytest.fixture(scope="module")
 def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
     with gateway.client() as opened:
         for name, model in SERVED.items():
-            upload(opened, name, model)
-            point(opened, name, "production", 1)
+            upload_and_promote(opened, name, model)
         upload(opened, "iris", models.linear(seed=1))
         upload(opened, "iris", models.linear(seed=2))
         upload(opened, "iris", models.linear(seed=3))
-        point(opened, "iris", "production", 1)
-        point(opened, "iris", "staging", 2)
+        promote(opened, "iris")
+        promote(opened, "iris", 2, "staging")
         assert opened.delete("/registry/models/iris/versions/3").status_code == 200
         upload(opened, "unpromoted", models.linear())
         yield opened
@@ -293,7 +282,7 @@ def test_a_token_sees_and_asks_its_own_models_only(tmp_path: Path) -> None:
         for name in ("mine-1", "others"):
             content = models.identity().SerializeToString()
             path = f"/registry/models/{name}/versions"
-            assert client.post(path, content=content, headers=admin | BYTES).status_code == 201
+            assert client.post(path, content=content, headers=admin | OCTETS).status_code == 201
         asked = {
             path: client.request(method, path, json={"instances": [1]}, headers=mine).status_code
             for method, path in (

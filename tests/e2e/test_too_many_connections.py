@@ -13,6 +13,7 @@ from tests.support import models
 from tests.support.connections import connections_by_worker
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 from tests.support.raw_http import RawAnswer, read_answer, request_bytes
+from tests.support.uploads import upload
 
 MOST = 16
 PATH = "/v1/models/same/predict"
@@ -24,9 +25,7 @@ HALF = GOOD[:-4]
 def small(tmp_path: Path) -> Iterator[GatewayProcess]:
     with running_gateway(tmp_path / "data", max_connections=str(MOST)) as gateway:
         with gateway.client() as client:
-            headers = {"content-type": "application/octet-stream"}
-            content = models.identity().SerializeToString()
-            assert client.post("/registry/models/same/versions", content=content, headers=headers).status_code == 201
+            upload(client, "same", models.identity())
             assert client.post(PATH, json={"inputs": [1.5]}).status_code == 200
         wait_until(lambda: connections_of(gateway) == 0)
         yield gateway

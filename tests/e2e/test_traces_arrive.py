@@ -15,6 +15,7 @@ from tests.support.gateway_process import GatewayProcess, fixed_port, running_ga
 from tests.support.rpc import RpcCaller, infer_request
 from tests.support.scrapes import scrape
 from tests.support.settled import wait_until_settled
+from tests.support.uploads import upload, upload_all
 
 ROW = [[1.0, 2.0, 3.0, 4.0]]
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -45,8 +46,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> I
     port = str(fixed_port())
     with told_of(collector), running_gateway(folder, workers="2", traces="on", grpc_port=port) as running:
         with running.client() as client:
-            for name in ("iris", "wine"):
-                upload(client, name)
+            upload_all(client, dict.fromkeys(("iris", "wine"), models.linear()))
         wait_until_settled(running, "iris", "wine")
         yield running
 
@@ -55,11 +55,6 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> I
 def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
     with gateway.client() as opened:
         yield opened
-
-
-def upload(client: httpx.Client, name: str) -> None:
-    url, headers = f"/registry/models/{name}/versions", {"content-type": "application/octet-stream"}
-    client.post(url, content=models.linear().SerializeToString(), headers=headers).raise_for_status()
 
 
 def ask(client: httpx.Client, name: str, request_id: str, **headers: str) -> httpx.Response:
@@ -193,7 +188,7 @@ def test_the_access_log_names_the_trace(gateway: GatewayProcess, client: httpx.C
 
 def test_a_gateway_that_traces_nothing_sends_nothing(tmp_path: Path, collector: Collector) -> None:
     with told_of(collector), running_gateway(tmp_path / "data") as gateway, gateway.client() as client:
-        upload(client, "untraced")
+        upload(client, "untraced", models.linear())
         ask(client, "untraced", "untraced", traceparent=KEPT).raise_for_status()
         assert not any("trace_id" in line for line in gateway.log_lines())
     assert collector.spans(sardonyx__request_id="untraced") == []

@@ -13,6 +13,7 @@ from onnx import helper, numpy_helper
 
 from tests.support import models
 from tests.support.gateway_process import SARDONYX, GatewayProcess, wait_until
+from tests.support.uploads import upload
 
 ROW = [[1.0, 2.0, 3.0, 4.0]]
 
@@ -25,12 +26,7 @@ def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
 
 def register(client: httpx.Client, name: str, *sources: onnx.ModelProto) -> None:
     for source in sources:
-        answer = client.post(
-            f"/registry/models/{name}/versions",
-            content=source.SerializeToString(),
-            headers={"content-type": "application/octet-stream"},
-        )
-        assert answer.status_code == 201, answer.text
+        upload(client, name, source)
 
 
 def put(client: httpx.Client, name: str, version: int, **more: Any) -> httpx.Response:

@@ -15,9 +15,9 @@ from tests.support.gateway_process import SARDONYX, GatewayProcess
 from tests.support.hostile_files import elsewhere
 from tests.support.problems import assert_problem
 from tests.support.real_models import plain_session
+from tests.support.uploads import OCTETS, send
 from tests.support.wire import Array, array_of, body_of, same_bits
 
-BYTES = {"content-type": "application/octet-stream"}
 JSON = {"content-type": "application/json"}
 ROWS = np.random.default_rng(4).standard_normal((3, 512)).astype(np.float32)
 NOWHERE = "sha256:" + "0" * 64
@@ -42,10 +42,10 @@ def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def send(client: httpx.Client, files: Files) -> dict[str, str]:
+def send_files(client: httpx.Client, files: Files) -> dict[str, str]:
     """Send each file and return what the list of files says."""
     for content in files.values():
-        assert client.put(f"/registry/blobs/{digest_of(content)}", content=content, headers=BYTES).status_code == 201
+        assert client.put(f"/registry/blobs/{digest_of(content)}", content=content, headers=OCTETS).status_code == 201
     return {name: digest_of(content) for name, content in files.items()}
 
 
@@ -78,7 +78,7 @@ def test_files_are_sent_listed_downloaded_and_served_to_the_bit(client: httpx.Cl
     digests = {name: digest_of(content) for name, content in files.items()}
     for status in (201, 200):
         for content in files.values():
-            put = client.put(f"/registry/blobs/{digest_of(content)}", content=content, headers=BYTES)
+            put = client.put(f"/registry/blobs/{digest_of(content)}", content=content, headers=OCTETS)
             assert (put.status_code, put.json()) == (
                 status,
                 {"digest": digest_of(content), "size_bytes": len(content)},
@@ -102,15 +102,15 @@ def test_files_are_sent_listed_downloaded_and_served_to_the_bit(client: httpx.Cl
 
 
 def test_texts_come_with_the_list_of_files(client: httpx.Client) -> None:
-    body = {"files": send(client, two_files(2)), "description": "in two", "tags": {"team": "vision"}}
+    body = {"files": send_files(client, two_files(2)), "description": "in two", "tags": {"team": "vision"}}
     version = client.post("/registry/models/texts/versions", json=body).json()
     assert (version["description"], version["tags"]) == ("in two", {"team": "vision"})
 
 
 def test_one_file_in_a_list_is_the_version_of_that_file(client: httpx.Client) -> None:
     content = models.linear(seed=5).SerializeToString()
-    listed = register(client, "alone", send(client, {"any-name.onnx": content}))
-    posted = client.post("/registry/models/alone/versions", content=content, headers=BYTES)
+    listed = register(client, "alone", send_files(client, {"any-name.onnx": content}))
+    posted = send(client, "alone", content)
     assert (listed.status_code, posted.status_code, posted.json()) == (201, 200, listed.json())
     assert listed.json()["digest"] == digest_of(content)
 
@@ -120,11 +120,11 @@ def test_files_that_have_not_been_sent_are_named(client: httpx.Client) -> None:
     digests = {name: digest_of(content) for name, content in files.items()}
     detail = "upload the bytes first of " + ", ".join(f"'{name}' ({digest})" for name, digest in digests.items())
     assert_problem(register(client, "unsent", digests), 404, code="blob_not_found", detail=detail)
-    client.put(f"/registry/blobs/{digests['model.onnx']}", content=files["model.onnx"], headers=BYTES)
+    client.put(f"/registry/blobs/{digests['model.onnx']}", content=files["model.onnx"], headers=OCTETS)
     detail = f"upload the bytes first of 'model.onnx.data' ({digests['model.onnx.data']})"
     assert_problem(register(client, "unsent", digests), 404, code="blob_not_found", detail=detail)
     assert_no_version(client, "unsent")
-    client.put(f"/registry/blobs/{digests['model.onnx.data']}", content=files["model.onnx.data"], headers=BYTES)
+    client.put(f"/registry/blobs/{digests['model.onnx.data']}", content=files["model.onnx.data"], headers=OCTETS)
     assert register(client, "unsent", digests).status_code == 201
 
 
@@ -132,7 +132,7 @@ def test_files_that_have_not_been_sent_are_named(client: httpx.Client) -> None:
 def test_a_graph_that_asks_for_a_file_that_is_not_listed_is_refused(client: httpx.Client, side: str | None) -> None:
     graph, weights = two_files(6 if side else 7).values()
     files = {"model.onnx": graph, **({side: weights} if side else {})}
-    answer = register(client, "unlisted", send(client, files))
+    answer = register(client, "unlisted", send_files(client, files))
     assert_problem(answer, 422, code="external_data", detail=elsewhere("model.onnx.data"))
     assert_no_version(client, "unlisted")
 
@@ -141,7 +141,7 @@ def test_a_graph_that_asks_for_a_file_that_is_not_listed_is_refused(client: http
 def test_a_graph_that_reaches_out_of_its_folder_is_refused(client: httpx.Client, location: str) -> None:
     graph, weights = two_files(8, side=location).values()
     for content in (graph, weights):
-        client.put(f"/registry/blobs/{digest_of(content)}", content=content, headers=BYTES)
+        client.put(f"/registry/blobs/{digest_of(content)}", content=content, headers=OCTETS)
     answer = register(client, "reaching", {"model.onnx": digest_of(graph), "model.onnx.data": digest_of(weights)})
     assert_problem(answer, 422, code="external_data", detail=elsewhere(location))
     assert_no_version(client, "reaching")
@@ -149,10 +149,10 @@ def test_a_graph_that_reaches_out_of_its_folder_is_refused(client: httpx.Client,
 
 def test_weights_that_are_cut_short_are_refused(client: httpx.Client) -> None:
     graph, weights = two_files(9).values()
-    answer = register(client, "cut", send(client, {"model.onnx": graph, "model.onnx.data": weights[:-1]}))
+    answer = register(client, "cut", send_files(client, {"model.onnx": graph, "model.onnx.data": weights[:-1]}))
     assert_problem(answer, 422, code="external_data", detail=answer.json()["detail"])
     assert_no_version(client, "cut")
-    digests = {"model.onnx": digest_of(graph), **send(client, {"model.onnx.data": weights})}
+    digests = {"model.onnx": digest_of(graph), **send_files(client, {"model.onnx.data": weights})}
     assert register(client, "cut", digests).status_code == 201
 
 
@@ -178,14 +178,14 @@ def test_a_version_has_one_graph_and_a_bounded_number_of_files(client: httpx.Cli
 
 def test_a_blob_has_the_digest_of_its_address(gateway: GatewayProcess, client: httpx.Client) -> None:
     content = b"other bytes"
-    answer = client.put(f"/registry/blobs/{NOWHERE}", content=content, headers=BYTES)
+    answer = client.put(f"/registry/blobs/{NOWHERE}", content=content, headers=OCTETS)
     detail = f"the bytes have the digest {digest_of(content)}, announced was {NOWHERE}"
     assert_problem(answer, 422, code="digest_mismatch", detail=detail)
-    misspelt = client.put("/registry/blobs/sha256:abc", content=content, headers=BYTES)
+    misspelt = client.put("/registry/blobs/sha256:abc", content=content, headers=OCTETS)
     detail = "'sha256:abc' is not a digest: write sha256: and 64 hexadecimal digits"
     assert_problem(misspelt, 422, code="invalid_request", detail=detail)
     assert list((gateway.data_dir / "spool").iterdir()) == []
-    assert client.put(f"/registry/blobs/{digest_of(content)}", content=content, headers=BYTES).status_code == 201
+    assert client.put(f"/registry/blobs/{digest_of(content)}", content=content, headers=OCTETS).status_code == 201
 
 
 @pytest.mark.parametrize("way", ["command", "command over REST", "client"])

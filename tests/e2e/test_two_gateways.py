@@ -22,8 +22,8 @@ from tests.support.gateway_process import (
     wait_until_ready,
 )
 from tests.support.running import run
+from tests.support.uploads import upload
 
-BYTES = {"content-type": "application/octet-stream"}
 ROW = {"inputs": [[1, 2, 3, 4]]}
 UPLOADS = 16
 MOVES = 20
@@ -44,14 +44,6 @@ def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Gate
         yield first, opened.enter_context(running_gateway(tmp_path / "second", **places))
 
 
-def upload(client: httpx.Client, name: str, seed: int) -> dict[str, Any]:
-    content = models.linear(seed=seed).SerializeToString()
-    answer = client.post(f"/registry/models/{name}/versions", content=content, headers=BYTES)
-    assert answer.status_code == 201, answer.text
-    version: dict[str, Any] = answer.json()
-    return version
-
-
 def live(client: httpx.Client, name: str) -> int:
     answer = client.post(f"/models/{name}/predict", json=ROW)
     assert answer.status_code == 200, answer.text
@@ -61,8 +53,8 @@ def live(client: httpx.Client, name: str) -> int:
 def test_each_follows_what_the_other_has_done(pair: tuple[GatewayProcess, GatewayProcess]) -> None:
     first, second = pair
     with first.client() as here, second.client() as there:
-        upload(here, "shared", 1)
-        upload(there, "shared", 2)
+        upload(here, "shared", models.linear(seed=1))
+        upload(there, "shared", models.linear(seed=2))
         for client, other, number in ((here, there, 1), (there, here, 2), (here, there, 1)):
             moved = client.put("/registry/models/shared/aliases/production", json={"version": number})
             assert moved.status_code == 200, moved.text
@@ -82,7 +74,7 @@ def pids(client: httpx.Client) -> list[int]:
 
 def upload_many(gateway: GatewayProcess, first_seed: int) -> list[dict[str, Any]]:
     with gateway.client() as client:
-        return [upload(client, "busy", first_seed + number) for number in range(UPLOADS)]
+        return [upload(client, "busy", models.linear(seed=first_seed + number)) for number in range(UPLOADS)]
 
 
 def move_often(gateway: GatewayProcess, turn: int) -> list[int]:
@@ -103,7 +95,7 @@ def test_uploads_promotions_and_sweeps_at_once_lose_nothing(pair: tuple[GatewayP
     first, second = pair
     with first.client() as client:
         for seed in (1, 2):
-            upload(client, "moving", seed)
+            upload(client, "moving", models.linear(seed=seed))
     with ThreadPoolExecutor(8) as pool:
         sweeping = pool.submit(sweep, second, is_over)
         uploading = [pool.submit(upload_many, gateway, seed) for gateway, seed in ((first, 100), (second, 200))]
@@ -131,10 +123,10 @@ def test_a_worker_that_cannot_follow_says_so_and_goes_on_as_before(tmp_path: Pat
     database = f"sqlite:///{tmp_path}/registry.db"
     whole, lacking = tmp_path / "store", tmp_path / "lacking"
     with running_gateway(tmp_path / "first", database_url=database, store=str(whole)) as first, first.client() as here:
-        upload(here, "lost", 1)
+        upload(here, "lost", models.linear(seed=1))
         here.put("/registry/models/lost/aliases/production", json={"version": 1}).raise_for_status()
         shutil.copytree(whole, lacking)
-        upload(here, "lost", 2)
+        upload(here, "lost", models.linear(seed=2))
         places = {"database_url": database, "store": str(lacking)}
         with running_gateway(tmp_path / "second", **places) as second, second.client() as there:
             assert live(there, "lost") == 1

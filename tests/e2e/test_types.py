@@ -11,6 +11,7 @@ from onnx import ModelProto, TensorProto, TypeProto, ValueInfoProto, helper
 from registry.tensor import DTYPES
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess
+from tests.support.uploads import upload_all
 
 
 def typed(name: str, kind: TypeProto) -> ValueInfoProto:
@@ -81,13 +82,7 @@ SERVED: dict[str, ModelProto] = {
 @pytest.fixture(scope="module")
 def client(gateway: GatewayProcess) -> Iterator[httpx.Client]:
     with gateway.client() as opened:
-        for name, model in SERVED.items():
-            answer = opened.post(
-                f"/registry/models/{name}/versions",
-                content=model.SerializeToString(),
-                headers={"content-type": "application/octet-stream"},
-            )
-            assert answer.status_code == 201, answer.text
+        upload_all(opened, SERVED)
         yield opened
 
 

@@ -16,6 +16,7 @@ from gateway.web.problems import STATUS
 from tests.support import models
 from tests.support.gateway_process import running_gateway, wait_until
 from tests.support.scrapes import Scrape, scrape
+from tests.support.uploads import upload
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -36,10 +37,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scrape]:
     """A scrape after every kind of request, with a canary and a refusal among them, where inputs are looked at."""
     folder = tmp_path_factory.mktemp("watching") / "data"
     with running_gateway(folder, input_statistics="on") as gateway, gateway.client() as client:
-        headers = {"content-type": "application/octet-stream"}
         for seed in (1, 2):
-            content = models.linear(seed=seed).SerializeToString()
-            client.post("/registry/models/iris/versions", content=content, headers=headers).raise_for_status()
+            upload(client, "iris", models.linear(seed=seed))
         move = {"version": 1, "canary": {"version": 2, "percent": 50}}
         client.put("/registry/models/iris/aliases/production", json=move).raise_for_status()
         for number in range(40):

@@ -19,6 +19,7 @@ from tests.support.raw_http import RawAnswer, connected, request_bytes
 from tests.support.rpc import RpcCaller, calling, floats, infer_request
 from tests.support.serving_models import gather
 from tests.support.tokens import bearer, make_token
+from tests.support.uploads import promote, upload_all
 
 GOOD = b'{"inputs": [1.5]}'
 SERVED: dict[str, ModelProto] = {"same": models.identity(), "picked": gather(), "unpromoted": models.identity()}
@@ -41,12 +42,9 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         token = make_token(folder, "admin").text if request.param == "on" else None
         headers = {} if token is None else bearer(token)
         with gateway.client(headers=headers) as client, calling(port, token) as rpc:
-            for name, model in SERVED.items():
-                path, content = f"/registry/models/{name}", model.SerializeToString()
-                octets = {"content-type": "application/octet-stream"}
-                assert client.post(f"{path}/versions", content=content, headers=octets).status_code == 201
-                if name != "unpromoted":
-                    assert client.put(f"{path}/aliases/production", json={"version": 1}).status_code == 200
+            upload_all(client, SERVED)
+            for name in SERVED.keys() - {"unpromoted"}:
+                promote(client, name)
             lines = ("Host: localhost", "Content-Type: application/json")
             yield Served(gateway, rpc, (*lines, *(f"{name}: {value}" for name, value in headers.items())))
 

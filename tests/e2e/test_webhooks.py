@@ -18,11 +18,11 @@ from tests.support.receiver import Receiver, answer, running_receiver
 from tests.support.running import run
 from tests.support.scrapes import scrape
 from tests.support.tokens import open_registry
+from tests.support.uploads import ensure_uploaded
 
 SPELLED = "0x7f.1"
 """Loopback in a spelling that nothing else has."""
 
-BYTES = {"content-type": "application/octet-stream"}
 DOCS = Path(__file__).parents[2] / "docs" / "webhooks.md"
 
 
@@ -57,7 +57,7 @@ def make(client: httpx.Client, url: str, **wishes: Any) -> dict[str, Any]:
 
 def describe(client: httpx.Client, name: str, text: str) -> None:
     """Register a model if it is not there, and change its description: each is an event."""
-    client.post(f"/registry/models/{name}/versions", content=models.identity().SerializeToString(), headers=BYTES)
+    ensure_uploaded(client, name, models.identity())
     assert client.patch(f"/registry/models/{name}", json={"description": text}).status_code == 200
 
 

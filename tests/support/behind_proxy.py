@@ -9,11 +9,9 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import httpx
-from onnx import ModelProto
 
 from gateway.deployment.deployed import Deployment, Server
 from gateway.deployment.haproxy import print_haproxy
-from tests.support import models
 from tests.support.gateway_process import GatewayProcess, fixed_port, started_gateway, wait_until, wait_until_ready
 from tests.support.postgres import make_postgres_database
 from tests.support.proxies import Proxy, running_haproxy
@@ -24,7 +22,6 @@ RunProxy: TypeAlias = Callable[[Deployment, Path], AbstractContextManager[Proxy]
 GATEWAYS = 3
 ROW = [[1.0, 2.0, 3.0, 4.0]]
 SAID = re.compile(r" gateways/(\w+) is (UP|DOWN|stopping)\b")
-BYTES = {"content-type": "application/octet-stream"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,20 +49,6 @@ class Fleet:
         for name, said in SAID.findall(self.proxy.log_path.read_text()):
             state[name] = said == "UP"
         return {name for name, is_up in state.items() if is_up}
-
-
-def upload(client: httpx.Client, name: str, seed: int) -> None:
-    """Register a small model and promote it."""
-    put(client, name, models.linear(seed=seed))
-
-
-def put(client: httpx.Client, name: str, model: ModelProto) -> None:
-    """Register a model and promote it."""
-    content = model.SerializeToString()
-    answer = client.post(f"/registry/models/{name}/versions", content=content, headers=BYTES)
-    assert answer.status_code == 201, answer.text
-    moved = client.put(f"/registry/models/{name}/aliases/production", json={"version": 1})
-    assert moved.status_code == 200, moved.text
 
 
 def run_haproxy(deployment: Deployment, folder: Path) -> AbstractContextManager[Proxy]:

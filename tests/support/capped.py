@@ -9,6 +9,7 @@ import httpx
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess, running_gateway
 from tests.support.settled import wait_until_settled
+from tests.support.uploads import upload
 
 PATH = "/v1/models/linear/predict"
 
@@ -17,9 +18,7 @@ PATH = "/v1/models/linear/predict"
 def capped_gateway(data_dir: Path, *, max_body_bytes: str) -> Iterator[GatewayProcess]:
     """Start one with a model that is loaded, once and for all: what a load takes is not what a request takes."""
     with running_gateway(data_dir, max_body_bytes=max_body_bytes) as gateway, gateway.client() as client:
-        headers = {"content-type": "application/octet-stream"}
-        content = models.linear().SerializeToString()
-        assert client.post("/registry/models/linear/versions", content=content, headers=headers).status_code == 201
+        upload(client, "linear", models.linear())
         wait_until_settled(gateway, "linear")
         assert_good_requests_work(client)
         yield gateway

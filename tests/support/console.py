@@ -12,14 +12,13 @@ import httpx
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess, running_gateway
 from tests.support.tokens import bearer, make_token
+from tests.support.uploads import upload
 
 MARK = {"x-sardonyx-console": "1"}
 """What the console's own scripts send."""
 
 HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}"
 """Text that would be a program if it were not escaped."""
-
-_BYTES = {"content-type": "application/octet-stream"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +38,9 @@ class Console:
 
     def register(self, name: str, *dtypes: str) -> None:
         """Register a version for each dtype, with hostile words beside it."""
-        with self.gateway.client(headers=bearer(self.admin_token) | _BYTES) as client:
+        with self.gateway.client(headers=bearer(self.admin_token)) as client:
             for dtype in dtypes:
-                content = models.identity(dtype).SerializeToString()
-                words = {"description": HOSTILE, "tag": f"note:{HOSTILE}"}
-                path = f"/registry/models/{name}/versions"
-                assert client.post(path, content=content, params=words).status_code == 201
+                upload(client, name, models.identity(dtype), description=HOSTILE, tag=f"note:{HOSTILE}")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from tests.clients.jobs import spell_all
 from tests.support import models
 from tests.support.environments import NoNetworkError, is_unattended, make_environment
 from tests.support.gateway_process import clean_environment
+from tests.support.uploads import promote, upload
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "tests" / "clients"
@@ -60,14 +61,8 @@ def register(client: httpx.Client, *names: str) -> None:
     for name in names:
         versions = SERVED[name]
         for version in versions:
-            answer = client.post(
-                f"/registry/models/{name}/versions",
-                content=version.SerializeToString(),
-                headers={"content-type": "application/octet-stream"},
-            )
-            assert answer.status_code == 201, answer.text
-        answer = client.put(f"/registry/models/{name}/aliases/production", json={"version": 1})
-        assert answer.status_code == 200, answer.text
+            upload(client, name, version)
+        promote(client, name)
 
 
 def computed(name: str, version: int = 1, **feed: Any) -> Any:

@@ -7,6 +7,7 @@ import httpx
 
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess
+from tests.support.uploads import upload
 
 SMALLEST = -(2**63)
 """Divided by -1 it is no 64-bit number: the processor raises an exception that ends the process."""
@@ -14,15 +15,10 @@ SMALLEST = -(2**63)
 RESET = "reset"
 
 
-def upload_killer(gateway: GatewayProcess, name: str, headers: dict[str, str] | None = None, query: str = "") -> None:
+def upload_killer(gateway: GatewayProcess, name: str, headers: dict[str, str] | None = None, **query: str) -> None:
     """Register a model that divides by -1."""
     with gateway.client(headers=headers) as client:
-        answer = client.post(
-            f"/registry/models/{name}/versions{query}",
-            content=models.division(-1).SerializeToString(),
-            headers={"content-type": "application/octet-stream"},
-        )
-        assert answer.status_code == 201, answer.text
+        upload(client, name, models.division(-1), **query)
 
 
 def ask(gateway: GatewayProcess, name: str, value: int, headers: dict[str, str] | None = None) -> Any:
