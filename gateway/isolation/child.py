@@ -5,7 +5,8 @@
 2. A fork is a child of the worker (``registry.inspection.siblings``), in a session of its own. It has one socket for
    requests and answers, and one on which it is told to stop a run.
 3. Where this process cannot be forked, it serves by itself, once.
-4. A request says how long it may take. A thread stops the run then; the processor time that it may take bites where the
+4. What a run takes from the system is what it asks for: one that has found no memory leaves the next as much as ever.
+5. A request says how long it may take. A thread stops the run then; the processor time that it may take bites where the
    runtime does not listen, and the worker kills what is still there.
 """
 
@@ -28,6 +29,7 @@ from registry.inspection.limits import ChildLimits
 from registry.inspection.process_filter import filter_calls
 from registry.inspection.siblings import fork_sibling, is_possible
 from registry.inspection.trial import draw_anew
+from registry.values import bytes_of
 
 _GRACE_CPU_SECONDS: Final = 2
 _LOOK_MILLISECONDS: Final = 50
@@ -40,7 +42,7 @@ def main(orders: dict[str, Any], **_orders: object) -> None:
     os.set_blocking(sys.stderr.fileno(), False)  # nobody reads before the end: a full pipe must not hold a run
     channel = socket.socket(fileno=orders["examples"])
     try:
-        session = Session.load(Path(orders["graph"]), prepared_bytes=orders["prepared_bytes"])
+        session = Session.load(Path(orders["graph"]), prepared_bytes=orders["prepared_bytes"], takes_exactly=True)
     except LoadFailed:
         channel.send(REFUSED)
         return
@@ -106,6 +108,9 @@ class _Serving:
         except MemoryError:
             send(self._data, {"error": "ModelOutOfMemory", "detail": "there was not enough memory for the run"}, [])
         else:
+            if sum(map(bytes_of, arrays)) > self._most_bytes:
+                send(self._data, {"error": "ModelOutOfMemory", "detail": "the run took more memory than a run may"}, [])
+                return
             try:
                 send(self._data, {"error": None}, arrays)
             except (UnicodeEncodeError, TypeError):

@@ -6,9 +6,7 @@
    started anew.
 3. Who was alone in a child that dies is told so: the run took too much time or memory, or crashed. Only where the child
    had served others before, and its memory may have been damaged then, is the request run again, once, in a new child.
-4. A child that has found no memory for a run serves nobody else: the runtime asks for as much again, or for all that
-   is left, whatever comes next.
-5. A thread does all this, since it blocks. It belongs to the session and ends with it.
+4. A thread does all this, since it blocks. It belongs to the session and ends with it.
 """
 
 import threading
@@ -178,8 +176,7 @@ class ChildSession:
                     break
             else:
                 work.ended = monotonic()
-                self._watching.note_answer(self._version)
-                return arrays if words["error"] is None else self._refused(child, words)
+                return self._outcome(words, arrays)
         return _told(death)
 
     def _meet(self) -> Child:
@@ -200,12 +197,9 @@ class ChildSession:
             self._origin = self._begin()
         raise InternalError("no child process is to be had")
 
-    def _put_away(self, child: Child) -> None:
+    def _bury(self, child: Child, death: DeathError) -> ServiceError | None:
         child.close()
         self._child = None
-
-    def _bury(self, child: Child, death: DeathError) -> ServiceError | None:
-        self._put_away(child)
         structlog.get_logger().warning(
             "isolated_child_died", model=self._version.model, version=self._version.number, cause=death.cause
         )
@@ -223,11 +217,12 @@ class ChildSession:
             self._watching.note_death(self._version, stage=Stage.LOAD, cause=death.cause)
             raise LoadFailed(f"the model has ended its process while it was loaded ({death.cause})") from death
 
-    def _refused(self, child: Child, words: dict[str, Any]) -> ServiceError:
-        error = _ERRORS.get(words["error"], InternalError)(str(words["detail"]))
-        if isinstance(error, ModelOutOfMemory):
-            self._put_away(child)
-        return error
+    def _outcome(self, words: dict[str, Any], arrays: list[Array]) -> list[Array] | ServiceError:
+        """Return what a child has answered; that there was no memory for a run says nothing for the version."""
+        error = None if words["error"] is None else _ERRORS.get(words["error"], InternalError)(str(words["detail"]))
+        if not isinstance(error, ModelOutOfMemory):
+            self._watching.note_answer(self._version)
+        return arrays if error is None else error
 
     def _crowded(self) -> ServiceError:
         return Overloaded(f"too many requests wait for {self._version.model} already", retry_after_seconds=1)

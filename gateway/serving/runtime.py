@@ -64,6 +64,9 @@ RUNTIME_ERRORS: Final[tuple[type[Exception], ...]] = (
 _REFUSALS: Final[tuple[type[Exception], ...]] = (*RUNTIME_ERRORS, MemoryError, RuntimeError, TypeError, ValueError)
 """What can come out of loading or running: the runtime's own errors and those of its Python binding."""
 
+_AS_REQUESTED: Final = 1
+"""Of the two ways in which an arena may grow."""
+
 _NO_MEMORY: Final = re.compile(r"[Ff]ailed to allocate memory|bad[ _]alloc|Available memory of", re.ASCII)
 """What the runtime says where memory is short; it has no class for it."""
 
@@ -149,7 +152,13 @@ class Session:
 
     @classmethod
     def load(
-        cls, path: Path, *, prepared_bytes: int | None = None, marks: Marks = NO_MARKS, mark: int = 0
+        cls,
+        path: Path,
+        *,
+        prepared_bytes: int | None = None,
+        marks: Marks = NO_MARKS,
+        mark: int = 0,
+        takes_exactly: bool = False,
     ) -> "Session":
         """Load the ``.onnx`` file at ``path``; blocks, without the GIL, for as long as the graph's optimisation takes.
 
@@ -159,6 +168,8 @@ class Session:
                 second session, that of both.
             marks: where it is marked what is inside the runtime.
             mark: the version's.
+            takes_exactly: have its memory grow by what is asked for, for processes that may not have much. Else it
+                grows by twice as much each time, and by all that is left after a run has asked for too much.
 
         Raises:
             LoadFailed: the runtime refused it.
@@ -167,7 +178,7 @@ class Session:
         slot = marks.take_slot()
         marks.words[slot] = mark | 1
         try:
-            inner = _open(path, is_prepared=prepared_bytes is not None)
+            inner = _open(path, is_prepared=prepared_bytes is not None, takes_exactly=takes_exactly)
         except _REFUSALS as error:
             raise LoadFailed(f"the runtime refused the model ({type(error).__name__})") from error
         finally:
@@ -264,14 +275,25 @@ def _refusal(error: Exception, cancellation: Cancellation) -> ServiceError:
     return RunFailed(f"the runtime could not run the model on these inputs ({type(error).__name__})")
 
 
-def _open(path: Path, *, is_prepared: bool, threads: int = 1) -> Any:
+def _open(path: Path, *, is_prepared: bool, threads: int = 1, takes_exactly: bool = False) -> Any:
     options = _session_options(threads)
+    if takes_exactly:
+        _take_exactly(options)
     if is_prepared:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     # The wrapper repeats checks that the signature has made already and looks names up anew: a quarter of a short run.
     # The object inside is the same session.
     return session._sess  # noqa: SLF001  the cheaper door to the same run, see above
+
+
+def _take_exactly(options: Any) -> None:
+    """Give a session the process's own arena, which grows by what is asked for; a session's own doubles each time."""
+    memory = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg({"arena_extend_strategy": _AS_REQUESTED}))
+    options.add_session_config_entry("session.use_env_allocators", "1")
 
 
 def _session_options(threads: int) -> Any:

@@ -148,14 +148,21 @@ def test_an_answer_of_gigabytes_is_refused(gateway: GatewayProcess, client: http
     assert_good_requests_work(client)
 
 
-def test_a_run_that_finds_no_memory_in_a_child_leaves_the_next_one_as_much_as_ever(client: httpx.Client) -> None:
-    upload(client, "larger", models.expanded_to_request())
-    isolate(client, "larger")
-    answers = [predict(client, "larger", {"inputs": {"x": [1], "shape": [size]}}) for size in (3 << 25, 2, 3 << 25, 2)]
-    assert [answer.json().get("code") or answer.json()["outputs"] for answer in answers] == [
-        "model_out_of_memory",
-        {"y": [1.0, 1.0]},
-    ] * 2
+@pytest.mark.parametrize(("name", "size"), [("more-than-may-be", 3 << 25), ("more-than-there-is", 3 << 27)])
+def test_a_run_that_takes_too_much_in_a_child_leaves_the_next_one_as_much_as_ever(
+    client: httpx.Client, name: str, size: int
+) -> None:
+    upload(client, name, models.expanded_to_request())
+    isolate(client, name)
+    before = deaths_of_children(client)
+    answers = [predict(client, name, {"inputs": {"x": [1], "shape": [many]}}) for many in (size, 2, size, 2)]
+    said = [answer.json().get("code") or answer.json()["outputs"] for answer in answers]
+    assert said == ["model_out_of_memory", {"y": [1.0, 1.0]}] * 2
+    assert deaths_of_children(client) == before
+
+
+def deaths_of_children(client: httpx.Client) -> float:
+    return scrape(client).value("sardonyx_isolated_deaths_total")
 
 
 def test_whoever_uses_a_model_properly_is_answered_while_another_kills_it(tmp_path: Path) -> None:
