@@ -56,7 +56,7 @@ class Guarded:
 
     def assert_good_requests_work(self) -> None:
         answer = self.ask("POST", PREDICT, self.predict, json=BODY)
-        assert (answer.status_code, answer.json()["outputs"]) == (200, {"y": [1.5]})
+        assert (answer.status_code, answer.json().get("outputs")) == (200, {"y": [1.5]}), answer.text
 
 
 def prepared(gateway: GatewayProcess, client: httpx.Client) -> Guarded:
