@@ -43,8 +43,8 @@ run: $(VENV)/.run ## the gateway with the example models, at 127.0.0.1:8000
 	@$(BIN)/python examples/first_run.py
 
 test: $(VENV)/.dev ## the whole suite, on SQLite and a folder, then what differs on PostgreSQL and S3
-	@$(BIN)/python -m tests.suite -n 2 --dist loadfile $(ARGS)
-	@TESTS_ON=production $(BIN)/python -m tests.suite -n 2 --dist loadfile $(ARGS) $(ON_BOTH)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@TESTS_ON=production $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS) $(ON_BOTH)
 
 check: $(VENV)/.dev ## format, lint, types, import contracts, known vulnerabilities of what is pinned
 	@$(BIN)/ruff format --check .
