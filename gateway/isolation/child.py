@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from gateway.isolation.frames import FORK, NUMBER_BYTES, READY, REFUSED, BrokenFrameError, receive, send
-from gateway.serving.runtime import Cancellation, Session
-from registry.errors import LoadFailed, ServiceError
+from gateway.serving.runtime import Array, Cancellation, Session
+from registry.errors import LoadFailed, ModelOutOfMemory, ServiceError
 from registry.inspection.confinement import confine, die_with, forbid_processes, shut_in
 from registry.inspection.limits import ChildLimits
 from registry.inspection.process_filter import filter_calls
@@ -102,21 +102,24 @@ class _Serving:
         cancellation = Cancellation()
         self._running = words["number"], time.monotonic() + words["seconds"], cancellation
         try:
-            arrays = self._session.run(words["outputs"], feed, cancellation)
+            arrays = self._run(words["outputs"], feed, cancellation)
         except ServiceError as error:
             send(self._data, {"error": type(error).__name__, "detail": error.detail}, [])
         except MemoryError:
             send(self._data, {"error": "ModelOutOfMemory", "detail": "there was not enough memory for the run"}, [])
         else:
-            if sum(map(bytes_of, arrays)) > self._most_bytes:
-                send(self._data, {"error": "ModelOutOfMemory", "detail": "the run took more memory than a run may"}, [])
-                return
             try:
                 send(self._data, {"error": None}, arrays)
             except (UnicodeEncodeError, TypeError):
                 send(self._data, {"error": "OutputNotText", "detail": "an output of the model is not UTF-8 text"}, [])
         finally:
             self._running = None
+
+    def _run(self, outputs: list[str], feed: dict[str, Any], cancellation: Cancellation) -> list[Array]:
+        arrays = self._session.run(outputs, feed, cancellation)
+        if sum(map(bytes_of, arrays)) > self._most_bytes:
+            raise ModelOutOfMemory("the run took more memory than a run may")
+        return arrays
 
     def _keep_deadlines(self) -> None:
         """Stop runs that the worker wants no more, or that have had their time; the worker's end is this process's."""
