@@ -61,9 +61,10 @@ class GatewayProcess:
 
 @contextmanager
 def running_gateway(data_dir: Path, **variables: str) -> Iterator[GatewayProcess]:
-    """Start a gateway on ``data_dir``, wait until it answers, and end it at the end."""
+    """Start a gateway on ``data_dir``, wait until it answers and has all its workers, and end it at the end."""
     with started_gateway(data_dir, **variables) as gateway:
         wait_until_ready(gateway)
+        wait_until(lambda: len(gateway.workers()) == int(variables.get("workers", "1")))
         yield gateway
 
 
