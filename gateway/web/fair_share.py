@@ -6,8 +6,10 @@
    has clearly more than the mean has those beyond it end with their next answer (``Connection: close``). The client
    opens another connection, which a sibling takes: this worker takes none for a moment (``Listener.rest``). No request
    is lost but what a client has sent ahead of that answer, which it has to send again.
-3. In use is what has a request, or had one within ``USED_SECONDS``. The others bring no work, and are left alone.
-4. Having told some, it waits for ``SETTLING_SECONDS``. Where the sibling that had fewest has no more then, as one that
+3. What siblings say is up to half a second old, so nobody is told for what one look shows: who comes to all of them at
+   once seems to have come to one alone. It has to be so at the next look as well.
+4. In use is what has a request, or had one within ``USED_SECONDS``. The others bring no work, and are left alone.
+5. Having told some, it waits for ``SETTLING_SECONDS``. Where the sibling that had fewest has no more then, as one that
    hangs takes no connection, nobody is told for ``PAUSE_SECONDS``, and each time that it is so again, for twice as
    long; one that has died meanwhile proves nothing. A worker that has not begun to take connections, or takes no more
    of them, counts for nothing.
@@ -61,6 +63,8 @@ class FairShare:
         self._shares = shares
         self._now = loop_time
         self._is_open = False
+        self._had_too_many = False
+        """At the last look."""
         self._least_before: tuple[int, float] | None = None
         """Where the sibling with fewest was when some were last told to go, and how many; None once that is judged."""
         self._not_before = -inf
@@ -89,7 +93,8 @@ class FairShare:
             return 0
         used = self._used()
         mean = sum(shares.values()) / len(shares)
-        if len(used) <= _TOLERATED * mean + 1:
+        had_too_many, self._had_too_many = self._had_too_many, len(used) > _TOLERATED * mean + 1
+        if not (had_too_many and self._had_too_many):
             return 0
         leaving = used[: int(len(used) - mean)]
         for one in leaving:

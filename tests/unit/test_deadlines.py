@@ -48,10 +48,20 @@ def test_a_run_that_does_not_stop_is_reported_once_after_the_grace() -> None:
     kennel, run = Kennel(), Run()
     kennel.watchdog.watch().run = (101.0, run, True)
     seen = []
-    for now in (103.0, 103.9, 104.0, 109.0):  # late: the grace counts from the cancellation
+    for now in (103.0, 103.25, 103.5, 103.75, 104.0, 104.25):  # late: the grace counts from the cancellation
         kennel.look_at(now)
         seen.append(kennel.stuck_count)
-    assert seen == [0, 0, 1, 1]
+    assert seen == [0, 0, 0, 0, 1, 1]
+
+
+def test_a_run_in_a_process_that_stood_still_has_time_to_hear_that_it_is_cancelled() -> None:
+    kennel, run = Kennel(), Run()
+    kennel.watchdog.watch().run = (101.0, run, True)
+    seen = []
+    for now in (101.0, 109.0, 109.25, 109.5, 109.75):
+        kennel.look_at(now)
+        seen.append(kennel.stuck_count)
+    assert seen == [0, 0, 0, 0, 1]
 
 
 def test_the_next_run_in_the_same_slot_has_its_own_deadline_and_grace() -> None:

@@ -38,6 +38,11 @@ class Worker:
         self.share.begin()
         self.siblings.append(nan)  # the place of nobody
 
+    def told(self) -> int:
+        """Look twice, and return how many the second look has told to go."""
+        self.share.even_out()
+        return self.share.even_out()
+
     def told_after(self, seconds: float) -> int:
         self.now += seconds
         for line in self.lines:
@@ -47,25 +52,41 @@ class Worker:
 
 def test_what_is_beyond_the_mean_goes_where_siblings_have_clearly_fewer() -> None:
     worker = Worker([Line() for _ in range(16)], 0)
-    assert (worker.share.even_out(), worker.share.in_use) == (8, 8.0)
+    assert (worker.told(), worker.share.in_use) == (8, 8.0)
+
+
+def test_who_has_come_to_all_at_once_goes_nowhere_though_siblings_have_not_said_it_yet() -> None:
+    worker = Worker([Line() for _ in range(8)], 0)
+    told = [worker.share.even_out()]
+    worker.siblings = [8, nan]
+    assert [*told, worker.share.even_out()] == [0, 0]
+
+
+def test_too_many_at_one_look_are_forgotten_at_the_next() -> None:
+    worker = Worker([Line() for _ in range(8)], 0)
+    told = []
+    for sibling in (0, 8, 0, 8):
+        worker.siblings = [sibling, nan]
+        told.append(worker.share.even_out())
+    assert told == [0] * 4
 
 
 def test_what_chance_brings_about_is_left_alone() -> None:
-    assert Worker([Line() for _ in range(11)], 5).share.even_out() == 0
+    assert Worker([Line() for _ in range(11)], 5).told() == 0
 
 
 def test_who_has_fewest_tells_nobody() -> None:
-    assert Worker([Line()], 15).share.even_out() == 0
+    assert Worker([Line()], 15).told() == 0
 
 
 def test_a_worker_without_siblings_keeps_all() -> None:
-    assert Worker([Line() for _ in range(16)]).share.even_out() == 0
+    assert Worker([Line() for _ in range(16)]).told() == 0
 
 
 def test_connections_that_are_not_in_use_neither_count_nor_go() -> None:
     idle = [Line(NOW - USED_SECONDS - 1) for _ in range(100)]
     worker = Worker([*idle, Line(), Line(None)], 0)
-    assert (worker.share.even_out(), worker.share.in_use) == (0, 2.0)
+    assert (worker.told(), worker.share.in_use) == (0, 2.0)
 
 
 def test_connections_that_end_already_do_not_count() -> None:
@@ -75,32 +96,32 @@ def test_connections_that_end_already_do_not_count() -> None:
 
 def test_nobody_else_is_told_until_those_who_were_have_settled() -> None:
     worker = Worker([Line() for _ in range(16)], 0)
-    assert [worker.share.even_out(), worker.told_after(SETTLING_SECONDS / 2)] == [8, 0]
+    assert [worker.told(), worker.told_after(SETTLING_SECONDS / 2)] == [8, 0]
 
 
 def test_where_it_helped_it_goes_on() -> None:
     worker = Worker([Line() for _ in range(64)], 0)
-    worker.share.even_out()
+    worker.told()
     worker.siblings = [8, nan]
     assert worker.told_after(SETTLING_SECONDS) == 12
 
 
 def test_where_a_sibling_takes_none_it_is_not_tried_again_for_a_while() -> None:
     worker = Worker([Line() for _ in range(64)], 0)
-    told = [worker.share.even_out(), worker.told_after(SETTLING_SECONDS), worker.told_after(PAUSE_SECONDS / 2)]
+    told = [worker.told(), worker.told_after(SETTLING_SECONDS), worker.told_after(PAUSE_SECONDS / 2)]
     assert [*told, worker.told_after(PAUSE_SECONDS / 2)] == [32, 0, 0, 16]
 
 
 def test_a_sibling_that_has_died_meanwhile_proves_nothing() -> None:
     worker = Worker([Line() for _ in range(64)], 1)
-    worker.share.even_out()
+    worker.told()
     worker.siblings = [nan, 0]
     assert worker.told_after(SETTLING_SECONDS) == 16
 
 
 def test_where_that_is_so_again_it_takes_twice_as_long_until_it_is_tried_again() -> None:
     worker = Worker([Line() for _ in range(64)], 0)
-    worker.share.even_out()
+    worker.told()
     told = [worker.told_after(seconds) for seconds in (SETTLING_SECONDS, PAUSE_SECONDS, SETTLING_SECONDS)]
     assert [*told, worker.told_after(PAUSE_SECONDS), worker.told_after(PAUSE_SECONDS)] == [0, 16, 0, 0, 8]
 
@@ -113,4 +134,4 @@ def test_a_worker_that_has_not_begun_counts_for_nothing_and_tells_nobody() -> No
 def test_a_worker_that_takes_no_more_counts_for_nothing_and_tells_nobody() -> None:
     worker = Worker([Line() for _ in range(16)], 0)
     worker.share.end()
-    assert (worker.share.even_out(), isnan(worker.share.in_use)) == (0, True)
+    assert (worker.told(), isnan(worker.share.in_use)) == (0, True)
