@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -22,7 +21,7 @@ from tests.support import models
 from tests.support.files import paths_below
 from tests.support.gateway_process import GatewayProcess, fixed_port, running_gateway, wait_until
 from tests.support.problems import assert_problem
-from tests.support.raw_http import read_answer, request_bytes
+from tests.support.raw_http import connected, go_on, request_bytes
 from tests.support.scrapes import scrape
 from tests.support.uploads import ensure_uploaded, upload
 
@@ -106,20 +105,19 @@ def test_requests_that_share_a_run_are_looked_at_each(gateway: GatewayProcess, c
     body = json.dumps({"inputs": ROW}).encode()
     head = ("POST /v1/models/shared/predict HTTP/1.1", "Host: localhost", "Content-Type: application/json")
     request = request_bytes(*head, body=body)
-    parts = urlsplit(gateway.url)
     with ExitStack() as opened:
-        address = (parts.hostname or "", parts.port or 80)
-        connections = [opened.enter_context(socket.create_connection(address, timeout=30)) for _ in range(12)]
-        for connection in connections:
+        connections = [opened.enter_context(connected(gateway.url)) for _ in range(12)]
+        for place, connection in enumerate(connections):
             connection.sendall(request)
-            assert read_answer(connection).status == 200
+            connections[place] = go_on(connection, opened)
         for worker in gateway.workers():
             os.kill(worker, signal.SIGSTOP)
         for connection in connections:
             connection.sendall(request)
         for worker in gateway.workers():
             os.kill(worker, signal.SIGCONT)
-        assert {read_answer(connection).status for connection in connections} == {200}
+        for connection in connections:
+            go_on(connection, opened)
     wait_until(lambda: looked_at(client, "shared") == 24)
 
 
@@ -244,8 +242,10 @@ def test_what_is_not_there_has_no_inputs(client: httpx.Client, path: str, code: 
 # --- several workers --------------------------------------------------------------------------------------------------
 
 
-def test_two_workers_are_put_together_and_each_tells_the_same(gateway: GatewayProcess, client: httpx.Client) -> None:
-    upload(client, "both", models.linear())
+def test_two_workers_are_put_together_and_each_tells_the_same(gateway: GatewayProcess) -> None:
+    with gateway.client() as client:
+        upload(client, "both", models.linear())
+    # Each worker has one connection: none has to go to the other one, in the middle of what it is asked here.
     first, second = gateway.workers()
     with asking_worker(gateway, first) as one, asking_worker(gateway, second) as other:
         ask(one, "both", [[1.0, 2.0, 3.0, 4.0]])

@@ -3,11 +3,9 @@
 import json
 import os
 import signal
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from math import isclose
-from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
@@ -15,7 +13,7 @@ import pytest
 
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess, fixed_port, running_gateway, wait_until
-from tests.support.raw_http import read_answer, request_bytes
+from tests.support.raw_http import connected, go_on, request_bytes
 from tests.support.rpc import RpcCaller, infer_request
 from tests.support.scrapes import Scrape, scrape
 from tests.support.settled import wait_until_settled
@@ -123,23 +121,11 @@ def test_those_who_share_a_run_are_counted_each(gateway: GatewayProcess, client:
     request = request_bytes(
         "POST /v1/models/shared/predict HTTP/1.1", "Host: localhost", "Content-Type: application/json", body=body
     )
-    parts = urlsplit(gateway.url)
     with ExitStack() as opened:
-        address = (parts.hostname or "", parts.port or 80)
-
-        def connect() -> socket.socket:
-            return opened.enter_context(socket.create_connection(address, timeout=30))
-
-        def go_on(connection: socket.socket) -> socket.socket:
-            """Return what the next request is sent on: another one, if the worker has too many."""
-            answer = read_answer(connection)
-            assert answer.status == 200
-            return connect() if answer.headers.get("connection") == "close" else connection
-
-        connections = [connect() for _ in range(TIMES)]
+        connections = [opened.enter_context(connected(gateway.url)) for _ in range(TIMES)]
         for place, connection in enumerate(connections):
             connection.sendall(request)
-            connections[place] = go_on(connection)
+            connections[place] = go_on(connection, opened)
         for _ in range(3):
             for worker in gateway.workers():
                 os.kill(worker, signal.SIGSTOP)
@@ -147,7 +133,7 @@ def test_those_who_share_a_run_are_counted_each(gateway: GatewayProcess, client:
                 connection.sendall(request)
             for worker in gateway.workers():
                 os.kill(worker, signal.SIGCONT)
-            connections = [go_on(connection) for connection in connections]
+            connections = [go_on(connection, opened) for connection in connections]
     # The second worker's first ones may come together, and wait for one load.
     assert_counted(client, "shared", TIMES * 4, most_loads=1 + TIMES)
 

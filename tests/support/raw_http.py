@@ -1,6 +1,7 @@
 """HTTP as somebody with a socket speaks it: nothing is normalised, nothing is forbidden."""
 
 import socket
+from contextlib import ExitStack
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -44,6 +45,18 @@ def read_answer(connection: socket.socket) -> RawAnswer:
     while len(body) < length:
         body += _more(connection)
     return RawAnswer(int(first.split(" ")[1]), headers, body)
+
+
+def go_on(connection: socket.socket, opened: ExitStack) -> socket.socket:
+    """Read a good answer, and return what the next request is sent on: another one if the answer ends this one.
+
+    A worker says so that has more connections than its siblings.
+    """
+    answer = read_answer(connection)
+    assert answer.status == 200
+    if answer.headers.get("connection") != "close":
+        return connection
+    return opened.enter_context(socket.create_connection(connection.getpeername()[:2], timeout=_SECONDS))
 
 
 def _more(connection: socket.socket) -> bytes:
