@@ -72,6 +72,8 @@ class ChangeFeed:
         self._done_count = 0
         self._reported: tuple[int, tuple[FailedSwitch, ...], int] | None = None
         self._reported_at = 0.0
+        self._report_write: asyncio.Future[None] | None = None
+        """The last one."""
         self._reading = asyncio.Lock()
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -148,7 +150,9 @@ class ChangeFeed:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._reported is not None:
+        if self._report_write is not None:
+            with contextlib.suppress(Exception):  # what is being written would be there after it has been taken back
+                await self._report_write
             with contextlib.suppress(Exception):  # rule 4; a report that stays is past its time in a few seconds
                 await asyncio.get_running_loop().run_in_executor(self._executor, self._withdraw_report)
 
@@ -247,8 +251,9 @@ class ChangeFeed:
             return
         read, pending = self.pending
         report = replace(self._report(state[0]), failed=state[1], read=read, pending=pending)
+        self._report_write = asyncio.get_running_loop().run_in_executor(self._executor, self._write_report, report)
         try:
-            await asyncio.get_running_loop().run_in_executor(self._executor, self._write_report, report)
+            await asyncio.shield(self._report_write)
         except Exception as error:  # noqa: BLE001  rule 4
             self._read_error = _known(error)
             return

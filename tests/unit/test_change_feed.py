@@ -1,4 +1,7 @@
 import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any, TypeVar
 
 import pytest
 
@@ -8,7 +11,9 @@ from registry.events import Event
 from registry.records import FailedSwitch, WorkerReport
 from tests.support.memory_registry import DATABASE_TIME, MemoryRegistry
 from tests.support.serving_models import CREATED_AT, make_version
-from tests.support.virtual_time import ImmediateExecutor, run_virtually, settle
+from tests.support.virtual_time import ImmediateExecutor, SteppedExecutor, run_virtually, settle
+
+T = TypeVar("T")
 
 
 def make_report(applied: int) -> WorkerReport:
@@ -18,7 +23,7 @@ def make_report(applied: int) -> WorkerReport:
 class Bench:
     """A feed over a registry with two events, which records what is applied."""
 
-    def __init__(self) -> None:
+    def __init__(self, executor: Executor | None = None) -> None:
         self.registry = MemoryRegistry()
         self.registry.register(make_version("iris", 1))
         self.registry.move("iris", 1)
@@ -31,7 +36,7 @@ class Bench:
             apply=self._apply,
             begin=self._begin,
             report=make_report,
-            executor=ImmediateExecutor(),
+            executor=executor or ImmediateExecutor(),
             clock=asyncio.get_running_loop().time,
         )
 
@@ -247,6 +252,31 @@ def test_closing_gives_up_what_is_under_way() -> None:
         await bench.feed.close()
         assert bench.applied == []
         assert len(asyncio.all_tasks()) == 1
+
+    run_virtually(test)
+
+
+class BusyExecutor(SteppedExecutor):
+    """Has begun what it has been given, so that it can be taken back no more, and does the newest first."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        future = super().submit(fn, *args, **kwargs)
+        future.set_running_or_notify_cancel()
+        self.pending.rotate(1)
+        return future
+
+
+def test_closing_takes_back_the_report_that_is_being_written_as_well() -> None:
+    async def test() -> None:
+        executor = BusyExecutor()
+        bench = await Bench(executor).started()
+        await executor.step()
+        closing = asyncio.ensure_future(bench.feed.close())
+        await settle()
+        while executor.pending:
+            await executor.step()
+        await closing
+        assert bench.reported() == []
 
     run_virtually(test)
 
