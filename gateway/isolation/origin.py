@@ -15,10 +15,12 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.isolation.frames import FORK, NUMBER_BYTES, READY, REFUSED, BrokenFrameError, receive, send
+from gateway.serving.awake_clock import AwakeClock
 from gateway.serving.runtime import Array
 from registry.errors import InternalError, LoadFailed
 from registry.inspection.children import peak_bytes, says_no_memory
@@ -228,17 +230,21 @@ class Child:
 
     def _wait(self, process: "_Process", until: float, is_wanted: Callable[[], bool]) -> bool:
         """Return True when there is an answer, False if there is none in time."""
-        is_told = False
+        clock = AwakeClock(time.monotonic(), most_seconds=GRACE_SECONDS / 4)
+        is_told, ends_at = False, inf
         while True:
             if _is_readable(self._data, _LOOK_SECONDS):
                 return True
             process.look()
             now = time.monotonic()
+            awake = clock.look(now)
             if not is_told and (now >= until or not is_wanted()):
                 is_told = True
                 with suppress(OSError):
                     self._control.send(self._number.to_bytes(NUMBER_BYTES, sys.byteorder), socket.MSG_NOSIGNAL)
-            if now >= until + GRACE_SECONDS:
+            if now >= until:
+                ends_at = min(ends_at, awake + GRACE_SECONDS)  # from now: this thread may have been late
+            if awake >= ends_at:
                 return False
 
     def kill(self) -> None:

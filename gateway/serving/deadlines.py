@@ -6,7 +6,7 @@
 3. The tuple's identity is the run's: a cancellation meant for one run never reaches the next one in the same slot.
 4. A run past its deadline is cancelled. One that is still there ``grace_seconds`` after that sits in a kernel that does
    not listen, and ``on_stuck`` is called, once, with its thread's number: only the end of the process ends such a run.
-   A process that stands still listens to nothing: between two looks no more than a part of the grace passes.
+   A process that stands still listens to nothing, so that is no part of the grace (``gateway.serving.awake_clock``).
 5. Each time somebody is asked as well which runs take too much memory; these are cancelled for that.
 """
 
@@ -14,6 +14,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeAlias
+
+from gateway.serving.awake_clock import AwakeClock
 
 _MOST_OF_THE_GRACE: Final = 0.25
 """Passes between two looks, at most."""
@@ -61,9 +63,7 @@ class Watchdog:
         self._clock = clock
         self._poll_seconds = poll_seconds
         self._grace_seconds = grace_seconds
-        self._awake_seconds = 0.0
-        """The time that has passed for the grace (rule 4)."""
-        self._looked_at = clock()
+        self._awake = AwakeClock(clock(), most_seconds=_MOST_OF_THE_GRACE * grace_seconds)
         self._watches: list[Watch] = []
         self._local = threading.local()
         self._closing = threading.Event()
@@ -80,17 +80,16 @@ class Watchdog:
     def look(self) -> None:
         """Cancel what is past its deadline and report what is stuck; what the thread does every ``poll_seconds``."""
         now = self._clock()
-        self._awake_seconds += min(now - self._looked_at, _MOST_OF_THE_GRACE * self._grace_seconds)
-        self._looked_at = now
+        awake = self._awake.look(now)
         for watch in tuple(self._watches):
             run = watch.run
             if run is None or now < run[0]:
                 continue
             if watch.cancelled is not run:
                 watch.cancelled = run
-                watch.stuck_at = self._awake_seconds + self._grace_seconds  # from now: this thread may have been late
+                watch.stuck_at = awake + self._grace_seconds  # from now: this thread may have been late
                 run[1].cancel()
-            elif self._awake_seconds >= watch.stuck_at and watch.stuck is not run:
+            elif awake >= watch.stuck_at and watch.stuck is not run:
                 watch.stuck = run
                 self._on_stuck(watch.thread)
         for run in self._find_greedy([run for run in [watch.run for watch in tuple(self._watches)] if run is not None]):

@@ -1,6 +1,7 @@
 """A version's session in child processes, with real children, each of which is a fork of one that has loaded it."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,7 @@ from registry.records import Version
 from registry.standing import Stage
 from tests.e2e.test_runtime_troubles import endless_suppression
 from tests.support import models
-from tests.support.gateway_process import wait_until
+from tests.support.gateway_process import children_of, wait_until
 from tests.support.kernels import has_filters
 from tests.support.killers import SMALLEST
 from tests.support.serving_models import make_version, write_model
@@ -123,6 +124,23 @@ def test_a_run_that_listens_ends_at_its_deadline_without_a_death(tmp_path: Path)
     with opened(tmp_path, models.loop(), watcher) as session, pytest.raises(DeadlinePassed):
         begin(session, {"x": np.ones(1, np.float32)}, seconds=0.3).answer.result(60)
     assert watcher.deaths == []
+
+
+def test_a_machine_that_stands_still_over_a_deadline_makes_no_death_of_a_run_that_listens(tmp_path: Path) -> None:
+    watcher = Watcher()
+    with opened(tmp_path, models.loop(is_asked=True), watcher) as session, pytest.raises(DeadlinePassed):
+        answer(session, {"x": np.ones(1, np.float32), "trips": np.array(2)})
+        work = begin(session, {"x": np.ones(1, np.float32), "trips": np.array(2**62)}, seconds=1)
+        stand_still_with(children_of(os.getpid(), "registry.inspection"))
+        work.answer.result(60)
+    assert watcher.deaths == []
+
+
+def stand_still_with(processes: list[int]) -> None:
+    """Have this process stand still for two seconds with others, which go on a moment after it."""
+    others = " ".join(map(str, processes))
+    stop = f"kill -STOP {others} {os.getpid()}; sleep 2"
+    subprocess.run(["/bin/sh", "-c", f"{stop}; kill -CONT {os.getpid()}; sleep 0.1; kill -CONT {others}"], check=False)
 
 
 def test_a_run_whose_caller_has_left_is_stopped_for_whoever_comes_next(tmp_path: Path) -> None:
