@@ -192,7 +192,7 @@ class Deliverer:
         for webhook in webhooks:
             if webhook.is_active and latest > max(webhook.cursor, self._seen.get(webhook.id, 0)):
                 self._take_up(webhook.id, latest)
-        self._send_due({webhook.id: webhook for webhook in webhooks})
+        self._send_due()
         return _HOLDER_LOOKS_SECONDS
 
     def _hold(self, lease: Lease | None) -> bool:
@@ -225,13 +225,16 @@ class Deliverer:
             if found is not None and found.is_active:
                 take_up(transaction, found)
 
-    def _send_due(self, webhooks: dict[str, Webhook]) -> None:
+    def _send_due(self) -> None:
         if monotonic() + _ATTEMPT_SECONDS > self._held_until:
             return
         with self._registry.reading() as catalog:
+            due = self._choose(catalog.list_due(at=catalog.now(), limit=_MOST_AT_ONCE))
+            # Not those that the round began with: a secret that has been changed since signs nothing any more.
+            webhooks = {webhook.id: webhook for webhook in catalog.list_webhooks()}
             bodies = [
                 (delivery, body_of(delivery, _event_of(catalog, delivery)))
-                for delivery in self._choose(catalog.list_due(at=catalog.now(), limit=_MOST_AT_ONCE))
+                for delivery in due
                 if delivery.webhook in webhooks
             ]
         for delivery, body in bodies:

@@ -274,6 +274,37 @@ def test_what_cannot_be_written_down_now_is_written_down_later_and_not_sent_agai
     assert (line.deliveries, log(webhooks, id_)) == ([1], [(2, "delivered", 1)])
 
 
+@dataclass
+class Overtaken:
+    """A registry in which somebody does something just before the first write."""
+
+    registry: SqlRegistry
+    overtake: list[Callable[[], Any]]
+
+    def reading(self) -> Any:
+        return self.registry.reading()
+
+    @contextmanager
+    def writing(self) -> Iterator[Any]:
+        while self.overtake:
+            self.overtake.pop()()
+        with self.registry.writing() as transaction:
+            yield transaction
+
+
+def test_what_is_changed_while_a_round_has_begun_holds_for_what_it_sends(
+    registry: SqlRegistry, webhooks: Webhooks
+) -> None:
+    id_, line = webhooks.create(URL, actor="ada").webhook.id, Line()
+    happen(registry)
+    change = WebhookChange(url="https://example.com/elsewhere", needs_secret=True)
+    deliverer(Overtaken(registry, [lambda: webhooks.change(id_, change, actor="ada")]), line).look()
+    ((url, headers, body),) = line.sent
+    at = int(NOON.timestamp())
+    expected = f"sha256={sign(webhooks.find(id_).secret, at, body)}"
+    assert (url, headers["x-sardonyx-signature"]) == ("https://example.com/elsewhere", expected)
+
+
 def test_what_is_not_wanted_moves_the_cursor_now_and_then_only(registry: SqlRegistry, webhooks: Webhooks) -> None:
     id_, line = webhooks.create(URL, kinds=["alias_moved"], actor="ada").webhook.id, Line()
     one = deliverer(registry, line)
