@@ -110,12 +110,20 @@ class PreparedModels:
         with lock:
             if not lock.try_exclude() or not lock.is_current():
                 return None
+            if self._is_made(name):  # by somebody who was quicker
+                return None
             return self._make(artifact, lock, prepare)
 
     def _is_settled(self, artifact: Artifact) -> bool:
         with self.hold(artifact) as model:
-            about = self._about(self._name(artifact))
-            return model is not None or (about is not None and about.memory_bytes is None)
+            return model is not None or self._is_refused(self._name(artifact))
+
+    def _is_made(self, name: str) -> bool:
+        return self._verified(name) is not None or self._is_refused(name)
+
+    def _is_refused(self, name: str) -> bool:
+        about = self._about(name)
+        return about is not None and about.memory_bytes is None
 
     def _make(self, artifact: Artifact, lock: FileLock, prepare: Callable[[Path], Preparation]) -> Preparation:
         name = self._name(artifact)

@@ -137,6 +137,24 @@ def test_while_one_makes_it_others_go_on_without(tmp_path: Path) -> None:
     assert held(others) is not None
 
 
+class Overtaken(SharedFolders):
+    """Folders in which somebody else is quicker."""
+
+    def __init__(self, path: Path, other: PreparedModels) -> None:
+        super().__init__(path, 1 << 20, now=Clock())
+        self._other = other
+
+    def make_root(self) -> None:
+        super().make_root()
+        self._other.make(ONE, write)
+
+
+def test_what_another_one_has_made_meanwhile_is_not_made_again(tmp_path: Path) -> None:
+    overtaken = PreparedModels(Overtaken(tmp_path / "cache", opened(tmp_path)), "here")
+    assert overtaken.make(ONE, never) is None
+    assert held(overtaken) == PreparedModel(path=folder_of(tmp_path) / "model.onnx", memory_bytes=42)
+
+
 def test_what_is_held_stays_and_what_is_not_goes_for_want_of_room(tmp_path: Path) -> None:
     models = opened(tmp_path, limit_bytes=1500)
     models.make(ONE, write)
