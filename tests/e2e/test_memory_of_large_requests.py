@@ -29,7 +29,7 @@ def anonymous_bytes(pid: int) -> int:
 
 def ask(gateway: GatewayProcess, times: int) -> None:
     for _ in range(times):  # each on a connection of its own, which is gone after it
-        answer = httpx.post(f"{gateway.url}/v1/models/blend/predict", content=BODY, trust_env=False)
+        answer = httpx.post(f"{gateway.url}/v1/models/blend/predict", content=BODY, trust_env=False, timeout=60)
         assert answer.status_code == 200
 
 

@@ -288,4 +288,4 @@ def test_nothing_is_left_when_a_gateway_has_ended(tmp_path: Path) -> None:
         wait_until(lambda: len(standby_of(gateway)) == 1)
         processes = [*gateway.workers(), *standby_of(gateway), *forerunner_of(gateway)]
         assert (len(processes), gateway.stop()) == (3, 0)
-        assert [pid for pid in processes if Path(f"/proc/{pid}").exists()] == []
+        wait_until(lambda: not any(Path(f"/proc/{process}").exists() for process in processes))

@@ -4,8 +4,8 @@ import itertools
 import os
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ from registry.sql.unit_of_work import SqlRegistry
 from tests.support import models
 from tests.support.backend import embedded_only
 from tests.support.cold import running_registry
-from tests.support.gateway_process import SARDONYX, GatewayProcess, children_of, running_gateway
+from tests.support.gateway_process import SARDONYX, GatewayProcess, children_of, running_gateway, wait_until
+from tests.support.inspecting import inspectors
 from tests.support.problems import assert_problem
 from tests.support.registries import HandClock
 from tests.support.running import run
+from tests.support.settled import wait_until_settled
 from tests.support.uploads import upload
 
 WITHHELD = "Nothing in the request has to change. The operator finds the cause in the log by this request id."
@@ -276,9 +278,10 @@ def test_a_gateway_killed_in_a_storm_of_moves_comes_back_consistent(tmp_path: Pa
 
 
 def test_a_crowd_of_promotions_keeps_nobody_else_waiting(client: httpx.Client, gateway: GatewayProcess) -> None:
-    names = [f"crowd-{number}" for number in range(40)]
-    for name in names:
-        register(client, name, count=1)
+    names = [f"crowd-{number}" for number in range(16)]
+    for number, name in enumerate(names):  # each with bytes of its own, which no move has been rehearsed with yet
+        upload(client, name, models.linear(seed=1000 + number))
+    wait_until_settled(gateway, *names)
 
     def promote(name: str) -> int:
         with gateway.client() as own:
@@ -286,7 +289,28 @@ def test_a_crowd_of_promotions_keeps_nobody_else_waiting(client: httpx.Client, g
 
     with ThreadPoolExecutor(len(names)) as pool:
         promotions = [pool.submit(promote, name) for name in names]
-        next(as_completed(promotions))  # all threads that there are for promotions are taken by now
-        assert client.get("/registry/models/crowd-0").status_code == 200
-        assert not all(promotion.done() for promotion in promotions)  # whoever waits in line comes last
+        with all_rehearsals_standing_still(gateway):
+            assert client.get("/registry/models/crowd-0").status_code == 200
+            assert not all(promotion.done() for promotion in promotions)
         assert {promotion.result() for promotion in promotions} == {200}
+
+
+@contextmanager
+def all_rehearsals_standing_still(gateway: GatewayProcess) -> Iterator[None]:
+    """Stop rehearsals until there are as many as there may be, and nobody else can begin one."""
+    standing: set[int] = set()
+
+    def are_two() -> bool:
+        for pid in inspectors(gateway.data_dir):
+            with suppress(ProcessLookupError):  # it was quicker
+                os.kill(pid, signal.SIGSTOP)
+                standing.add(pid)
+        return len(standing & inspectors(gateway.data_dir)) == 2
+
+    try:
+        wait_until(are_two)
+        yield
+    finally:
+        for pid in standing:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)

@@ -93,6 +93,8 @@ class PostgresServer:
 
     def pause(self) -> None:
         """Have every process of it stand still, sockets open; ``resume`` undoes it."""
+        os.kill(self.process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)  # it makes no other process any more
         self._signal_all(signal.SIGSTOP)
 
     def resume(self) -> None:
