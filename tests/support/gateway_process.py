@@ -23,7 +23,8 @@ from tests.support.backend import IS_PRODUCTION
 SARDONYX = str(Path(sys.executable).with_name("sardonyx"))
 
 _START_SECONDS = 60.0
-_STOP_SECONDS = 40.0
+STOP_SECONDS = 90.0
+"""For a gateway to end: it may wait for what has begun, and kill it after 35 seconds."""
 _FIRST_FIXED, _FIXED = 20_000, 12_000
 _STEP = 97
 """Between the ports of one process of tests and those of the next one, so that they try different ones."""
@@ -56,7 +57,7 @@ class GatewayProcess:
     def stop(self) -> int:
         """Ask it to end, wait until it has, and return the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(_STOP_SECONDS)
+        return self.process.wait(STOP_SECONDS)
 
 
 @contextmanager
@@ -96,7 +97,7 @@ def started_gateway(data_dir: Path, **variables: str) -> Iterator[GatewayProcess
         if process.poll() is None:
             process.terminate()
             try:
-                process.wait(_STOP_SECONDS)
+                process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
