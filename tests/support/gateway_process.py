@@ -167,11 +167,18 @@ def fixed_port() -> int:
 
 def children_of(pid: int, word: str) -> list[int]:
     """Return the process ids of a process's children, of all its threads, whose command line has this word."""
+    before, children = None, _children(pid)
+    while children != before:  # the kernel leaves some out while others end
+        before, children = children, _children(pid)
+    return [child for child in children if word.encode() in command_of(child).split(b"\0")]
+
+
+def _children(pid: int) -> list[int]:
     children = []
     for task in Path(f"/proc/{pid}/task").iterdir():
         with suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended meanwhile
             children += [int(child) for child in (task / "children").read_text().split()]
-    return [child for child in children if word.encode() in command_of(child).split(b"\0")]
+    return children
 
 
 def command_of(pid: int) -> bytes:
