@@ -27,7 +27,10 @@ STOP_SECONDS = 90.0
 """For a gateway to end: it may wait for what has begun, and kill it after 35 seconds."""
 _FIRST_FIXED, _FIXED = 20_000, 12_000
 _STEP = 97
-"""Between the ports of one process of tests and those of the next one, so that they try different ones."""
+"""Between the ports of one run of tests and those of another one, so that they try different ones."""
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))  # noqa: TID251 - not a setting of ours
+_SHARES = 1 + int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))  # noqa: TID251 - as above
+"""Of the ports, one for each process of a run of tests, and one for those that come in place of others."""
 _NUMBERS = count()
 
 
@@ -155,10 +158,13 @@ def clean_environment() -> dict[str, str]:
 def fixed_port() -> int:
     """Return a port that nobody listens on, for a server that binds it later.
 
-    No connection is given it meanwhile: it lies below those that the kernel gives to who connects.
+    No connection is given it meanwhile: it lies below those that the kernel gives to who connects. Nor does another
+    process of the same run of tests return it: each has a share of its own.
     """
+    size = _FIXED // _SHARES
+    first = _FIRST_FIXED + _WORKER % _SHARES * size
     for number in _NUMBERS:
-        port = _FIRST_FIXED + (os.getpid() * _STEP + number) % _FIXED
+        port = first + (os.getpid() * _STEP + number) % size
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
