@@ -14,6 +14,7 @@ from playwright.sync_api import (
     BrowserContext,
     ConsoleMessage,
     FilePayload,
+    Locator,
     Page,
     Request,
     WebError,
@@ -36,6 +37,12 @@ _RUN_AXE = """
 async () => (await axe.run({exclude: [["iframe"]]}, {resultTypes: ["violations"]})).violations
   .filter((found) => ["serious", "critical"].includes(found.impact))
   .map((found) => [found.id, found.nodes.map((node) => node.html)])
+"""
+_LISTEN = """
+(button) => {
+  button.said = [];
+  new MutationObserver(() => button.said.push(button.textContent)).observe(button, {childList: true});
+}
 """
 _WRITE = """
 async ([words, width, height]) => {
@@ -119,8 +126,17 @@ def picture_of(page: Page, words: str, *, width: int = 192, height: int = 48) ->
     return {"name": "line.png", "mimeType": "image/png", "buffer": bytes(octets)}
 
 
+def copy_by(page: Page, button: Locator) -> None:
+    """Press a button that copies, and return when it has said that it has: it says so for a moment only."""
+    pressed = button.element_handle()
+    pressed.evaluate(_LISTEN)
+    button.click()
+    page.wait_for_function("(button) => button.said.includes('Copied')", arg=pressed)
+
+
 def find_obstacles(page: Page) -> list[Any]:
     """Return what axe finds in a page that keeps somebody from using it: serious or critical."""
+    page.wait_for_load_state()
     page.evaluate(_axe())
     found: list[Any] = page.evaluate(_RUN_AXE)
     return found

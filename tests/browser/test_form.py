@@ -11,7 +11,7 @@ from onnx import ModelProto, helper
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from gateway.client import Client
-from tests.browser.browsing import find_obstacles, reading, running_browser
+from tests.browser.browsing import copy_by, find_obstacles, reading, running_browser
 from tests.support import models
 from tests.support.gateway_process import GatewayProcess, running_gateway
 
@@ -340,8 +340,7 @@ def test_programs_are_tabs_by_keyboard_and_copied_where_browsers_give_no_clipboa
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("tab", name="Python", exact=True)).to_be_focused()
     panel = page.get_by_role("tabpanel")
-    panel.get_by_role("button", name="Copy").click()
-    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    copy_by(page, panel.get_by_role("button", name="Copy"))
     assert page.evaluate("window.copied") == panel.locator("code").inner_text()
     page.keyboard.press("Tab")
     assert find_obstacles(page) == []

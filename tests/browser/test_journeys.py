@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.browsing import find_obstacles, picture_of, reading, running_browser, sign_in
+from tests.browser.browsing import copy_by, find_obstacles, picture_of, reading, running_browser, sign_in
 from tests.browser.scene import FLOWERS, Scene, have_traffic, running_scene
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 
@@ -47,6 +47,7 @@ def test_a_data_scientist_finds_reads_draws_tries_and_copies(browser: Browser, s
         page.keyboard.press("/")
         page.keyboard.type("iris")
         page.keyboard.press("Enter")
+        page.wait_for_url(re.compile(r"/console\?q=iris$"))
         page.get_by_role("link", name="iris", exact=True).click()
         assert find_obstacles(page) == []
         page.get_by_role("link", name="Version 1", exact=True).click()
@@ -56,8 +57,7 @@ def test_a_data_scientist_finds_reads_draws_tries_and_copies(browser: Browser, s
         try_the_form(page)
         assert find_obstacles(page) == []
 
-        page.get_by_role("region", name="Call it").get_by_role("button", name="Copy").click()
-        expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        copy_by(page, page.get_by_role("region", name="Call it").get_by_role("button", name="Copy"))
         program = page.evaluate("navigator.clipboard.readText()")
         try_a_picture_and_bytes(page)
     answer = run_program(program, scene)

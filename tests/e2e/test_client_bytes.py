@@ -91,7 +91,7 @@ def bits(prediction: Prediction) -> dict[str, tuple[str, tuple[int, ...], bytes]
 
 
 @given(data=st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_every_dtype_and_shape_comes_back_to_the_bit_in_both(client: Client, data: st.DataObject) -> None:
     feed = {dtype: data.draw(arrays(dtype, array_shapes(min_dims=0, min_side=0, max_side=3))) for dtype in PLAIN}
 
@@ -105,7 +105,7 @@ def test_every_dtype_and_shape_comes_back_to_the_bit_in_both(client: Client, dat
 
 
 @given(array=arrays(np.float64, array_shapes(max_side=3)) | arrays(np.float32, array_shapes(max_side=3)))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_bfloat16_is_rounded_once_in_both(client: Client, array: Any) -> None:
     finite = np.where(np.abs(array) < 3e38, array, 1.0)
 

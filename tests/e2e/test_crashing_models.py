@@ -172,6 +172,7 @@ def test_whoever_uses_a_model_properly_is_answered_while_another_kills_it(tmp_pa
             for role, name in (("admin", "a"), ("predict", "b"), ("predict", "c"))
         )
         upload_killer(gateway, "shared", admin, isolation="isolated")
+        have_answered_everywhere(gateway, "shared", user=user, admin=admin)
         is_over = Event()
 
         def attack() -> int:
@@ -186,6 +187,23 @@ def test_whoever_uses_a_model_properly_is_answered_while_another_kills_it(tmp_pa
             is_over.set()
         assert answers == [[-number] for number in range(100)]
         assert attacks.result() > 0
+
+
+def have_answered_everywhere(
+    gateway: GatewayProcess, name: str, *, user: dict[str, str], admin: dict[str, str]
+) -> None:
+    """Ask over one connection after the other, until each of two workers has told that it holds the version.
+
+    A version that has answered nobody is quarantined after a few deaths, whoever would be answered next.
+    """
+    with gateway.client(headers=admin) as client:
+
+        def holds() -> bool:
+            assert ask(gateway, name, 1, user) == [-1]
+            workers = client.get("/registry/workers").json()["items"]
+            return [f"{name}:1" in worker["resident"] for worker in workers] == [True, True]
+
+        wait_until(holds)
 
 
 def test_a_killing_request_sent_again_and_again_is_reset_twice_at_most(tmp_path: Path) -> None:
@@ -205,8 +223,14 @@ def test_a_version_that_is_retired_takes_its_processes_with_it(gateway: GatewayP
     upload_killer(gateway, "leaving", isolation="isolated")
     before = processes_of(worker)
     assert ask(gateway, "leaving", 2) == [-2]
-    wait_until(lambda: len(processes_of(worker) - before) == 3)  # an origin, a child, and the next one
-    own = processes_of(worker) - before
+    own: set[int] = set()
+
+    def are_there() -> bool:
+        own.clear()
+        own.update(processes_of(worker) - before)
+        return len(own) == 3  # an origin, a child, and the next one
+
+    wait_until(are_there)
     assert client.delete("/registry/models/leaving/versions/1").status_code == 200
     wait_until(lambda: not processes_of(worker) & own)
 

@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from onnx import ModelProto, helper
 
 from registry.inspection.host import usable_cpus
 from tests.support import models
+from tests.support.asking_again import ask_again
 from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 from tests.support.problems import assert_problem
 from tests.support.raw_http import read_answer, request_bytes
@@ -129,7 +130,7 @@ def test_a_deadline_passes_in_a_run_and_in_the_queue_alike(tmp_path: Path) -> No
         running, queued = usable_cpus() + SPARE_PLACES, 3
         with ExitStack() as callers:
             connections = [callers.enter_context(begin_endless_run(gateway, client)) for _ in range(running + queued)]
-            assert ask_the_other(client).status_code == 200
+            assert in_time(lambda: ask_the_other(client)).json()["outputs"] == {"y": [1.5]}
             problems = [problem_of(connection) for connection in connections]
         assert {problem["code"] for problem in problems} == {"predict_timeout"}
         assert {problem["status"] for problem in problems} == {504}
@@ -138,7 +139,14 @@ def test_a_deadline_passes_in_a_run_and_in_the_queue_alike(tmp_path: Path) -> No
         detail = late.json()["detail"]  # the loop and the watchdog keep the same deadline: either may be first
         assert detail in {"the run took too long", "the run was stopped before it had finished"}
         assert_problem(late, 504, code="predict_timeout", detail=detail)
-        assert count(client, 4).json()["outputs"] == {"y": [4.5]}
+        assert in_time(lambda: count(client, 4)).json()["outputs"] == {"y": [4.5]}
+
+
+def in_time(ask: Callable[[], httpx.Response]) -> httpx.Response:
+    """Ask until it is not too late: whoever stands still for a moment misses a short deadline."""
+    answer = ask_again(ask, status=504, code="predict_timeout")
+    assert answer.status_code == 200, answer.text
+    return answer
 
 
 def problem_of(connection: socket.socket) -> dict[str, object]:

@@ -15,6 +15,7 @@ import pytest
 from tests.support import models
 from tests.support.gateway_process import (
     SARDONYX,
+    STOP_SECONDS,
     GatewayProcess,
     clean_environment,
     fixed_port,
@@ -114,7 +115,7 @@ def test_a_gateway_that_ends_lets_nobody_in(tmp_path: Path) -> None:
         half.sendall(b"x" * 50)
         assert read_answer(half).status == 422
         half.close()
-        assert gateway.process.wait(40) == 0
+        assert gateway.process.wait(STOP_SECONDS) == 0
 
 
 @pytest.mark.parametrize("query", ["description=there", "tag=a:b", "sha256=sha256:" + "0" * 64])

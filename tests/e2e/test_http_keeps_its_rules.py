@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.support import models
-from tests.support.gateway_process import GatewayProcess, children_of, running_gateway, wait_until
+from tests.support.gateway_process import STOP_SECONDS, GatewayProcess, children_of, running_gateway, wait_until
 from tests.support.raw_http import RawAnswer, read_answer, request_bytes
 from tests.support.uploads import upload
 
@@ -294,7 +294,7 @@ def test_a_half_sent_request_is_answered_when_the_gateway_ends(tmp_path: Path) -
             os.kill(gateway.process.pid, signal.SIGTERM)
             half.sendall(predict(11.5)[-5:])
             assert value_of(read_answer(half)) == 11.5
-        assert gateway.process.wait(40) == 0
+        assert gateway.process.wait(STOP_SECONDS) == 0
         assert not Path(f"/proc/{worker}").exists()
 
 

@@ -1,4 +1,4 @@
-"""Connections on which nothing comes any more, on a server that closes them after a second."""
+"""Connections on which nothing comes any more, on a server that closes them after a while."""
 
 import asyncio
 import socket
@@ -15,7 +15,8 @@ from tests.support.raw_http import read_answer, request_bytes
 
 REQUEST = request_bytes("GET / HTTP/1.1", "Host: localhost")
 SLOW = request_bytes("GET /slow HTTP/1.1", "Host: localhost")
-KEEP_ALIVE_SECONDS = 1
+KEEP_ALIVE_SECONDS = 3
+"""Longer than this process, which both sides are in, may stand still."""
 
 
 async def answer_ok(scope: Any, receive: Any, send: Any) -> None:

@@ -19,6 +19,7 @@ from tests.support import models
 from tests.support.backend import embedded_only
 from tests.support.gateway_process import (
     SARDONYX,
+    STOP_SECONDS,
     GatewayProcess,
     children_of,
     clean_environment,
@@ -54,7 +55,7 @@ def test_what_has_begun_is_answered_before_the_gateway_ends(tmp_path: Path, numb
             connection.sendall(body[-1:])
         os.kill(gateway.process.pid, number)
         assert [read_answer(connection).status for connection in begun] == [200, 200]
-        assert gateway.process.wait(40) == 0
+        assert gateway.process.wait(STOP_SECONDS) == 0
 
 
 def half_sent(gateway: GatewayProcess, body: bytes) -> socket.socket:

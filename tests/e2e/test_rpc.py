@@ -47,6 +47,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             upload_and_promote(http, name, model)
         wait_until_settled(gateway, "pair")  # it is to be unloaded, and not to be loaded anew then
         with calling(port) as rpc:
+            for name in SERVED:  # no request is to wait for a load, which has more time
+                rpc.call(
+                    "RepositoryModelLoad", message_class("RepositoryModelLoadRequest")(model_name=name), timeout=60
+                )
             yield Served(gateway=gateway, http=http, port=port, rpc=rpc)
 
 

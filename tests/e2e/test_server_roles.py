@@ -17,7 +17,14 @@ import pytest
 
 from tests.support import models
 from tests.support.behind_proxy import ROW
-from tests.support.gateway_process import GatewayProcess, fixed_port, running_gateway, wait_for_status, wait_until
+from tests.support.gateway_process import (
+    STOP_SECONDS,
+    GatewayProcess,
+    fixed_port,
+    running_gateway,
+    wait_for_status,
+    wait_until,
+)
 from tests.support.postgres import make_postgres_database
 from tests.support.relay import relaying
 from tests.support.rpc import calling, infer_request
@@ -198,7 +205,7 @@ def test_a_gateway_that_is_told_to_end_goes_on_as_one_that_is_not_ready(tmp_path
         assert [answer.status_code for answer in asked] == [404, 503]
         assert asked[0].json() == {"status": "not ready", "code": "draining"}
         assert [(answer.status_code, answer.headers["connection"]) for answer in answers] == [(200, "close")] * 3
-        assert gateway.process.wait(40) == 0
+        assert gateway.process.wait(STOP_SECONDS) == 0
 
 
 def test_a_gateway_that_drains_is_there_until_what_it_has_begun_is_answered(tmp_path: Path) -> None:

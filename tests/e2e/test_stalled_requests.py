@@ -96,7 +96,8 @@ def drip(connections: list[socket.socket]) -> None:
     pause = threading.Event()
     for octet in b"POST /v1/m":
         for connection in connections:
-            connection.sendall(bytes([octet]))
+            with suppress(OSError):  # it has been closed: what was answered before is looked at later
+                connection.sendall(bytes([octet]))
         pause.wait(1)
 
 

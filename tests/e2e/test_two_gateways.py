@@ -1,7 +1,7 @@
 """Two gateways on one database and one store: both write, both follow, somebody sweeps, and nothing is lost."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.support import models
+from tests.support.asking_again import ask_again
 from tests.support.backend import embedded_only
 from tests.support.gateway_process import (
     SARDONYX,
@@ -22,7 +23,7 @@ from tests.support.gateway_process import (
     wait_until_ready,
 )
 from tests.support.running import run
-from tests.support.uploads import upload
+from tests.support.uploads import send, upload
 
 ROW = {"inputs": [[1, 2, 3, 4]]}
 UPLOADS = 16
@@ -72,15 +73,27 @@ def pids(client: httpx.Client) -> list[int]:
     return sorted(worker["pid"] for worker in client.get("/registry/workers").json()["items"])
 
 
+def unless_busy(ask: Callable[[], httpx.Response]) -> httpx.Response:
+    """Ask until it is taken up: where a disk stands still for seconds, the registry is busy for whoever waits."""
+    return ask_again(ask, status=503, code="registry_busy")
+
+
 def upload_many(gateway: GatewayProcess, first_seed: int) -> list[dict[str, Any]]:
     with gateway.client() as client:
-        return [upload(client, "busy", models.linear(seed=first_seed + number)) for number in range(UPLOADS)]
+        answers = [
+            unless_busy(lambda seed=first_seed + number: send(client, "busy", models.linear(seed=seed)))  # type: ignore[misc]
+            for number in range(UPLOADS)
+        ]
+    assert [(answer.status_code, answer.text) for answer in answers if answer.status_code != 201] == []
+    return [answer.json() for answer in answers]
 
 
 def move_often(gateway: GatewayProcess, turn: int) -> list[int]:
     path = "/registry/models/moving/aliases/production"
+    versions = [1 + (turn + number) % 2 for number in range(MOVES)]
     with gateway.client() as client:
-        return [client.put(path, json={"version": 1 + (turn + number) % 2}).status_code for number in range(MOVES)]
+        moves = [unless_busy(lambda to=to: client.put(path, json={"version": to})) for to in versions]  # type: ignore[misc]
+    return [move.status_code for move in moves]
 
 
 def sweep(gateway: GatewayProcess, is_over: Event) -> set[int]:

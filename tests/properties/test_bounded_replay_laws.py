@@ -44,7 +44,7 @@ FLEETS = st.builds(
     fleet=FLEETS,
     warm_up=st.sampled_from([0.0, 0.5]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_where_much_happens_at_once_both_come_to_the_same(
     versions: list[dict[str, Any]],
     aliases: list[int],
@@ -83,7 +83,7 @@ def test_where_much_happens_at_once_both_come_to_the_same(
     memory_bytes=st.sampled_from([200_000_000, 2**31]),
     factor=st.sampled_from([101, 150, 65535]),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_load_by_the_law_of_zipf_comes_to_the_same_in_both(
     zipf: Zipf, hosts: int, memory_bytes: int, factor: int
 ) -> None:

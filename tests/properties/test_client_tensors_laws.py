@@ -23,7 +23,7 @@ def there_and_back(array: Any, dtype: str) -> Any:
 
 @pytest.mark.parametrize("dtype", NUMERIC)
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_numbers_come_back_to_the_bit(dtype: str, data: st.DataObject) -> None:
     array = data.draw(arrays(dtype, array_shapes(min_dims=0, min_side=0, max_side=4)))
 

@@ -90,7 +90,7 @@ def verdict(before: Signature, after: Signature) -> set[Compatibility]:
     return {Compatibility.IDENTICAL, Compatibility.WIDENING}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(SIGNATURES, SIGNATURES)
 def test_the_verdict_is_that_of_the_truth_table(before: Signature, after: Signature) -> None:
     found = compare(before, after)

@@ -75,7 +75,7 @@ def perform(bench: Bench, act: str, version: int) -> bool:
     return True
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=60, database=None)
 @given(acts=ACTS)
 def test_the_history_tells_the_state_and_the_way_back(acts: list[Act]) -> None:
     stack = Stack()
@@ -99,7 +99,7 @@ def test_the_history_tells_the_state_and_the_way_back(acts: list[Act]) -> None:
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=60, database=None)
 @given(acts=ACTS, seconds=st.integers(-600, 600))
 def test_the_past_is_the_newest_move_that_is_not_later(acts: list[Act], seconds: int) -> None:
     with tempfile.TemporaryDirectory() as folder, fresh_bench(Path(folder)) as bench:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -25,8 +25,6 @@ SHAPES = npst.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 NARROW_FLOATS = ["float16", "float32"]
 
-LAW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine breaks no law
-
 
 def arrays_of(dtype: DType) -> st.SearchStrategy[Any]:
     if dtype.kind == "O":
@@ -38,7 +36,6 @@ def arrays_of(dtype: DType) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("dtype", DTYPES.values(), ids=DTYPES)
-@LAW
 @given(data=st.data())
 def test_what_is_written_reads_back_to_the_same_bits(dtype: DType, data: st.DataObject) -> None:
     array = data.draw(arrays_of(dtype))
@@ -50,7 +47,6 @@ def test_what_is_written_reads_back_to_the_same_bits(dtype: DType, data: st.Data
     assert canonical(codec.decode(body).feed["t"]) == canonical(array)
 
 
-@LAW
 @given(array=npst.arrays(np.float32, SHAPES), text=TEXT)
 def test_an_answer_is_strict_json_that_gives_the_id_back(array: Any, text: str) -> None:
     answer = JsonCodec(model="m", version=7, signature=IRIS).encode(["a", "b"], [array, array], request_id=text)
@@ -84,7 +80,6 @@ def wrapped(draw: st.DrawFn) -> tuple[TensorSpec, Value]:
     return spec, value(containers)
 
 
-@LAW
 @given(drawn=wrapped())
 def test_what_is_no_tensor_reads_back_to_the_same_values(drawn: tuple[TensorSpec, Value]) -> None:
     spec, value = drawn
@@ -135,7 +130,6 @@ def read_one(name: str, text: str) -> Any:
 
 
 @pytest.mark.parametrize("name", NARROW_FLOATS)
-@LAW
 @given(data=st.data())
 def test_points_halfway_between_two_floats_and_their_neighbours_are_rounded_once(
     name: str, data: st.DataObject
@@ -146,7 +140,6 @@ def test_points_halfway_between_two_floats_and_their_neighbours_are_rounded_once
 
 
 @pytest.mark.parametrize("name", ["float16", "float32", "float64"])
-@LAW
 @given(
     digits=st.integers(-(10**25), 10**25),
     exponent=st.integers(-60, 20),
@@ -162,7 +155,6 @@ def test_any_decimal_becomes_the_nearest_float(name: str, digits: int, exponent:
 
 
 @pytest.mark.parametrize("name", ["float16", "float32", "float64"])
-@LAW
 @given(value=st.integers(-(10**20) + 1, 10**20 - 1))
 def test_any_integer_becomes_the_nearest_float(name: str, value: int) -> None:
     dtype = DTYPES[name].numpy
@@ -310,38 +302,33 @@ def mutated_bodies(draw: st.DrawFn, what: Signature) -> bytes:
 
 
 @pytest.mark.parametrize("what", SIGNATURES.values(), ids=SIGNATURES)
-@LAW
 @given(data=st.data())
 def test_bodies_that_look_right_have_one_meaning_or_a_callers_error(what: Signature, data: st.DataObject) -> None:
     check_one_truth(what, data.draw(DOCUMENTS).encode())
 
 
 @pytest.mark.parametrize("what", SIGNATURES.values(), ids=SIGNATURES)
-@LAW
 @given(data=st.data())
 def test_damaged_bodies_have_one_meaning_or_a_callers_error(what: Signature, data: st.DataObject) -> None:
     check_one_truth(what, data.draw(mutated_bodies(what)))
 
 
-@settings(LAW, max_examples=400)
+@settings(max_examples=400)
 @given(body=flower_bodies())
 def test_nearly_right_bodies_of_one_input_have_one_meaning_or_a_callers_error(body: bytes) -> None:
     check_one_truth(IRIS, body)
 
 
-@LAW
 @given(body=shop_bodies())
 def test_nearly_right_bodies_of_several_inputs_have_one_meaning_or_a_callers_error(body: bytes) -> None:
     check_one_truth(SHOP, body)
 
 
-@LAW
 @given(body=st.binary(max_size=64))
 def test_any_bytes_have_one_meaning_or_a_callers_error(body: bytes) -> None:
     check_one_truth(IRIS, body)
 
 
-@LAW
 @given(
     shape=st.lists(st.none() | st.sampled_from(["n", "m", 0, 1, 2, 5]), max_size=5), dtype=st.sampled_from(list(DTYPES))
 )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -19,7 +19,6 @@ from registry.tensor import DTYPES, DType, TensorSpec
 from tests.support.one_truth import canonical, check_one_truth
 from tests.support.signatures import signature, tensor
 
-LAW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NUMBERS = [dtype for dtype in DTYPES.values() if dtype.kind in "fiu" and not dtype.is_foreign]
 
 
@@ -45,7 +44,6 @@ def is_written_halfway(value: Any) -> bool:
 
 
 @pytest.mark.parametrize("dtype", NUMBERS, ids=lambda dtype: dtype.name)
-@LAW
 @given(data=st.data())
 def test_what_python_and_orjson_write_of_an_array_is_taken_with_the_same_bits(
     dtype: DType, data: st.DataObject
@@ -160,7 +158,7 @@ def nearly_right_bodies(draw: st.DrawFn, what: Signature) -> bytes:
 
 
 @pytest.mark.parametrize("what", SIGNATURES.values(), ids=SIGNATURES)
-@settings(LAW, max_examples=300)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_nearly_right_bodies_of_numbers_have_one_meaning_or_a_callers_error(
     what: Signature, data: st.DataObject

@@ -39,7 +39,7 @@ def rows_of(draw: st.DrawFn, shape: tuple[Dim, ...]) -> str:
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(data=st.data(), piece_bytes=st.integers(1, 40))
 def test_what_is_read_in_pieces_is_what_the_exact_parse_reads(
     shape: tuple[Dim, ...], data: st.DataObject, piece_bytes: int

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -20,8 +20,6 @@ from registry.tensor import DType
 from tests.support.open_inference import Array, arrays_of, body_of, doubles_of, in_bytes, in_json
 from tests.support.serving_models import version_of
 from tests.support.signatures import SHOP, signature, tensor
-
-LAW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine breaks no law
 
 SHAPES = npst.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -63,7 +61,6 @@ def bits_but_nan(array: Array) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("dtype", SPOKEN, ids=SPOKEN_NAMES)
-@LAW
 @given(data=st.data())
 def test_bytes_keep_every_bit_both_ways(dtype: DType, data: st.DataObject) -> None:
     array = data.draw(bits_of(dtype))
@@ -76,7 +73,6 @@ def test_bytes_keep_every_bit_both_ways(dtype: DType, data: st.DataObject) -> No
 
 @pytest.mark.parametrize("nested", [False, True], ids=["flat", "nested"])
 @pytest.mark.parametrize("dtype", SPOKEN, ids=SPOKEN_NAMES)
-@LAW
 @given(data=st.data())
 def test_json_keeps_every_bit_but_those_of_nan_both_ways(dtype: DType, data: st.DataObject, *, nested: bool) -> None:
     array = data.draw(bits_of(dtype))
@@ -88,7 +84,6 @@ def test_json_keeps_every_bit_but_those_of_nan_both_ways(dtype: DType, data: st.
 
 
 @pytest.mark.parametrize("dtype", SPOKEN, ids=SPOKEN_NAMES)
-@LAW
 @given(data=st.data())
 def test_raw_requests_keep_every_bit(dtype: DType, data: st.DataObject) -> None:
     array = data.draw(bits_of(dtype)).reshape(-1)
@@ -162,14 +157,13 @@ def check_one_truth(codec: OpenInferenceCodec, body: bytes, header_bytes: int | 
         assert exact_bits(array) == exact_bits(exact.feed[name])
 
 
-@settings(LAW, max_examples=500)
+@settings(max_examples=500)
 @given(text=request_text())
 def test_what_is_read_quickly_is_read_exactly_so(text: str) -> None:
     check_one_truth(SHOP_CODEC, text.encode(), None)
 
 
 @pytest.mark.parametrize("name", ["float16", "float32", "float64", "bfloat16", "int8", "uint64", "bool"])
-@LAW
 @given(elements=st.lists(NUMBERS, min_size=1, max_size=3))
 def test_numbers_that_are_read_quickly_are_read_exactly_so(name: str, elements: list[str]) -> None:
     codec = OpenInferenceCodec(version_of(signature(tensor("t", name, (None,)))))
@@ -178,7 +172,7 @@ def test_numbers_that_are_read_quickly_are_read_exactly_so(name: str, elements: 
     check_one_truth(codec, f'{head}"data": [{",".join(elements)}]}}]}}'.encode(), None)
 
 
-@settings(LAW, max_examples=300)
+@settings(max_examples=300)
 @given(body=st.binary(max_size=64), header_bytes=st.one_of(st.none(), st.integers(0, 70)))
 @example(body=b"[]", header_bytes=None)
 @example(body=b"", header_bytes=None)
@@ -188,7 +182,6 @@ def test_any_bytes_give_a_value_or_a_callers_error(body: bytes, header_bytes: in
         assert outcome_of(what, body, header_bytes) in ("value", "error")
 
 
-@LAW
 @given(tail=st.binary(max_size=40), size=st.integers(-1, 2**70), shape=st.lists(st.integers(0, 2**62), max_size=3))
 def test_any_bytes_after_the_json_give_a_value_or_a_callers_error(tail: bytes, size: int, shape: list[int]) -> None:
     what = signature(tensor("t", "string", None))

@@ -51,7 +51,7 @@ class TimedExecutor(Executor):
 
 @given(requests=REQUESTS)
 @example(requests=[(index % 6, 0.911) for index in range(60)])
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_both_have_the_same_hits_loads_and_evictions(requests: list[tuple[int, float]]) -> None:
     assert simulated(requests) == run_virtually(partial(served, requests))
 

@@ -14,7 +14,7 @@ HASHES = hashes_of(KEYS)
 
 
 @given(ids=IDS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_server_that_is_lost_moves_its_keys_and_no_others(ids: list[int]) -> None:
     servers = [Server(name=str(number), id=number) for number in ids]
     before = owners(Ring(servers))
@@ -26,7 +26,7 @@ def test_a_server_that_is_lost_moves_its_keys_and_no_others(ids: list[int]) -> N
 
 
 @given(ids=IDS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_server_that_is_added_takes_its_keys_from_all_and_moves_no_others(ids: list[int]) -> None:
     servers = [Server(name=str(number), id=number) for number in ids]
     before = owners(Ring(servers[1:]))
@@ -35,7 +35,7 @@ def test_a_server_that_is_added_takes_its_keys_from_all_and_moves_no_others(ids:
 
 
 @given(ids=IDS, data=st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_more_weight_takes_keys_from_others_and_gives_none_away(ids: list[int], data: st.DataObject) -> None:
     servers = [Server(name=str(number), id=number, weight=data.draw(WEIGHTS)) for number in ids]
     heavier = Server(name=servers[0].name, id=servers[0].id, weight=data.draw(st.integers(servers[0].weight, 256)))
@@ -45,7 +45,7 @@ def test_more_weight_takes_keys_from_others_and_gives_none_away(ids: list[int], 
 
 
 @given(ids=IDS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_equal_servers_have_nearly_equal_shares(ids: list[int]) -> None:
     shares = Ring([Server(name=str(number), id=number) for number in ids]).shares() * len(ids)
     assert 0.85 < shares.min() <= shares.max() < 1.15
@@ -56,7 +56,7 @@ def test_equal_servers_have_nearly_equal_shares(ids: list[int]) -> None:
     factor=st.integers(101, 300),
     arrivals=st.lists(st.integers(0, 9), min_size=1, max_size=120),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_nobody_has_more_than_the_factor_times_the_mean(ids: list[int], factor: int, arrivals: list[int]) -> None:
     ring = Ring([Server(name=str(number), id=number) for number in ids], balance_factor=factor)
     loads: Counter[str] = Counter()
@@ -68,7 +68,7 @@ def test_nobody_has_more_than_the_factor_times_the_mean(ids: list[int], factor: 
 
 
 @given(ids=IDS, loads=st.lists(st.integers(0, 1000), min_size=12, max_size=12), factor=st.integers(101, 300))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_somebody_always_has_room(ids: list[int], loads: list[int], factor: int) -> None:
     ring = Ring([Server(name=str(number), id=number) for number in ids], balance_factor=factor)
     total = sum(loads[: len(ids)])
@@ -81,7 +81,7 @@ def test_somebody_always_has_room(ids: list[int], loads: list[int], factor: int)
     factor=st.sampled_from([101, 125, 150, 300, 65535]),
     scale=st.sampled_from([1, 1000, 100_000]),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_who_gets_a_request_is_the_first_of_its_owners_that_is_not_full(
     ids: list[int], loads: list[int], factor: int, scale: int
 ) -> None:

@@ -226,6 +226,4 @@ class CacheMachine(RuleBasedStateMachine):
 
 
 TestCacheMachine = CacheMachine.TestCase
-TestCacheMachine.settings = settings(
-    max_examples=300, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestCacheMachine.settings = settings(max_examples=300, stateful_step_count=40, suppress_health_check=list(HealthCheck))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -19,7 +19,6 @@ from tests.support.one_truth import canonical
 from tests.support.signatures import IRIS, SHOP, signature, tensor
 from tests.support.wire import array_of
 
-LAW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine breaks no law
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 PLAIN = {name: dtype for name, dtype in DTYPES.items() if dtype.numpy.isbuiltin == 1}
 SIGNATURES = {
@@ -44,7 +43,6 @@ def decoded(signature_: Signature, body: bytes) -> PredictBody:
 
 
 @pytest.mark.parametrize("dtype", PLAIN.values(), ids=PLAIN)
-@LAW
 @given(data=st.data())
 def test_what_is_answered_in_columns_is_read_back_to_the_same_bits(dtype: DType, data: st.DataObject) -> None:
     array = data.draw(arrays_of(dtype, shortest=1))
@@ -55,7 +53,6 @@ def test_what_is_answered_in_columns_is_read_back_to_the_same_bits(dtype: DType,
 
 
 @pytest.mark.parametrize("dtype", PLAIN.values(), ids=PLAIN)
-@LAW
 @given(data=st.data())
 def test_what_is_answered_in_rows_is_read_back_to_the_same_bits(dtype: DType, data: st.DataObject) -> None:
     array = data.draw(arrays_of(dtype, shortest=1))
@@ -70,7 +67,6 @@ def test_what_is_answered_in_rows_is_read_back_to_the_same_bits(dtype: DType, da
     }
 
 
-@LAW
 @given(array=arrays_of(DTYPES["float64"]))
 def test_one_output_in_rows_is_the_tensor_itself(array: Any) -> None:
     value = orjson.loads(write_predictions({"t": array}, len(array)))["predictions"]
@@ -101,7 +97,6 @@ DOCUMENTS = st.one_of(
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
-@LAW
 @given(body=DOCUMENTS.map(str.encode) | st.binary(max_size=40))
 @example(body=b'{"signature_name":"serving_default",}')
 @example(body=b'{"instances": [{}]}')
@@ -124,7 +119,6 @@ def test_any_bytes_give_a_value_or_a_callers_error(name: str, body: bytes) -> No
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
-@LAW
 @given(body=st.one_of(st.builds('{{"instances": {}}}'.format, ROWS), st.builds('{{"inputs": {}}}'.format, TENSOR)))
 def test_whatever_our_own_bodies_say_is_said_here_too(name: str, body: str) -> None:
     signature_, octets = SIGNATURES[name], body.encode()

@@ -23,10 +23,14 @@ from tests.support.backend import IS_PRODUCTION
 SARDONYX = str(Path(sys.executable).with_name("sardonyx"))
 
 _START_SECONDS = 60.0
-_STOP_SECONDS = 40.0
+STOP_SECONDS = 90.0
+"""For a gateway to end: it may wait for what has begun, and kill it after 35 seconds."""
 _FIRST_FIXED, _FIXED = 20_000, 12_000
 _STEP = 97
-"""Between the ports of one process of tests and those of the next one, so that they try different ones."""
+"""Between the ports of one run of tests and those of another one, so that they try different ones."""
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))  # noqa: TID251 - not a setting of ours
+_SHARES = 1 + int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))  # noqa: TID251 - as above
+"""Of the ports, one for each process of a run of tests, and one for those that come in place of others."""
 _NUMBERS = count()
 
 
@@ -56,7 +60,7 @@ class GatewayProcess:
     def stop(self) -> int:
         """Ask it to end, wait until it has, and return the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(_STOP_SECONDS)
+        return self.process.wait(STOP_SECONDS)
 
 
 @contextmanager
@@ -96,7 +100,7 @@ def started_gateway(data_dir: Path, **variables: str) -> Iterator[GatewayProcess
         if process.poll() is None:
             process.terminate()
             try:
-                process.wait(_STOP_SECONDS)
+                process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -154,10 +158,13 @@ def clean_environment() -> dict[str, str]:
 def fixed_port() -> int:
     """Return a port that nobody listens on, for a server that binds it later.
 
-    No connection is given it meanwhile: it lies below those that the kernel gives to who connects.
+    No connection is given it meanwhile: it lies below those that the kernel gives to who connects. Nor does another
+    process of the same run of tests return it: each has a share of its own.
     """
+    size = _FIXED // _SHARES
+    first = _FIRST_FIXED + _WORKER % _SHARES * size
     for number in _NUMBERS:
-        port = _FIRST_FIXED + (os.getpid() * _STEP + number) % _FIXED
+        port = first + (os.getpid() * _STEP + number) % size
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
@@ -166,11 +173,18 @@ def fixed_port() -> int:
 
 def children_of(pid: int, word: str) -> list[int]:
     """Return the process ids of a process's children, of all its threads, whose command line has this word."""
+    before, children = None, _children(pid)
+    while children != before:  # the kernel leaves some out while others end
+        before, children = children, _children(pid)
+    return [child for child in children if word.encode() in command_of(child).split(b"\0")]
+
+
+def _children(pid: int) -> list[int]:
     children = []
     for task in Path(f"/proc/{pid}/task").iterdir():
         with suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended meanwhile
             children += [int(child) for child in (task / "children").read_text().split()]
-    return [child for child in children if word.encode() in command_of(child).split(b"\0")]
+    return children
 
 
 def command_of(pid: int) -> bytes:

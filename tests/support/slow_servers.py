@@ -12,8 +12,8 @@ from typing import Any
 
 from gateway.deployment.deployed import Server
 
-_SECONDS = 2.5
-"""After that a slow server answers: later than the short time that a test prints, earlier than the long one."""
+_SECONDS = 5.0
+"""After that a slow server answers: later than the short times that a test prints, earlier than the long one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 _SECONDS = 30.0
@@ -38,7 +38,7 @@ class UnreliableServer:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
-            with connection:
+            with connection, suppress(ConnectionError):  # the client is gone before it was answered
                 connection.settimeout(_SECONDS)
                 while self._answers_one(connection):
                     pass

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.client import ApiError, Busy, Client, ConnectionFailed, HttpTransport, RepeatingTransport
+from tests.support.gateway_process import wait_until
 from tests.support.scaling import scaling_bytes
 from tests.support.unreliable_server import CUT, UnreliableServer, answer, open_door, unreliable_server
 
@@ -193,4 +194,5 @@ def test_a_gateway_that_says_nothing_is_waited_for_once(patience: Patience) -> N
         repeating = RepeatingTransport(inner=inner, patience_seconds=5, sleep=patience.sleep)
         with Client(transport=repeating) as client, pytest.raises(ConnectionFailed):
             client.show("m")
+        wait_until(lambda: server.asked != [])  # which may be later than the client is done
         assert server.asked == [GET]

@@ -16,6 +16,7 @@ from tests.support.slow_servers import SlowServers, running_slow_servers
 pytestmark = needs_haproxy
 
 SHORT, LONG = "1s", "30s"  # servers take a time between these
+OF_CLIENTS = "4s"  # less than servers take, and longer than this process, which clients are in, may stand still
 NOTICED = "10s"  # longer than it takes to find out that a server says nothing
 
 
@@ -35,7 +36,7 @@ def proxied(
     )
     text = print_haproxy(deployment)
     for printed, here in (
-        ("timeout client 35s", limit),
+        ("timeout client 35s", OF_CLIENTS),
         ("timeout server 35s", limit),
         ("set-timeout server 300s", LONG),
     ):
@@ -76,7 +77,7 @@ def test_only_what_may_change_something_is_waited_for_longer(
 def test_only_predictions_are_sent_again_after_an_end_without_an_answer(
     servers: SlowServers, tmp_path: Path, path: str, times: int
 ) -> None:
-    with proxied(servers, tmp_path, replays=True) as client:
+    with proxied(servers, tmp_path, replays=True, limit=NOTICED) as client:
         client.post(path, content=b"{}")
 
     assert servers.taken == [path] * times

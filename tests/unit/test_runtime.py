@@ -11,6 +11,7 @@ from gateway.serving import runtime
 from gateway.serving.runtime import RUNTIME_ERRORS, Cancellation, Session
 from registry.errors import DeadlinePassed, LoadFailed, OutputNotText, RunFailed
 from registry.threads import ThreadRule
+from tests.support.gateway_process import wait_until
 from tests.support.serving_models import write_model
 
 ROWS = np.random.default_rng(7).normal(size=(5, 4)).astype(np.float32)
@@ -32,8 +33,21 @@ TRIED, UNTRIED = {"x": ROWS}, {"x": ROWS[:3]}
 RULE = ThreadRule(threads=3, shapes=frozenset({((5, 4),)}))
 
 
-def thread_count() -> int:
-    return len(list(Path("/proc/self/task").iterdir()))
+class Threads:
+    """Those that this process has beside the ones that it had when this was made."""
+
+    def __init__(self) -> None:
+        self._before = self._all()
+
+    def _all(self) -> set[str]:
+        return {task.name for task in Path("/proc/self/task").iterdir()}
+
+    def count(self) -> int:
+        return len(self._all() - self._before)
+
+    def wait_until_gone(self) -> None:
+        """The kernel may list a thread for a moment after it has been waited for."""
+        wait_until(lambda: self.count() == 0)
 
 
 def load_wide(path: Path) -> Session:
@@ -44,9 +58,9 @@ def load_wide(path: Path) -> Session:
 
 def test_a_prepared_model_has_the_threads_of_its_rule_in_a_second_session_and_the_same_bits(tmp_path: Path) -> None:
     path = write_model(tmp_path, "classifier")
-    before = thread_count()
+    more = Threads()
     wide = load_wide(path)
-    assert (wide.threads, wide.memory_bytes, thread_count() - before) == (3, 1000, 2)
+    assert (wide.threads, wide.memory_bytes, more.count()) == (3, 1000, 2)
     alone = Session.load(path)
     for feed in (TRIED, UNTRIED):
         answers = [session.run(("probabilities",), feed, Cancellation()) for session in (wide, alone)]
@@ -65,25 +79,27 @@ def test_only_what_was_tried_runs_with_several_threads(tmp_path: Path) -> None:
 
 
 def test_threads_go_with_their_session_and_whoever_lent_them_is_told(tmp_path: Path) -> None:
-    before, told = thread_count(), []
+    more, told = Threads(), []
     session = load_wide(write_model(tmp_path, "classifier"))
-    session.when_closed(lambda: told.append(thread_count() - before))
+    assert more.count() == 2
+    session.when_closed(lambda: (more.wait_until_gone(), told.append(more.count()))[1])
     session.close()
     assert told == [0]
 
 
 def test_a_session_that_has_been_closed_gets_no_threads(tmp_path: Path) -> None:
-    path, before = write_model(tmp_path, "classifier"), thread_count()
+    path, more = write_model(tmp_path, "classifier"), Threads()
     session = Session.load(path, prepared_bytes=1000)
     session.close()
     session.widen(path, RULE)
-    assert (session.is_closed, session.threads, thread_count() - before) == (True, 1, 0)
+    assert (session.is_closed, session.threads) == (True, 1)
+    more.wait_until_gone()
 
 
 def test_a_session_that_is_closed_while_it_gets_threads_keeps_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, before = write_model(tmp_path, "classifier"), thread_count()
+    path, more = write_model(tmp_path, "classifier"), Threads()
     session = Session.load(path, prepared_bytes=1000)
 
     def open_and_be_closed(*given: object, **named: object) -> object:
@@ -94,7 +110,8 @@ def test_a_session_that_is_closed_while_it_gets_threads_keeps_none(
     open_session: Any = runtime._open
     monkeypatch.setattr(runtime, "_open", open_and_be_closed)
     session.widen(path, RULE)
-    assert (session.is_closed, session.threads, thread_count() - before) == (True, 1, 0)
+    assert (session.is_closed, session.threads) == (True, 1)
+    more.wait_until_gone()
 
 
 def test_threads_that_are_not_to_be_had_leave_a_session_as_it_was(tmp_path: Path) -> None:
@@ -104,9 +121,9 @@ def test_threads_that_are_not_to_be_had_leave_a_session_as_it_was(tmp_path: Path
 
 
 def test_a_plain_model_has_one_thread_and_no_pool(tmp_path: Path) -> None:
-    before = thread_count()
+    more = Threads()
     session = Session.load(write_model(tmp_path, "classifier"))
-    assert (session.threads, session.memory_bytes, thread_count() - before) == (1, None, 0)
+    assert (session.threads, session.memory_bytes, more.count()) == (1, None, 0)
 
 
 def test_outputs_come_in_the_order_asked_for(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from model_store.s3.client import Patience, S3Client
 from model_store.s3.store import S3Store
 from registry.errors import ServiceError, StorageUnavailable
 from tests.support.artifacts import digest_of_bytes, put_bytes
+from tests.support.gateway_process import wait_until
 from tests.support.hostile_server import serving
 from tests.support.s3_server import BUCKET, S3Server, new_prefix, running_s3_server
 
@@ -24,6 +25,8 @@ LARGE = bytes(range(256)) * 320_000
 """More than what lies in sockets' buffers."""
 
 HURRIED = Patience(connect_seconds=0.3, answer_seconds=0.3, read_seconds=0.3, attempts=1)
+"""With a server that does not answer; one that is to answer may stand still for as long."""
+CALM = Patience(connect_seconds=5, answer_seconds=5, read_seconds=5, attempts=1)
 MOST_BETWEEN_ATTEMPTS = 1 + 2
 """Seconds that boto3 may wait before the second attempt, and before the third."""
 NO_ANSWER = {(StorageUnavailable, "the artifact store does not answer", 5)}
@@ -128,14 +131,25 @@ def test_a_server_that_falls_silent_is_waited_for_no_longer_than_is_set(server: 
     store = S3Store(Bucket(S3Client(server.endpoint_url, patience=HURRIED), BUCKET, new_prefix()))
     with server.stopped():
         assert _refusals(store, tmp_path) == NO_ANSWER
-    put_bytes(store, tmp_path, CONTENT)
-    assert _whole(store) == CONTENT
+    wait_until(lambda: _has_succeeded(lambda: put_bytes(store, tmp_path, CONTENT)))
+    read: list[bytes] = []
+    wait_until(lambda: _has_succeeded(lambda: read.append(_whole(store))))
+    assert read == [CONTENT]
+
+
+def _has_succeeded(attempt: Callable[[], Any]) -> bool:
+    """Try it in a hurry: the server may be late now and then."""
+    try:
+        attempt()
+    except StorageUnavailable:
+        return False
+    return True
 
 
 def test_a_server_that_falls_silent_in_mid_answer_cuts_the_download(server: S3Server, tmp_path: Path) -> None:
     prefix = new_prefix()
     digest = put_bytes(server.store(prefix=prefix), tmp_path, LARGE)
-    store = S3Store(Bucket(S3Client(server.endpoint_url, patience=HURRIED), BUCKET, prefix))
+    store = S3Store(Bucket(S3Client(server.endpoint_url, patience=CALM), BUCKET, prefix))
     chunks = store.stream(digest)
     first = next(chunks)
     with server.stopped(), pytest.raises(StorageUnavailable) as caught:
@@ -163,7 +177,7 @@ def test_a_redirect_is_not_followed(tmp_path: Path, status: int) -> None:
                 handler.wfile.write(body)
 
         with serving(redirect) as (url, seen):
-            store = S3Store(Bucket(S3Client(url, patience=HURRIED), BUCKET, "p"))
+            store = S3Store(Bucket(S3Client(url, patience=CALM), BUCKET, "p"))
             refusals = {detail for _, detail, _ in _refusals(store, tmp_path)}
     assert refusals == {
         f"the artifact store refused it ({status})",
@@ -196,7 +210,7 @@ def test_an_endpoint_that_is_a_web_page_is_no_artifact_store(tmp_path: Path) -> 
             handler.wfile.write(body)
 
     with serving(show_page) as (url, _):
-        store = S3Store(Bucket(S3Client(url, patience=HURRIED), BUCKET))
+        store = S3Store(Bucket(S3Client(url, patience=CALM), BUCKET))
         assert _refusals(store, tmp_path) == {
             (StorageUnavailable, "what answers is no artifact store", 5),
             (StorageUnavailable, "the artifact store refused it (500)", 5),  # what boto3 makes of a list in HTML
@@ -233,7 +247,7 @@ def test_a_download_that_does_not_get_on_is_given_up(
     answer: Callable[[BaseHTTPRequestHandler], None], words: str
 ) -> None:
     with serving(answer) as (url, _):
-        store = S3Store(Bucket(S3Client(url, patience=HURRIED), BUCKET))
+        store = S3Store(Bucket(S3Client(url, patience=CALM), BUCKET))
         with pytest.raises(StorageUnavailable) as caught:
             _whole(store)
     assert caught.value.detail == f"reading from the artifact store failed: {words}"

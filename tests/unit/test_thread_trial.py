@@ -17,6 +17,7 @@ from registry.signature import Signature
 from registry.tensor import DTYPES, TensorSpec
 from registry.threads import ThreadReport, one_thread
 from tests.support import models
+from tests.support.gateway_process import wait_until
 from tests.support.inspecting import inspect_files
 
 Array = np.ndarray[Any, Any]
@@ -216,9 +217,28 @@ def test_the_operators_of_branches_and_functions_are_known(tmp_path: Path) -> No
     assert read_graph(tmp_path / "calls.onnx").operators >= {node.op_type for node in models.calls(1).functions[0].node}
 
 
+ACCIDENTS = {
+    "the model answers differently each time",
+    "a run fails, or takes too long, with 2 threads",
+    "its runs are short",
+}
+"""What is said as well where the time for all runs, or for those with one thread, was over before the first of them."""
+
+
+def inspected(folder: Path, model: ModelProto) -> ThreadReport | None:
+    return inspect_files(folder, {"model.onnx": model.SerializeToString()}).threads
+
+
 def test_a_real_model_with_long_runs_is_tried_in_the_child(tmp_path: Path) -> None:
-    found = inspect_files(tmp_path, {"model.onnx": models.deep_conv().SerializeToString()}).threads
-    assert found is not None
+    reports: list[ThreadReport] = []
+
+    def is_tried_to_its_end() -> bool:
+        report = inspected(tmp_path, models.deep_conv())
+        reports.extend([] if report is None or report.reason in ACCIDENTS else [report])
+        return bool(reports)
+
+    wait_until(is_tried_to_its_end)
+    (found,) = reports
     assert found.host == host_key()
     if usable_cpus() == 1:
         assert found == one_thread(host_key(), "only one CPU is usable where it was tried")
@@ -228,5 +248,6 @@ def test_a_real_model_with_long_runs_is_tried_in_the_child(tmp_path: Path) -> No
 
 
 def test_a_real_model_with_short_runs_is_not_tried(tmp_path: Path) -> None:
-    found = inspect_files(tmp_path, {"model.onnx": models.linear().SerializeToString()}).threads
-    assert found == one_thread(host_key(), "its runs are short")
+    # Again and again: on a busy machine a run that stands still is a long one, or there is no time left for any.
+    expected = one_thread(host_key(), "its runs are short")
+    wait_until(lambda: inspected(tmp_path, models.linear()) == expected)

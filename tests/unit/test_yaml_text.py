@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.deployment.yaml_text import without_comments, yaml_of
@@ -46,7 +46,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(documents=st.lists(st.dictionaries(KEYS, VALUES, min_size=1, max_size=4), min_size=1, max_size=3))
 def test_what_is_read_is_what_was_written(documents: list[dict[str, Any]]) -> None:
     assert list(yaml.safe_load_all(yaml_of(*documents))) == documents
