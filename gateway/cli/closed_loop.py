@@ -6,7 +6,9 @@
 2. An answer is read to its end by its length, and counted by its status. Nothing else of it is looked at, but whether
    its connection ends with it (``Connection: close``, as a gateway has it where its connections lie unevenly, or a
    worker is replaced): then the next request goes over another one. That is no failure, and its time is no answer's.
-3. A connection that breaks ends its thread's part of the round; the round says how many did.
+3. Each connection asks at least once, also where this program has stood still for as long as the round lasts: a round
+   without any answer would say nothing.
+4. A connection that breaks ends its thread's part of the round; the round says how many did.
 
 Source: RFC 9112 section 9.6 for what ``close`` promises.
 """
@@ -81,7 +83,7 @@ class Round:
 
 
 def run_round(asked: Request, *, connections: int, seconds: float) -> Round:
-    """Keep so many connections busy for so long.
+    """Keep so many connections busy for so long, and for one answer each at least.
 
     Raises:
         ConnectionFailed: nobody listens.
@@ -140,8 +142,7 @@ class _Connection:
 def _ask_until(
     connection: _Connection, octets: bytes, ends_at: list[float], latencies: list[float], failed: Counter[str]
 ) -> None:
-    now = time.perf_counter()
-    while now < ends_at[0]:
+    while True:
         try:
             connection.renew()
             began = time.perf_counter()
@@ -154,6 +155,8 @@ def _ask_until(
             latencies.append(now - began)
         else:
             failed[str(status)] += 1
+        if now >= ends_at[0]:
+            return
 
 
 def read_answer(connection: socket.socket) -> tuple[int, bool]:

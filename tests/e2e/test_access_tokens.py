@@ -17,6 +17,7 @@ from gateway import client as gateway_client
 from gateway.client import ApiError, Client
 from registry.credentials import Credential, draw_credential
 from tests.support import models
+from tests.support.connections import connections_by_worker
 from tests.support.gateway_process import (
     SARDONYX,
     GatewayProcess,
@@ -309,7 +310,7 @@ def test_a_flood_of_bad_tokens_is_told_to_stop_and_hinders_nobody(alone: Guarded
     assert_problem(seen[429], 429, code="too_many_attempts", detail=detail)
     assert seen[429].headers["retry-after"] == "1"
     transport = httpx.HTTPTransport(local_address="127.0.0.2")
-    with httpx.Client(base_url=alone.gateway.url, transport=transport) as elsewhere:
+    with httpx.Client(base_url=alone.gateway.url, transport=transport, timeout=60) as elsewhere:
         assert elsewhere.get("/registry/models").status_code == 401
     alone.assert_good_requests_work()
 
@@ -327,11 +328,16 @@ def test_a_flood_keeps_nobody_out_whose_worker_has_died(alone: Guarded) -> None:
 
 
 def make_known_to_all_workers(guarded: Guarded) -> None:
-    """Use the token for predictions over connections that are open together: each worker has some of them."""
+    """Use the token for predictions over ever more connections that stay, until each worker has some of them."""
     with ExitStack() as opened:
-        clients = [opened.enter_context(guarded.gateway.client()) for _ in range(32)]
-        for client in clients:
+
+        def is_known_to_both() -> bool:
+            client = opened.enter_context(guarded.gateway.client())
             replace(guarded, client=client).assert_good_requests_work()
+            counts = connections_by_worker(guarded.gateway)
+            return len(counts) == 2 and min(counts.values()) >= 2  # one is that of a client that was there before
+
+        wait_until(is_known_to_both)
 
 
 def is_noted(guarded: Guarded) -> bool:
@@ -445,7 +451,7 @@ def test_a_revocation_reaches_every_worker(alone: Guarded) -> None:
     revoke(folder, made)
     last = alone.ask("GET", "/registry/events?limit=1000", alone.admin).json()["items"][-1]
     assert (last["kind"], last["detail"]["token"]) == ("token_revoked", made.token.id)
-    wait_until(lambda: all(worker["applied"] >= last["sequence"] for worker in workers(alone)))
+    wait_until(lambda: [worker["applied"] >= last["sequence"] for worker in workers(alone)] == [True, True])
     assert fresh_statuses(alone, made.text) == {401}
     alone.assert_good_requests_work()
 

@@ -15,7 +15,7 @@ import pytest
 
 from gateway.client import Client
 from registry.crashes import Crashes
-from tests.support import models
+from tests.support import completing, models
 from tests.support.backend import embedded_only
 from tests.support.registries import HandClock
 from tests.support.scaling import scaling_bytes, write_two_files
@@ -359,20 +359,7 @@ def test_listings_show_what_there_is(sardonyx: Run, two_versions: str) -> None:
 def test_the_shell_completes_what_there_is(
     words: str, offered: list[str], two_versions: str, gateway: Any, tmp_path: Path
 ) -> None:
-    line = "sardonyx " + words.format(two_versions)
-    place = str(len(line.split(" ")) - 1)
-    variables = {"_SARDONYX_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": place}
-
-    run = subprocess.run(
-        [SARDONYX],
-        env={**gateway.environment, "SARDONYX_URL": gateway.url, **variables},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert run.stdout.split() == offered
+    assert completing.offered(gateway, "sardonyx " + words.format(two_versions), tmp_path) == offered
 
 
 def test_the_machine_is_well(local: Run) -> None:

@@ -144,10 +144,10 @@ def test_an_array_that_has_no_json_is_refused_here(here: Client, name: str) -> N
 def test_an_alias_is_followed_to_another_signature(here: Client, name: str) -> None:
     here.register(scaling_bytes(2), name=name)
     here.register(scaling_bytes(3, dtype="int64"), name=name)
-    here.promote(name, 1)
+    here.wait(here.promote(name, 1))
     before = here.predict(name, [[1.0, 2, 3, 4]])["y"]
 
-    here.promote(name, 2, allow_breaking=True)
+    here.wait(here.promote(name, 2, allow_breaking=True))
     after = here.predict(name, np.array([[1, 2, 3, 4]]))["y"]
 
     assert (before.dtype, before.tolist()) == (np.float32, [[2.0, 4.0, 6.0, 8.0]])
@@ -186,11 +186,11 @@ def test_the_module_talks_to_the_gateway_of_the_environment(
 def test_what_does_not_fit_what_an_alias_last_meant_is_held_against_what_it_means_now(here: Client, name: str) -> None:
     for width in (4, 5):
         here.register(scaling_bytes(2, width=width), name=name)
-    here.promote(name, 1)
+    here.wait(here.promote(name, 1))
     here.predict(name, np.ones((1, 4)))
 
     with Client(here._address) as somebody_else:
-        somebody_else.promote(name, 2, allow_breaking=True)
+        somebody_else.wait(somebody_else.promote(name, 2, allow_breaking=True))
 
     assert here.predict(name, np.ones((1, 5)))["y"].tolist() == [[2.0] * 5]
 

@@ -25,9 +25,24 @@ HOUR, DAY = 3600, 86400
 
 
 def move(client: httpx.Client, version: int) -> Any:
-    answer = client.put("/registry/models/linear/aliases/production", json={"version": version})
+    return followed(client, client.put("/registry/models/linear/aliases/production", json={"version": version}))["move"]
+
+
+def roll_back(client: httpx.Client) -> Any:
+    return followed(client, client.post("/registry/models/linear/aliases/production/rollback", json={}))
+
+
+def followed(client: httpx.Client, answer: httpx.Response) -> Any:
+    """Return what a move has answered, once the one worker answers by it."""
     assert answer.status_code == 200, answer.text
-    return answer.json()["move"]
+    moved = answer.json()
+
+    def is_followed() -> bool:
+        workers = client.get("/registry/workers").json()["items"]
+        return [worker["applied"] >= moved["sequence"] for worker in workers] == [True]
+
+    wait_until(is_followed)
+    return moved
 
 
 def live(client: httpx.Client) -> int:
@@ -71,6 +86,6 @@ def test_order_and_durations_do_not_follow_a_clock_that_jumps(tmp_path: Path, mo
         clock.shift(0)
         history = client.get("/registry/models/linear/history").json()["items"]
         assert history == [first, back, forward]
-        assert client.post("/registry/models/linear/aliases/production/rollback", json={}).json()["version"] == 2
+        assert roll_back(client)["version"] == 2
         assert live(client) == 2
         assert (client.get("/health/ready").status_code, len(gateway.workers())) == (200, 1)

@@ -1,6 +1,5 @@
 """Where there are thousands of models, the tab key offers their names all the same."""
 
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +8,8 @@ import pytest
 from sqlalchemy import create_engine, insert
 
 from registry.sql.tables import models
-from tests.support.gateway_process import SARDONYX, GatewayProcess, running_gateway, wait_until
+from tests.support import completing
+from tests.support.gateway_process import GatewayProcess, running_gateway, wait_until
 from tests.support.registries import make_sqlite_database
 
 NOW = datetime(2026, 5, 17, tzinfo=UTC)
@@ -45,18 +45,8 @@ def test_names_are_offered_and_asked_for_once_at_most(
     crowded: GatewayProcess, typed: str, offered: list[str], asked: int, tmp_path: Path
 ) -> None:
     before = questions(crowded)
-    shell = {"_SARDONYX_COMPLETE": "complete_bash", "COMP_WORDS": f"sardonyx show {typed}", "COMP_CWORD": "2"}
 
-    run = subprocess.run(
-        [SARDONYX],
-        env={**crowded.environment, "SARDONYX_URL": crowded.url, **shell},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-    assert run.stdout.split() == offered
+    assert completing.offered(crowded, f"sardonyx show {typed}", tmp_path) == offered
     wait_until(lambda: questions(crowded) >= before + asked)  # a line is written behind its answer
     assert questions(crowded) == before + asked
 

@@ -74,10 +74,13 @@ def test_a_dead_workers_successor_gets_its_share_and_no_request_is_lost_for_that
     try:
         wait_until(lambda: is_even(two))
         hit, spared = sorted(connections_by_worker(two), key=lambda pid: connections_by_worker(two)[pid])
+        two.process.send_signal(signal.SIGSTOP)  # so that nobody comes in its place before all have gone elsewhere
         os.kill(hit, signal.SIGKILL)
-        wait_until(lambda: hit not in two.workers())
+        wait_until(lambda: connections_by_worker(two) == {spared: CALLERS})
+        two.process.send_signal(signal.SIGCONT)
         wait_until(lambda: is_even(two) and spared in two.workers())
     finally:
+        two.process.send_signal(signal.SIGCONT)
         ending.set()
         for caller in callers:
             caller.join()

@@ -1,7 +1,6 @@
 """The console of a real gateway: what each role sees, and aliases that are moved by its forms."""
 
 import html
-import json
 import re
 from collections.abc import Iterator
 
@@ -278,9 +277,8 @@ def test_what_a_page_refuses_is_logged_by_its_code(console: Console, admin: http
     ]
 
     def logged() -> list[tuple[str, int, str]]:
-        lines = map(json.loads, console.gateway.log_path.read_text().splitlines())
         ids = [answer.headers["x-request-id"] for answer in refused]
-        found = {line["request_id"]: line for line in lines if line.get("event") == "request"}
+        found = {line["request_id"]: line for line in console.gateway.log_lines() if line.get("event") == "request"}
         return [(found[id_]["path"], found[id_]["status"], found[id_]["code"]) for id_ in ids if id_ in found]
 
     wait_until(lambda: len(logged()) == len(expected))

@@ -99,6 +99,17 @@ def test_a_round_counts_what_comes_and_ends_with_its_connection() -> None:
     assert (len(found.latencies), found.failed) == (2, Counter({"429": 1, "connection": 1}))
 
 
+def test_however_short_a_round_is_each_connection_asks_once() -> None:
+    def answer(asked: BaseHTTPRequestHandler) -> None:
+        asked.rfile.read(int(asked.headers["content-length"]))
+        asked.wfile.write(GOOD)
+
+    with serving(answer) as (url, _):
+        found = run_round(Request(url=url, path="/v1/models/m/predict", body=b"{}"), connections=3, seconds=0)
+
+    assert (len(found.latencies), found.failed) == (3, Counter())
+
+
 @pytest.mark.parametrize("said", ["close", "Keep-Alive,  Close", "close, x"])
 def test_a_connection_that_ends_with_its_answer_is_no_failure(said: str) -> None:
     turns = count(1)
