@@ -76,7 +76,10 @@ LIMITS: Final = (
     Limit("for a child of an isolated version to be there", "gateway.isolation.origin", "_BIRTH_SECONDS", 10),
     Limit("for such a child to take a request, or to send an answer", "gateway.isolation.origin", "_TALK_SECONDS", 30),
     Limit(
-        "for its run to end that has been told to, then it is killed", "gateway.isolation.origin", "GRACE_SECONDS", 0.5
+        "for its run to end that has been told to, then it is killed (a worker that stands still does not count that)",
+        "gateway.isolation.origin",
+        "GRACE_SECONDS",
+        0.5,
     ),
     Limit("for a shadow to be loaded", "gateway.serving.shadowing", "_LOAD_SECONDS", 20),
     Limit("for a shadow's run", "gateway.serving.shadowing", "_RUN_SECONDS", 10),

@@ -37,7 +37,7 @@ _BIRTH_SECONDS: Final = 10.0
 _TALK_SECONDS: Final = 30.0
 """For a child to read a request or to write an answer; neither takes it any thought."""
 GRACE_SECONDS: Final = 0.5
-"""For a run to end that has been told to."""
+"""For a run to end that has been told to; a moment in which this process stands still is no part of it."""
 _LOOK_SECONDS: Final = 0.05
 _PROGRAM_BYTES: Final = 512 << 20
 """Of address space, for what has been imported; most of it is never touched."""

@@ -151,10 +151,8 @@ class ChangeFeed:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._report_write is not None:
-            with contextlib.suppress(Exception):  # what is being written would be there after it has been taken back
-                await self._report_write
             with contextlib.suppress(Exception):  # rule 4; a report that stays is past its time in a few seconds
-                await asyncio.get_running_loop().run_in_executor(self._executor, self._withdraw_report)
+                await self._take_back(self._report_write)
 
     def wake(self) -> None:
         """Read now instead of after ``poll_seconds``; to be called on the event loop."""
@@ -258,6 +256,11 @@ class ChangeFeed:
             self._read_error = _known(error)
             return
         self._reported, self._reported_at = state, now
+
+    async def _take_back(self, write: asyncio.Future[None]) -> None:
+        if not write.done():
+            await write  # else it would come after that it has been taken back; if it fails, so would that
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._withdraw_report)
 
     def _withdraw_report(self) -> None:
         report = self._report(self.applied)

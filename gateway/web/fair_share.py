@@ -85,6 +85,7 @@ class FairShare:
 
     def even_out(self) -> int:
         """Have some connections end with their next answer if siblings have fewer; return how many."""
+        had_too_many, self._had_too_many = self._had_too_many, False
         now = self._now()
         if not self._is_open or now < self._not_before:
             return 0
@@ -93,8 +94,9 @@ class FairShare:
             return 0
         used = self._used()
         mean = sum(shares.values()) / len(shares)
-        had_too_many, self._had_too_many = self._had_too_many, len(used) > _TOLERATED * mean + 1
-        if not (had_too_many and self._had_too_many):
+        has_too_many = len(used) > _TOLERATED * mean + 1
+        if not (had_too_many and has_too_many):
+            self._had_too_many = has_too_many
             return 0
         leaving = used[: int(len(used) - mean)]
         for one in leaving:

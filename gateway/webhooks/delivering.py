@@ -230,8 +230,8 @@ class Deliverer:
             return
         with self._registry.reading() as catalog:
             due = self._choose(catalog.list_due(at=catalog.now(), limit=_MOST_AT_ONCE))
-            # Not those that the round began with: a secret that has been changed since signs nothing any more.
-            webhooks = {webhook.id: webhook for webhook in catalog.list_webhooks()}
+            # Not those that the round began with: secrets and addresses may have been changed while it wrote.
+            webhooks = {webhook.id: webhook for webhook in catalog.list_webhooks()} if due else {}
             bodies = [
                 (delivery, body_of(delivery, _event_of(catalog, delivery)))
                 for delivery in due

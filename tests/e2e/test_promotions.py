@@ -278,20 +278,23 @@ def test_a_gateway_killed_in_a_storm_of_moves_comes_back_consistent(tmp_path: Pa
 
 
 def test_a_crowd_of_promotions_keeps_nobody_else_waiting(client: httpx.Client, gateway: GatewayProcess) -> None:
-    names = [f"crowd-{number}" for number in range(16)]
+    names = [f"crowd-{number}" for number in range(32)]
     for number, name in enumerate(names):  # each with bytes of its own, which no move has been rehearsed with yet
         upload(client, name, models.linear(seed=1000 + number))
     wait_until_settled(gateway, *names)
 
+    begun: list[str] = []
+
     def promote(name: str) -> int:
         with gateway.client() as own:
+            begun.append(name)
             return put(own, name, 1).status_code
 
     with ThreadPoolExecutor(len(names)) as pool:
         promotions = [pool.submit(promote, name) for name in names]
         with all_rehearsals_standing_still(gateway):
+            wait_until(lambda: len(begun) == len(names))
             assert client.get("/registry/models/crowd-0").status_code == 200
-            assert not all(promotion.done() for promotion in promotions)
         assert {promotion.result() for promotion in promotions} == {200}
 
 

@@ -147,4 +147,4 @@ def test_a_worker_that_takes_a_dead_ones_place_has_loaded_what_was_in_use(tmp_pa
             wait_until(has_said_so_or_something_else)
             return "used:1" in reports()[successor]["resident"]
 
-        wait_until(has_inherited)
+        assert any(has_inherited() for _ in range(3))

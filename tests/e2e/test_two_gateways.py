@@ -74,8 +74,8 @@ def pids(client: httpx.Client) -> list[int]:
 
 
 def unless_busy(ask: Callable[[], httpx.Response]) -> httpx.Response:
-    """Ask until it is taken up: where a disk stands still for seconds, the registry is busy for whoever waits."""
-    return ask_again(ask, status=503, code="registry_busy")
+    """Ask once more if need be: where a disk stands still for seconds, the registry is busy for whoever waits."""
+    return ask_again(ask, status=503, code="registry_busy", times=2)
 
 
 def upload_many(gateway: GatewayProcess, first_seed: int) -> list[dict[str, Any]]:

@@ -23,7 +23,8 @@ from tests.support.backend import IS_PRODUCTION
 SARDONYX = str(Path(sys.executable).with_name("sardonyx"))
 
 _START_SECONDS = 60.0
-STOP_SECONDS = 90.0
+STOP_SECONDS = 60.0
+_MOST_LOOKS = 20
 """For a gateway to end: it may wait for what has begun, and kill it after 35 seconds."""
 _FIRST_FIXED, _FIXED = 20_000, 12_000
 _STEP = 97
@@ -100,8 +101,9 @@ def started_gateway(data_dir: Path, **variables: str) -> Iterator[GatewayProcess
         if process.poll() is None:
             process.terminate()
             try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(STOP_SECONDS)
+            finally:
                 process.kill()
                 process.wait()
 
@@ -174,7 +176,9 @@ def fixed_port() -> int:
 def children_of(pid: int, word: str) -> list[int]:
     """Return the process ids of a process's children, of all its threads, whose command line has this word."""
     before, children = None, _children(pid)
-    while children != before:  # the kernel leaves some out while others end
+    for _ in range(_MOST_LOOKS):  # the kernel leaves some out while others end
+        if children == before:
+            break
         before, children = children, _children(pid)
     return [child for child in children if word.encode() in command_of(child).split(b"\0")]
 

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,7 @@ from tests.support.kernels import has_filters
 from tests.support.killers import SMALLEST
 from tests.support.serving_models import make_version, write_model
 
+ROOT = Path(__file__).parents[2]
 VERSION = make_version("isolated")
 ALLOWANCE = Allowance(run_bytes=256 << 20)
 
@@ -127,21 +129,27 @@ def test_a_run_that_listens_ends_at_its_deadline_without_a_death(tmp_path: Path)
 
 
 def test_a_machine_that_stands_still_over_a_deadline_makes_no_death_of_a_run_that_listens(tmp_path: Path) -> None:
+    # In a process of its own, so that it is not the tests that stand still.
+    imports = "from tests.unit.test_child_session import stand_still_over_a_deadline"
+    command = [sys.executable, "-c", f"{imports} as stand; stand({str(tmp_path)!r})"]
+    done = subprocess.run(
+        command, cwd=ROOT, start_new_session=True, capture_output=True, text=True, timeout=90, check=False
+    )
+    assert (done.stdout, done.returncode) == ("DeadlinePassed []\n", 0), done.stderr
+
+
+def stand_still_over_a_deadline(folder: str) -> None:
+    """Have this process and its children stand still while a run's deadline passes; the children go on a bit later."""
     watcher = Watcher()
-    with opened(tmp_path, models.loop(is_asked=True), watcher) as session:
+    with opened(Path(folder), models.loop(is_asked=True), watcher) as session:
         answer(session, {"x": np.ones(1, np.float32), "trips": np.array(2)})
-        work = begin(session, {"x": np.ones(1, np.float32), "trips": np.array(2**62)}, seconds=1)
-        stand_still_with(children_of(os.getpid(), "registry.inspection"))
-        with pytest.raises(DeadlinePassed):
-            work.answer.result(60)
-    assert watcher.deaths == []
-
-
-def stand_still_with(processes: list[int]) -> None:
-    """Have this process stand still for two seconds with others, which go on a moment after it."""
-    others = " ".join(map(str, processes))
-    stop = f"kill -STOP {others} {os.getpid()}; sleep 2"
-    subprocess.run(["/bin/sh", "-c", f"{stop}; kill -CONT {os.getpid()}; sleep 0.1; kill -CONT {others}"], check=False)
+        work = begin(session, {"x": np.ones(1, np.float32), "trips": np.array(2**62)}, seconds=2)
+        ours, children = os.getpid(), " ".join(map(str, children_of(os.getpid(), "registry.inspection")))
+        assert children
+        stand_still = f"kill -STOP {children} {ours}; sleep 3; kill -CONT {ours}; sleep 0.1; kill -CONT {children}"
+        subprocess.run(["/bin/sh", "-c", stand_still], check=False)
+        error = work.answer.exception(60)
+    print(type(error).__name__, watcher.deaths)  # noqa: T201 - for whoever has started this process
 
 
 def test_a_run_whose_caller_has_left_is_stopped_for_whoever_comes_next(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class Worker:
         self.now += seconds
         for line in self.lines:
             line.waits_since = self.now
-        return self.share.even_out()
+        return self.told()
 
 
 def test_what_is_beyond_the_mean_goes_where_siblings_have_clearly_fewer() -> None:
@@ -69,6 +69,17 @@ def test_too_many_at_one_look_are_forgotten_at_the_next() -> None:
         worker.siblings = [sibling, nan]
         told.append(worker.share.even_out())
     assert told == [0] * 4
+
+
+def test_a_look_before_a_pause_says_nothing_of_after_it() -> None:
+    worker = Worker([Line() for _ in range(64)], 0)
+    worker.told()
+    worker.now += SETTLING_SECONDS / 2
+    worker.share.even_out()
+    worker.siblings, worker.now = [8, nan], worker.now + SETTLING_SECONDS
+    for line in worker.lines:
+        line.waits_since = worker.now
+    assert [worker.share.even_out(), worker.share.even_out()] == [0, 12]
 
 
 def test_what_chance_brings_about_is_left_alone() -> None:
@@ -128,7 +139,7 @@ def test_where_that_is_so_again_it_takes_twice_as_long_until_it_is_tried_again()
 
 def test_a_worker_that_has_not_begun_counts_for_nothing_and_tells_nobody() -> None:
     share = FairShare(lambda: [Line()] * 9, lambda: [9.0, 0.0], lambda: NOW)
-    assert (share.even_out(), isnan(share.in_use)) == (0, True)
+    assert (share.even_out(), share.even_out(), isnan(share.in_use)) == (0, 0, True)
 
 
 def test_a_worker_that_takes_no_more_counts_for_nothing_and_tells_nobody() -> None:
