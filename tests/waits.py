@@ -27,7 +27,12 @@ LIMITS: Final = (
     Limit("for a database that restarts", "registry.sql.patience", "_SECONDS", 2),
     Limit("for a connection to S3", "model_store.s3.client", "Patience.connect_seconds", 2),
     Limit("for an answer of S3, three times", "model_store.s3.client", "Patience.answer_seconds", 30),
-    Limit("for the next bytes that are read from S3, three times", "model_store.s3.client", "Patience.read_seconds", 7),
+    Limit(
+        "for the next bytes that are read from S3, or to hear what is there, three times",
+        "model_store.s3.client",
+        "Patience.read_seconds",
+        7,
+    ),
     Limit("for the store's sign of life", "gateway.serving.store_watch", "_PATIENCE_SECONDS", 5),
     Limit(
         "for an answer to a predict request, its load and its turn included",

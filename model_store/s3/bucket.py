@@ -63,7 +63,7 @@ class Bucket:
     def find(self, key: str, *, doing: str) -> Found | None:
         """Return what is there, or None; a missing bucket looks the same."""
         with s3_errors(doing):
-            api = self.client.api
+            api = self.client.reading_api
             try:
                 answer = api.head_object(**self.target(key))
             except api.exceptions.ClientError as error:
@@ -82,7 +82,7 @@ class Bucket:
             StorageUnavailable: it is not, or does not answer.
         """
         with s3_errors(doing):
-            api = self.client.api
+            api = self.client.reading_api
             try:
                 api.head_bucket(Bucket=self.name)
             except api.exceptions.ClientError as error:

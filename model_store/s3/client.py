@@ -16,8 +16,12 @@ class Patience:
     answer_seconds: float = 30.0
     """For an answer: S3 may have a large object to put together first."""
     read_seconds: float = 7.0
-    """For the next bytes of what is read. All attempts together are over before a prediction's deadline is, so that a
-    request that waits for a model learns of a silent store while it can still be sent to another gateway."""
+    """For the next bytes of what is read, or to hear whether something is there.
+
+    All attempts together are over before a prediction's deadline is, so that a request that waits for a model learns of
+    a silent store while it can still be sent to another gateway; and before a process that ends is killed, which waits
+    for what it has asked last.
+    """
     attempts: int = 3
 
 
@@ -40,7 +44,7 @@ class S3Client:
 
     @property
     def reading_api(self) -> Any:
-        """The same for what reads objects, which waits less long for them."""
+        """The same for what reads objects or only looks whether they are there, which waits less long for that."""
         return self._api_that_waits(self.patience.read_seconds)
 
     def _api_that_waits(self, seconds: float) -> Any:

@@ -75,12 +75,14 @@ def test_a_fetch_from_a_silent_store_has_failed_before_a_prediction_that_waits_f
     assert longest <= Settings().predict_timeout_seconds
 
 
-def test_what_reads_waits_less_long_than_what_stores(server: S3Server) -> None:
+@pytest.mark.parametrize("doing", ["reading from the artifact store", "looking into the artifact store"])
+def test_what_reads_waits_less_long_than_what_stores(server: S3Server, doing: str, tmp_path: Path) -> None:
     patience = Patience(connect_seconds=0.3, answer_seconds=300, read_seconds=0.3, attempts=1)
     store = S3Store(Bucket(S3Client(server.endpoint_url, patience=patience), BUCKET, new_prefix()))
+    attempt = _attempts(store, tmp_path)[doing]
     with server.stopped(), pytest.raises(StorageUnavailable) as caught:
-        _whole(store)
-    assert caught.value.detail == "reading from the artifact store failed: the artifact store does not answer"
+        attempt()
+    assert caught.value.detail == f"{doing} failed: the artifact store does not answer"
 
 
 def test_a_wrong_secret_is_a_store_that_refuses(
