@@ -241,21 +241,24 @@ def test_who_takes_over_sends_what_nobody_has_written_down(registry: SqlRegistry
 
 
 @dataclass
-class Flaky:
-    """A registry that lets nobody write for a while."""
+class Meddled:
+    """A registry before whose writes something happens."""
 
     registry: SqlRegistry
-    is_writable: bool = True
+    before_write: Callable[[], object] = lambda: None
 
     def reading(self) -> Any:
         return self.registry.reading()
 
     @contextmanager
     def writing(self) -> Iterator[Any]:
-        if not self.is_writable:
-            raise RegistryBusy("another writer holds it", retry_after_seconds=1)
+        self.before_write()
         with self.registry.writing() as transaction:
             yield transaction
+
+
+def be_busy() -> None:
+    raise RegistryBusy("another writer holds it", retry_after_seconds=1)
 
 
 def test_what_cannot_be_written_down_now_is_written_down_later_and_not_sent_again(
@@ -263,33 +266,15 @@ def test_what_cannot_be_written_down_now_is_written_down_later_and_not_sent_agai
 ) -> None:
     id_, line = webhooks.create(URL, actor="ada").webhook.id, Line()
     happen(registry)
-    flaky = Flaky(registry)
-    one = deliverer(flaky, line)
+    meddled = Meddled(registry)
+    one = deliverer(meddled, line)
     one.look()
-    flaky.is_writable = False
+    meddled.before_write = be_busy
     with pytest.raises(RegistryBusy):
         one.look()
-    flaky.is_writable = True
+    meddled.before_write = lambda: None
     one.look()
     assert (line.deliveries, log(webhooks, id_)) == ([1], [(2, "delivered", 1)])
-
-
-@dataclass
-class Overtaken:
-    """A registry in which somebody does something just before the first write."""
-
-    registry: SqlRegistry
-    overtake: list[Callable[[], Any]]
-
-    def reading(self) -> Any:
-        return self.registry.reading()
-
-    @contextmanager
-    def writing(self) -> Iterator[Any]:
-        while self.overtake:
-            self.overtake.pop()()
-        with self.registry.writing() as transaction:
-            yield transaction
 
 
 def test_what_is_changed_while_a_round_has_begun_holds_for_what_it_sends(
@@ -298,7 +283,7 @@ def test_what_is_changed_while_a_round_has_begun_holds_for_what_it_sends(
     id_, line = webhooks.create(URL, actor="ada").webhook.id, Line()
     happen(registry)
     change = WebhookChange(url="https://example.com/elsewhere", needs_secret=True)
-    deliverer(Overtaken(registry, [lambda: webhooks.change(id_, change, actor="ada")]), line).look()
+    deliverer(Meddled(registry, lambda: webhooks.change(id_, change, actor="ada")), line).look()
     ((url, headers, body),) = line.sent
     at = int(NOON.timestamp())
     expected = f"sha256={sign(webhooks.find(id_).secret, at, body)}"
